@@ -15,6 +15,8 @@
 
 mod download;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod idx;
 mod package;
 mod sources;
