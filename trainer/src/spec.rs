@@ -1,0 +1,424 @@
+//! The network specification: a network is a *value*, walked by the dfdx builder, the ONNX writer,
+//! the quantizer, the blob writer and the cost report alike.
+//!
+//! Shapes are per sample, `(C, H, W)`; a feature vector of `F` numbers is `(F, 1, 1)`.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The shape of one sample: channels, height, width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shape {
+    pub channels: usize,
+    pub height: usize,
+    pub width: usize,
+}
+
+impl Shape {
+    /// A picture of `(channels, height, width)`.
+    pub const fn new(channels: usize, height: usize, width: usize) -> Self {
+        Self {
+            channels,
+            height,
+            width,
+        }
+    }
+
+    /// A feature vector: `(features, 1, 1)`.
+    pub const fn features(features: usize) -> Self {
+        Self::new(features, 1, 1)
+    }
+
+    /// How many numbers one sample holds.
+    pub const fn len(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    /// Whether a sample holds no number at all.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether this is a feature vector.
+    pub const fn is_flat(&self) -> bool {
+        self.height == 1 && self.width == 1
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}x{}", self.channels, self.height, self.width)
+    }
+}
+
+/// One layer and its sizes. Input sizes follow from the layer before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Layer {
+    /// `y = W x + b` over the flattened sample; `(F, 1, 1)` out.
+    Linear { features: usize, bias: bool },
+    /// Cross-correlation with a square kernel and symmetric zero padding.
+    Conv2d {
+        channels: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+        bias: bool,
+    },
+    /// Transposed convolution (the gradient of [`Layer::Conv2d`] with respect to its input);
+    /// output side `(H - 1) * stride - 2 * padding + kernel + output_padding`.
+    ConvTranspose2d {
+        channels: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+        output_padding: usize,
+        bias: bool,
+    },
+    /// Nearest-neighbour upsampling by a whole factor.
+    Upsample { factor: usize },
+    /// Batch normalization per channel (Ioffe & Szegedy 2015).
+    BatchNorm { epsilon: f64, momentum: f64 },
+    /// `max(x, 0)`.
+    Relu,
+    /// `x` where positive, else `slope * x`.
+    LeakyRelu { slope: f64 },
+    /// Hyperbolic tangent.
+    Tanh,
+    /// Logistic function.
+    Sigmoid,
+    /// Reads the sample's numbers, in C, H, W order, as another shape.
+    Reshape(Shape),
+    /// Reads the sample's numbers, in C, H, W order, as a feature vector.
+    Flatten,
+}
+
+impl Layer {
+    /// A batch normalization with PyTorch's defaults: epsilon 1e-5, momentum 0.1.
+    pub const fn batch_norm() -> Self {
+        Self::BatchNorm {
+            epsilon: 1e-5,
+            momentum: 0.1,
+        }
+    }
+
+    /// The layer's name in messages and reports.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Linear { .. } => "Linear",
+            Self::Conv2d { .. } => "Conv2d",
+            Self::ConvTranspose2d { .. } => "ConvTranspose2d",
+            Self::Upsample { .. } => "Upsample",
+            Self::BatchNorm { .. } => "BatchNorm",
+            Self::Relu => "ReLU",
+            Self::LeakyRelu { .. } => "LeakyReLU",
+            Self::Tanh => "Tanh",
+            Self::Sigmoid => "Sigmoid",
+            Self::Reshape(_) => "Reshape",
+            Self::Flatten => "Flatten",
+        }
+    }
+
+    /// The shape that comes out for `input`, or what is wrong with the layer.
+    fn output(&self, input: Shape) -> Result<Shape, String> {
+        match *self {
+            Self::Linear { features: 0, .. }
+            | Self::Conv2d { channels: 0, .. }
+            | Self::ConvTranspose2d { channels: 0, .. } => Err("has no outputs".into()),
+            Self::Linear { features, .. } => Ok(Shape::features(features)),
+            Self::Conv2d {
+                channels,
+                kernel,
+                stride,
+                padding,
+                ..
+            } => {
+                check_window(kernel, stride, padding)?;
+                let side = |n: usize| {
+                    (n + 2 * padding)
+                        .checked_sub(kernel)
+                        .map(|free| free / stride + 1)
+                        .ok_or_else(|| {
+                            format!("has a kernel of {kernel} over a padded input of {input}")
+                        })
+                };
+                Ok(Shape::new(
+                    channels,
+                    side(input.height)?,
+                    side(input.width)?,
+                ))
+            }
+            Self::ConvTranspose2d {
+                channels,
+                kernel,
+                stride,
+                padding,
+                output_padding,
+                ..
+            } => {
+                check_window(kernel, stride, padding)?;
+                if output_padding >= stride {
+                    return Err(format!(
+                        "has an output padding of {output_padding}, which must be less than its stride of {stride}"
+                    ));
+                }
+                let side = |n: usize| {
+                    ((n - 1) * stride + kernel + output_padding)
+                        .checked_sub(2 * padding)
+                        .filter(|&n| n > 0)
+                        .ok_or_else(|| format!("leaves nothing of an input of {input}"))
+                };
+                Ok(Shape::new(
+                    channels,
+                    side(input.height)?,
+                    side(input.width)?,
+                ))
+            }
+            Self::Upsample { factor: 0 } => Err("has a factor of 0".into()),
+            Self::Upsample { factor } => Ok(Shape::new(
+                input.channels,
+                input.height * factor,
+                input.width * factor,
+            )),
+            Self::Reshape(shape) if shape.len() == input.len() => Ok(shape),
+            Self::Reshape(shape) => Err(format!(
+                "turns {} numbers ({input}) into {} ({shape})",
+                input.len(),
+                shape.len()
+            )),
+            Self::Flatten => Ok(Shape::features(input.len())),
+            Self::LeakyRelu { slope } if !(0.0..=1.0).contains(&slope) => {
+                Err(format!("has a slope of {slope}, outside 0 to 1"))
+            }
+            Self::BatchNorm { epsilon, momentum }
+                if epsilon.is_nan() || epsilon <= 0.0 || !(0.0..=1.0).contains(&momentum) =>
+            {
+                Err(format!("has epsilon {epsilon} and momentum {momentum}"))
+            }
+            Self::BatchNorm { .. }
+            | Self::Relu
+            | Self::LeakyRelu { .. }
+            | Self::Tanh
+            | Self::Sigmoid => Ok(input),
+        }
+    }
+
+    /// Trained parameters, given the layer's input shape.
+    fn parameters(&self, input: Shape) -> usize {
+        let with_bias = |weights: usize, outputs: usize, bias: bool| {
+            weights + if bias { outputs } else { 0 }
+        };
+        match *self {
+            Self::Linear { features, bias } => with_bias(input.len() * features, features, bias),
+            Self::Conv2d {
+                channels,
+                kernel,
+                bias,
+                ..
+            }
+            | Self::ConvTranspose2d {
+                channels,
+                kernel,
+                bias,
+                ..
+            } => with_bias(input.channels * channels * kernel * kernel, channels, bias),
+            Self::BatchNorm { .. } => 2 * input.channels,
+            _ => 0,
+        }
+    }
+
+    /// Multiply-accumulates of one sample, products with padding counted, none for zero insertion.
+    fn macs(&self, input: Shape, output: Shape) -> usize {
+        match *self {
+            Self::Linear { features, .. } => input.len() * features,
+            Self::Conv2d { kernel, .. } => output.len() * input.channels * kernel * kernel,
+            Self::ConvTranspose2d {
+                channels, kernel, ..
+            } => input.len() * channels * kernel * kernel,
+            _ => 0,
+        }
+    }
+}
+
+fn check_window(kernel: usize, stride: usize, padding: usize) -> Result<(), String> {
+    if kernel == 0 || stride == 0 || padding >= kernel {
+        return Err(format!(
+            "has kernel {kernel}, stride {stride}, padding {padding}: the first two must be at least 1, the padding less than the kernel"
+        ));
+    }
+    Ok(())
+}
+
+/// A network: the shape it takes and its layers in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    pub input: Shape,
+    pub layers: Vec<Layer>,
+}
+
+/// Why a [`Network`] cannot be built: the layer that is wrong, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("layer {index} ({name}) {reason}")]
+pub struct SpecError {
+    pub index: usize,
+    pub name: &'static str,
+    pub reason: String,
+}
+
+/// One step of a walk over a network: a layer with the shapes around it.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    pub index: usize,
+    pub layer: &'a Layer,
+    pub input: Shape,
+    pub output: Shape,
+}
+
+impl Step<'_> {
+    /// Trained parameters of this layer.
+    pub fn parameters(&self) -> usize {
+        self.layer.parameters(self.input)
+    }
+
+    /// Multiply-accumulates of this layer for one sample.
+    pub fn macs(&self) -> usize {
+        self.layer.macs(self.input, self.output)
+    }
+}
+
+impl Network {
+    /// Every layer with its input and output shape.
+    ///
+    /// # Errors
+    /// The first layer that does not fit what comes before it.
+    pub fn walk(&self) -> Result<Vec<Step<'_>>, SpecError> {
+        let mut input = self.input;
+        self.layers
+            .iter()
+            .enumerate()
+            .map(|(index, layer)| {
+                let output = layer.output(input).map_err(|reason| SpecError {
+                    index,
+                    name: layer.name(),
+                    reason,
+                })?;
+                let step = Step {
+                    index,
+                    layer,
+                    input,
+                    output,
+                };
+                input = output;
+                Ok(step)
+            })
+            .collect()
+    }
+
+    /// The shape of the network's output.
+    ///
+    /// # Errors
+    /// As [`Network::walk`].
+    pub fn output(&self) -> Result<Shape, SpecError> {
+        Ok(self.walk()?.last().map_or(self.input, |step| step.output))
+    }
+
+    /// The number of trained parameters.
+    ///
+    /// # Errors
+    /// As [`Network::walk`].
+    pub fn parameters(&self) -> Result<usize, SpecError> {
+        Ok(self.walk()?.iter().map(Step::parameters).sum())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conv_transpose(channels: usize) -> Layer {
+        Layer::ConvTranspose2d {
+            channels,
+            kernel: 4,
+            stride: 2,
+            padding: 1,
+            output_padding: 0,
+            bias: true,
+        }
+    }
+
+    #[test]
+    fn shapes_follow_the_formulas() {
+        let network = Network {
+            input: Shape::features(64),
+            layers: vec![
+                Layer::Linear {
+                    features: 7 * 7 * 32,
+                    bias: true,
+                },
+                Layer::Reshape(Shape::new(32, 7, 7)),
+                conv_transpose(16),
+                conv_transpose(1),
+                Layer::Conv2d {
+                    channels: 3,
+                    kernel: 3,
+                    stride: 2,
+                    padding: 1,
+                    bias: false,
+                },
+                Layer::Upsample { factor: 2 },
+                Layer::Flatten,
+            ],
+        };
+        let steps = network.walk().unwrap();
+        let shapes: Vec<String> = steps.iter().map(|s| s.output.to_string()).collect();
+        assert_eq!(
+            shapes,
+            [
+                "1568x1x1", "32x7x7", "16x14x14", "1x28x28", "3x14x14", "3x28x28", "2352x1x1"
+            ]
+        );
+        // The generator part is the `nano` of the design: 551,936 products.
+        assert_eq!(steps[..4].iter().map(Step::macs).sum::<usize>(), 551_936);
+    }
+
+    #[test]
+    fn an_error_names_the_layer() {
+        let network = Network {
+            input: Shape::features(10),
+            layers: vec![Layer::Relu, Layer::Reshape(Shape::new(3, 2, 2))],
+        };
+        assert_eq!(
+            network.walk().unwrap_err().to_string(),
+            "layer 1 (Reshape) turns 10 numbers (10x1x1) into 12 (3x2x2)"
+        );
+        let wide = Network {
+            input: Shape::new(1, 2, 2),
+            layers: vec![Layer::Conv2d {
+                channels: 1,
+                kernel: 5,
+                stride: 1,
+                padding: 1,
+                bias: false,
+            }],
+        };
+        assert_eq!(wide.walk().unwrap_err().index, 0);
+    }
+
+    #[test]
+    fn survives_serialization_and_refuses_unknown_keys() {
+        let network = Network {
+            input: Shape::features(4),
+            layers: vec![
+                Layer::batch_norm(),
+                Layer::LeakyRelu { slope: 0.2 },
+                Layer::Reshape(Shape::new(1, 2, 2)),
+                Layer::Flatten,
+            ],
+        };
+        let text = serde_json::to_string(&network).unwrap();
+        assert_eq!(serde_json::from_str::<Network>(&text).unwrap(), network);
+        assert!(serde_json::from_str::<Layer>(r#"{"op":"upsample","factor":2,"by":3}"#).is_err());
+    }
+}
