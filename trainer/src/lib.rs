@@ -5,4 +5,5 @@
 //! reads real pictures; `export` writes what a device runs.
 
 pub mod data;
+pub mod parameters;
 pub mod spec;

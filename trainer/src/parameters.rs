@@ -1,0 +1,241 @@
+//! A host copy of a network's numbers, in PyTorch's order, named by layer index.
+
+use crate::spec::{Layer, Network, Step};
+use std::collections::BTreeMap;
+
+/// A tensor in row-major order on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostTensor {
+    /// Extents, outermost first.
+    pub shape: Vec<usize>,
+    /// As many numbers as the extents multiply to.
+    pub data: Vec<f32>,
+}
+
+/// Every number of a network, batch-norm statistics included.
+///
+/// | layer | names | shape |
+/// |---|---|---|
+/// | Linear | `{i}.weight`, `{i}.bias` | `[out, in]`, `[out]` |
+/// | Conv2d | `{i}.weight`, `{i}.bias` | `[out, in, k, k]`, `[out]` |
+/// | ConvTranspose2d | `{i}.weight`, `{i}.bias` | `[in, out, k, k]`, `[out]` |
+/// | BatchNorm | `{i}.gamma`, `{i}.beta`, `{i}.mean`, `{i}.variance` | `[channels]` |
+///
+/// `i` counts the layers of [`Network::layers`] from 0; there is a bias where the layer has one. The
+/// features of a Linear layer in front of a Reshape are in C, H, W order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parameters {
+    /// The tensors by name.
+    pub tensors: BTreeMap<String, HostTensor>,
+}
+
+/// Why [`Parameters`] are not those of a network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParametersError {
+    /// The network itself is wrong.
+    #[error(transparent)]
+    Spec(#[from] crate::spec::SpecError),
+    /// A tensor that the network needs is not there.
+    #[error("there is no tensor {name}")]
+    Missing { name: String },
+    /// A tensor has another shape than the network gives it.
+    #[error("tensor {name} has the shape {found:?} where the network has {expected:?}")]
+    Shape {
+        name: String,
+        found: Vec<usize>,
+        expected: Vec<usize>,
+    },
+    /// A tensor holds more or fewer numbers than its shape says.
+    #[error("tensor {name} holds {found} numbers, its shape {expected}")]
+    Length {
+        name: String,
+        found: usize,
+        expected: usize,
+    },
+    /// A tensor holds a NaN or an infinity.
+    #[error("tensor {name} holds a number that is not finite")]
+    NotFinite { name: String },
+    /// A tensor belongs to no layer of the network.
+    #[error("tensor {name} belongs to no layer")]
+    Unknown { name: String },
+}
+
+/// The names and shapes of a layer's tensors, in the order weight, bias or gamma, beta, mean, variance.
+pub fn tensors_of(step: &Step<'_>) -> Vec<(String, Vec<usize>)> {
+    let name = |part: &str| format!("{}.{part}", step.index);
+    let inputs = step.input.channels;
+    let with_bias = |weight: Vec<usize>, outputs: usize, bias: bool| {
+        let mut tensors = vec![(name("weight"), weight)];
+        if bias {
+            tensors.push((name("bias"), vec![outputs]));
+        }
+        tensors
+    };
+    match *step.layer {
+        Layer::Linear { features, bias } => {
+            with_bias(vec![features, step.input.len()], features, bias)
+        }
+        Layer::Conv2d {
+            channels,
+            kernel,
+            bias,
+            ..
+        } => with_bias(vec![channels, inputs, kernel, kernel], channels, bias),
+        Layer::ConvTranspose2d {
+            channels,
+            kernel,
+            bias,
+            ..
+        } => with_bias(vec![inputs, channels, kernel, kernel], channels, bias),
+        Layer::BatchNorm { .. } => ["gamma", "beta", "mean", "variance"]
+            .map(|part| (name(part), vec![inputs]))
+            .to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+impl Parameters {
+    /// Checks that exactly the tensors of `network` are there, in the right shapes, all finite.
+    ///
+    /// # Errors
+    /// The first tensor that is missing, misshapen, not finite or not the network's; or the first
+    /// layer that is wrong.
+    pub fn check(&self, network: &Network) -> Result<(), ParametersError> {
+        let mut known = std::collections::BTreeSet::new();
+        for step in network.walk()? {
+            for (name, shape) in tensors_of(&step) {
+                self.check_tensor(&name, &shape)?;
+                known.insert(name);
+            }
+        }
+        match self.tensors.keys().find(|name| !known.contains(*name)) {
+            Some(name) => Err(ParametersError::Unknown { name: name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// The numbers of the tensor `{layer}.{part}`, if it is there.
+    pub fn get(&self, layer: usize, part: &str) -> Option<&[f32]> {
+        let tensor = self.tensors.get(&format!("{layer}.{part}"))?;
+        Some(&tensor.data)
+    }
+
+    fn check_tensor(&self, name: &str, shape: &[usize]) -> Result<(), ParametersError> {
+        let name = name.to_owned();
+        let Some(tensor) = self.tensors.get(&name) else {
+            return Err(ParametersError::Missing { name });
+        };
+        if tensor.shape != shape {
+            return Err(ParametersError::Shape {
+                name,
+                found: tensor.shape.clone(),
+                expected: shape.to_vec(),
+            });
+        }
+        let expected = shape.iter().product();
+        if tensor.data.len() != expected {
+            return Err(ParametersError::Length {
+                name,
+                found: tensor.data.len(),
+                expected,
+            });
+        }
+        if tensor.data.iter().any(|number| !number.is_finite()) {
+            return Err(ParametersError::NotFinite { name });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Shape;
+
+    fn network() -> Network {
+        Network {
+            input: Shape::features(3),
+            layers: vec![
+                Layer::Linear {
+                    features: 8,
+                    bias: false,
+                },
+                Layer::Reshape(Shape::new(2, 2, 2)),
+                Layer::batch_norm(),
+                Layer::ConvTranspose2d {
+                    channels: 5,
+                    kernel: 4,
+                    stride: 2,
+                    padding: 1,
+                    output_padding: 0,
+                    bias: true,
+                },
+            ],
+        }
+    }
+
+    fn zeros() -> Parameters {
+        let network = network();
+        let mut parameters = Parameters::default();
+        for (name, shape) in network.walk().unwrap().iter().flat_map(tensors_of) {
+            let data = vec![0.0; shape.iter().product()];
+            parameters.tensors.insert(name, HostTensor { shape, data });
+        }
+        parameters
+    }
+
+    #[test]
+    fn names_and_shapes_are_pytorchs() {
+        let parameters = zeros();
+        let shapes: Vec<_> = parameters
+            .tensors
+            .iter()
+            .map(|(name, tensor)| format!("{name} {:?}", tensor.shape))
+            .collect();
+        assert_eq!(
+            shapes,
+            [
+                "0.weight [8, 3]",
+                "2.beta [2]",
+                "2.gamma [2]",
+                "2.mean [2]",
+                "2.variance [2]",
+                "3.bias [5]",
+                "3.weight [2, 5, 4, 4]"
+            ]
+        );
+        assert_eq!(parameters.check(&network()), Ok(()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let broken = |change: fn(&mut Parameters)| {
+            let mut parameters = zeros();
+            change(&mut parameters);
+            parameters.check(&network()).unwrap_err().to_string()
+        };
+        assert_eq!(
+            broken(|p| drop(p.tensors.remove("2.mean"))),
+            "there is no tensor 2.mean"
+        );
+        assert_eq!(
+            broken(|p| p.tensors.get_mut("0.weight").unwrap().shape.reverse()),
+            "tensor 0.weight has the shape [3, 8] where the network has [8, 3]"
+        );
+        assert_eq!(
+            broken(|p| p.tensors.get_mut("3.bias").unwrap().data[1] = f32::NAN),
+            "tensor 3.bias holds a number that is not finite"
+        );
+        assert_eq!(
+            broken(|p| drop(p.tensors.get_mut("3.bias").unwrap().data.pop())),
+            "tensor 3.bias holds 4 numbers, its shape 5"
+        );
+        assert_eq!(
+            broken(|p| {
+                let spare = p.tensors["3.bias"].clone();
+                p.tensors.insert("0.bias".into(), spare);
+            }),
+            "tensor 0.bias belongs to no layer"
+        );
+    }
+}
