@@ -1,1 +1,47 @@
-fn main() {}
+//! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-train`.
+
+mod bare_metal;
+mod bench_train;
+mod elf;
+mod firmware;
+mod licences;
+mod onnxruntime;
+mod process;
+mod python;
+mod setup;
+mod test;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+
+/// Sets up, tests and measures pocketgan.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Find or install what the tests need: ONNX Runtime, a bare-metal `core`, QEMU, `onnx`.
+    Setup,
+    /// Run every check and every test, `setup` first; nothing is skipped.
+    Test(test::Arguments),
+    /// Build the firmware, run it in QEMU and show its picture.
+    Firmware,
+    /// Count instructions, RAM and flash of each model on the emulated Cortex-M4.
+    FirmwareBench(firmware::BenchArguments),
+    /// Compare a GAN step's speed with PyTorch's, on this machine, in turns.
+    BenchTrain(bench_train::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().chore {
+        Chore::Setup => setup::run().map(drop),
+        Chore::Test(arguments) => test::run(&arguments),
+        Chore::Firmware => firmware::show(),
+        Chore::FirmwareBench(arguments) => firmware::bench(&arguments),
+        Chore::BenchTrain(arguments) => bench_train::run(&arguments),
+    }
+}

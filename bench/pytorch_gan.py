@@ -1,0 +1,110 @@
+"""Full GAN steps in PyTorch on the CPU, the yardstick of `cargo xtask bench-train`.
+
+A step is a discriminator update on a real and a generated batch, then a generator update on fresh
+latents, with the non-saturating loss (Goodfellow et al. 2014, section 3) and Adam. Prints one JSON
+object a net: net, batch, threads, images_per_s (real images a second of full steps).
+"""
+
+import argparse
+import json
+import time
+
+import torch
+from torch import nn
+from torch.nn.functional import softplus
+
+
+def dense_gan():
+    """Returns (latent size, generator, discriminator, image shape) of the dense net."""
+    generator = nn.Sequential(
+        nn.Linear(100, 128), nn.ReLU(),
+        nn.Linear(128, 256), nn.ReLU(),
+        nn.Linear(256, 784), nn.Tanh(),
+    )
+    discriminator = nn.Sequential(
+        nn.Linear(784, 256), nn.ReLU(),
+        nn.Linear(256, 128), nn.ReLU(),
+        nn.Linear(128, 1),
+    )
+    return 100, generator, discriminator, (784,)
+
+
+def convolutional_gan(width):
+    """The DCGAN of 28x28 images whose generator has `width` channels before the last layer."""
+    generator = nn.Sequential(
+        nn.Linear(64, 7 * 7 * 2 * width, bias=False),
+        nn.Unflatten(1, (2 * width, 7, 7)), nn.BatchNorm2d(2 * width), nn.ReLU(),
+        nn.ConvTranspose2d(2 * width, width, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(width), nn.ReLU(),
+        nn.ConvTranspose2d(width, 1, 4, 2, 1), nn.Tanh(),
+    )
+    discriminator = nn.Sequential(
+        nn.Conv2d(1, width, 4, 2, 1), nn.LeakyReLU(0.2),
+        nn.Conv2d(width, 2 * width, 4, 2, 1), nn.LeakyReLU(0.2),
+        nn.Flatten(), nn.Linear(7 * 7 * 2 * width, 1),
+    )
+    return 64, generator, discriminator, (1, 28, 28)
+
+
+NETS = {
+    "nano": lambda: convolutional_gan(16),
+    "small": lambda: convolutional_gan(32),
+    "mlp": dense_gan,
+}
+
+
+class Step:
+    """One GAN and its optimizers; calling it makes both updates."""
+
+    def __init__(self, net, batch):
+        latent, self.generator, self.discriminator, shape = NETS[net]()
+        self.batch, self.latent = batch, latent
+        self.real = torch.rand(batch, *shape) * 2 - 1
+        adam = {"lr": 2e-4, "betas": (0.5, 0.999)}
+        self.g_adam = torch.optim.Adam(self.generator.parameters(), **adam)
+        self.d_adam = torch.optim.Adam(self.discriminator.parameters(), **adam)
+
+    def __call__(self):
+        fake = self.generator(torch.randn(self.batch, self.latent)).detach()
+        d_loss = softplus(-self.discriminator(self.real)).mean() + softplus(self.discriminator(fake)).mean()
+        self.d_adam.zero_grad(set_to_none=True)
+        d_loss.backward()
+        self.d_adam.step()
+
+        fake = self.generator(torch.randn(self.batch, self.latent))
+        g_loss = softplus(-self.discriminator(fake)).mean()
+        self.g_adam.zero_grad(set_to_none=True)
+        # The discriminator's own gradients are not needed here; as fast as PyTorch can do it.
+        g_loss.backward(inputs=list(self.generator.parameters()))
+        self.g_adam.step()
+
+
+def images_per_s(net, batch, seconds):
+    """Runs steps for about `seconds` after a warm-up and returns images a second."""
+    step = Step(net, batch)
+    for _ in range(5):
+        step()
+    steps, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds:
+        step()
+        steps += 1
+    return steps * batch / elapsed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--net", choices=NETS, action="append", help="default: all")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each net")
+    options = parser.parse_args()
+    torch.manual_seed(1)
+    torch.set_num_threads(options.threads)
+    for net in options.net or NETS:
+        speed = images_per_s(net, options.batch, options.seconds)
+        print(json.dumps({"net": net, "batch": options.batch, "threads": options.threads,
+                          "images_per_s": round(speed, 1)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+//! The firmware examples: built, run in QEMU, measured, and held against the host.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::bare_metal::Toolchain;
+use crate::{elf, process, setup, workspace};
+
+/// The models that the benchmark measures.
+const MODELS: [&str; 2] = ["nano", "small"];
+/// Seeds that the benchmark samples, from 1.
+const SEEDS: u64 = 16;
+
+#[derive(clap::Args)]
+pub struct BenchArguments {
+    /// Print one JSON object for each model and seed instead of the table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A line of the firmware in bench mode.
+#[derive(Deserialize, Serialize)]
+struct Sample {
+    target: String,
+    model: String,
+    seed: u64,
+    instructions: u64,
+    ram_bytes: u64,
+    stack_bytes: u64,
+    pixels_sha256: String,
+}
+
+/// A sample with what the firmware cannot know of itself.
+#[derive(Serialize)]
+struct Measured {
+    #[serde(flatten)]
+    sample: Sample,
+    flash_bytes: u64,
+}
+
+/// The folders of all boards.
+///
+/// # Errors
+///
+/// The folder of the examples cannot be read.
+pub fn boards() -> Result<Vec<PathBuf>> {
+    let mut boards = Vec::new();
+    for entry in fs::read_dir(workspace::root().join("firmware-examples"))? {
+        let board = entry?.path();
+        if board.join("Cargo.toml").is_file() {
+            boards.push(board);
+        }
+    }
+    boards.sort();
+    Ok(boards)
+}
+
+/// Builds the example for QEMU's Cortex-M4 and runs it as a user would.
+///
+/// # Errors
+///
+/// No compiler, no QEMU, or the firmware's own failure.
+pub fn show() -> Result<()> {
+    let toolchain = setup::firmware()?;
+    process::run(&mut cargo(&toolchain, "run", &[]))
+}
+
+/// Prints each model's instructions, RAM and flash for every seed.
+///
+/// # Errors
+///
+/// As [`show`], or the firmware prints something else than its figures.
+pub fn bench(arguments: &BenchArguments) -> Result<()> {
+    let toolchain = setup::firmware()?;
+    if !arguments.json {
+        println!("model  seed  instructions  RAM, bytes  flash, bytes  SHA-256 of the pixels");
+    }
+    for model in MODELS {
+        for measured in measure(&toolchain, model)? {
+            if arguments.json {
+                println!("{}", serde_json::to_string(&measured)?);
+                continue;
+            }
+            let Measured {
+                sample,
+                flash_bytes,
+            } = measured;
+            println!(
+                "{:<5}  {:>4}  {:>12}  {:>10}  {flash_bytes:>12}  {}",
+                sample.model,
+                sample.seed,
+                sample.instructions,
+                sample.ram_bytes,
+                sample.pixels_sha256
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Checks the example's run and that every model can be measured.
+///
+/// # Errors
+///
+/// As [`bench`].
+pub fn test(toolchain: &Toolchain) -> Result<()> {
+    process::run(&mut cargo(toolchain, "run", &[]))?;
+    for model in MODELS {
+        measure(toolchain, model)?;
+    }
+    Ok(())
+}
+
+fn cargo(toolchain: &Toolchain, action: &str, more: &[&str]) -> Command {
+    let mut cargo = toolchain.cargo(action);
+    cargo.current_dir(workspace::root().join("firmware-examples/qemu-mps2"));
+    cargo.args(["--release", "--locked", "--quiet"]).args(more);
+    cargo
+}
+
+/// Runs the benchmark of one model in QEMU.
+fn measure(toolchain: &Toolchain, model: &str) -> Result<Vec<Measured>> {
+    let features = format!("bench,{model}");
+    let options = ["--no-default-features", "--features", features.as_str()];
+    let flash_bytes = elf::flash_bytes(&build(toolchain, &options)?)?;
+    let printed = process::output(&mut cargo(toolchain, "run", &options))?;
+    let mut measured = Vec::new();
+    for line in printed.lines().filter(|line| line.starts_with('{')) {
+        let sample: Sample =
+            serde_json::from_str(line).with_context(|| format!("the firmware printed {line:?}"))?;
+        ensure!(
+            sample.model == model,
+            "the firmware of {model} printed {line:?}"
+        );
+        measured.push(Measured {
+            sample,
+            flash_bytes,
+        });
+    }
+    let complete = measured
+        .iter()
+        .map(|measured| measured.sample.seed)
+        .eq(1..=SEEDS);
+    ensure!(
+        complete,
+        "{model}: the firmware did not print seeds 1 to {SEEDS}:\n{printed}"
+    );
+    Ok(measured)
+}
+
+/// Builds the firmware and returns its ELF file.
+fn build(toolchain: &Toolchain, options: &[&str]) -> Result<PathBuf> {
+    let mut cargo = cargo(toolchain, "build", options);
+    cargo.arg("--message-format=json-render-diagnostics");
+    for line in process::output(&mut cargo)?.lines() {
+        let message: serde_json::Value = serde_json::from_str(line)?;
+        if let Some(path) = message["executable"].as_str() {
+            return Ok(path.into());
+        }
+    }
+    bail!("`{}` built no program", process::line(&cargo))
+}

@@ -1,0 +1,117 @@
+//! The licence of every crate in the lock file against the list in `deny.toml`.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use spdx::{Expression, LicenseReq, ParseMode};
+
+use crate::{process, workspace};
+
+/// The part of cargo-deny's configuration that this check shares with it.
+#[derive(Deserialize)]
+struct Policy {
+    licenses: Licenses,
+}
+
+#[derive(Deserialize)]
+struct Licenses {
+    allow: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    version: String,
+    license: Option<String>,
+}
+
+/// Checks every package that any feature or platform could bring in.
+///
+/// # Errors
+///
+/// Names each package whose licence is unknown or not on the list.
+pub fn check() -> Result<()> {
+    let policy = fs::read_to_string(workspace::root().join("deny.toml"))?;
+    let policy: Policy = toml::from_str(&policy).context("deny.toml")?;
+    let metadata = process::output(process::cargo().args([
+        "metadata",
+        "--format-version=1",
+        "--all-features",
+        "--locked",
+    ]))?;
+    let metadata: Metadata = serde_json::from_str(&metadata)?;
+    let refused: Vec<String> = metadata
+        .packages
+        .iter()
+        .filter(|package| !allowed(package.license.as_deref(), &policy.licenses.allow))
+        .map(|package| {
+            let licence = package.license.as_deref().unwrap_or("none stated");
+            format!("{} {}: {licence}", package.name, package.version)
+        })
+        .collect();
+    if !refused.is_empty() {
+        bail!(
+            "licences that deny.toml does not allow; replace these crates:\n{}",
+            refused.join("\n")
+        );
+    }
+    eprintln!(
+        "licences of {} packages are allowed",
+        metadata.packages.len()
+    );
+    Ok(())
+}
+
+/// Whether a licence expression can be met with licences of the list. Old manifests separate
+/// alternatives with a slash.
+fn allowed(licence: Option<&str>, list: &[String]) -> bool {
+    let Some(Ok(expression)) = licence.map(|text| Expression::parse_mode(text, ParseMode::LAX))
+    else {
+        return false;
+    };
+    expression.evaluate(|required: &LicenseReq| {
+        let name = required.to_string();
+        list.contains(&name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::allowed;
+
+    #[test]
+    fn an_expression_is_met_only_by_licences_of_the_list() {
+        let list = [
+            "MIT",
+            "Apache-2.0",
+            "Apache-2.0 WITH LLVM-exception",
+            "Unicode-3.0",
+        ];
+        let list = list.map(str::to_owned);
+        for text in [
+            "MIT",
+            "MIT/Apache-2.0",
+            "GPL-3.0-only OR MIT",
+            "(MIT OR Apache-2.0) AND Unicode-3.0",
+            "Apache-2.0 WITH LLVM-exception",
+        ] {
+            assert!(allowed(Some(text), &list), "{text}");
+        }
+        for text in [
+            "GPL-3.0-only",
+            "MPL-2.0",
+            "MIT AND MPL-2.0",
+            "",
+            "no such licence",
+        ] {
+            assert!(!allowed(Some(text), &list), "{text}");
+        }
+        assert!(!allowed(None, &list));
+    }
+}
