@@ -100,7 +100,7 @@ impl Toolchain {
         fs::write(&manifest, package)?;
         let mut cargo = self.cargo("build");
         cargo
-            .args(["--offline", "--target", CORTEX_M4, "--manifest-path"])
+            .args(["--target", CORTEX_M4, "--manifest-path"])
             .arg(manifest);
         cargo.arg("--target-dir").arg(folder.join(match self {
             Self::Rustup => "rustup",

@@ -1,6 +1,7 @@
 //! `cargo xtask bench-train`: a GAN step's speed against PyTorch's, in turns on the same machine.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -51,6 +52,7 @@ type Figures = BTreeMap<String, Vec<f64>>;
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (python, how) = python::TORCH.python()?;
     eprintln!("PyTorch: {how}");
+    warn_if_busy();
     let build = [
         "build",
         "--quiet",
@@ -90,6 +92,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Says so where other programs hold the processor: PyTorch's threads spin while they wait for one
+/// another, so it then loses far more than its share.
+fn warn_if_busy() {
+    let load = fs::read_to_string("/proc/loadavg").ok();
+    let load = load.and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
+    if let Some(load) = load.filter(|&load| load > 0.5) {
+        eprintln!("warning: the machine is busy (load {load}); the ratios are worth little");
+    }
 }
 
 fn with_sizes<'a>(command: &'a mut Command, arguments: &Arguments) -> &'a mut Command {

@@ -12,6 +12,8 @@ mod setup;
 mod test;
 mod workspace;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// Sets up, tests and measures pocketgan.
@@ -36,12 +38,19 @@ enum Chore {
     BenchTrain(bench_train::Arguments),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().chore {
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().chore {
         Chore::Setup => setup::run().map(drop),
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Firmware => firmware::show(),
         Chore::FirmwareBench(arguments) => firmware::bench(&arguments),
         Chore::BenchTrain(arguments) => bench_train::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
