@@ -1,0 +1,234 @@
+//! A layer: its operator, shapes and parameters, and what it costs.
+
+use super::order;
+
+/// Height, width and channels of a tensor; its elements are ordered row, column, channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Rows, 1 to 4096.
+    pub height: usize,
+    /// Columns, 1 to 4096.
+    pub width: usize,
+    /// Channels, 1 to 4096.
+    pub channels: usize,
+}
+
+impl Shape {
+    /// A shape from height, width and channels.
+    pub const fn new(height: usize, width: usize, channels: usize) -> Self {
+        Self {
+            height,
+            width,
+            channels,
+        }
+    }
+
+    /// The number of elements (saturating).
+    pub const fn len(self) -> usize {
+        self.height
+            .saturating_mul(self.width)
+            .saturating_mul(self.channels)
+    }
+
+    /// Whether there are no elements; never so in a model.
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Elements in one row: width times channels.
+    pub const fn row_len(self) -> usize {
+        self.width.saturating_mul(self.channels)
+    }
+}
+
+/// The window of a convolution: square, the same in height and width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Kernel size, 1 to 16.
+    pub kernel: usize,
+    /// Stride, 1 to 8.
+    pub stride: usize,
+    /// Zeros added on each side (taken away, for a transposed convolution), below `kernel`.
+    pub padding: usize,
+    /// Extra output on the far sides of a transposed convolution, below `stride`; else 0.
+    pub output_padding: usize,
+}
+
+/// What a layer computes before its activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    /// Every output from every input; the input is a vector, the output any shape.
+    Linear,
+    /// Convolution (cross-correlation, as in PyTorch and ONNX).
+    Conv2d(Window),
+    /// Transposed convolution, as in PyTorch and ONNX.
+    ConvTranspose2d(Window),
+    /// Nearest-neighbour upsampling by a whole factor, 1 to 8.
+    Upsample {
+        /// Output rows and columns per input row and column.
+        factor: usize,
+    },
+}
+
+/// The function fused behind a layer's operator.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Activation {
+    /// The identity.
+    None,
+    /// `max(x, 0)`.
+    Relu,
+    /// `x` above zero, `slope * x` below.
+    LeakyRelu {
+        /// In `[0, 1)`.
+        slope: f32,
+    },
+    /// The hyperbolic tangent.
+    Tanh,
+    /// The logistic function.
+    Sigmoid,
+}
+
+/// The kind of numbers a model computes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// IEEE 754 binary32.
+    Float,
+    /// 8-bit weights and activations, 32-bit accumulators.
+    Int8,
+}
+
+/// One layer of a parsed model. Everything in it has been checked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Layer<'a> {
+    /// The operator.
+    pub operator: Operator,
+    /// The activation behind it.
+    pub activation: Activation,
+    /// Shape of the input.
+    pub input: Shape,
+    /// Shape of the output.
+    pub output: Shape,
+    /// The kind of numbers.
+    pub numbers: Numbers,
+    /// int8: the accumulator is multiplied by `2^shift` before requantization.
+    pub shift: u32,
+    /// int8: what one quantum of the output is worth. f32: 0.
+    pub scale: f32,
+    pub(crate) parameters: Parameters<'a>,
+}
+
+/// The parts of a layer's parameters, as they lie in the blob.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Parameters<'a> {
+    pub bias: &'a [u8],
+    pub multipliers: &'a [u8],
+    pub negative_multipliers: &'a [u8],
+    pub weights: &'a [u8],
+}
+
+impl Layer<'_> {
+    /// Multiply-accumulates of one image, those on padding included.
+    pub const fn macs(&self) -> u64 {
+        macs(self.operator, self.input, self.output)
+    }
+
+    /// Bytes of the weights in the blob.
+    pub const fn weight_bytes(&self) -> usize {
+        self.parameters.weights.len()
+    }
+
+    /// Bytes of all parameters in the blob: bias, multipliers and weights.
+    pub const fn parameter_bytes(&self) -> usize {
+        self.parameters.bias.len()
+            + self.parameters.multipliers.len()
+            + self.parameters.negative_multipliers.len()
+            + self.parameters.weights.len()
+    }
+
+    /// Bytes of working memory that hold this layer's input rows while an image is made.
+    pub const fn row_buffer_bytes(&self) -> usize {
+        crate::plan::Ring::of_input(self).words() * 4
+    }
+
+    /// The operator's usual name.
+    pub const fn name(&self) -> &'static str {
+        match self.operator {
+            Operator::Linear => "linear",
+            Operator::Conv2d(_) => "conv2d",
+            Operator::ConvTranspose2d(_) => "conv_transpose2d",
+            Operator::Upsample { .. } => "upsample",
+        }
+    }
+
+    /// Where the weight from input channel `ic` to output `oc` at kernel place (`ky`, `kx`) lies
+    /// among the layer's weights, in weights. For linear, `ky` and `kx` are 0 and `oc` counts the
+    /// outputs by row, column and channel. Out of range arguments give a meaningless index.
+    pub const fn weight_index(&self, oc: usize, ky: usize, kx: usize, ic: usize) -> usize {
+        order::index(
+            self.operator,
+            self.numbers,
+            self.input,
+            self.output,
+            [oc, ky, kx, ic],
+        )
+    }
+
+    /// The int8 weight at a [`weight_index`](Self::weight_index); 0 out of range.
+    pub const fn weight_i8(&self, index: usize) -> i8 {
+        super::bytes::u8_at(self.parameters.weights, index) as i8
+    }
+
+    /// The f32 weight at a [`weight_index`](Self::weight_index); 0 out of range.
+    pub const fn weight_f32(&self, index: usize) -> f32 {
+        super::bytes::f32_at(self.parameters.weights, index.saturating_mul(4))
+    }
+
+    /// The int8 model's bias of output `oc`, in units of the accumulator; 0 out of range.
+    pub const fn bias_i32(&self, oc: usize) -> i32 {
+        super::bytes::i32_at(self.parameters.bias, oc.saturating_mul(4))
+    }
+
+    /// The f32 model's bias of output `oc`; 0 out of range.
+    pub const fn bias_f32(&self, oc: usize) -> f32 {
+        super::bytes::f32_at(self.parameters.bias, oc.saturating_mul(4))
+    }
+
+    /// The requantization multipliers of output `oc` for accumulators from zero up and below zero
+    /// (the same but for LeakyReLU).
+    pub const fn multipliers(&self, oc: usize) -> [i32; 2] {
+        let at = oc.saturating_mul(4);
+        let positive = super::bytes::i32_at(self.parameters.multipliers, at);
+        let negative = match self.activation {
+            Activation::LeakyRelu { .. } => {
+                super::bytes::i32_at(self.parameters.negative_multipliers, at)
+            }
+            _ => positive,
+        };
+        [positive, negative]
+    }
+
+    /// How many biases (and multipliers) the layer has.
+    pub const fn outputs(&self) -> usize {
+        outputs(self.operator, self.output)
+    }
+}
+
+/// The multiply-accumulates of an operator (section 2.3).
+pub(crate) const fn macs(operator: Operator, input: Shape, output: Shape) -> u64 {
+    let (positions, kernel) = match operator {
+        Operator::Linear => (output.height as u64 * output.width as u64, 1),
+        Operator::Conv2d(w) => (output.height as u64 * output.width as u64, w.kernel as u64),
+        Operator::ConvTranspose2d(w) => (input.height as u64 * input.width as u64, w.kernel as u64),
+        Operator::Upsample { .. } => (0, 0),
+    };
+    positions * kernel * kernel * input.channels as u64 * output.channels as u64
+}
+
+/// How many biases an operator has (section 3).
+pub(crate) const fn outputs(operator: Operator, output: Shape) -> usize {
+    match operator {
+        Operator::Linear => output.len(),
+        Operator::Conv2d(_) | Operator::ConvTranspose2d(_) => output.channels,
+        Operator::Upsample { .. } => 0,
+    }
+}

@@ -1,0 +1,246 @@
+//! The `.pgan` blob: a constant, total parser. `docs/blob-format.md` is its specification.
+
+mod bytes;
+mod layer;
+pub(crate) mod order;
+mod record;
+#[cfg(feature = "writer")]
+pub mod writer;
+
+use crate::Error;
+use bytes::{u8_at, u16_at, u32_at, u64_at};
+
+pub(crate) use layer::Parameters;
+pub use layer::{Activation, Layer, Numbers, Operator, Shape, Window};
+
+/// The newest version of the format that this reader knows.
+pub const FORMAT_VERSION: u16 = 1;
+/// The most layers a model can have.
+pub const MAX_LAYERS: usize = 32;
+
+const MAGIC: [u8; 8] = *b"\x89PGAN\r\n\x1a";
+const HEADER_LEN: usize = 64;
+const RECORD_LEN: usize = 64;
+const CRC_LEN: usize = 4;
+const MAX_EXTENT: usize = 4096;
+const MAX_ELEMENTS: usize = 1 << 22;
+
+/// What the pixels of an image stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PixelRange {
+    /// A pixel `p` means `(p - 128) / 128`; the last activation is tanh.
+    Signed,
+    /// A pixel `p` means `p / 256`; the last activation is sigmoid.
+    Unsigned,
+}
+
+impl PixelRange {
+    /// The value that a pixel stands for.
+    pub fn value(self, pixel: u8) -> f32 {
+        match self {
+            Self::Signed => (f32::from(pixel) - 128.0) / 128.0,
+            Self::Unsigned => f32::from(pixel) / 256.0,
+        }
+    }
+}
+
+/// A generator, parsed from a blob that it borrows.
+///
+/// Parsing checks everything once: a `Model` in hand means that running it cannot fail, overflow
+/// or panic, whatever the bytes were.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Model<'a> {
+    blob: &'a [u8],
+    numbers: Numbers,
+    layers: usize,
+    latent_size: usize,
+    output: Shape,
+    range: PixelRange,
+    macs: u64,
+}
+
+impl<'a> Model<'a> {
+    /// Reads and checks a blob. Works in constants: see [`include_model!`](crate::include_model).
+    ///
+    /// # Errors
+    /// Whatever is wrong with the blob, first of all that it is no blob of this format or needs a
+    /// newer reader. It never panics, whatever the bytes.
+    pub const fn parse(blob: &'a [u8]) -> Result<Self, Error> {
+        let model = match parse_header(blob) {
+            Ok(model) => model,
+            Err(error) => return Err(error),
+        };
+        match record::check_all(&model) {
+            Ok(()) => Ok(model),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Components of the latent: `i8` each, worth 1/32 a unit.
+    pub const fn latent_size(&self) -> usize {
+        self.latent_size
+    }
+
+    /// Size of the image.
+    pub const fn output(&self) -> Shape {
+        self.output
+    }
+
+    /// Bytes of the image, one a channel: height times width times channels.
+    pub const fn image_len(&self) -> usize {
+        self.output.len()
+    }
+
+    /// What the image's pixels stand for.
+    pub const fn range(&self) -> PixelRange {
+        self.range
+    }
+
+    /// The kind of numbers the model computes with.
+    pub const fn numbers(&self) -> Numbers {
+        self.numbers
+    }
+
+    /// Multiply-accumulates of one image.
+    pub const fn macs(&self) -> u64 {
+        self.macs
+    }
+
+    /// Bytes of the blob.
+    pub const fn blob_len(&self) -> usize {
+        self.blob.len()
+    }
+
+    /// How many layers there are, 1 to [`MAX_LAYERS`].
+    pub const fn layer_count(&self) -> usize {
+        self.layers
+    }
+
+    /// Layer `index`, or the last one if there is none of that index.
+    pub const fn layer(&self, index: usize) -> Layer<'a> {
+        let last = self.layers - 1;
+        record::decode(self, if index < last { index } else { last })
+    }
+
+    /// The layers, first to last.
+    pub fn layers(&self) -> impl ExactSizeIterator<Item = Layer<'a>> + use<'a> {
+        let model = *self;
+        (0..self.layers).map(move |index| model.layer(index))
+    }
+
+    /// Bytes of working memory that making an image takes: [`buffer_len`](Self::buffer_len) words.
+    pub const fn working_memory(&self) -> usize {
+        self.buffer_len() * 4
+    }
+
+    /// Words of the [`Buffer`](crate::Buffer) that making an image takes.
+    pub const fn buffer_len(&self) -> usize {
+        crate::plan::buffer_len(self)
+    }
+}
+
+const fn parse_header<'a>(blob: &'a [u8]) -> Result<Model<'a>, Error> {
+    if let Err(error) = check_frame(blob) {
+        return Err(error);
+    }
+    let numbers = match u8_at(blob, 28) {
+        1 => Numbers::Float,
+        2 => Numbers::Int8,
+        3 => return Err(Error::Int4),
+        _ => return Err(Error::BadHeader),
+    };
+    let range = match u8_at(blob, 29) {
+        1 => PixelRange::Signed,
+        2 => PixelRange::Unsigned,
+        _ => return Err(Error::BadHeader),
+    };
+    let layers = u16_at(blob, 16) as usize;
+    let latent_size = u16_at(blob, 18) as usize;
+    if layers == 0 || layers > MAX_LAYERS || latent_size == 0 || latent_size > MAX_EXTENT {
+        return Err(Error::BadHeader);
+    }
+    if u16_at(blob, 20) != 0 {
+        return Err(Error::Conditional);
+    }
+    if !zeros(blob, 30, 32) || !zeros(blob, 40, HEADER_LEN) {
+        return Err(Error::Reserved);
+    }
+    let output = record::shape_at(blob, 22);
+    let macs = u64_at(blob, 32);
+    Ok(Model {
+        blob,
+        numbers,
+        layers,
+        latent_size,
+        output,
+        range,
+        macs,
+    })
+}
+
+/// Checks magic, version, length and checksum, in this order.
+const fn check_frame(blob: &[u8]) -> Result<(), Error> {
+    let mut i = 0;
+    while i < MAGIC.len() {
+        if i >= blob.len() || blob[i] != MAGIC[i] {
+            return Err(Error::NotABlob);
+        }
+        i += 1;
+    }
+    if blob.len() < HEADER_LEN + RECORD_LEN + CRC_LEN {
+        return Err(Error::WrongLength);
+    }
+    if u16_at(blob, 10) > FORMAT_VERSION {
+        return Err(Error::TooNew);
+    }
+    if u32_at(blob, 12) as usize != blob.len() {
+        return Err(Error::WrongLength);
+    }
+    let (checked, crc) = blob.split_at(blob.len() - CRC_LEN);
+    if bytes::crc32(checked) != u32_at(crc, 0) {
+        return Err(Error::Checksum);
+    }
+    if u16_at(blob, 8) == 0 || u16_at(blob, 10) == 0 {
+        return Err(Error::BadHeader);
+    }
+    Ok(())
+}
+
+/// Whether `bytes[from..to]` is all zero.
+const fn zeros(bytes: &[u8], from: usize, to: usize) -> bool {
+    let mut at = from;
+    while at < to {
+        if u8_at(bytes, at) != 0 {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
+/// Bytes of constant data at an alignment that every kernel can use.
+#[doc(hidden)]
+#[repr(C, align(16))]
+pub struct Aligned<const N: usize>(pub [u8; N]);
+
+/// Includes a `.pgan` file (a path relative to this source file) as a constant
+/// [`Model<'static>`](Model), aligned for the fast kernels. A file that is not a valid blob is a
+/// compile error that says why.
+///
+/// ```ignore
+/// const MODEL: pocketgan::Model = pocketgan::include_model!("model.pgan");
+/// ```
+#[macro_export]
+macro_rules! include_model {
+    ($path:expr $(,)?) => {{
+        static BLOB: $crate::blob::Aligned<{ include_bytes!($path).len() }> =
+            $crate::blob::Aligned(*include_bytes!($path));
+        // Checking a big blob takes the compiler a while.
+        #[allow(long_running_const_eval)]
+        const MODEL: $crate::Model<'static> = match $crate::Model::parse(&BLOB.0) {
+            Ok(model) => model,
+            Err(error) => panic!("{}", error.message()),
+        };
+        MODEL
+    }};
+}

@@ -1,0 +1,174 @@
+//! The order of the weights in a blob (sections 3.1 and 3.2), and the taps it follows.
+
+use super::{Numbers, Operator, Shape, Window};
+
+/// `n` rounded up to whole groups of four.
+pub(crate) const fn ceil4(n: usize) -> usize {
+    n.div_ceil(4) * 4
+}
+
+/// A window along one axis: which inputs each output reads, and through which kernel places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Axis {
+    window: Window,
+    transposed: bool,
+}
+
+impl Axis {
+    /// The axis of a convolution or transposed convolution; `None` for the other operators.
+    pub const fn of(operator: Operator) -> Option<Self> {
+        match operator {
+            Operator::Conv2d(window) => Some(Self {
+                window,
+                transposed: false,
+            }),
+            Operator::ConvTranspose2d(window) => Some(Self {
+                window,
+                transposed: true,
+            }),
+            Operator::Linear | Operator::Upsample { .. } => None,
+        }
+    }
+
+    /// How many phases there are; outputs `phase`, `phase + phases()`, ... share their taps.
+    pub const fn phases(self) -> usize {
+        if self.transposed {
+            self.window.stride
+        } else {
+            1
+        }
+    }
+
+    /// By how many inputs the taps move from one output of a phase to the next.
+    pub const fn step(self) -> usize {
+        if self.transposed {
+            1
+        } else {
+            self.window.stride
+        }
+    }
+
+    /// `r` of section 3.1.
+    const fn remainder(self, phase: usize) -> usize {
+        (phase + self.window.padding) % self.window.stride
+    }
+
+    /// How many taps the outputs of `phase` have.
+    pub const fn taps(self, phase: usize) -> usize {
+        if self.transposed {
+            let r = self.remainder(phase);
+            (self.window.kernel + self.window.stride - 1 - r) / self.window.stride
+        } else {
+            self.window.kernel
+        }
+    }
+
+    /// How many taps all the phases before `phase` have together.
+    pub const fn taps_before(self, phase: usize) -> usize {
+        let mut sum = 0;
+        let mut before = 0;
+        while before < phase {
+            sum += self.taps(before);
+            before += 1;
+        }
+        sum
+    }
+
+    /// The input that tap 0 of `output` reads; negative in the padding.
+    pub const fn first_input(self, output: usize) -> isize {
+        if self.transposed {
+            let phase = output % self.window.stride;
+            let last = (output + self.window.padding) / self.window.stride;
+            last as isize - (self.taps(phase) as isize - 1)
+        } else {
+            (output * self.window.stride) as isize - self.window.padding as isize
+        }
+    }
+
+    /// The taps of `output` that read inside an input of length `len`: first, and one after the
+    /// last.
+    pub const fn inside(self, output: usize, len: usize) -> (usize, usize) {
+        let first = self.first_input(output);
+        let taps = self.taps(output % self.phases());
+        let start = if first < 0 { first.unsigned_abs() } else { 0 };
+        let room = len as isize - first;
+        let end = if room < 0 { 0 } else { room as usize };
+        let end = if end < taps { end } else { taps };
+        (if start < end { start } else { end }, end)
+    }
+
+    /// The phase and tap that use kernel place `k`.
+    pub const fn phase_and_tap(self, k: usize) -> (usize, usize) {
+        if self.transposed {
+            let Window {
+                stride, padding, ..
+            } = self.window;
+            let r = k % stride;
+            let phase = (r + stride - padding % stride) % stride;
+            (phase, self.taps(phase).saturating_sub(1 + k / stride))
+        } else {
+            (0, k)
+        }
+    }
+}
+
+/// How many weights an operator has in the blob, the zeros that fill groups included.
+pub(crate) const fn weights(
+    operator: Operator,
+    numbers: Numbers,
+    input: Shape,
+    output: Shape,
+) -> u64 {
+    let (inputs, row) = match numbers {
+        Numbers::Float => (input.channels, output.row_len()),
+        Numbers::Int8 => (ceil4(input.channels), ceil4(output.row_len())),
+    };
+    match operator {
+        Operator::Linear => output.height as u64 * row as u64 * inputs as u64,
+        Operator::Conv2d(w) | Operator::ConvTranspose2d(w) => {
+            (w.kernel * w.kernel) as u64 * inputs as u64 * output.channels as u64
+        }
+        Operator::Upsample { .. } => 0,
+    }
+}
+
+/// Where the weight `[oc, ky, kx, ic]` lies, in weights.
+pub(crate) const fn index(
+    operator: Operator,
+    numbers: Numbers,
+    input: Shape,
+    output: Shape,
+    [oc, ky, kx, ic]: [usize; 4],
+) -> usize {
+    let Some(axis) = Axis::of(operator) else {
+        return linear_index(numbers, input, output, oc, ic);
+    };
+    let kernel = axis.window.kernel;
+    let (py, ty) = axis.phase_and_tap(ky);
+    let (px, tx) = axis.phase_and_tap(kx);
+    let taps = axis.taps(px);
+    let taps_before = axis.taps_before(py) * kernel + axis.taps(py) * axis.taps_before(px);
+    match numbers {
+        Numbers::Float => {
+            ((taps_before + ty * taps + tx) * input.channels + ic) * output.channels + oc
+        }
+        Numbers::Int8 => {
+            let groups = input.channels.div_ceil(4);
+            let before = taps_before * groups * output.channels;
+            let row = oc * axis.taps(py) + ty;
+            (before + (row * groups + ic / 4) * taps + tx) * 4 + ic % 4
+        }
+    }
+}
+
+const fn linear_index(numbers: Numbers, input: Shape, output: Shape, o: usize, ic: usize) -> usize {
+    let row_len = output.row_len();
+    let (row, place) = (o / row_len, o % row_len);
+    match numbers {
+        Numbers::Float => (row * input.channels + ic) * row_len + place,
+        Numbers::Int8 => {
+            let tile = row * row_len.div_ceil(4) + place / 4;
+            ((tile * input.channels.div_ceil(4) + ic / 4) * 4 + place % 4) * 4 + ic % 4
+        }
+    }
+}

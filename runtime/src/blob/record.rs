@@ -1,0 +1,392 @@
+//! Layer records: decoding one, and checking them all.
+
+use super::bytes::{f32_at, i32_at, part, u8_at, u16_at, u32_at};
+use super::{
+    Activation, HEADER_LEN, Layer, MAX_ELEMENTS, MAX_EXTENT, Model, Numbers, Operator, Parameters,
+    PixelRange, RECORD_LEN, Shape, Window, order,
+};
+use crate::Error;
+use crate::blob::layer;
+
+/// `?` for constant code.
+macro_rules! check {
+    ($result:expr) => {
+        if let Err(error) = $result {
+            return Err(error);
+        }
+    };
+}
+
+/// Decodes record `index` of a checked model.
+pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
+    let record = record(model.blob, index);
+    let operator = match operator(record) {
+        Some(operator) => operator,
+        None => Operator::Linear,
+    };
+    let activation = match activation(record) {
+        Some(activation) => activation,
+        None => Activation::None,
+    };
+    let (input, output) = shapes(record);
+    let numbers = model.numbers;
+    let bytes = match part(model.blob, start(record), length(record)) {
+        Some(bytes) => bytes,
+        None => &[],
+    };
+    Layer {
+        operator,
+        activation,
+        input,
+        output,
+        numbers,
+        shift: u8_at(record, 6) as u32,
+        scale: f32_at(record, 24),
+        parameters: split(bytes, numbers, activation, layer::outputs(operator, output)),
+    }
+}
+
+/// Checks every record and its parameters, how the layers connect, and the sum of their work.
+pub(super) const fn check_all(model: &Model<'_>) -> Result<(), Error> {
+    let mut input = Shape::new(1, 1, model.latent_size);
+    let mut next_start = HEADER_LEN + RECORD_LEN * model.layers;
+    let mut macs = 0;
+    let mut activation = Activation::None;
+    let mut scale = crate::latent::SCALE;
+    let mut index = 0;
+    while index < model.layers {
+        let record = record(model.blob, index);
+        check!(check(model, record));
+        let layer = decode(model, index);
+        if !same(layer.input, input) {
+            return Err(Error::Disconnected);
+        }
+        if let (Operator::Upsample { .. }, Numbers::Int8) = (layer.operator, layer.numbers)
+            && layer.scale != scale
+        {
+            return Err(Error::BadNumber);
+        }
+        scale = layer.scale;
+        next_start = next_start.next_multiple_of(16);
+        if start(record) != next_start {
+            return Err(Error::BadParameters);
+        }
+        next_start += length(record);
+        macs += layer.macs();
+        input = layer.output;
+        activation = layer.activation;
+        index += 1;
+    }
+    if !same(input, model.output) {
+        return Err(Error::Disconnected);
+    }
+    if next_start + super::CRC_LEN != model.blob.len() {
+        return Err(Error::BadParameters);
+    }
+    match (activation, model.range) {
+        (Activation::Tanh, PixelRange::Signed) | (Activation::Sigmoid, PixelRange::Unsigned) => {}
+        _ => return Err(Error::WrongRange),
+    }
+    if macs == model.macs {
+        Ok(())
+    } else {
+        Err(Error::WrongWork)
+    }
+}
+
+const fn check(model: &Model<'_>, record: &[u8]) -> Result<(), Error> {
+    let Some(operator) = operator(record) else {
+        return Err(Error::UnknownOperator);
+    };
+    let Some(activation) = activation(record) else {
+        return Err(Error::BadActivation);
+    };
+    if u8_at(record, 7) != 0 || !super::zeros(record, 36, RECORD_LEN) {
+        return Err(Error::Reserved);
+    }
+    let (input, output) = shapes(record);
+    check!(check_geometry(operator, model.numbers, record));
+    check!(check_shapes(operator, input, output));
+    check!(check_numbers(operator, activation, model.numbers, record));
+    check_parameters(model, record, operator, activation, input, output)
+}
+
+const fn check_geometry(operator: Operator, numbers: Numbers, record: &[u8]) -> Result<(), Error> {
+    let (kernel, stride) = (u8_at(record, 2), u8_at(record, 3));
+    let (padding, output_padding) = (u8_at(record, 4), u8_at(record, 5));
+    let window = kernel >= 1 && kernel <= 16 && stride >= 1 && stride <= 8 && padding < kernel;
+    let no_window = kernel == 0 && padding == 0 && output_padding == 0;
+    let ok = match operator {
+        Operator::Linear => no_window && stride == 0,
+        Operator::Conv2d(_) => window && output_padding == 0,
+        Operator::ConvTranspose2d(_) => window && output_padding < stride,
+        Operator::Upsample { factor } => no_window && factor >= 1 && factor <= 8,
+    };
+    let shift = u8_at(record, 6);
+    let shift_ok = match (operator, numbers) {
+        (Operator::Upsample { .. }, _) | (_, Numbers::Float) => shift == 0,
+        (_, Numbers::Int8) => shift <= 15,
+    };
+    if ok && shift_ok {
+        Ok(())
+    } else {
+        Err(Error::BadGeometry)
+    }
+}
+
+const fn check_shapes(operator: Operator, input: Shape, output: Shape) -> Result<(), Error> {
+    if !in_range(input) || !in_range(output) {
+        return Err(Error::BadShape);
+    }
+    let ok = match operator {
+        Operator::Linear => input.height == 1 && input.width == 1,
+        Operator::Conv2d(w) => {
+            convolved(input.height, w) == output.height && convolved(input.width, w) == output.width
+        }
+        Operator::ConvTranspose2d(w) => {
+            transposed(input.height, w) == output.height
+                && transposed(input.width, w) == output.width
+        }
+        Operator::Upsample { factor } => {
+            output.height == input.height * factor
+                && output.width == input.width * factor
+                && output.channels == input.channels
+        }
+    };
+    if ok { Ok(()) } else { Err(Error::BadShape) }
+}
+
+const fn in_range(shape: Shape) -> bool {
+    let Shape {
+        height,
+        width,
+        channels,
+    } = shape;
+    height >= 1
+        && width >= 1
+        && channels >= 1
+        && height <= MAX_EXTENT
+        && width <= MAX_EXTENT
+        && channels <= MAX_EXTENT
+        && shape.len() <= MAX_ELEMENTS
+}
+
+/// The output length of a convolution; 0 if the kernel does not fit.
+const fn convolved(len: usize, w: Window) -> usize {
+    match (len + 2 * w.padding).checked_sub(w.kernel) {
+        Some(room) => room / w.stride + 1,
+        None => 0,
+    }
+}
+
+/// The output length of a transposed convolution; 0 if the padding takes it all away.
+const fn transposed(len: usize, w: Window) -> usize {
+    ((len - 1) * w.stride + w.kernel + w.output_padding).saturating_sub(2 * w.padding)
+}
+
+const fn check_numbers(
+    operator: Operator,
+    activation: Activation,
+    numbers: Numbers,
+    record: &[u8],
+) -> Result<(), Error> {
+    match (operator, activation) {
+        (Operator::Upsample { .. }, Activation::None) => {}
+        (Operator::Upsample { .. }, _) => return Err(Error::BadActivation),
+        _ => {}
+    }
+    let slope = f32_at(record, 20);
+    let slope_ok = match activation {
+        Activation::LeakyRelu { .. } => slope >= 0.0 && slope < 1.0,
+        _ => slope.to_bits() == 0,
+    };
+    let scale = f32_at(record, 24);
+    let scale_ok = match numbers {
+        Numbers::Float => scale.to_bits() == 0,
+        Numbers::Int8 => match activation {
+            Activation::Tanh => scale == 1.0 / 128.0,
+            Activation::Sigmoid => scale == 1.0 / 256.0,
+            _ => scale.is_finite() && scale > 0.0,
+        },
+    };
+    if slope_ok && scale_ok {
+        Ok(())
+    } else {
+        Err(Error::BadNumber)
+    }
+}
+
+const fn check_parameters(
+    model: &Model<'_>,
+    record: &[u8],
+    operator: Operator,
+    activation: Activation,
+    input: Shape,
+    output: Shape,
+) -> Result<(), Error> {
+    let outputs = layer::outputs(operator, output);
+    let vectors = match (model.numbers, activation) {
+        (Numbers::Float, _) => 1,
+        (Numbers::Int8, Activation::LeakyRelu { .. }) => 3,
+        (Numbers::Int8, _) => 2,
+    };
+    let weight_len = match model.numbers {
+        Numbers::Float => 4,
+        Numbers::Int8 => 1,
+    };
+    let weights = order::weights(operator, model.numbers, input, output);
+    if length(record) as u64 != outputs as u64 * 4 * vectors + weights * weight_len {
+        return Err(Error::BadParameters);
+    }
+    let Some(bytes) = part(model.blob, start(record), length(record)) else {
+        return Err(Error::BadParameters);
+    };
+    match model.numbers {
+        Numbers::Float => check_finite(bytes),
+        Numbers::Int8 => {
+            let products = products(operator, input);
+            let parameters = split(bytes, model.numbers, activation, outputs);
+            check!(check_bias(parameters.bias, products, u8_at(record, 6)));
+            check!(check_multipliers(parameters.multipliers));
+            check_multipliers(parameters.negative_multipliers)
+        }
+    }
+}
+
+/// The most products that one output sums.
+const fn products(operator: Operator, input: Shape) -> u64 {
+    let kernel = match operator {
+        Operator::Linear | Operator::Upsample { .. } => 1,
+        Operator::Conv2d(w) | Operator::ConvTranspose2d(w) => w.kernel as u64,
+    };
+    kernel * kernel * input.channels as u64
+}
+
+const fn check_finite(bytes: &[u8]) -> Result<(), Error> {
+    let mut at = 0;
+    while at < bytes.len() {
+        if !f32_at(bytes, at).is_finite() {
+            return Err(Error::BadNumber);
+        }
+        at += 4;
+    }
+    Ok(())
+}
+
+/// Section 4.2, item 1.
+const fn check_bias(bias: &[u8], products: u64, shift: u8) -> Result<(), Error> {
+    let mut at = 0;
+    while at < bias.len() {
+        let reach = products * (255 * 128) + i32_at(bias, at).unsigned_abs() as u64;
+        if reach << shift > i32::MAX as u64 {
+            return Err(Error::Overflow);
+        }
+        at += 4;
+    }
+    Ok(())
+}
+
+const fn check_multipliers(multipliers: &[u8]) -> Result<(), Error> {
+    let mut at = 0;
+    while at < multipliers.len() {
+        if i32_at(multipliers, at) <= 0 {
+            return Err(Error::BadMultiplier);
+        }
+        at += 4;
+    }
+    Ok(())
+}
+
+/// Splits a layer's parameters into their parts (section 3).
+const fn split(
+    bytes: &[u8],
+    numbers: Numbers,
+    activation: Activation,
+    outputs: usize,
+) -> Parameters<'_> {
+    let len = outputs * 4;
+    let (bias, rest) = split_at(bytes, len);
+    let (multipliers, rest) = match numbers {
+        Numbers::Float => split_at(rest, 0),
+        Numbers::Int8 => split_at(rest, len),
+    };
+    let (negative_multipliers, weights) = match (numbers, activation) {
+        (Numbers::Int8, Activation::LeakyRelu { .. }) => split_at(rest, len),
+        _ => split_at(rest, 0),
+    };
+    Parameters {
+        bias,
+        multipliers,
+        negative_multipliers,
+        weights,
+    }
+}
+
+/// `split_at` that takes what there is.
+const fn split_at(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
+    match bytes.split_at_checked(at) {
+        Some(parts) => parts,
+        None => (bytes, &[]),
+    }
+}
+
+const fn record(blob: &[u8], index: usize) -> &[u8] {
+    match part(blob, HEADER_LEN + index * RECORD_LEN, RECORD_LEN) {
+        Some(record) => record,
+        None => &[],
+    }
+}
+
+const fn start(record: &[u8]) -> usize {
+    u32_at(record, 28) as usize
+}
+
+const fn length(record: &[u8]) -> usize {
+    u32_at(record, 32) as usize
+}
+
+const fn operator(record: &[u8]) -> Option<Operator> {
+    let stride = u8_at(record, 3) as usize;
+    let window = Window {
+        kernel: u8_at(record, 2) as usize,
+        stride,
+        padding: u8_at(record, 4) as usize,
+        output_padding: u8_at(record, 5) as usize,
+    };
+    match u8_at(record, 0) {
+        1 => Some(Operator::Linear),
+        2 => Some(Operator::Conv2d(window)),
+        3 => Some(Operator::ConvTranspose2d(window)),
+        4 => Some(Operator::Upsample { factor: stride }),
+        _ => None,
+    }
+}
+
+const fn activation(record: &[u8]) -> Option<Activation> {
+    match u8_at(record, 1) {
+        0 => Some(Activation::None),
+        1 => Some(Activation::Relu),
+        2 => Some(Activation::LeakyRelu {
+            slope: f32_at(record, 20),
+        }),
+        3 => Some(Activation::Tanh),
+        4 => Some(Activation::Sigmoid),
+        _ => None,
+    }
+}
+
+const fn shapes(record: &[u8]) -> (Shape, Shape) {
+    (shape_at(record, 8), shape_at(record, 14))
+}
+
+pub(super) const fn shape_at(bytes: &[u8], at: usize) -> Shape {
+    Shape::new(
+        u16_at(bytes, at) as usize,
+        u16_at(bytes, at + 2) as usize,
+        u16_at(bytes, at + 4) as usize,
+    )
+}
+
+const fn same(a: Shape, b: Shape) -> bool {
+    a.height == b.height && a.width == b.width && a.channels == b.channels
+}

@@ -1,0 +1,488 @@
+//! Writes `.pgan` blobs. Needs feature `writer`, and with it the standard library.
+//!
+//! Parameters are given in PyTorch's order and put in the blob's; whatever
+//! [`Model::parse`] would refuse is refused here, by parsing the result.
+
+use std::error;
+use std::fmt;
+use std::vec;
+use std::vec::Vec;
+
+use super::{
+    Activation, CRC_LEN, FORMAT_VERSION, HEADER_LEN, MAGIC, Model, Numbers, Operator, RECORD_LEN,
+    Shape, Window, bytes, layer, order,
+};
+use crate::Error;
+
+/// A layer to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerSpec {
+    /// The operator.
+    pub operator: Operator,
+    /// The activation behind it.
+    pub activation: Activation,
+    /// Shape of the output. The input is the output of the layer before.
+    pub output: Shape,
+    /// The parameters.
+    pub parameters: Parameters,
+}
+
+/// A layer's parameters in PyTorch's order.
+///
+/// Weights are `[out][in]` for linear, `[out][in][kh][kw]` for a convolution and
+/// `[in][out][kh][kw]` for a transposed convolution. The outputs of a linear layer, in its weights
+/// as in its vectors, are ordered channel, row, column of the output's shape.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Parameters {
+    /// Of an upsample.
+    None,
+    /// Of an f32 layer.
+    Float {
+        /// In PyTorch's order.
+        weights: Vec<f32>,
+        /// One for each output (linear) or output channel.
+        bias: Vec<f32>,
+    },
+    /// Of an int8 layer.
+    Int8 {
+        /// In PyTorch's order, -127 to 127.
+        weights: Vec<i8>,
+        /// One for each output or output channel, in units of `s_in * s_w[output]`.
+        bias: Vec<i32>,
+        /// One for each output or output channel, above 0: `s_in * s_w[output] / s_out`, the worth
+        /// of an accumulator's unit in output quanta; before tanh and sigmoid `s_in * s_w[output]`,
+        /// its worth itself. The writer finds the shift and the fixed-point numbers, those of
+        /// LeakyReLU's slope too.
+        multipliers: Vec<f64>,
+        /// `s_out`: 1/128 behind tanh, 1/256 behind sigmoid.
+        scale: f32,
+    },
+}
+
+/// Why a model cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// A list of parameters does not have the length that the layer's shapes ask for.
+    Length {
+        /// The layer, from 0.
+        layer: usize,
+        /// Which list.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// The length it must have.
+        expected: usize,
+    },
+    /// An extent is over 65,535, or a window's over 255.
+    TooLarge {
+        /// The layer, from 0.
+        layer: usize,
+    },
+    /// A weight is -128.
+    Weight {
+        /// The layer, from 0.
+        layer: usize,
+    },
+    /// A multiplier is not above 0, or so large or so small that its fixed-point form does not
+    /// exist.
+    Multiplier {
+        /// The layer, from 0.
+        layer: usize,
+        /// The output or output channel, from 0.
+        output: usize,
+    },
+    /// f32 and int8 layers are mixed, or there is no layer with parameters.
+    Mixed,
+    /// The reader would refuse the blob.
+    Refused(Error),
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Length {
+                layer,
+                what,
+                found,
+                expected,
+            } => {
+                write!(
+                    f,
+                    "layer {layer} has {found} {what} where its shapes ask for {expected}"
+                )
+            }
+            Self::TooLarge { layer } => write!(f, "layer {layer} is too large for the format"),
+            Self::Weight { layer } => write!(f, "layer {layer} has a weight of -128"),
+            Self::Multiplier { layer, output } => {
+                write!(
+                    f,
+                    "layer {layer} has no fixed-point multiplier for output {output}"
+                )
+            }
+            Self::Mixed => f.write_str("the layers are not all f32 or all int8"),
+            Self::Refused(error) => write!(f, "the model does not fit the format: {error}"),
+        }
+    }
+}
+
+impl error::Error for WriteError {}
+
+impl From<Error> for WriteError {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Writes the blob of a model. The output's range follows from the last layer's activation.
+///
+/// # Errors
+/// [`WriteError`] for parameters that do not fit their layer, and for any model that
+/// [`Model::parse`] would refuse.
+pub fn write(latent_size: usize, layers: &[LayerSpec]) -> Result<Vec<u8>, WriteError> {
+    let numbers = numbers_of(layers)?;
+    let mut blob = vec![0; HEADER_LEN + RECORD_LEN * layers.len()];
+    let mut input = Shape::new(1, 1, latent_size);
+    let mut scale = crate::latent::SCALE;
+    let mut macs = 0u64;
+    for (index, spec) in layers.iter().enumerate() {
+        let layer = Encoder {
+            index,
+            spec,
+            numbers,
+            input,
+        };
+        let parameters = layer.parameters()?;
+        blob.resize(blob.len().next_multiple_of(16), 0);
+        let start = blob.len();
+        blob.extend_from_slice(&parameters.bytes);
+        if let Parameters::Int8 { scale: own, .. } = spec.parameters {
+            scale = own;
+        }
+        let scale = if numbers == Numbers::Float {
+            0.0
+        } else {
+            scale
+        };
+        let record = layer.record(parameters.shift, scale, start, parameters.bytes.len())?;
+        let at = HEADER_LEN + index * RECORD_LEN;
+        blob[at..at + RECORD_LEN].copy_from_slice(&record);
+        macs = macs.saturating_add(layer::macs(spec.operator, input, spec.output));
+        input = spec.output;
+    }
+    let activation = layers.last().map(|layer| layer.activation);
+    let header = header(
+        blob.len() + CRC_LEN,
+        layers.len(),
+        latent_size,
+        input,
+        numbers,
+        activation,
+        macs,
+    );
+    blob[..HEADER_LEN].copy_from_slice(&header.ok_or(WriteError::TooLarge { layer: 0 })?);
+    blob.extend_from_slice(&bytes::crc32(&blob).to_le_bytes());
+    Model::parse(&blob)?;
+    Ok(blob)
+}
+
+fn numbers_of(layers: &[LayerSpec]) -> Result<Numbers, WriteError> {
+    let mut all = layers.iter().filter_map(|layer| match layer.parameters {
+        Parameters::None => None,
+        Parameters::Float { .. } => Some(Numbers::Float),
+        Parameters::Int8 { .. } => Some(Numbers::Int8),
+    });
+    let first = all.next().ok_or(WriteError::Mixed)?;
+    if all.all(|numbers| numbers == first) {
+        Ok(first)
+    } else {
+        Err(WriteError::Mixed)
+    }
+}
+
+/// Bytes put one after another.
+struct Fields(Vec<u8>);
+
+impl Fields {
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.0.extend_from_slice(&bytes);
+    }
+
+    fn put_u16(&mut self, value: usize) -> Option<()> {
+        self.put(u16::try_from(value).ok()?.to_le_bytes());
+        Some(())
+    }
+
+    fn put_shape(&mut self, shape: Shape) -> Option<()> {
+        self.put_u16(shape.height)?;
+        self.put_u16(shape.width)?;
+        self.put_u16(shape.channels)
+    }
+
+    /// Zeros up to `N` bytes.
+    fn padded<const N: usize>(self) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        bytes.get_mut(..self.0.len())?.copy_from_slice(&self.0);
+        Some(bytes)
+    }
+}
+
+fn header(
+    blob_len: usize,
+    layers: usize,
+    latent_size: usize,
+    output: Shape,
+    numbers: Numbers,
+    activation: Option<Activation>,
+    macs: u64,
+) -> Option<[u8; HEADER_LEN]> {
+    let mut fields = Fields(MAGIC.to_vec());
+    fields.put(FORMAT_VERSION.to_le_bytes());
+    fields.put(1u16.to_le_bytes());
+    fields.put(u32::try_from(blob_len).ok()?.to_le_bytes());
+    fields.put_u16(layers)?;
+    fields.put_u16(latent_size)?;
+    fields.put_u16(0)?;
+    fields.put_shape(output)?;
+    fields.put([match numbers {
+        Numbers::Float => 1,
+        Numbers::Int8 => 2,
+    }]);
+    fields.put([if activation == Some(Activation::Sigmoid) {
+        2
+    } else {
+        1
+    }]);
+    fields.put([0; 2]);
+    fields.put(macs.to_le_bytes());
+    fields.padded()
+}
+
+/// A layer's parameters as they stand in the blob.
+struct Encoded {
+    bytes: Vec<u8>,
+    shift: u8,
+}
+
+struct Encoder<'a> {
+    index: usize,
+    spec: &'a LayerSpec,
+    numbers: Numbers,
+    input: Shape,
+}
+
+impl Encoder<'_> {
+    fn record(
+        &self,
+        shift: u8,
+        scale: f32,
+        start: usize,
+        len: usize,
+    ) -> Result<[u8; RECORD_LEN], WriteError> {
+        self.fields(shift, scale, start, len)
+            .and_then(Fields::padded)
+            .ok_or(WriteError::TooLarge { layer: self.index })
+    }
+
+    fn fields(&self, shift: u8, scale: f32, start: usize, len: usize) -> Option<Fields> {
+        let none = Window {
+            kernel: 0,
+            stride: 0,
+            padding: 0,
+            output_padding: 0,
+        };
+        let (operator, window) = match self.spec.operator {
+            Operator::Linear => (1, none),
+            Operator::Conv2d(window) => (2, window),
+            Operator::ConvTranspose2d(window) => (3, window),
+            Operator::Upsample { factor } => (
+                4,
+                Window {
+                    stride: factor,
+                    ..none
+                },
+            ),
+        };
+        let (activation, slope) = match self.spec.activation {
+            Activation::None => (0, 0.0),
+            Activation::Relu => (1, 0.0),
+            Activation::LeakyRelu { slope } => (2, slope),
+            Activation::Tanh => (3, 0.0),
+            Activation::Sigmoid => (4, 0.0),
+        };
+        let mut fields = Fields(vec![operator, activation]);
+        for value in [
+            window.kernel,
+            window.stride,
+            window.padding,
+            window.output_padding,
+        ] {
+            fields.put([u8::try_from(value).ok()?]);
+        }
+        fields.put([shift, 0]);
+        fields.put_shape(self.input)?;
+        fields.put_shape(self.spec.output)?;
+        fields.put(slope.to_le_bytes());
+        fields.put(scale.to_le_bytes());
+        fields.put(u32::try_from(start).ok()?.to_le_bytes());
+        fields.put(u32::try_from(len).ok()?.to_le_bytes());
+        Some(fields)
+    }
+
+    fn parameters(&self) -> Result<Encoded, WriteError> {
+        match &self.spec.parameters {
+            Parameters::None => {
+                let outputs = layer::outputs(self.spec.operator, self.spec.output);
+                self.check_len("parameters", 0, outputs)?;
+                Ok(Encoded {
+                    bytes: Vec::new(),
+                    shift: 0,
+                })
+            }
+            Parameters::Float { weights, bias } => {
+                let bias = self.vector("biases", bias)?;
+                let weights = self.weights(weights)?;
+                let bytes = bias
+                    .iter()
+                    .chain(&weights)
+                    .flat_map(|x| x.to_le_bytes())
+                    .collect();
+                Ok(Encoded { bytes, shift: 0 })
+            }
+            Parameters::Int8 {
+                weights,
+                bias,
+                multipliers,
+                ..
+            } => {
+                let bias = self.vector("biases", bias)?;
+                let multipliers = self.vector("multipliers", multipliers)?;
+                let weights = self.weights(weights)?;
+                if weights.contains(&-128) {
+                    return Err(WriteError::Weight { layer: self.index });
+                }
+                let (shift, multipliers) = self.fixed_point(&multipliers)?;
+                let words = bias.iter().chain(&multipliers);
+                let mut bytes: Vec<u8> = words.flat_map(|x| x.to_le_bytes()).collect();
+                bytes.extend(weights.iter().map(|&weight| weight as u8));
+                Ok(Encoded { bytes, shift })
+            }
+        }
+    }
+
+    fn check_len(
+        &self,
+        what: &'static str,
+        found: usize,
+        expected: usize,
+    ) -> Result<(), WriteError> {
+        if found == expected {
+            Ok(())
+        } else {
+            Err(WriteError::Length {
+                layer: self.index,
+                what,
+                found,
+                expected,
+            })
+        }
+    }
+
+    /// A vector over the outputs, from PyTorch's order to the blob's.
+    fn vector<T: Copy>(&self, what: &'static str, values: &[T]) -> Result<Vec<T>, WriteError> {
+        let LayerSpec {
+            operator, output, ..
+        } = *self.spec;
+        self.check_len(what, values.len(), layer::outputs(operator, output))?;
+        Ok(match operator {
+            Operator::Linear => (0..values.len())
+                .map(|o| values[channels_first(output, o)])
+                .collect(),
+            _ => values.to_vec(),
+        })
+    }
+
+    /// The weights, from PyTorch's order to the blob's.
+    fn weights<T: Copy + Default>(&self, values: &[T]) -> Result<Vec<T>, WriteError> {
+        let (
+            Self { numbers, input, .. },
+            LayerSpec {
+                operator, output, ..
+            },
+        ) = (self, self.spec);
+        let (inputs, outputs) = (input.channels, layer::outputs(*operator, *output));
+        let kernel = match operator {
+            Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => window.kernel,
+            Operator::Linear | Operator::Upsample { .. } => 1,
+        };
+        let count = [inputs, kernel, kernel]
+            .iter()
+            .try_fold(outputs, |n, &m| n.checked_mul(m));
+        let too_large = WriteError::TooLarge { layer: self.index };
+        self.check_len("weights", values.len(), count.ok_or(too_large)?)?;
+        let len = order::weights(*operator, *numbers, *input, *output);
+        let mut ordered = vec![T::default(); usize::try_from(len).map_err(|_| too_large)?];
+        for oc in 0..outputs {
+            for ic in 0..inputs {
+                let row = match operator {
+                    Operator::Linear => channels_first(*output, oc) * inputs + ic,
+                    Operator::ConvTranspose2d(_) => ic * outputs + oc,
+                    _ => oc * inputs + ic,
+                };
+                for place in 0..kernel * kernel {
+                    let at = [oc, place / kernel, place % kernel, ic];
+                    let to = order::index(*operator, *numbers, *input, *output, at);
+                    *ordered.get_mut(to).ok_or(too_large)? = values[row * kernel * kernel + place];
+                }
+            }
+        }
+        Ok(ordered)
+    }
+
+    /// The shift and the fixed-point multipliers, followed by LeakyReLU's for negative
+    /// accumulators.
+    fn fixed_point(&self, multipliers: &[f64]) -> Result<(u8, Vec<i32>), WriteError> {
+        let unit = match self.spec.activation {
+            Activation::Tanh | Activation::Sigmoid => 2048.0,
+            _ => 1.0,
+        };
+        let largest = multipliers.iter().fold(0.0, |a: f64, &b| a.max(b)) * unit;
+        let shift = (0..15)
+            .find(|&s| to_fixed(largest, s) <= MAX_MULTIPLIER)
+            .unwrap_or(15);
+        let mut fixed = Vec::new();
+        let slopes: &[f64] = match self.spec.activation {
+            Activation::LeakyRelu { slope } => &[1.0, f64::from(slope)],
+            _ => &[1.0],
+        };
+        for (i, &slope) in slopes.iter().enumerate() {
+            for (output, &multiplier) in multipliers.iter().enumerate() {
+                let value = to_fixed(multiplier * unit * slope, shift);
+                // A slope of zero still needs a multiplier: the least one gives 0 for every
+                // accumulator that can occur.
+                let value = if i == 1 { value.max(1.0) } else { value };
+                if !(1.0..=MAX_MULTIPLIER).contains(&value) {
+                    return Err(WriteError::Multiplier {
+                        layer: self.index,
+                        output,
+                    });
+                }
+                fixed.push(value as i32);
+            }
+        }
+        Ok((shift, fixed))
+    }
+}
+
+const MAX_MULTIPLIER: f64 = i32::MAX as f64;
+
+/// `multiplier * 2^(32 - shift)`, rounded.
+fn to_fixed(multiplier: f64, shift: u8) -> f64 {
+    (multiplier * (1u64 << (32 - u32::from(shift))) as f64).round()
+}
+
+/// The place in channel-row-column order of what is at `place` in row-column-channel order.
+fn channels_first(shape: Shape, place: usize) -> usize {
+    let (pixel, channel) = (place / shape.channels.max(1), place % shape.channels.max(1));
+    channel * shape.height * shape.width + pixel
+}

@@ -1,0 +1,94 @@
+//! What can be wrong with a blob or a call.
+
+use core::fmt;
+
+/// Why a blob was refused, or why a call was.
+///
+/// Every variant's [`Display`](fmt::Display) is one sentence; [`message`](Error::message) gives it
+/// in constant code. The section numbers are those of `docs/blob-format.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Error {
+    /// The bytes do not start with the magic of a `.pgan` blob (1.1).
+    NotABlob,
+    /// The blob says that only newer readers can read it (1.1).
+    TooNew,
+    /// There are fewer or more bytes than the header says (1.1).
+    WrongLength,
+    /// The CRC-32 at the end does not match the bytes before it (1).
+    Checksum,
+    /// Bytes that must be zero are not (1.1, 1.2).
+    Reserved,
+    /// A header field is out of its range (1.1).
+    BadHeader,
+    /// The model has classes, which this reader does not support (1.1).
+    Conditional,
+    /// The weights are int4, which this reader does not support (1.1).
+    Int4,
+    /// The work the header promises is not the work of the layers (1.1).
+    WrongWork,
+    /// A layer has an operator this reader does not know (1.2).
+    UnknownOperator,
+    /// A layer has an activation this reader does not know, or one its operator forbids (1.2).
+    BadActivation,
+    /// A layer's kernel, stride, padding or shift is out of range (1.2).
+    BadGeometry,
+    /// A layer's extents are out of range, or the output is not what its operator makes (2).
+    BadShape,
+    /// A layer's input is not the output of the layer before it, or the ends do not fit (2).
+    Disconnected,
+    /// The last layer's activation does not give the output range of the header (2).
+    WrongRange,
+    /// A layer's parameters are not where, or not as long as, they must be (3).
+    BadParameters,
+    /// A scale, a slope or a float parameter is not finite or is out of range (1.2, 3).
+    BadNumber,
+    /// A requantization multiplier is not above zero (4.2).
+    BadMultiplier,
+    /// An accumulator could overflow 32 bits (4.2).
+    Overflow,
+    /// The buffer is smaller than the model's working memory.
+    BufferTooSmall,
+    /// A latent, a tensor or an image slice does not have the model's length.
+    SliceLength,
+    /// The layer or model has the other kind of numbers (f32 or int8) than the call asks for.
+    WrongNumbers,
+}
+
+impl Error {
+    /// The sentence that says what is wrong.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::NotABlob => "this is not a .pgan blob",
+            Self::TooNew => "the blob needs a newer version of pocketgan",
+            Self::WrongLength => "the blob is cut short or has bytes after its end",
+            Self::Checksum => "the blob is damaged: its checksum does not match",
+            Self::Reserved => "the blob uses bytes that are reserved in this format version",
+            Self::BadHeader => "a field of the blob's header is out of range",
+            Self::Conditional => "the model has classes, which this version does not support",
+            Self::Int4 => "the model has int4 weights, which this version does not support",
+            Self::WrongWork => "the work in the blob's header is not that of its layers",
+            Self::UnknownOperator => "a layer of the blob has an unknown operator",
+            Self::BadActivation => "a layer of the blob has an activation it cannot have",
+            Self::BadGeometry => "a layer's kernel, stride, padding or shift is out of range",
+            Self::BadShape => "a layer's shape is out of range or not what its operator makes",
+            Self::Disconnected => "a layer's input is not the output of the layer before it",
+            Self::WrongRange => "the last layer's activation does not give the output's range",
+            Self::BadParameters => "a layer's parameters are misplaced or of the wrong length",
+            Self::BadNumber => "a scale, slope or parameter of the blob is not a usable number",
+            Self::BadMultiplier => "a requantization multiplier of the blob is not above zero",
+            Self::Overflow => "an accumulator of the blob's model could overflow",
+            Self::BufferTooSmall => "the buffer is smaller than the model's working memory",
+            Self::SliceLength => "a slice does not have the length the model asks for",
+            Self::WrongNumbers => "the model does not have the kind of numbers the call asks for",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl core::error::Error for Error {}

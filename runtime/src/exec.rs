@@ -1,0 +1,300 @@
+//! Making images: the generator and its working memory.
+//!
+//! Rows are pulled: a layer's next row is made when the layer behind it asks, and each layer keeps
+//! only the rows that it reads at once. The linear layer makes one row of its output at a time.
+
+use crate::kernels::{Best, arithmetic, float, int8};
+use crate::plan::{self, Ring};
+use crate::{Error, Layer, Model, Numbers, PixelRange, Rng, RowSink, latent};
+use bytemuck::{cast_slice, cast_slice_mut};
+
+/// Working memory for a model: `N` words, where `N` is [`Model::buffer_len`].
+#[derive(Clone, Debug)]
+pub struct Buffer<const N: usize> {
+    words: [u32; N],
+}
+
+impl<const N: usize> Buffer<N> {
+    /// A buffer of zeros, so that a static one takes no room in flash.
+    pub const fn new() -> Self {
+        Self { words: [0; N] }
+    }
+}
+
+impl<const N: usize> Default for Buffer<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> AsMut<[u32]> for Buffer<N> {
+    fn as_mut(&mut self) -> &mut [u32] {
+        &mut self.words
+    }
+}
+
+/// Makes images from a model in a caller's buffer.
+///
+/// After [`new`](Self::new) the only possible error is a slice of the wrong length.
+#[derive(Debug)]
+pub struct Generator<'m, 'b> {
+    model: Model<'m>,
+    /// The working memory, laid out by [`plan`].
+    words: &'b mut [u32],
+}
+
+impl<'m, 'b> Generator<'m, 'b> {
+    /// A generator that works in `buffer`: a [`Buffer`], or any slice of at least
+    /// [`Model::buffer_len`] words, whatever it holds.
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`] if it is smaller.
+    pub fn new<B>(model: &Model<'m>, buffer: &'b mut B) -> Result<Self, Error>
+    where
+        B: AsMut<[u32]> + ?Sized,
+    {
+        let words = buffer
+            .as_mut()
+            .get_mut(..model.buffer_len())
+            .ok_or(Error::BufferTooSmall)?;
+        // The zeros of the padding are never written again.
+        words.fill(0);
+        let mut start = plan::state_len(model);
+        for index in 0..=model.layer_count() {
+            if let Some(word) = words.get_mut(index * 2 + 1) {
+                *word = start as u32;
+            }
+            start += plan::ring(model, index).words();
+        }
+        Ok(Self {
+            model: *model,
+            words,
+        })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model<'m> {
+        &self.model
+    }
+
+    /// Makes the image of `seed`: its pixels in `image`, ordered row, column, channel. What they
+    /// mean is [`Model::range`].
+    ///
+    /// # Errors
+    /// [`Error::SliceLength`] if `image` is not [`Model::image_len`] bytes.
+    pub fn sample(&mut self, seed: u64, image: &mut [u8]) -> Result<(), Error> {
+        self.check(image.len())?;
+        self.sample_rows(seed, &mut |y: usize, pixels: &[u8]| {
+            copy_row(image, y, pixels)
+        });
+        Ok(())
+    }
+
+    /// Makes the image of `seed` and hands each row to `sink` as soon as it is made.
+    pub fn sample_rows(&mut self, seed: u64, sink: &mut impl RowSink) {
+        let mut rng = Rng::new(seed);
+        self.start(|_| latent::draw(&mut rng));
+        self.pixel_rows(sink);
+    }
+
+    /// Makes the image of a latent: component `q` is worth `q / 32`.
+    ///
+    /// # Errors
+    /// [`Error::SliceLength`] if `latents` is not [`Model::latent_size`] long or `image` is not
+    /// [`Model::image_len`] bytes.
+    pub fn sample_into(&mut self, latents: &[i8], image: &mut [u8]) -> Result<(), Error> {
+        self.check(image.len())?;
+        self.rows_into(latents, &mut |y: usize, pixels: &[u8]| {
+            copy_row(image, y, pixels)
+        })
+    }
+
+    /// Makes the image of a latent and hands each row to `sink` as soon as it is made.
+    ///
+    /// # Errors
+    /// [`Error::SliceLength`] if `latents` is not [`Model::latent_size`] long.
+    pub fn rows_into(&mut self, latents: &[i8], sink: &mut impl RowSink) -> Result<(), Error> {
+        self.start_from(latents)?;
+        self.pixel_rows(sink);
+        Ok(())
+    }
+
+    /// Makes the output of a latent as numbers, ordered row, column, channel: what an f32 model
+    /// gives before it is rounded to pixels, or what an int8 model's quanta are worth.
+    ///
+    /// # Errors
+    /// [`Error::SliceLength`] if `latents` is not [`Model::latent_size`] long or `values` is not
+    /// [`Model::image_len`] long.
+    pub fn values_into(&mut self, latents: &[i8], values: &mut [f32]) -> Result<(), Error> {
+        self.check(values.len())?;
+        self.start_from(latents)?;
+        let (model, last) = (
+            self.model,
+            plan::ring(&self.model, self.model.layer_count()),
+        );
+        for row in values.chunks_exact_mut(model.output().row_len()) {
+            let (words, pixels) = self.next_row(&last);
+            match model.numbers() {
+                Numbers::Float => row.copy_from_slice(cast_slice(words)),
+                Numbers::Int8 => {
+                    quanta_to_pixels(&last, model.range(), cast_slice(words), pixels);
+                    for (value, &pixel) in row.iter_mut().zip(pixels.iter()) {
+                        *value = model.range().value(pixel);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, len: usize) -> Result<(), Error> {
+        if len == self.model.image_len() {
+            Ok(())
+        } else {
+            Err(Error::SliceLength)
+        }
+    }
+
+    fn start_from(&mut self, latents: &[i8]) -> Result<(), Error> {
+        if latents.len() != self.model.latent_size() {
+            return Err(Error::SliceLength);
+        }
+        self.start(|i| latents.get(i).copied().unwrap_or_default());
+        Ok(())
+    }
+
+    /// Puts the latent in the first ring and forgets all other rows.
+    fn start(&mut self, mut component: impl FnMut(usize) -> i8) {
+        for index in 0..=self.model.layer_count() {
+            self.set_rows_made(index, usize::from(index == 0));
+        }
+        let ring = plan::ring(&self.model, 0);
+        let start = self.ring_start(0);
+        let Some(words) = self.words.get_mut(start..start + ring.words()) else {
+            return;
+        };
+        for i in 0..self.model.latent_size() {
+            let q = component(i);
+            match ring.numbers {
+                Numbers::Float => {
+                    if let Some(to) = cast_slice_mut::<u32, f32>(words).get_mut(i) {
+                        *to = f32::from(q) * latent::SCALE;
+                    }
+                }
+                Numbers::Int8 => {
+                    if let Some(to) = cast_slice_mut::<u32, i16>(words).get_mut(ring.place(0, i)) {
+                        *to = i16::from(q);
+                    }
+                }
+            }
+        }
+    }
+
+    fn pixel_rows(&mut self, sink: &mut impl RowSink) {
+        let (model, last) = (
+            self.model,
+            plan::ring(&self.model, self.model.layer_count()),
+        );
+        for y in 0..model.output().height {
+            let (words, pixels) = self.next_row(&last);
+            match model.numbers() {
+                Numbers::Float => values_to_pixels(model.range(), cast_slice(words), pixels),
+                Numbers::Int8 => quanta_to_pixels(&last, model.range(), cast_slice(words), pixels),
+            }
+            sink.row(y, pixels);
+        }
+    }
+
+    /// Makes the next row of the output; returns it and the room for its pixels.
+    fn next_row(&mut self, last: &Ring) -> (&[u32], &mut [u8]) {
+        let mut index = self.model.layer_count() - 1;
+        loop {
+            let layer = self.model.layer(index);
+            let y = self.rows_made(index + 1);
+            if self.rows_made(index) < plan::rows_needed(&layer, y) && index > 0 {
+                index -= 1;
+                continue;
+            }
+            self.make_row(index, &layer, y);
+            self.set_rows_made(index + 1, y + 1);
+            index += 1;
+            if index == self.model.layer_count() {
+                break;
+            }
+        }
+        let start = self.ring_start(index);
+        let words = self.words.get_mut(start..).unwrap_or_default();
+        let (row, pixels) = words.split_at_mut(last.words());
+        let row_len = last.shape.row_len();
+        (
+            row,
+            cast_slice_mut(pixels)
+                .get_mut(..row_len)
+                .unwrap_or_default(),
+        )
+    }
+
+    /// Makes row `y` of layer `index`'s output in its ring.
+    fn make_row(&mut self, index: usize, layer: &Layer<'_>, y: usize) {
+        let out_ring = plan::ring(&self.model, index + 1);
+        let (start, end) = (self.ring_start(index), self.ring_start(index + 1));
+        let Some((before, after)) = self.words.split_at_mut_checked(end) else {
+            return;
+        };
+        let input = before.get(start..).unwrap_or_default();
+        let (out_start, out_len) = (out_ring.row_start(y), out_ring.row_len());
+        match layer.numbers {
+            Numbers::Float => {
+                let out = cast_slice_mut(after).get_mut(out_start..out_start + out_len);
+                float::row(layer, y, cast_slice(input), out.unwrap_or_default());
+            }
+            Numbers::Int8 => {
+                let out = cast_slice_mut(after).get_mut(out_start..out_start + out_len);
+                int8::row::<Best>(
+                    layer,
+                    y,
+                    cast_slice(input),
+                    &out_ring,
+                    out.unwrap_or_default(),
+                );
+            }
+        }
+    }
+
+    fn rows_made(&self, ring: usize) -> usize {
+        self.words.get(ring * 2).map_or(0, |&rows| rows as usize)
+    }
+
+    fn set_rows_made(&mut self, ring: usize, rows: usize) {
+        if let Some(word) = self.words.get_mut(ring * 2) {
+            *word = rows as u32;
+        }
+    }
+
+    fn ring_start(&self, ring: usize) -> usize {
+        self.words
+            .get(ring * 2 + 1)
+            .map_or(0, |&start| start as usize)
+    }
+}
+
+fn copy_row(image: &mut [u8], y: usize, pixels: &[u8]) {
+    if let Some(row) = image.chunks_exact_mut(pixels.len().max(1)).nth(y) {
+        row.copy_from_slice(pixels);
+    }
+}
+
+fn values_to_pixels(range: PixelRange, values: &[f32], pixels: &mut [u8]) {
+    for (pixel, &value) in pixels.iter_mut().zip(values) {
+        *pixel = arithmetic::pixel_of_value(range, value);
+    }
+}
+
+fn quanta_to_pixels(ring: &Ring, range: PixelRange, row: &[i16], pixels: &mut [u8]) {
+    for (x, pixel) in pixels.chunks_exact_mut(ring.shape.channels).enumerate() {
+        for (c, pixel) in pixel.iter_mut().enumerate() {
+            let q = row.get(ring.place(x, c)).copied().unwrap_or_default();
+            *pixel = arithmetic::pixel_of_quanta(range, i32::from(q));
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The scalar arithmetic of section 4 of the blob format.
+
+use crate::Activation;
+
+/// `acc * 2^shift` times `multiplier / 2^32`, rounded to nearest, halves up.
+///
+/// A checked model keeps `acc * 2^shift` in 32 bits.
+#[inline(always)]
+pub const fn rescale(acc: i32, shift: u32, multiplier: i32) -> i32 {
+    let wide = (acc << shift) as i64 * multiplier as i64;
+    ((wide + (1 << 31)) >> 32) as i32
+}
+
+/// An accumulator through the activation: the output in quanta, -128 to 255.
+///
+/// `multipliers` are those for accumulators from zero up and below zero.
+#[inline(always)]
+pub fn finish(activation: Activation, shift: u32, multipliers: [i32; 2], acc: i32) -> i32 {
+    let [positive, negative] = multipliers;
+    match activation {
+        Activation::None => rescale(acc, shift, positive).clamp(-128, 127),
+        Activation::Relu => rescale(acc, shift, positive).clamp(0, 255),
+        Activation::LeakyRelu { .. } => {
+            let multiplier = if acc >= 0 { positive } else { negative };
+            rescale(acc, shift, multiplier).clamp(-128, 127)
+        }
+        Activation::Tanh => tanh128(saturate(rescale(acc, shift, positive))),
+        Activation::Sigmoid => sigmoid256(saturate(rescale(acc, shift, positive))),
+    }
+}
+
+#[inline(always)]
+fn saturate(x: i32) -> i16 {
+    x.clamp(i16::MIN.into(), i16::MAX.into()) as i16
+}
+
+/// `128 * tanh(x / 2048)`, rounded and kept in -128 to 127; off by less than 0.52 before that.
+pub fn tanh128(x: i16) -> i32 {
+    let magnitude = (interpolate::<6>(x) + (1 << 13)) >> 14;
+    if x >= 0 {
+        magnitude.min(127)
+    } else {
+        -magnitude
+    }
+}
+
+/// `256 * sigmoid(x / 2048)`, rounded and kept in 0 to 255; off by less than 0.52 before that.
+pub fn sigmoid256(x: i16) -> i32 {
+    let magnitude = (interpolate::<7>(x) + (1 << 14)) >> 15;
+    if x >= 0 {
+        (128 + magnitude).min(255)
+    } else {
+        128 - magnitude
+    }
+}
+
+/// `2^(15 + BITS) * tanh(|x| / 2^(5 + BITS))` by linear interpolation.
+#[inline(always)]
+fn interpolate<const BITS: u32>(x: i16) -> i32 {
+    let x = i32::from(x).abs();
+    let (index, fraction) = ((x >> BITS) as usize, x & ((1 << BITS) - 1));
+    let at = |i: usize| TANH.get(i).map_or(1 << 15, |&t| i32::from(t));
+    (at(index) << BITS) + (at(index + 1) - at(index)) * fraction
+}
+
+/// What the model's last layer gives, in quanta, as a pixel: the sign's offset added.
+pub(crate) const fn pixel_of_quanta(range: crate::PixelRange, q: i32) -> u8 {
+    let offset = match range {
+        crate::PixelRange::Signed => 128,
+        crate::PixelRange::Unsigned => 0,
+    };
+    (q + offset) as u8
+}
+
+/// The pixel of a float output, by section 4.1.
+#[inline(always)]
+pub(crate) fn pixel_of_value(range: crate::PixelRange, y: f32) -> u8 {
+    let shifted = match range {
+        crate::PixelRange::Signed => 128.0 * y + 128.5,
+        crate::PixelRange::Unsigned => 256.0 * y + 0.5,
+    };
+    // The cast rounds towards zero and saturates.
+    shifted as u8
+}
+
+/// A float through the activation.
+#[inline(always)]
+pub fn activate(activation: Activation, x: f32) -> f32 {
+    match activation {
+        Activation::None => x,
+        Activation::Relu => {
+            if x > 0.0 {
+                x
+            } else {
+                0.0
+            }
+        }
+        Activation::LeakyRelu { slope } => {
+            if x >= 0.0 {
+                x
+            } else {
+                x * slope
+            }
+        }
+        Activation::Tanh => tanh(x),
+        Activation::Sigmoid => 1.0 / (1.0 + exp(-x)),
+    }
+}
+
+#[cfg(not(feature = "micromath"))]
+fn exp(x: f32) -> f32 {
+    libm::expf(x)
+}
+
+#[cfg(not(feature = "micromath"))]
+fn tanh(x: f32) -> f32 {
+    libm::tanhf(x)
+}
+
+#[cfg(feature = "micromath")]
+fn exp(x: f32) -> f32 {
+    micromath::F32(x).exp().0
+}
+
+#[cfg(feature = "micromath")]
+fn tanh(x: f32) -> f32 {
+    1.0 - 2.0 / (exp(2.0 * x) + 1.0)
+}
+
+/// `round(32768 * tanh(i / 32))`.
+#[rustfmt::skip]
+static TANH: [u16; 161] = [
+    0, 1024, 2045, 3063, 4075, 5079, 6073, 7056, 8025, 8980, 9919, 10840,
+    11743, 12625, 13486, 14326, 15143, 15936, 16706, 17452, 18173, 18870, 19542, 20189,
+    20813, 21411, 21986, 22538, 23066, 23571, 24054, 24516, 24956, 25376, 25776, 26157,
+    26519, 26864, 27191, 27502, 27797, 28076, 28341, 28592, 28830, 29055, 29268, 29470,
+    29660, 29840, 30010, 30170, 30322, 30465, 30600, 30727, 30847, 30960, 31067, 31167,
+    31262, 31351, 31435, 31515, 31589, 31659, 31726, 31788, 31846, 31901, 31953, 32002,
+    32048, 32091, 32132, 32170, 32206, 32240, 32271, 32301, 32329, 32356, 32381, 32404,
+    32426, 32447, 32466, 32484, 32501, 32517, 32532, 32547, 32560, 32573, 32584, 32596,
+    32606, 32616, 32625, 32634, 32642, 32649, 32657, 32663, 32670, 32676, 32681, 32686,
+    32691, 32696, 32700, 32704, 32708, 32712, 32715, 32718, 32721, 32724, 32727, 32729,
+    32732, 32734, 32736, 32738, 32740, 32741, 32743, 32745, 32746, 32747, 32749, 32750,
+    32751, 32752, 32753, 32754, 32755, 32755, 32756, 32757, 32758, 32758, 32759, 32759,
+    32760, 32760, 32761, 32761, 32762, 32762, 32762, 32763, 32763, 32763, 32764, 32764,
+    32764, 32764, 32765, 32765, 32765,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_tanh() {
+        for (i, &entry) in TANH.iter().enumerate() {
+            assert_eq!(
+                f64::from(entry),
+                (32768.0 * libm::tanh(i as f64 / 32.0)).round()
+            );
+        }
+    }
+
+    #[test]
+    fn interpolated_functions_are_close_over_their_whole_domain() {
+        for x in i16::MIN..=i16::MAX {
+            let real = f64::from(x) / 2048.0;
+            let tanh = 128.0 * libm::tanh(real);
+            let error = (f64::from(tanh128(x)) - tanh.clamp(-128.0, 127.0)).abs();
+            assert!(error < 0.52, "tanh({real}): off by {error}");
+            let sigmoid = 256.0 / (1.0 + libm::exp(-real));
+            let error = (f64::from(sigmoid256(x)) - sigmoid.clamp(0.0, 255.0)).abs();
+            assert!(error < 0.52, "sigmoid({real}): off by {error}");
+        }
+    }
+
+    #[test]
+    fn rescaling_rounds_to_nearest_with_halves_up() {
+        let quarter = 1 << 30;
+        assert_eq!(
+            [-3, -2, -1, 0, 1, 2, 3].map(|acc| rescale(acc, 0, quarter)),
+            [-1, 0, 0, 0, 0, 1, 1]
+        );
+        assert_eq!(rescale(6, 1, quarter), 3);
+        assert_eq!(rescale(i32::MAX, 0, i32::MAX), (1 << 30) - 1);
+        assert_eq!(rescale(-i32::MAX, 0, i32::MAX), -(1 << 30) + 1);
+    }
+
+    #[test]
+    fn activations_saturate_where_the_format_says() {
+        let m = [1 << 30, 1 << 28];
+        let at = |activation, acc| finish(activation, 0, m, acc);
+        assert_eq!(
+            [at(Activation::None, 600), at(Activation::None, -600)],
+            [127, -128]
+        );
+        assert_eq!(
+            [at(Activation::Relu, 4000), at(Activation::Relu, -4000)],
+            [255, 0]
+        );
+        let leaky = Activation::LeakyRelu { slope: 0.25 };
+        assert_eq!(
+            [at(leaky, 400), at(leaky, -400), at(leaky, -40_000)],
+            [100, -25, -128]
+        );
+        assert_eq!(
+            [
+                at(Activation::Tanh, 1 << 24),
+                at(Activation::Tanh, -1 << 24)
+            ],
+            [127, -128]
+        );
+        assert_eq!(
+            [
+                at(Activation::Sigmoid, 1 << 24),
+                at(Activation::Sigmoid, -1 << 24)
+            ],
+            [255, 0]
+        );
+    }
+
+    #[test]
+    fn float_pixels_round_and_saturate() {
+        use crate::PixelRange::{Signed, Unsigned};
+        let signed = [-1.0, -0.5, 0.0, 0.003, 0.004, 1.0, 9.0, -9.0, f32::NAN];
+        let pixels = signed.map(|y| pixel_of_value(Signed, y));
+        assert_eq!(pixels, [0, 64, 128, 128, 129, 255, 255, 0, 0]);
+        let pixels = [0.0, 0.5, 1.0, -1.0].map(|y| pixel_of_value(Unsigned, y));
+        assert_eq!(pixels, [0, 128, 255, 0]);
+    }
+
+    /// The stated error of the float activations: libm's, or micromath's exp inside.
+    #[test]
+    fn float_activations_keep_their_stated_error() {
+        let bound = if cfg!(feature = "micromath") {
+            1e-3
+        } else {
+            1e-6
+        };
+        let (mut tanh_error, mut sigmoid_error) = (0.0, 0.0);
+        for i in -200_000..=200_000 {
+            let x = i as f32 / 10_000.0;
+            let real = f64::from(x);
+            let error = |y: f32, exact: f64| (f64::from(y) - exact).abs();
+            tanh_error = error(activate(Activation::Tanh, x), libm::tanh(real)).max(tanh_error);
+            let exact = 1.0 / (1.0 + libm::exp(-real));
+            sigmoid_error = error(activate(Activation::Sigmoid, x), exact).max(sigmoid_error);
+        }
+        assert!(
+            tanh_error < bound && sigmoid_error < bound,
+            "{tanh_error} {sigmoid_error}"
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! Section 4 of the blob format as plain loops over whole tensors: the definition that the fast
+//! kernels are tested against.
+//!
+//! Tensors are slices ordered row, column, channel, of [`Shape::len`](crate::Shape::len) elements.
+//! int8 tensors hold quanta as `i16`: -128 to 127 where signed, 0 to 255 where unsigned.
+
+use super::arithmetic;
+use crate::{Error, Layer, Numbers, Operator, Shape};
+
+/// Runs one int8 layer. An `input` beyond the quanta that the layer before it can give may wrap.
+///
+/// # Errors
+/// [`Error::WrongNumbers`] for an f32 layer, [`Error::SliceLength`] for a slice of the wrong length.
+pub fn run_int8(layer: &Layer<'_>, input: &[i16], output: &mut [i16]) -> Result<(), Error> {
+    check(layer, Numbers::Int8, input.len(), output.len())?;
+    for_each_output(layer, |at, y, x, c| {
+        if let Operator::Upsample { factor } = layer.operator {
+            output[at] = input[element(layer.input, y / factor, x / factor, c)];
+            return;
+        }
+        let bias = bias_of(layer, y, x, c);
+        let mut acc = layer.bias_i32(bias);
+        for_each_product(layer, y, x, c, |place, weight| {
+            let product = i32::from(input[place]) * i32::from(layer.weight_i8(weight));
+            acc = acc.wrapping_add(product);
+        });
+        let multipliers = layer.multipliers(bias);
+        let q = arithmetic::finish(layer.activation, layer.shift, multipliers, acc);
+        output[at] = q as i16;
+    });
+    Ok(())
+}
+
+/// Runs one f32 layer.
+///
+/// # Errors
+/// [`Error::WrongNumbers`] for an int8 layer, [`Error::SliceLength`] for a slice of the wrong
+/// length.
+pub fn run_float(layer: &Layer<'_>, input: &[f32], output: &mut [f32]) -> Result<(), Error> {
+    check(layer, Numbers::Float, input.len(), output.len())?;
+    for_each_output(layer, |at, y, x, c| {
+        if let Operator::Upsample { factor } = layer.operator {
+            output[at] = input[element(layer.input, y / factor, x / factor, c)];
+            return;
+        }
+        let mut sum = layer.bias_f32(bias_of(layer, y, x, c));
+        for_each_product(layer, y, x, c, |place, weight| {
+            sum += input[place] * layer.weight_f32(weight);
+        });
+        output[at] = arithmetic::activate(layer.activation, sum);
+    });
+    Ok(())
+}
+
+fn check(layer: &Layer<'_>, numbers: Numbers, input: usize, output: usize) -> Result<(), Error> {
+    if layer.numbers != numbers {
+        return Err(Error::WrongNumbers);
+    }
+    if input != layer.input.len() || output != layer.output.len() {
+        return Err(Error::SliceLength);
+    }
+    Ok(())
+}
+
+fn element(shape: Shape, y: usize, x: usize, c: usize) -> usize {
+    (y * shape.width + x) * shape.channels + c
+}
+
+fn bias_of(layer: &Layer<'_>, y: usize, x: usize, c: usize) -> usize {
+    match layer.operator {
+        Operator::Linear => element(layer.output, y, x, c),
+        _ => c,
+    }
+}
+
+/// Calls `f` with the place, row, column and channel of every output.
+fn for_each_output(layer: &Layer<'_>, mut f: impl FnMut(usize, usize, usize, usize)) {
+    let Shape {
+        height,
+        width,
+        channels,
+    } = layer.output;
+    for y in 0..height {
+        for x in 0..width {
+            for c in 0..channels {
+                f(element(layer.output, y, x, c), y, x, c);
+            }
+        }
+    }
+}
+
+/// Calls `f` with the place in the input and the weight's index for every product of an output, in
+/// the order of section 4.1: ascending input rows, columns and channels.
+fn for_each_product(
+    layer: &Layer<'_>,
+    y: usize,
+    x: usize,
+    c: usize,
+    mut f: impl FnMut(usize, usize),
+) {
+    let mut over_channels = |iy: usize, ix: usize, oc: usize, ky: usize, kx: usize| {
+        for ic in 0..layer.input.channels {
+            f(
+                element(layer.input, iy, ix, ic),
+                layer.weight_index(oc, ky, kx, ic),
+            );
+        }
+    };
+    if let Operator::Linear = layer.operator {
+        return over_channels(0, 0, element(layer.output, y, x, c), 0, 0);
+    }
+    for iy in 0..layer.input.height {
+        let Some(ky) = kernel_place(layer.operator, y, iy) else {
+            continue;
+        };
+        for ix in 0..layer.input.width {
+            let Some(kx) = kernel_place(layer.operator, x, ix) else {
+                continue;
+            };
+            over_channels(iy, ix, c, ky, kx);
+        }
+    }
+}
+
+/// The kernel coordinate through which output `o` reads input `i`, straight from the definitions in
+/// section 2.3.
+fn kernel_place(operator: Operator, o: usize, i: usize) -> Option<usize> {
+    let (window, place) = match operator {
+        Operator::Conv2d(w) => (w, (i + w.padding).checked_sub(o * w.stride)?),
+        Operator::ConvTranspose2d(w) => (w, (o + w.padding).checked_sub(i * w.stride)?),
+        Operator::Linear | Operator::Upsample { .. } => return None,
+    };
+    (place < window.kernel).then_some(place)
+}

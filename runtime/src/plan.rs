@@ -1,0 +1,180 @@
+//! Where things lie in the working memory, and which rows a layer needs when.
+//!
+//! The buffer holds, in words: two words of state for each ring; then the rings, one for every
+//! layer's input and one, of a single row, for the last layer's output; then a row of pixels.
+//!
+//! A ring holds only the rows that the layer reads at once. Row `y` lies in slot `y % rows`.
+//! f32 rows are ordered column, channel. int8 rows hold `i16`, ordered by group of four channels,
+//! column, and place in the group, the places in the order 0, 2, 1, 3: so the two halves that
+//! SXTB16 makes of a word of four weights meet their activations word by word. The columns include
+//! the zeros of the padding; channels that fill up the last group are 0.
+
+use crate::blob::order::Axis;
+use crate::{Layer, Model, Numbers, Operator, Shape};
+
+/// The rows of one tensor that are in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ring {
+    pub numbers: Numbers,
+    pub shape: Shape,
+    /// Rows held.
+    pub rows: usize,
+    /// Columns of zeros before the first.
+    pub pad_left: usize,
+    /// Columns, those of the padding included.
+    pub columns: usize,
+}
+
+impl Ring {
+    /// The ring of a layer's input.
+    pub const fn of_input(layer: &Layer<'_>) -> Self {
+        let Layer {
+            operator,
+            numbers,
+            input: shape,
+            output,
+            ..
+        } = *layer;
+        let Some(axis) = Axis::of(operator) else {
+            return Self {
+                numbers,
+                shape,
+                rows: 1,
+                pad_left: 0,
+                columns: shape.width,
+            };
+        };
+        let mut rows = 1;
+        let mut pad_left = 0;
+        let mut end = shape.width;
+        let mut phase = 0;
+        while phase < axis.phases() {
+            let taps = axis.taps(phase);
+            rows = if taps > rows { taps } else { rows };
+            if taps > 0 && phase < output.width {
+                let first = axis.first_input(phase);
+                if first < 0 && first.unsigned_abs() > pad_left {
+                    pad_left = first.unsigned_abs();
+                }
+                let last = output.width - 1 - (output.width - 1 - phase) % axis.phases();
+                let reach = axis.first_input(last) + taps as isize;
+                end = if reach > end as isize {
+                    reach as usize
+                } else {
+                    end
+                };
+            }
+            phase += 1;
+        }
+        rows = if rows > shape.height {
+            shape.height
+        } else {
+            rows
+        };
+        match numbers {
+            Numbers::Float => Self {
+                numbers,
+                shape,
+                rows,
+                pad_left: 0,
+                columns: shape.width,
+            },
+            Numbers::Int8 => Self {
+                numbers,
+                shape,
+                rows,
+                pad_left,
+                columns: pad_left + end,
+            },
+        }
+    }
+
+    /// The single row of the model's output.
+    pub const fn of_output(layer: &Layer<'_>) -> Self {
+        let (numbers, shape) = (layer.numbers, layer.output);
+        Self {
+            numbers,
+            shape,
+            rows: 1,
+            pad_left: 0,
+            columns: shape.width,
+        }
+    }
+
+    /// Groups of four channels.
+    pub const fn groups(&self) -> usize {
+        self.shape.channels.div_ceil(4)
+    }
+
+    /// Elements (`i16` or `f32`) of a row.
+    pub const fn row_len(&self) -> usize {
+        match self.numbers {
+            Numbers::Float => self.shape.row_len(),
+            Numbers::Int8 => self.groups() * self.columns * 4,
+        }
+    }
+
+    /// Words of all the rows.
+    pub const fn words(&self) -> usize {
+        match self.numbers {
+            Numbers::Float => self.rows * self.row_len(),
+            Numbers::Int8 => self.rows * self.row_len() / 2,
+        }
+    }
+
+    /// Where row `y` starts, in elements.
+    pub const fn row_start(&self, y: usize) -> usize {
+        y % self.rows * self.row_len()
+    }
+
+    /// Where column `x` of channel `c` lies in an int8 row, in elements.
+    pub const fn place(&self, x: usize, c: usize) -> usize {
+        let swapped = (c & 1) << 1 | (c & 2) >> 1;
+        (c / 4 * self.columns + self.pad_left + x) * 4 + swapped
+    }
+}
+
+/// The ring of layer `index`'s input, or of the output if `index` is one after the last layer.
+pub(crate) const fn ring(model: &Model<'_>, index: usize) -> Ring {
+    let layer = model.layer(index);
+    if index < model.layer_count() {
+        Ring::of_input(&layer)
+    } else {
+        Ring::of_output(&layer)
+    }
+}
+
+/// Words of state: for each ring, the rows made so far and where the ring starts.
+pub(crate) const fn state_len(model: &Model<'_>) -> usize {
+    2 * (model.layer_count() + 1)
+}
+
+/// Words of the whole working memory.
+pub(crate) const fn buffer_len(model: &Model<'_>) -> usize {
+    let mut words = state_len(model) + model.output().row_len().div_ceil(4);
+    let mut index = 0;
+    while index <= model.layer_count() {
+        words += ring(model, index).words();
+        index += 1;
+    }
+    words
+}
+
+/// How many rows of its input a layer must have seen before it can make output row `y`.
+pub(crate) const fn rows_needed(layer: &Layer<'_>, y: usize) -> usize {
+    match layer.operator {
+        Operator::Linear => 1,
+        Operator::Upsample { factor } => y / factor + 1,
+        Operator::Conv2d(_) | Operator::ConvTranspose2d(_) => {
+            let Some(axis) = Axis::of(layer.operator) else {
+                return 0;
+            };
+            let (start, end) = axis.inside(y, layer.input.height);
+            if start < end {
+                (axis.first_input(y) + end as isize) as usize
+            } else {
+                0
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Models with random parameters, and whole images by the reference kernels.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use pocketgan::blob::writer::{LayerSpec, Parameters, WriteError, write};
+use pocketgan::kernels::reference;
+use pocketgan::{Activation, Model, Numbers, Operator, Rng, Shape, Window, latent};
+
+/// Operator, activation and output shape of a layer.
+pub type Plan = (Operator, Activation, Shape);
+
+pub fn linear(activation: Activation, h: usize, w: usize, c: usize) -> Plan {
+    (Operator::Linear, activation, Shape::new(h, w, c))
+}
+
+/// A layer behind `input`, its output shape by the formulas of section 2.3; `None` if there is none.
+pub fn windowed(
+    input: Shape,
+    transposed: bool,
+    [kernel, stride, padding, output_padding]: [usize; 4],
+    activation: Activation,
+    channels: usize,
+) -> Option<Plan> {
+    let window = Window {
+        kernel,
+        stride,
+        padding,
+        output_padding,
+    };
+    let extent = |len: usize| {
+        if transposed {
+            ((len - 1) * stride + kernel + output_padding).checked_sub(2 * padding)
+        } else {
+            (len + 2 * padding)
+                .checked_sub(kernel)
+                .map(|room| room / stride + 1)
+        }
+    };
+    let output = Shape::new(extent(input.height)?, extent(input.width)?, channels);
+    let operator = if transposed {
+        Operator::ConvTranspose2d(window)
+    } else {
+        Operator::Conv2d(window)
+    };
+    (!output.is_empty()).then_some((operator, activation, output))
+}
+
+pub fn upsample(input: Shape, factor: usize) -> Plan {
+    let output = Shape::new(input.height * factor, input.width * factor, input.channels);
+    (Operator::Upsample { factor }, Activation::None, output)
+}
+
+/// The generators of the project's benchmark: latent 64, dense to 7x7, two 4x4 stride-2 transposed
+/// convolutions, tanh.
+pub fn benchmark(channels: usize) -> (usize, Vec<Plan>) {
+    let first = linear(Activation::Relu, 7, 7, channels);
+    let window = [4, 2, 1, 0];
+    let second = windowed(first.2, true, window, Activation::Relu, channels / 2).expect("fits");
+    let third = windowed(second.2, true, window, Activation::Tanh, 1).expect("fits");
+    (64, vec![first, second, third])
+}
+
+fn below(rng: &mut Rng, n: usize) -> usize {
+    rng.below(n as u32) as usize
+}
+
+/// The layers with random parameters that keep the outputs spread over their range.
+pub fn layers(latent: usize, plans: &[Plan], numbers: Numbers, rng: &mut Rng) -> Vec<LayerSpec> {
+    let mut input = Shape::new(1, 1, latent);
+    let mut scale = latent::SCALE;
+    let mut layers = Vec::new();
+    for &(operator, activation, output) in plans {
+        let (taps, outputs) = match operator {
+            Operator::Linear => (1, output.len()),
+            Operator::Conv2d(w) | Operator::ConvTranspose2d(w) => {
+                (w.kernel * w.kernel, output.channels)
+            }
+            Operator::Upsample { .. } => (0, 0),
+        };
+        let count = taps * input.channels * outputs;
+        scale = match activation {
+            Activation::Tanh => 1.0 / 128.0,
+            Activation::Sigmoid => 1.0 / 256.0,
+            _ if taps == 0 => scale,
+            _ => 0.02,
+        };
+        let spread = 1.0 / f64::from((taps * input.channels) as u32).sqrt();
+        let parameters = if taps == 0 {
+            Parameters::None
+        } else if numbers == Numbers::Float {
+            let mut unit = |_| below(rng, 20_001) as f32 / 10_000.0 - 1.0;
+            let weights = (0..count)
+                .map(&mut unit)
+                .map(|w| w * spread as f32 * 1.7)
+                .collect();
+            Parameters::Float {
+                weights,
+                bias: (0..outputs).map(&mut unit).collect(),
+            }
+        } else {
+            let unit = match activation {
+                Activation::Tanh | Activation::Sigmoid => 0.06,
+                _ => 1.0,
+            };
+            Parameters::Int8 {
+                weights: (0..count)
+                    .map(|_| below(rng, 255) as i8 ^ i8::MIN)
+                    .map(|w| w.max(-127))
+                    .collect(),
+                bias: (0..outputs)
+                    .map(|_| below(rng, 8001) as i32 - 4000)
+                    .collect(),
+                multipliers: (0..outputs)
+                    .map(|_| unit * spread * (0.5 + below(rng, 1000) as f64 / 1000.0) / 73.0)
+                    .collect(),
+                scale,
+            }
+        };
+        layers.push(LayerSpec {
+            operator,
+            activation,
+            output,
+            parameters,
+        });
+        input = output;
+    }
+    layers
+}
+
+pub fn blob(
+    latent: usize,
+    plans: &[Plan],
+    numbers: Numbers,
+    rng: &mut Rng,
+) -> Result<Vec<u8>, WriteError> {
+    write(latent, &layers(latent, plans, numbers, rng))
+}
+
+pub fn latents(model: &Model, seed: u64) -> Vec<i8> {
+    let mut latents = vec![0; model.latent_size()];
+    latent::fill(&mut Rng::new(seed), &mut latents);
+    latents
+}
+
+/// The output of every layer by the reference kernels, in quanta.
+pub fn reference_int8(model: &Model, latents: &[i8]) -> Vec<Vec<i16>> {
+    let mut tensor: Vec<i16> = latents.iter().copied().map(i16::from).collect();
+    let run = |layer: pocketgan::Layer| {
+        let mut output = vec![0; layer.output.len()];
+        reference::run_int8(&layer, &tensor, &mut output).expect("lengths fit");
+        tensor = output.clone();
+        output
+    };
+    model.layers().map(run).collect()
+}
+
+/// The output of the model by the reference kernels.
+pub fn reference_float(model: &Model, latents: &[i8]) -> Vec<f32> {
+    let mut tensor: Vec<f32> = latents
+        .iter()
+        .map(|&q| f32::from(q) * latent::SCALE)
+        .collect();
+    for layer in model.layers() {
+        let mut output = vec![0.0; layer.output.len()];
+        reference::run_float(&layer, &tensor, &mut output).expect("lengths fit");
+        tensor = output;
+    }
+    tensor
+}

@@ -1,0 +1,199 @@
+//! The fast kernels against the reference, bit for bit, over whole models.
+
+mod common;
+
+use common::{Plan, linear, upsample, windowed};
+use pocketgan::{Activation, Generator, Model, Numbers, Operator, PixelRange, Rng, Shape};
+use proptest::prelude::*;
+
+const ACTIVATIONS: [Activation; 5] = [
+    Activation::None,
+    Activation::Relu,
+    Activation::LeakyRelu { slope: 0.2 },
+    Activation::Tanh,
+    Activation::Sigmoid,
+];
+
+/// Makes a model of the plans and checks an image of it both ways; returns how many different
+/// pixels it has.
+fn check(latent: usize, plans: &[Plan], numbers: Numbers, seed: u64) -> usize {
+    let mut rng = Rng::new(seed);
+    let blob = common::blob(latent, plans, numbers, &mut rng).expect("a valid model");
+    let model = Model::parse(&blob).expect("written blobs parse");
+    let latents = common::latents(&model, seed);
+    // A dirty, oversized buffer: what it holds must not matter.
+    let mut buffer = vec![0xdead_beef; model.buffer_len() + 3];
+    let mut generator = Generator::new(&model, buffer.as_mut_slice()).expect("large enough");
+    let mut image = vec![0; model.image_len()];
+    let mut values = vec![0.0; model.image_len()];
+    // Twice, since nothing may be left over from one image to the next.
+    for _ in 0..2 {
+        generator
+            .sample_into(&latents, &mut image)
+            .expect("lengths fit");
+        generator
+            .values_into(&latents, &mut values)
+            .expect("lengths fit");
+    }
+    match numbers {
+        Numbers::Int8 => {
+            let offset = if model.range() == PixelRange::Signed {
+                128
+            } else {
+                0
+            };
+            let quanta = common::reference_int8(&model, &latents)
+                .pop()
+                .expect("layers");
+            let expected: Vec<u8> = quanta.iter().map(|q| (q + offset) as u8).collect();
+            assert_eq!(image, expected, "{plans:?}");
+            let worth: Vec<f32> = image.iter().map(|&p| model.range().value(p)).collect();
+            assert_eq!(values, worth);
+        }
+        Numbers::Float => {
+            let expected = common::reference_float(&model, &latents);
+            let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&values), bits(&expected), "{plans:?}");
+        }
+    }
+    image.sort_unstable();
+    image.dedup();
+    image.len()
+}
+
+fn both(latent: usize, plans: &[Plan], seed: u64) {
+    check(latent, plans, Numbers::Int8, seed);
+    check(latent, plans, Numbers::Float, seed);
+}
+
+/// A layer between a dense layer of shape `input` and a small tanh layer that shows its output.
+fn surrounded(input: Shape, layer: Plan) -> Vec<Plan> {
+    let first = linear(Activation::Relu, input.height, input.width, input.channels);
+    let last = windowed(layer.2, false, [1, 1, 0, 0], Activation::Tanh, 3).expect("fits");
+    vec![first, layer, last]
+}
+
+#[test]
+fn every_small_window_matches_the_reference() {
+    let mut seed = 0;
+    for (kernel, stride) in (1..=5).flat_map(|k| (1..=3).map(move |s| (k, s))) {
+        for padding in 0..kernel {
+            for transposed in [false, true] {
+                for output_padding in 0..if transposed { stride } else { 1 } {
+                    for (height, width) in [(1, 1), (2, 3), (5, 6)] {
+                        seed += 1;
+                        let channels = seed as usize % 9 + 1;
+                        let input = Shape::new(height, width, channels);
+                        let window = [kernel, stride, padding, output_padding];
+                        let activation = ACTIVATIONS[seed as usize % 5];
+                        let out = (seed as usize / 9) % 6 + 1;
+                        if let Some(layer) = windowed(input, transposed, window, activation, out) {
+                            both(5, &surrounded(input, layer), seed);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(seed > 400);
+}
+
+#[test]
+fn linear_and_upsample_match_the_reference() {
+    for seed in 0..60 {
+        let n = |m: u64| (seed * 7 % m) as usize + 1;
+        let hidden = linear(ACTIVATIONS[n(5) - 1], 1, 1, n(11));
+        let shaped = linear(ACTIVATIONS[n(4)], n(3), n(5), n(7));
+        let larger = upsample(shaped.2, n(3));
+        let last = windowed(larger.2, false, [3, 1, 1, 0], Activation::Sigmoid, n(4));
+        both(n(13), &[hidden, shaped, larger, last.expect("fits")], seed);
+        both(n(9), &[linear(Activation::Tanh, n(4), n(3), n(5))], seed);
+    }
+}
+
+#[test]
+fn the_first_layer_may_be_a_window() {
+    let latent = Shape::new(1, 1, 10);
+    let first = windowed(latent, true, [4, 1, 0, 0], Activation::Relu, 6).expect("fits");
+    let second = windowed(first.2, true, [4, 2, 1, 0], Activation::Tanh, 2).expect("fits");
+    both(10, &[first, second], 1);
+    let repeated = upsample(latent, 3);
+    let last = windowed(repeated.2, false, [3, 1, 1, 0], Activation::Tanh, 2).expect("fits");
+    both(10, &[repeated, last], 2);
+}
+
+#[test]
+fn the_benchmark_models_match_the_reference_and_use_their_range() {
+    for channels in [32, 64] {
+        let (latent, plans) = common::benchmark(channels);
+        assert!(check(latent, &plans, Numbers::Int8, 3) > 100);
+        check(latent, &plans, Numbers::Float, 3);
+    }
+}
+
+#[test]
+fn a_seed_is_its_latent_and_rows_come_in_order() {
+    let (latent, plans) = common::benchmark(32);
+    let blob = common::blob(latent, &plans, Numbers::Int8, &mut Rng::new(9)).expect("valid");
+    let model = Model::parse(&blob).expect("written blobs parse");
+    let mut buffer = vec![0; model.buffer_len()];
+    let mut generator = Generator::new(&model, buffer.as_mut_slice()).expect("large enough");
+    let (mut by_seed, mut by_latent) = (vec![0; 784], vec![0; 784]);
+    generator.sample(77, &mut by_seed).expect("lengths fit");
+    generator
+        .sample_into(&common::latents(&model, 77), &mut by_latent)
+        .expect("lengths fit");
+    assert_eq!(by_seed, by_latent);
+    let mut rows = Vec::new();
+    generator.sample_rows(77, &mut |y: usize, pixels: &[u8]| {
+        assert_eq!((y, pixels.len()), (rows.len() / 28, 28));
+        rows.extend_from_slice(pixels);
+    });
+    assert_eq!(rows, by_seed);
+    generator.sample(78, &mut by_latent).expect("lengths fit");
+    assert_ne!(rows, by_latent);
+}
+
+prop_compose! {
+    fn window_plan()(
+        transposed: bool,
+        kernel in 1usize..=7,
+        stride in 1usize..=4,
+        padding in 0usize..7,
+        output_padding in 0usize..4,
+        activation in 0usize..5,
+        channels in 1usize..=12,
+    ) -> (bool, [usize; 4], Activation, usize) {
+        let output_padding = if transposed { output_padding % stride } else { 0 };
+        let window = [kernel, stride, padding % kernel, output_padding];
+        (transposed, window, ACTIVATIONS[activation], channels)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn random_stacks_match_the_reference(
+        latent in 1usize..20,
+        (height, width, channels) in (1usize..6, 1usize..9, 1usize..12),
+        stack in prop::collection::vec(window_plan(), 1..4),
+        repeat in 1usize..4,
+        seed: u64,
+    ) {
+        let mut plans = vec![linear(Activation::Relu, height, width, channels)];
+        for (transposed, window, activation, channels) in stack {
+            let input = plans[plans.len() - 1].2;
+            if let Some(plan) = windowed(input, transposed, window, activation, channels)
+                && plan.2.len() < 20_000
+            {
+                plans.push(plan);
+            }
+        }
+        plans.push(upsample(plans[plans.len() - 1].2, repeat));
+        let input = plans[plans.len() - 1].2;
+        plans.extend(windowed(input, false, [1, 1, 0, 0], Activation::Sigmoid, 2));
+        prop_assert!(matches!(plans[plans.len() - 1].0, Operator::Conv2d(_)));
+        both(latent, &plans, seed);
+    }
+}
