@@ -4,6 +4,7 @@ mod bare_metal;
 mod bench_train;
 mod elf;
 mod firmware;
+mod host;
 mod licences;
 mod onnxruntime;
 mod process;
