@@ -66,7 +66,7 @@ fn check(wanted: &Wanted, member: Member) -> Result<Vec<u8>, String> {
         .map_err(|problem| format!("{}: {problem}", name.display()))
 }
 
-/// Runs the client in `folder`; its last words are the error.
+/// Runs the client in `folder`; the first error it names is the error.
 fn run(command: &str, folder: &Path) -> Result<(), String> {
     let mut words = command.split(' ');
     let program = words.next().unwrap_or_default();
@@ -79,8 +79,9 @@ fn run(command: &str, folder: &Path) -> Result<(), String> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let last = said.lines().rev().find(|line| !line.trim().is_empty());
-    Err(last.map_or_else(|| output.status.to_string(), str::to_owned))
+    let names_error = |line: &&str| line.starts_with("E:") || line.contains("error");
+    let line = said.lines().find(names_error).or(said.lines().last());
+    Err(line.map_or_else(|| output.status.to_string(), str::to_owned))
 }
 
 fn only_file(folder: &Path) -> io::Result<PathBuf> {
