@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -20,6 +21,10 @@ pub struct Arguments {
     /// Images in a batch.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
+    /// A Python that has torch; by default one under the build folder, installed on first use (PyTorch
+    /// takes some 5 GB).
+    #[arg(long, value_name = "PROGRAM")]
+    python: Option<PathBuf>,
     /// Print one JSON object a net instead of the table.
     #[arg(long)]
     json: bool,
@@ -50,8 +55,10 @@ type Figures = BTreeMap<String, Vec<f64>>;
 ///
 /// A benchmark fails, or the two do not measure the same nets.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let (python, how) = python::TORCH.python()?;
-    eprintln!("PyTorch: {how}");
+    let python = match &arguments.python {
+        Some(python) => python.clone(),
+        None => python::TORCH.python()?.0,
+    };
     warn_if_busy();
     let build = [
         "build",

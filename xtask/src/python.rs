@@ -42,6 +42,7 @@ impl Environment {
         if python.is_file() && fs::read_to_string(&mark).is_ok_and(|packages| packages == wanted) {
             return Ok((python, "found"));
         }
+        eprintln!("installing {wanted} in {}", folder.display());
         create(&folder)?;
         let mut pip = process::command(&python);
         pip.args(["-m", "pip", "install", "--quiet"])
