@@ -4,10 +4,11 @@
 //! layer's input and one, of a single row, for the last layer's output; then a row of pixels.
 //!
 //! A ring holds only the rows that the layer reads at once. Row `y` lies in slot `y % rows`.
-//! f32 rows are ordered column, channel. int8 rows hold `i16`, ordered by group of four channels,
-//! column, and place in the group, the places in the order 0, 2, 1, 3: so the two halves that
-//! SXTB16 makes of a word of four weights meet their activations word by word. The columns include
-//! the zeros of the padding; channels that fill up the last group are 0.
+//! f32 rows are ordered column, channel. int8 rows hold `i16` in pairs: a group of four channels is
+//! two planes, the first with channels 0 and 2 of each column, the second with channels 1 and 3. So
+//! the two words that SXTB16 makes of four weights meet their activations word by word, and those of
+//! neighbouring columns lie side by side. The columns include the zeros of the padding; channels
+//! that fill up the last group are 0.
 
 use crate::blob::order::Axis;
 use crate::{Layer, Model, Numbers, Operator, Shape};
@@ -127,10 +128,14 @@ impl Ring {
         y % self.rows * self.row_len()
     }
 
+    /// Elements of a plane of an int8 row: a pair for each column.
+    pub const fn plane_len(&self) -> usize {
+        self.columns * 2
+    }
+
     /// Where column `x` of channel `c` lies in an int8 row, in elements.
     pub const fn place(&self, x: usize, c: usize) -> usize {
-        let swapped = (c & 1) << 1 | (c & 2) >> 1;
-        (c / 4 * self.columns + self.pad_left + x) * 4 + swapped
+        (c / 4 * 2 + c % 2) * self.plane_len() + (self.pad_left + x) * 2 + c % 4 / 2
     }
 }
 

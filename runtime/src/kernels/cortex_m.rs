@@ -1,168 +1,375 @@
 //! The int8 inner products with Arm's DSP extension: two products an instruction.
 //!
 //! SXTB16 widens bytes 0 and 2 of a word of four weights, and after a rotation bytes 1 and 3; the
-//! rings keep activations in that order, so no other shuffle is needed before SMLAD.
+//! rings keep activations in planes of the same pairs, so no other shuffle is needed before SMLAD.
+//! Up to seven neighbouring outputs share each widened weight and, where they overlap, each
+//! activation loaded: 45 instructions for 56 products in the inner loop of a full tile with two
+//! taps. Fourteen registers are all there are, which is why the loops are written out by hand.
 #![allow(unsafe_code)]
 
 use core::arch::asm;
 
-use super::int8::{InnerProducts, TILE, Taps};
+use super::int8::{InnerProducts, LINEAR_TILE, TILE, Taps};
 use super::portable::Portable;
 
 /// For Cortex-M4, M7, M33 and others with the DSP extension.
 pub(crate) struct Dsp;
 
-/// Bytes 0 and 2 of a word, sign-extended to halfwords.
-#[inline(always)]
-fn even_bytes(word: u32) -> u32 {
-    let pair;
-    // SAFETY: SXTB16 reads and writes registers only.
-    unsafe { asm!("sxtb16 {}, {}", out(reg) pair, in(reg) word, options(pure, nomem, nostack)) };
-    pair
-}
+impl InnerProducts for Dsp {
+    #[inline]
+    fn row(acc: &mut [i32; TILE], outputs: usize, input: &[i16], weights: &[i8], taps: Taps) {
+        let Taps {
+            groups,
+            plane_len,
+            count,
+            step,
+        } = taps;
+        let reach = (groups * 2).saturating_sub(1) * plane_len + (outputs + count - 1) * 2;
+        let fits = input.len() >= reach && weights.len() >= groups * count * 4;
+        if !fits || groups == 0 || step != 1 || !aligned(input) || !aligned(weights) {
+            return Portable::row(acc, outputs, input, weights, taps);
+        }
+        let (input, weights) = (input.as_ptr(), weights.as_ptr());
+        // SAFETY: both pointers are aligned to words, and reach as far as `fits` says.
+        unsafe {
+            if count == 2 {
+                return two_taps(acc, outputs, input, weights, Loop::new(groups, plane_len));
+            }
+            for tap in 0..count {
+                let (input, weights) = (input.add(tap * 2), weights.add(tap * 4));
+                one_tap(
+                    acc,
+                    outputs,
+                    input,
+                    weights,
+                    count * 4,
+                    Loop::new(groups, plane_len),
+                );
+            }
+        }
+    }
 
-/// Bytes 1 and 3 of a word, sign-extended to halfwords.
-#[inline(always)]
-fn odd_bytes(word: u32) -> u32 {
-    let pair;
-    // SAFETY: SXTB16 reads and writes registers only.
-    unsafe {
-        asm!("sxtb16 {}, {}, ror #8", out(reg) pair, in(reg) word, options(pure, nomem, nostack))
-    };
-    pair
-}
-
-/// `acc` plus the products of the lower and of the upper halfwords.
-#[inline(always)]
-fn smlad(x: u32, y: u32, mut acc: i32) -> i32 {
-    // SAFETY: SMLAD reads and writes registers only (and the sticky Q flag, which nothing reads).
-    unsafe {
-        asm!("smlad {0}, {1}, {2}, {0}", inout(reg) acc, in(reg) x, in(reg) y,
-            options(pure, nomem, nostack, preserves_flags))
-    };
-    acc
+    #[inline]
+    fn linear(acc: &mut [i32; LINEAR_TILE], input: &[i16], weights: &[i8]) {
+        let groups = (input.len() / 4).min(weights.len() / (4 * LINEAR_TILE));
+        if groups == 0 || !aligned(input) || !aligned(weights) {
+            return Portable::linear(acc, input, weights);
+        }
+        // SAFETY: both pointers are aligned to words, and reach for `groups` groups.
+        unsafe { linear(acc, input.as_ptr(), weights.as_ptr(), groups) }
+    }
 }
 
 /// Whether the slice starts at a whole word.
+#[inline(always)]
 fn aligned<T>(slice: &[T]) -> bool {
     slice.as_ptr().addr() % 4 == 0
 }
 
-impl InnerProducts for Dsp {
-    #[inline]
-    fn row<const P: usize>(acc: [i32; P], input: &[i16], weights: &[i8], taps: Taps) -> [i32; P] {
-        let Taps {
-            groups,
-            group_stride,
-            taps: count,
-            step,
-        } = taps;
-        let reach = (groups.max(1) - 1) * group_stride + ((P - 1) * step + count) * 4;
-        let fits = input.len() >= reach && weights.len() >= groups * count * 4;
-        if !fits || !aligned(input) || !aligned(weights) {
-            return Portable::row(acc, input, weights, taps);
-        }
-        let (input, weights) = (input.as_ptr().cast::<u32>(), weights.as_ptr().cast::<u32>());
-        // SAFETY: both pointers are aligned to words, and reach as far as `fits` says.
-        unsafe {
-            match (count, step) {
-                (2, 1) => row_of::<P, 2, 1>(acc, input, weights, groups, group_stride / 2),
-                _ => row_any(acc, input, weights, taps),
-            }
-        }
-    }
+/// The state of a loop over groups, two a turn, in two registers.
+#[derive(Clone, Copy)]
+struct Loop {
+    /// Bytes of a plane in the lower half, for UXTAH; turns still to come, less one and times two,
+    /// in the upper half.
+    state: u32,
+    /// Whether the first turn does only its second group.
+    odd: u32,
+}
 
-    #[inline]
-    fn linear(mut acc: [i32; TILE], input: &[i16], weights: &[i8]) -> [i32; TILE] {
-        if !aligned(input) || !aligned(weights) {
-            return Portable::linear(acc, input, weights);
+impl Loop {
+    /// A loop over at least one group. A checked model's planes have less than 2^16 bytes, and its
+    /// groups are less than 2^11.
+    #[inline(always)]
+    fn new(groups: usize, plane_len: usize) -> Self {
+        let odd = groups as u32 & 1;
+        Self {
+            state: (groups as u32 + odd - 2) << 16 | plane_len as u32 * 2,
+            odd,
         }
-        let groups = (input.len() / 4).min(weights.len() / (4 * TILE));
-        let mut input = input.as_ptr().cast::<u32>();
-        let mut weights = weights.as_ptr().cast::<u32>();
-        // SAFETY: both pointers are aligned to words, and have `groups` groups.
-        unsafe {
-            for _ in 0..groups {
-                let (even, odd) = (*input, *input.add(1));
-                for (i, acc) in acc.iter_mut().enumerate() {
-                    let word = *weights.add(i);
-                    *acc = smlad(even_bytes(word), even, *acc);
-                    *acc = smlad(odd_bytes(word), odd, *acc);
-                }
-                input = input.add(2);
-                weights = weights.add(TILE);
-            }
-        }
-        acc
     }
 }
 
-/// [`InnerProducts::row`] for `T` taps, `S` columns apart; `stride` is in words.
+// The loops name their registers, since between them they use every one that there is:
+// r0 to r5 and r8 are the accumulators of outputs 0 to 6, r9 points to the activations and r10 to
+// the weights, r11 is the loop's state, r12 and lr are widened weights, r6 and r7 activations.
+// LLVM keeps r6 and r7 for itself, so they are saved.
+
+/// Adds to `$acc` the two products of `$weights` and `$input`.
+macro_rules! smlad {
+    ($acc:literal, $weights:literal, $input:literal) => {
+        concat!(
+            "smlad ", $acc, ", ", $weights, ", ", $input, ", ", $acc, "\n"
+        )
+    };
+}
+
+/// Loads the words of two columns into r6 and r7.
+macro_rules! columns {
+    ($offset:literal) => {
+        concat!("ldrd r6, r7, [r9, #", $offset, "]\n")
+    };
+}
+
+/// Loads the word of one column into r6.
+macro_rules! column {
+    ($offset:literal) => {
+        concat!("ldr r6, [r9, #", $offset, "]\n")
+    };
+}
+
+/// The products of one plane for two taps, whose weights are in r12 and lr: output `i` takes the
+/// columns `i` and `i + 1`.
+#[rustfmt::skip]
+macro_rules! two_taps_products {
+    (1) => { concat!(columns!(0), smlad!("r0", "r12", "r6"), smlad!("r0", "lr", "r7")) };
+    (2) => { two_taps_products!(1, "r1", 8) };
+    (3) => { two_taps_products!(1, "r1", "r2", 8) };
+    (4) => { two_taps_products!(3, "r3", 16) };
+    (5) => { two_taps_products!(3, "r3", "r4", 16) };
+    (6) => { two_taps_products!(5, "r5", 24) };
+    (7) => { two_taps_products!(5, "r5", "r8", 24) };
+    ($before:tt, $i:literal, $offset:literal) => {
+        concat!(
+            two_taps_products!($before), smlad!($i, "r12", "r7"),
+            column!($offset), smlad!($i, "lr", "r6"),
+        )
+    };
+    ($before:tt, $i:literal, $j:literal, $offset:literal) => {
+        concat!(
+            two_taps_products!($before), smlad!($i, "r12", "r7"),
+            columns!($offset), smlad!($i, "lr", "r6"),
+            smlad!($j, "r12", "r6"), smlad!($j, "lr", "r7"),
+        )
+    };
+}
+
+/// The products of one plane for one tap, whose weights are in r12: output `i` takes column `i`.
+#[rustfmt::skip]
+macro_rules! one_tap_products {
+    (1) => { concat!(column!(0), smlad!("r0", "r12", "r6")) };
+    (2) => { concat!(columns!(0), smlad!("r0", "r12", "r6"), smlad!("r1", "r12", "r7")) };
+    (3) => { concat!(one_tap_products!(2), column!(8), smlad!("r2", "r12", "r6")) };
+    (4) => { one_tap_products!(2, 8, "r2", "r3") };
+    (5) => { concat!(one_tap_products!(4), column!(16), smlad!("r4", "r12", "r6")) };
+    (6) => { one_tap_products!(4, 16, "r4", "r5") };
+    (7) => { concat!(one_tap_products!(6), column!(24), smlad!("r8", "r12", "r6")) };
+    ($before:tt, $offset:literal, $i:literal, $j:literal) => {
+        concat!(
+            one_tap_products!($before), columns!($offset),
+            smlad!($i, "r12", "r6"), smlad!($j, "r12", "r7"),
+        )
+    };
+}
+
+/// A loop over groups, two a turn, with the instructions `$group` for each.
+macro_rules! turns {
+    ($group:expr) => {
+        concat!(
+            "push {{r6, r7}}\n",
+            "cmp r12, #0\n",
+            "bne 3f\n",
+            "2:\n",
+            $group,
+            "3:\n",
+            $group,
+            "subs r11, r11, #0x20000\n",
+            "bcs 2b\n",
+            "pop {{r6, r7}}\n",
+        )
+    };
+}
+
+/// Runs a loop with the registers that all of them use; `$lr` is what lr starts with.
+macro_rules! run {
+    ($acc:ident, $input:ident, $weights:ident, $state:ident, $lr:expr, $group:expr) => {{
+        let [a0, a1, a2, a3, a4, a5, a6] = $acc;
+        asm!(
+            turns!($group),
+            inout("r0") *a0,
+            inout("r1") *a1,
+            inout("r2") *a2,
+            inout("r3") *a3,
+            inout("r4") *a4,
+            inout("r5") *a5,
+            inout("r8") *a6,
+            inout("r9") $input => _,
+            inout("r10") $weights => _,
+            inout("r11") $state.state => _,
+            inout("r12") $state.odd => _,
+            inout("lr") $lr => _,
+        )
+    }};
+}
+
+/// The products of one row of inputs for two taps, one column apart.
 ///
 /// # Safety
-/// `weights` must point to `groups * T` words, and `input` to as many groups of `stride` words as
-/// hold columns up to the last tap of the last output.
-#[inline]
-unsafe fn row_of<const P: usize, const T: usize, const S: usize>(
-    mut acc: [i32; P],
-    mut input: *const u32,
-    mut weights: *const u32,
-    groups: usize,
+/// `weights` must point to the words of two taps for each group, `input` to its planes, which must
+/// hold `outputs + 1` columns; both must be aligned to words.
+#[inline(always)]
+unsafe fn two_taps(
+    acc: &mut [i32; TILE],
+    outputs: usize,
+    input: *const i16,
+    weights: *const i8,
+    turns: Loop,
+) {
+    macro_rules! run_outputs {
+        ($outputs:tt) => {
+            run!(
+                acc,
+                input,
+                weights,
+                turns,
+                0,
+                concat!(
+                    "ldrd r12, lr, [r10]\n",
+                    "sxtb16 r12, r12\n",
+                    "sxtb16 lr, lr\n",
+                    two_taps_products!($outputs),
+                    "uxtah r9, r9, r11\n",
+                    "ldrd r12, lr, [r10], #8\n",
+                    "sxtb16 r12, r12, ror #8\n",
+                    "sxtb16 lr, lr, ror #8\n",
+                    two_taps_products!($outputs),
+                    "uxtah r9, r9, r11\n",
+                )
+            )
+        };
+    }
+    // SAFETY: reads only what the caller vouches for; r6 and r7 are restored.
+    unsafe {
+        match outputs {
+            1 => run_outputs!(1),
+            2 => run_outputs!(2),
+            3 => run_outputs!(3),
+            4 => run_outputs!(4),
+            5 => run_outputs!(5),
+            6 => run_outputs!(6),
+            _ => run_outputs!(7),
+        }
+    }
+}
+
+/// The products of one row of inputs for one tap of several.
+///
+/// # Safety
+/// `weights` must point to a word for each group, `stride` bytes apart, `input` to its planes,
+/// which must hold `outputs` columns; all must be aligned to words.
+#[inline(always)]
+unsafe fn one_tap(
+    acc: &mut [i32; TILE],
+    outputs: usize,
+    input: *const i16,
+    weights: *const i8,
     stride: usize,
-) -> [i32; P] {
-    for _ in 0..groups {
-        let mut even = [0; T];
-        let mut odd = [0; T];
-        for t in 0..T {
-            // SAFETY: the group's weights are in bounds.
-            let word = unsafe { *weights.add(t) };
-            even[t] = even_bytes(word);
-            odd[t] = odd_bytes(word);
-        }
-        for column in 0..(P - 1) * S + T {
-            // SAFETY: the column is one of the group's.
-            let (x_even, x_odd) = unsafe { (*input.add(column * 2), *input.add(column * 2 + 1)) };
-            for (p, acc) in acc.iter_mut().enumerate() {
-                if let Some(t) = column.checked_sub(p * S)
-                    && t < T
-                {
-                    *acc = smlad(even[t], x_even, *acc);
-                    *acc = smlad(odd[t], x_odd, *acc);
-                }
-            }
-        }
-        input = input.wrapping_add(stride);
-        weights = weights.wrapping_add(T);
+    turns: Loop,
+) {
+    macro_rules! run_outputs {
+        ($outputs:tt) => {
+            run!(
+                acc,
+                input,
+                weights,
+                turns,
+                stride,
+                concat!(
+                    "ldr r12, [r10]\n",
+                    "sxtb16 r12, r12\n",
+                    one_tap_products!($outputs),
+                    "uxtah r9, r9, r11\n",
+                    "ldr r12, [r10]\n",
+                    "add r10, r10, lr\n",
+                    "sxtb16 r12, r12, ror #8\n",
+                    one_tap_products!($outputs),
+                    "uxtah r9, r9, r11\n",
+                )
+            )
+        };
     }
-    acc
+    // SAFETY: reads only what the caller vouches for; r6 and r7 are restored.
+    unsafe {
+        match outputs {
+            1 => run_outputs!(1),
+            2 => run_outputs!(2),
+            3 => run_outputs!(3),
+            4 => run_outputs!(4),
+            5 => run_outputs!(5),
+            6 => run_outputs!(6),
+            _ => run_outputs!(7),
+        }
+    }
 }
 
-/// [`InnerProducts::row`] for any taps.
+/// The products of a vector with four outputs' weights.
 ///
 /// # Safety
-/// As for [`row_of`].
-#[inline]
-unsafe fn row_any<const P: usize>(
-    mut acc: [i32; P],
-    mut input: *const u32,
-    mut weights: *const u32,
-    taps: Taps,
-) -> [i32; P] {
-    for _ in 0..taps.groups {
-        for t in 0..taps.taps {
-            // SAFETY: the group's weights are in bounds.
-            let word = unsafe { *weights.add(t) };
-            let (even, odd) = (even_bytes(word), odd_bytes(word));
-            for (p, acc) in acc.iter_mut().enumerate() {
-                let column = (p * taps.step + t) * 2;
-                // SAFETY: the column is one of the group's.
-                let (x_even, x_odd) = unsafe { (*input.add(column), *input.add(column + 1)) };
-                *acc = smlad(even, x_even, *acc);
-                *acc = smlad(odd, x_odd, *acc);
-            }
-        }
-        input = input.wrapping_add(taps.group_stride / 2);
-        weights = weights.wrapping_add(taps.taps);
+/// `input` must point to four elements for each group, `weights` to sixteen; both must be aligned
+/// to words, and `groups` must not be 0.
+#[inline(always)]
+unsafe fn linear(
+    acc: &mut [i32; LINEAR_TILE],
+    input: *const i16,
+    weights: *const i8,
+    groups: usize,
+) {
+    // r0 to r3 are the accumulators, r4, r5, r8 and r12 words of weights, r11 and lr activations.
+    macro_rules! output {
+        ($acc:literal, $weights:literal) => {
+            concat!(
+                "sxtb16 r7, ",
+                $weights,
+                "\n",
+                smlad!($acc, "r7", "r11"),
+                "sxtb16 ",
+                $weights,
+                ", ",
+                $weights,
+                ", ror #8\n",
+                smlad!($acc, $weights, "lr"),
+            )
+        };
     }
-    acc
+    macro_rules! group {
+        () => {
+            concat!(
+                "ldrd r11, lr, [r9], #8\n",
+                "ldm r10!, {{r4, r5, r8, r12}}\n",
+                output!("r0", "r4"),
+                output!("r1", "r5"),
+                output!("r2", "r8"),
+                output!("r3", "r12"),
+            )
+        };
+    }
+    let odd = groups as u32 & 1;
+    let [a0, a1, a2, a3] = acc;
+    // SAFETY: reads only what the caller vouches for; r6 and r7 are restored.
+    unsafe {
+        asm!(
+            "push {{r6, r7}}",
+            "mov r6, r4",
+            "cmp r5, #0",
+            "bne 3f",
+            "2:",
+            group!(),
+            "3:",
+            group!(),
+            "subs r6, #2",
+            "bne 2b",
+            "pop {{r6, r7}}",
+            inout("r0") *a0,
+            inout("r1") *a1,
+            inout("r2") *a2,
+            inout("r3") *a3,
+            inout("r4") groups as u32 + odd => _,
+            inout("r5") odd => _,
+            inout("r9") input => _,
+            inout("r10") weights => _,
+            out("r8") _,
+            out("r11") _,
+            out("r12") _,
+            out("lr") _,
+        );
+    }
 }

@@ -7,36 +7,38 @@
 use super::arithmetic::finish;
 use crate::blob::order::Axis;
 use crate::plan::Ring;
-use crate::{Layer, Operator};
+use crate::{Activation, Layer, Operator};
 
-/// Outputs that are computed together: neighbours of a phase, or of a linear layer's row.
-pub(crate) const TILE: usize = 4;
+/// Neighbours of a phase that are computed together, at most.
+pub(crate) const TILE: usize = 7;
+/// Outputs of a linear layer that are computed together.
+pub(crate) const LINEAR_TILE: usize = 4;
 
-/// Where the inputs of a tile lie: rows of groups of four channels, in the layout of [`Ring`].
+/// What a tile's products are made of.
 #[derive(Clone, Copy)]
 pub(crate) struct Taps {
     /// Groups of four channels.
     pub groups: usize,
-    /// Elements from one group to the next.
-    pub group_stride: usize,
+    /// Elements of a plane.
+    pub plane_len: usize,
     /// Horizontal taps.
-    pub taps: usize,
+    pub count: usize,
     /// Columns from one output's taps to the next output's.
     pub step: usize,
 }
 
 /// The inner products, which differ from one target to another.
 pub(crate) trait InnerProducts {
-    /// Adds to each of `P` accumulators the products of one input row: accumulator `p` sums over
-    /// groups and taps the products of `weights`, in order, with the columns `p * step + tap` of
-    /// `input`, which starts at column 0.
+    /// Adds to each of the first `outputs` accumulators the products of one input row: accumulator
+    /// `i` sums over groups and taps the products of `weights`, in order, with the columns
+    /// `i * step + tap` of `input`, whose planes start at column 0 and are laid out as in [`Ring`].
     ///
-    /// `weights` has `groups * taps * 4` elements, and `input` reaches that far.
-    fn row<const P: usize>(acc: [i32; P], input: &[i16], weights: &[i8], taps: Taps) -> [i32; P];
+    /// `weights` has `groups * count * 4` elements, and `input` reaches that far.
+    fn row(acc: &mut [i32; TILE], outputs: usize, input: &[i16], weights: &[i8], taps: Taps);
 
-    /// Adds to each accumulator the products of `input`, groups of four in the layout of [`Ring`],
-    /// with its weights: `weights` has four for each accumulator in turn, for group after group.
-    fn linear(acc: [i32; TILE], input: &[i16], weights: &[i8]) -> [i32; TILE];
+    /// Adds to each accumulator the products of `input`, a vector laid out as in [`Ring`], with its
+    /// weights: `weights` has four for each accumulator in turn, for group after group.
+    fn linear(acc: &mut [i32; LINEAR_TILE], input: &[i16], weights: &[i8]);
 }
 
 /// Computes row `y` of a layer's output into `out`, a row of `out_ring`, from the rows of its
@@ -87,19 +89,23 @@ fn linear_row<K: InnerProducts>(
     out: &mut [i16],
 ) {
     let row_len = layer.output.row_len();
-    let tile_len = input.len() * TILE;
+    let tile_len = input.len() * LINEAR_TILE;
     let weights: &[i8] = bytemuck::cast_slice(layer.parameters.weights);
-    let row_start = y * row_len.div_ceil(TILE) * tile_len;
+    let row_start = y * row_len.div_ceil(LINEAR_TILE) * tile_len;
     let tiles = weights
         .get(row_start..)
         .unwrap_or_default()
         .chunks_exact(tile_len);
     let (mut x, mut c) = (0, 0);
-    for (tile, weights) in tiles.take(row_len.div_ceil(TILE)).enumerate() {
-        let output = y * row_len + tile * TILE;
-        let acc = core::array::from_fn(|i| layer.bias_i32(output + i));
-        let acc = K::linear(acc, input, weights);
-        for (i, acc) in acc.into_iter().enumerate().take(row_len - tile * TILE) {
+    for (tile, weights) in tiles.take(row_len.div_ceil(LINEAR_TILE)).enumerate() {
+        let output = y * row_len + tile * LINEAR_TILE;
+        let mut acc = core::array::from_fn(|i| layer.bias_i32(output + i));
+        K::linear(&mut acc, input, weights);
+        for (i, acc) in acc
+            .into_iter()
+            .enumerate()
+            .take(row_len - tile * LINEAR_TILE)
+        {
             let multipliers = layer.multipliers(output + i);
             let q = finish(layer.activation, layer.shift, multipliers, acc);
             if let Some(to) = out.get_mut(out_ring.place(x, c)) {
@@ -157,19 +163,19 @@ impl<'a> Convolution<'a> {
         let phases = self.axis.phases();
         for px in 0..phases.min(self.layer.output.width) {
             let phase = self.horizontal_phase(px);
+            let outputs = (self.layer.output.width - px).div_ceil(phases);
+            // Tiles of about the same size are better than full ones and a small rest.
+            let tile = outputs.div_ceil(outputs.div_ceil(TILE));
             for c in 0..self.layer.output.channels {
-                let mut x = px;
-                while x < self.layer.output.width {
-                    let left = (self.layer.output.width - x).div_ceil(phases);
-                    let column = phase.start + (x - px) / phases * phase.taps.step;
-                    let at = (out_ring.place(x, c), phases * 4);
-                    match left {
-                        1 => self.tile::<K, 1>(phase, c, column, out, at),
-                        2 => self.tile::<K, 2>(phase, c, column, out, at),
-                        3 => self.tile::<K, 3>(phase, c, column, out, at),
-                        _ => self.tile::<K, TILE>(phase, c, column, out, at),
-                    }
-                    x += left.min(TILE) * phases;
+                let multipliers = self.layer.multipliers(c);
+                for done in (0..outputs).step_by(tile) {
+                    let count = tile.min(outputs - done);
+                    let mut acc = [self.layer.bias_i32(c); TILE];
+                    self.sum::<K>(&mut acc, count, phase, c, done);
+                    let first = out_ring.place(px + done * phases, c);
+                    let out = out.get_mut(first..).unwrap_or_default();
+                    let out = out.iter_mut().step_by(phases * 2);
+                    self.store(out.zip(acc).take(count), multipliers);
                 }
             }
         }
@@ -178,59 +184,65 @@ impl<'a> Convolution<'a> {
     fn horizontal_phase(&self, px: usize) -> Phase<'a> {
         let Layer { input, output, .. } = *self.layer;
         let axis = self.axis;
-        let (taps_y, taps_x) = (axis.taps(self.phase), axis.taps(px));
+        let (taps_y, count) = (axis.taps(self.phase), axis.taps(px));
         let kernel = axis.taps_before(axis.phases());
         let groups = input.channels.div_ceil(4);
         let per_tap = groups * 4 * output.channels;
-        let before =
-            (axis.taps_before(self.phase) * kernel + taps_y * axis.taps_before(px)) * per_tap;
+        let before = axis.taps_before(self.phase) * kernel + taps_y * axis.taps_before(px);
         let weights: &[i8] = bytemuck::cast_slice(self.layer.parameters.weights);
+        let weights = weights.get(before * per_tap..).unwrap_or_default();
         Phase {
             taps: Taps {
                 groups,
-                group_stride: self.ring.columns * 4,
-                taps: taps_x,
+                plane_len: self.ring.plane_len(),
+                count,
                 step: axis.step(),
             },
             start: (self.ring.pad_left as isize + axis.first_input(px)).max(0) as usize,
-            weights: weights
-                .get(before..before + taps_y * taps_x * per_tap)
-                .unwrap_or_default(),
-            tap_len: groups * taps_x * 4,
+            weights: weights.get(..taps_y * count * per_tap).unwrap_or_default(),
+            tap_len: groups * count * 4,
         }
     }
 
-    /// Computes `P` neighbours of a phase in channel `c`, from the ring's column `column` on, and
-    /// stores them at `at` (first place, stride).
-    #[inline(always)]
-    fn tile<K: InnerProducts, const P: usize>(
+    /// Adds the products of `count` neighbours of a phase in channel `c`, after the first `done`.
+    #[inline]
+    fn sum<K: InnerProducts>(
         &self,
+        acc: &mut [i32; TILE],
+        count: usize,
         phase: Phase<'_>,
         c: usize,
-        column: usize,
-        out: &mut [i16],
-        (first, stride): (usize, usize),
+        done: usize,
     ) {
-        let layer = self.layer;
-        let mut acc = [layer.bias_i32(c); P];
+        let column = phase.start + done * phase.taps.step;
         let mut weights = (c * self.axis.taps(self.phase) + self.taps.start) * phase.tap_len;
         for row in self.first_row..self.first_row + self.taps.len() {
-            let input = self.ring.row_start(row) + column * 4;
+            let input = self.ring.row_start(row) + column * 2;
             if let (Some(input), Some(weights)) = (
                 self.input.get(input..),
                 phase.weights.get(weights..weights + phase.tap_len),
             ) {
-                acc = K::row(acc, input, weights, phase.taps);
+                K::row(acc, count, input, weights, phase.taps);
             }
             weights += phase.tap_len;
         }
-        let multipliers = layer.multipliers(c);
-        let mut at = first;
-        for acc in acc {
-            if let Some(to) = out.get_mut(at) {
-                *to = finish(layer.activation, layer.shift, multipliers, acc) as i16;
+    }
+
+    /// Requantizes accumulators into the row; the activation is chosen once for all of them.
+    #[inline]
+    fn store<'o>(&self, places: impl Iterator<Item = (&'o mut i16, i32)>, multipliers: [i32; 2]) {
+        let shift = self.layer.shift;
+        let each = |activation| {
+            move |(to, acc): (&mut i16, i32)| {
+                *to = finish(activation, shift, multipliers, acc) as i16
             }
-            at += stride;
+        };
+        match self.layer.activation {
+            Activation::None => places.for_each(each(Activation::None)),
+            Activation::Relu => places.for_each(each(Activation::Relu)),
+            Activation::Tanh => places.for_each(each(Activation::Tanh)),
+            Activation::Sigmoid => places.for_each(each(Activation::Sigmoid)),
+            leaky @ Activation::LeakyRelu { .. } => places.for_each(each(leaky)),
         }
     }
 }
