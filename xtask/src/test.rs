@@ -42,7 +42,7 @@ impl Step {
             Self::Fmt => fmt(),
             Self::Licences => licences::check(),
             Self::Clippy => clippy(),
-            Self::Doc => cargo(&["doc", "--workspace", "--no-deps", "--locked"], tools),
+            Self::Doc => doc(),
             Self::Cuda => cargo(
                 &[
                     "check",
@@ -149,8 +149,14 @@ fn clippy() -> Result<()> {
     ]))
 }
 
+fn doc() -> Result<()> {
+    let mut doc = process::cargo();
+    doc.args(["doc", "--workspace", "--no-deps", "--locked"]);
+    process::run(doc.env("RUSTDOCFLAGS", "--deny=warnings"))
+}
+
 fn cargo(arguments: &[&str], tools: &Tools) -> Result<()> {
     let mut cargo = process::cargo();
-    cargo.args(arguments).env("RUSTDOCFLAGS", "--deny=warnings");
+    cargo.args(arguments);
     process::run(tools.environment(&mut cargo))
 }
