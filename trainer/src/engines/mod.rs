@@ -1,0 +1,178 @@
+//! The engines that make images from an exported model: the runtime, tract and ONNX Runtime.
+//!
+//! All take the same latents and give the same layout, so that any two can be compared.
+
+mod ort;
+mod runtime;
+mod tract;
+
+pub use self::ort::{Arithmetic, OrtEngine, OrtGraph};
+pub use self::runtime::RuntimeEngine;
+pub use self::tract::TractEngine;
+
+use crate::export::onnx::OnnxError;
+use crate::spec::Shape;
+use pocketgan::{PixelRange, Rng, latent};
+use std::path::{Path, PathBuf};
+
+/// The images of `N` latents.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Images {
+    /// Shape of one image.
+    pub shape: Shape,
+    /// What the values mean.
+    pub range: PixelRange,
+    /// `[N, C, H, W]`, each in [-1, 1] (signed range) or [0, 1] (unsigned).
+    pub data: Vec<f32>,
+}
+
+impl Images {
+    /// The images as pixels, `[N, C, H, W]`, by the convention of section 4.1 of the blob format.
+    pub fn to_pixels(&self) -> Vec<u8> {
+        // The cast rounds towards zero and saturates.
+        let pixel = |y: &f32| match self.range {
+            PixelRange::Signed => (128.0 * y + 128.5) as u8,
+            PixelRange::Unsigned => (256.0 * y + 0.5) as u8,
+        };
+        self.data.iter().map(pixel).collect()
+    }
+
+    /// How many images there are.
+    pub fn count(&self) -> usize {
+        self.data.len() / self.shape.len().max(1)
+    }
+}
+
+/// Makes images from latents.
+pub trait Engine {
+    /// Components of a latent.
+    fn latent_size(&self) -> usize;
+
+    /// Makes one image of each latent in `latents` (`[N, latent size]`, component `q` worth `q / 32`).
+    ///
+    /// # Errors
+    /// [`EngineError::Latents`] for a rest of a latent, and whatever the engine reports.
+    fn images(&mut self, latents: &[i8]) -> Result<Images, EngineError>;
+}
+
+/// Which engine makes the images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum EngineKind {
+    /// The runtime, as on a device, from `model.pgan`.
+    #[default]
+    Runtime,
+    /// tract, from `model.onnx`.
+    Tract,
+    /// ONNX Runtime, from `model.onnx`; needs its library (`cargo xtask setup`).
+    Ort,
+}
+
+/// Why an engine makes no images.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The model's file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file is no `.pgan` blob that this version runs.
+    #[error("{}: {error}", path.display())]
+    Blob {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: pocketgan::Error,
+    },
+    /// The file is not an ONNX model of ours.
+    #[error("{}: {error}", path.display())]
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: OnnxError,
+    },
+    /// ONNX Runtime's library is not there or cannot be used.
+    #[error("{0}; `cargo xtask setup` installs ONNX Runtime, or set ORT_DYLIB_PATH to its library")]
+    Library(String),
+    /// The latents are not a whole number of latents of this model.
+    #[error("{found} latent components are not a multiple of the model's {latent_size}")]
+    Latents {
+        /// Components given.
+        found: usize,
+        /// Components of one latent.
+        latent_size: usize,
+    },
+    /// The engine failed on the model.
+    #[error("{engine} cannot run the model: {reason}")]
+    Failed {
+        /// The engine's name.
+        engine: &'static str,
+        /// What it says.
+        reason: String,
+    },
+}
+
+/// Opens a model with an engine: a `.pgan` blob with the runtime, an ONNX model of ours with the
+/// others.
+///
+/// # Errors
+/// A file that cannot be read or is not the engine's, or a library that is not there.
+pub fn open(kind: EngineKind, path: &Path) -> Result<Box<dyn Engine>, EngineError> {
+    Ok(match kind {
+        EngineKind::Runtime => Box::new(RuntimeEngine::open(path)?),
+        EngineKind::Tract => Box::new(TractEngine::open(path)?),
+        EngineKind::Ort => Box::new(OrtEngine::open(path, Arithmetic::Optimized)?),
+    })
+}
+
+/// `[count, latent_size]` latents, those of the images with the seeds `seed`, `seed + 1`, ….
+pub fn latents(seed: u64, count: usize, latent_size: usize) -> Vec<i8> {
+    let mut latents = vec![0; count * latent_size];
+    for (i, one) in latents.chunks_exact_mut(latent_size.max(1)).enumerate() {
+        latent::fill(&mut Rng::new(seed.wrapping_add(i as u64)), one);
+    }
+    latents
+}
+
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, EngineError> {
+    std::fs::read(path).map_err(|source| EngineError::Read {
+        path: path.into(),
+        source,
+    })
+}
+
+pub(crate) fn read_onnx(path: &Path) -> Result<crate::export::onnx::OnnxModel, EngineError> {
+    let bytes = read(path)?;
+    crate::export::onnx::OnnxModel::read(&bytes).map_err(|error| EngineError::Onnx {
+        path: path.into(),
+        error,
+    })
+}
+
+/// How many latents there are, if they are whole.
+fn count_of(latents: &[i8], latent_size: usize) -> Result<usize, EngineError> {
+    if latent_size == 0 || !latents.len().is_multiple_of(latent_size) {
+        return Err(EngineError::Latents {
+            found: latents.len(),
+            latent_size,
+        });
+    }
+    Ok(latents.len() / latent_size)
+}
+
+fn to_floats(latents: &[i8]) -> Vec<f32> {
+    let scale = latent::SCALE;
+    latents.iter().map(|&q| f32::from(q) * scale).collect()
+}
+
+/// From row, column, channel order to channel, row, column order.
+pub fn channels_first<T: Copy>(shape: Shape, values: &[T]) -> Vec<T> {
+    let mut planes = Vec::with_capacity(values.len());
+    for channel in 0..shape.channels {
+        planes.extend(values.iter().skip(channel).step_by(shape.channels));
+    }
+    planes
+}

@@ -1,0 +1,164 @@
+//! The float forward pass of a folded network, layer by layer, for calibration.
+
+use super::fold::{Folded, FoldedLayer};
+use pocketgan::kernels::arithmetic::activate;
+use pocketgan::{Operator, Window};
+
+/// A folded network with its weights laid out for the forward pass.
+pub struct Forward<'a> {
+    layers: Vec<(&'a FoldedLayer, Vec<f32>)>,
+}
+
+impl<'a> Forward<'a> {
+    /// Lays out the weights of `folded`.
+    pub fn new(folded: &'a Folded) -> Self {
+        let layers = folded.layers.iter();
+        Self {
+            layers: layers.map(|layer| (layer, outputs_last(layer))).collect(),
+        }
+    }
+
+    /// Runs one latent and hands each layer's index and output, activation included and ordered row,
+    /// column, channel, to `visit`.
+    ///
+    /// `latent` must have the latent's size; component `q` is worth `q / 32`.
+    pub fn run(&self, latent: &[i8], mut visit: impl FnMut(usize, &[f32])) {
+        let scale = pocketgan::latent::SCALE;
+        let mut values: Vec<f32> = latent.iter().map(|&q| f32::from(q) * scale).collect();
+        for (index, (layer, weights)) in self.layers.iter().enumerate() {
+            values = run_layer(layer, weights, &values);
+            visit(index, &values);
+        }
+    }
+}
+
+/// The weights ordered input (linear) or kernel row, kernel column, input channel; then output. A
+/// linear layer's outputs are ordered row, column, channel.
+fn outputs_last(layer: &FoldedLayer) -> Vec<f32> {
+    let (inputs, outputs) = (layer.input.channels, layer.bias.len());
+    let kernel = match layer.operator {
+        Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => window.kernel,
+        Operator::Linear | Operator::Upsample { .. } => 1,
+    };
+    let area = kernel * kernel;
+    let mut weights = Vec::with_capacity(layer.weight.len());
+    for place in 0..area {
+        for i in 0..inputs {
+            weights.extend((0..outputs).map(|o| {
+                let at = match layer.operator {
+                    Operator::ConvTranspose2d(_) => i * outputs + o,
+                    Operator::Linear => channels_first(layer, o) * inputs + i,
+                    _ => o * inputs + i,
+                };
+                layer.weight[at * area + place]
+            }));
+        }
+    }
+    weights
+}
+
+/// Where element `place`, counted by row, column and channel, stands in channel, row, column order.
+fn channels_first(layer: &FoldedLayer, place: usize) -> usize {
+    let channels = layer.output.channels;
+    place % channels * layer.output.height * layer.output.width + place / channels
+}
+
+fn run_layer(layer: &FoldedLayer, weights: &[f32], input: &[f32]) -> Vec<f32> {
+    let pixels = layer.output.height * layer.output.width;
+    let mut output = match layer.operator {
+        Operator::Upsample { factor } => return upsample(layer, factor, input),
+        Operator::Linear => (0..layer.bias.len())
+            .map(|o| layer.bias[channels_first(layer, o)])
+            .collect(),
+        _ => layer.bias.repeat(pixels),
+    };
+    match layer.operator {
+        Operator::Conv2d(window) => {
+            each_tap(window, layer.input, layer.output, |tap, inside, outside| {
+                accumulate(layer, weights, tap, input, inside, &mut output, outside);
+            });
+        }
+        Operator::ConvTranspose2d(window) => {
+            each_tap(window, layer.output, layer.input, |tap, outside, inside| {
+                accumulate(layer, weights, tap, input, inside, &mut output, outside);
+            });
+        }
+        _ => {
+            let rows = weights.chunks_exact(output.len());
+            for (&x, row) in input.iter().zip(rows) {
+                axpy(x, row, &mut output);
+            }
+        }
+    }
+    for value in &mut output {
+        *value = activate(layer.activation, *value);
+    }
+    output
+}
+
+/// Calls `f` with the kernel place, the pixel of the wide side and the pixel of the strided side for
+/// every tap of a convolution from `wide` to `strided` that lies inside the picture.
+fn each_tap(
+    window: Window,
+    wide: crate::spec::Shape,
+    strided: crate::spec::Shape,
+    mut f: impl FnMut(usize, usize, usize),
+) {
+    let inside = |at: usize, k: usize, len: usize| {
+        (at * window.stride + k)
+            .checked_sub(window.padding)
+            .filter(|&place| place < len)
+    };
+    for y in 0..strided.height {
+        for ky in 0..window.kernel {
+            let Some(wide_y) = inside(y, ky, wide.height) else {
+                continue;
+            };
+            for x in 0..strided.width {
+                for kx in 0..window.kernel {
+                    if let Some(wide_x) = inside(x, kx, wide.width) {
+                        let tap = ky * window.kernel + kx;
+                        f(tap, wide_y * wide.width + wide_x, y * strided.width + x);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds what input pixel `from` gives output pixel `to` through kernel place `tap`.
+fn accumulate(
+    layer: &FoldedLayer,
+    weights: &[f32],
+    tap: usize,
+    input: &[f32],
+    from: usize,
+    output: &mut [f32],
+    to: usize,
+) {
+    let (inputs, outputs) = (layer.input.channels, layer.output.channels);
+    let weights = &weights[tap * inputs * outputs..][..inputs * outputs];
+    let output = &mut output[to * outputs..][..outputs];
+    let input = &input[from * inputs..][..inputs];
+    for (&x, row) in input.iter().zip(weights.chunks_exact(outputs)) {
+        axpy(x, row, output);
+    }
+}
+
+fn axpy(x: f32, row: &[f32], output: &mut [f32]) {
+    for (sum, weight) in output.iter_mut().zip(row) {
+        *sum += x * weight;
+    }
+}
+
+fn upsample(layer: &FoldedLayer, factor: usize, input: &[f32]) -> Vec<f32> {
+    let channels = layer.input.channels;
+    let mut output = Vec::with_capacity(layer.output.len());
+    for y in 0..layer.output.height {
+        for x in 0..layer.output.width {
+            let pixel = y / factor * layer.input.width + x / factor;
+            output.extend_from_slice(&input[pixel * channels..][..channels]);
+        }
+    }
+    output
+}

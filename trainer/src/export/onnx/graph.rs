@@ -1,0 +1,332 @@
+//! A graph in the making: nodes and constants added one after another.
+
+use crate::spec::Shape;
+use pocketgan::{Activation, Operator, Window};
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, NodeProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto, attribute_proto::AttributeType, tensor_proto::DataType,
+    tensor_shape_proto::Dimension, tensor_shape_proto::dimension::Value as Extent, type_proto,
+};
+
+/// What both kinds of layers have.
+pub struct LayerFacts {
+    pub operator: Operator,
+    pub activation: Activation,
+    pub input: Shape,
+    pub output: Shape,
+    pub name: String,
+    /// Whether the layer gives the image.
+    pub last: bool,
+}
+
+impl LayerFacts {
+    /// The name of one of the layer's tensors.
+    pub fn part(&self, part: &str) -> String {
+        format!("{}.{part}", self.name)
+    }
+
+    /// The weights' extents in PyTorch's (and ONNX's) order.
+    pub fn weight_dims(&self) -> Vec<usize> {
+        let (inputs, outputs) = (self.input.channels, self.output.channels);
+        match self.operator {
+            Operator::Linear => vec![self.output.len(), self.input.len()],
+            Operator::Conv2d(w) => vec![outputs, inputs, w.kernel, w.kernel],
+            Operator::ConvTranspose2d(w) => vec![inputs, outputs, w.kernel, w.kernel],
+            Operator::Upsample { .. } => Vec::new(),
+        }
+    }
+
+    /// Which of [`weight_dims`](Self::weight_dims) counts the outputs.
+    pub fn weight_output_axis(&self) -> i64 {
+        match self.operator {
+            Operator::ConvTranspose2d(_) => 1,
+            _ => 0,
+        }
+    }
+}
+
+/// The little-endian numbers of a constant.
+pub struct Numbers {
+    pub data_type: DataType,
+    pub bytes: Vec<u8>,
+}
+
+impl Numbers {
+    pub fn floats(values: &[f32]) -> Self {
+        Self {
+            data_type: DataType::Float,
+            bytes: values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+        }
+    }
+
+    fn integers(values: &[i64]) -> Self {
+        Self {
+            data_type: DataType::Int64,
+            bytes: values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+        }
+    }
+}
+
+/// A graph whose nodes form a chain from `latent` to `image`.
+pub struct Graph {
+    proto: GraphProto,
+    /// The end of the chain so far.
+    current: String,
+    shape: Shape,
+    /// Whether `current` is `[N, C, H, W]`; else it is `[N, features]`.
+    picture: bool,
+}
+
+impl Graph {
+    pub fn new(latent_size: usize) -> Self {
+        let shape = Shape::features(latent_size);
+        let input = value_info("latent", shape, false);
+        Self {
+            proto: GraphProto {
+                name: "generator".into(),
+                input: vec![input],
+                ..GraphProto::default()
+            },
+            current: "latent".into(),
+            shape,
+            picture: false,
+        }
+    }
+
+    /// Closes the graph with what the chain has come to, `image`.
+    pub fn finish(mut self) -> GraphProto {
+        let image = value_info("image", self.shape, true);
+        self.proto.value_info.retain(|value| value.name != "image");
+        self.proto.output.push(image);
+        self.proto
+    }
+
+    /// Goes on from `name`, which has the shape of the end of the chain.
+    pub fn continue_from(&mut self, name: String) {
+        let value = value_info(&name, self.shape, self.picture);
+        self.proto.value_info.push(value);
+        self.current = name;
+    }
+
+    /// Adds a layer behind the end of the chain; `parameters` are the names of weight and bias.
+    pub fn layer(&mut self, facts: &LayerFacts, parameters: &[String], output: &str) {
+        let linear = facts.operator == Operator::Linear;
+        self.arrange(!linear, facts.input, facts.part("input"));
+        let reshaped = linear && (facts.last || !facts.output.is_flat());
+        let has_activation = facts.activation != Activation::None;
+        let end = if reshaped {
+            facts.part("features")
+        } else {
+            output.into()
+        };
+        let sum = if has_activation {
+            facts.part("sum")
+        } else {
+            end.clone()
+        };
+        self.operator(facts, parameters, &sum);
+        if has_activation {
+            self.activation(facts, &sum, &end);
+        }
+        self.current = end;
+        self.picture = !linear;
+        self.shape = facts.output;
+        if reshaped {
+            self.arrange(true, facts.output, output.into());
+        }
+        self.continue_from(output.into());
+    }
+
+    fn operator(&mut self, facts: &LayerFacts, parameters: &[String], output: &str) {
+        let mut inputs = vec![self.current.clone()];
+        inputs.extend_from_slice(parameters);
+        let (op, attributes) = match facts.operator {
+            Operator::Linear => ("Gemm", vec![int("transB", 1)]),
+            Operator::Conv2d(window) => ("Conv", window_attributes(window)),
+            Operator::ConvTranspose2d(window) => ("ConvTranspose", window_attributes(window)),
+            Operator::Upsample { factor } => {
+                let factor = factor as f32;
+                let scales = Numbers::floats(&[1.0, 1.0, factor, factor]);
+                let scales = self.constant(facts.part("factors"), &[4], scales);
+                inputs.extend([String::new(), scales]);
+                let attributes = vec![
+                    string("mode", "nearest"),
+                    string("coordinate_transformation_mode", "asymmetric"),
+                    string("nearest_mode", "floor"),
+                ];
+                ("Resize", attributes)
+            }
+        };
+        self.node(op, inputs, output, attributes);
+    }
+
+    fn activation(&mut self, facts: &LayerFacts, input: &str, output: &str) {
+        let (op, attributes) = match facts.activation {
+            Activation::None => ("Identity", Vec::new()),
+            Activation::Relu => ("Relu", Vec::new()),
+            Activation::LeakyRelu { slope } => ("LeakyRelu", vec![float("alpha", slope)]),
+            Activation::Tanh => ("Tanh", Vec::new()),
+            Activation::Sigmoid => ("Sigmoid", Vec::new()),
+        };
+        self.node(op, vec![input.into()], output, attributes);
+    }
+
+    /// Brings the end of the chain into the form `[N, C, H, W]` or `[N, features]`.
+    fn arrange(&mut self, picture: bool, shape: Shape, output: String) {
+        if self.picture == picture {
+            return;
+        }
+        let sizes = [shape.channels, shape.height, shape.width].map(|n| n as i64);
+        let mut target = vec![0];
+        match picture {
+            true => target.extend(sizes),
+            false => target.push(shape.len() as i64),
+        }
+        let numbers = Numbers::integers(&target);
+        let target = self.constant(format!("{output}.shape"), &[target.len()], numbers);
+        let inputs = vec![self.current.clone(), target];
+        self.node("Reshape", inputs, &output, Vec::new());
+        self.current = output;
+        self.picture = picture;
+    }
+
+    /// Rounds `input` to quanta worth `scale`; `output` is what they are worth.
+    pub fn quantized(&mut self, input: &str, output: &str, scale: f32, unsigned: bool) -> String {
+        let scale = Numbers::floats(&[scale]);
+        let scale = self.constant(format!("{output}.scale"), &[], scale);
+        let zero = Numbers {
+            data_type: if unsigned {
+                DataType::Uint8
+            } else {
+                DataType::Int8
+            },
+            bytes: vec![0],
+        };
+        let zero = self.constant(format!("{output}.zero_point"), &[], zero);
+        let quanta = format!("{output}.quanta");
+        let parameters = [scale, zero];
+        let inputs = |from: &str| [&[from.into()], &parameters[..]].concat();
+        self.node("QuantizeLinear", inputs(input), &quanta, Vec::new());
+        self.node("DequantizeLinear", inputs(&quanta), output, Vec::new());
+        output.into()
+    }
+
+    /// Adds a constant of quanta, each slice along `axis` worth its own `scales`.
+    pub fn dequantized_constant(
+        &mut self,
+        name: String,
+        dims: &[usize],
+        quanta: Numbers,
+        scales: &[f32],
+        axis: i64,
+    ) -> String {
+        let scales = (Numbers::floats(scales), scales.len());
+        let scale = self.constant(format!("{name}.scale"), &[scales.1], scales.0);
+        let quanta = self.constant(format!("{name}.quanta"), dims, quanta);
+        let attributes = vec![int("axis", axis)];
+        self.node("DequantizeLinear", vec![quanta, scale], &name, attributes);
+        name
+    }
+
+    /// Adds a constant of extents `dims` (none for a scalar); gives its name back.
+    pub fn constant(&mut self, name: String, dims: &[usize], numbers: Numbers) -> String {
+        self.proto.initializer.push(TensorProto {
+            name: name.clone(),
+            dims: dims.iter().map(|&n| n as i64).collect(),
+            data_type: numbers.data_type.into(),
+            raw_data: numbers.bytes,
+            ..TensorProto::default()
+        });
+        name
+    }
+
+    fn node(&mut self, op: &str, input: Vec<String>, output: &str, attribute: Vec<AttributeProto>) {
+        self.proto.node.push(NodeProto {
+            name: format!("{output}/{op}"),
+            op_type: op.into(),
+            input,
+            output: vec![output.into()],
+            attribute,
+            ..NodeProto::default()
+        });
+    }
+}
+
+/// A float tensor `[N, features]` or `[N, C, H, W]`.
+fn value_info(name: &str, shape: Shape, picture: bool) -> ValueInfoProto {
+    let sizes = match picture {
+        true => vec![shape.channels, shape.height, shape.width],
+        false => vec![shape.len()],
+    };
+    let sizes = sizes.into_iter().map(|n| Extent::DimValue(n as i64));
+    let extents = std::iter::once(Extent::DimParam("N".into())).chain(sizes);
+    let dim = extents.map(|value| Dimension {
+        value: Some(value),
+        ..Dimension::default()
+    });
+    ValueInfoProto {
+        name: name.into(),
+        r#type: Some(TypeProto {
+            value: Some(type_proto::Value::TensorType(type_proto::Tensor {
+                elem_type: DataType::Float.into(),
+                shape: Some(TensorShapeProto { dim: dim.collect() }),
+            })),
+            ..TypeProto::default()
+        }),
+        ..ValueInfoProto::default()
+    }
+}
+
+fn window_attributes(window: Window) -> Vec<AttributeProto> {
+    let mut attributes = vec![
+        ints("kernel_shape", &[window.kernel; 2]),
+        ints("strides", &[window.stride; 2]),
+        ints("pads", &[window.padding; 4]),
+    ];
+    if window.output_padding > 0 {
+        attributes.push(ints("output_padding", &[window.output_padding; 2]));
+    }
+    attributes
+}
+
+fn attribute(name: &str, kind: AttributeType) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        r#type: kind.into(),
+        ..AttributeProto::default()
+    }
+}
+
+fn int(name: &str, i: i64) -> AttributeProto {
+    AttributeProto {
+        i,
+        ..attribute(name, AttributeType::Int)
+    }
+}
+
+fn ints(name: &str, values: &[usize]) -> AttributeProto {
+    AttributeProto {
+        ints: values.iter().map(|&n| n as i64).collect(),
+        ..attribute(name, AttributeType::Ints)
+    }
+}
+
+fn float(name: &str, f: f32) -> AttributeProto {
+    AttributeProto {
+        f,
+        ..attribute(name, AttributeType::Float)
+    }
+}
+
+fn string(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        s: value.into(),
+        ..attribute(name, AttributeType::String)
+    }
+}

@@ -1,0 +1,157 @@
+//! ONNX files of folded and quantized networks (opset 17).
+//!
+//! Both take `latent`, float `[N, latent size]` of multiples of 1/32, and give `image`, float
+//! `[N, C, H, W]`, in [-1, 1] behind tanh and in [0, 1] behind sigmoid. The tensor `layer{i}` is what
+//! layer `i` gives, activation included; the last layer gives `image`.
+//!
+//! The int8 twin is in the QDQ form: weights are int8 behind a DequantizeLinear per output channel,
+//! biases int32, and every activation passes a QuantizeLinear and a DequantizeLinear with the scale
+//! that the `.pgan` blob's integer arithmetic realizes; all zero points are 0.
+
+mod graph;
+mod read;
+
+pub use read::{OnnxError, OnnxModel};
+
+use super::fold::Folded;
+use super::quantize::{Quantized, QuantizedLayer};
+use graph::{Graph, LayerFacts, Numbers};
+use pocketgan::{Activation, latent};
+use prost::Message;
+use tract_onnx::pb::{
+    GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto, tensor_proto::DataType,
+};
+
+const PRODUCER: &str = "pocketgan";
+const LATENT_SIZE: &str = "pocketgan.latent_size";
+const LATENT_SCALE: &str = "pocketgan.latent_scale";
+const PIXELS: &str = "pocketgan.pixels";
+const LAYERS: &str = "pocketgan.layers";
+/// What [`PIXELS`] says behind tanh and behind sigmoid.
+const SIGNED: &str = "pixel = clamp(floor(128 * y + 128.5), 0, 255)";
+const UNSIGNED: &str = "pixel = clamp(floor(256 * y + 0.5), 0, 255)";
+
+/// The name of what layer `index` of `layers` gives.
+fn layer_output(index: usize, layers: usize) -> String {
+    if index + 1 == layers {
+        "image".into()
+    } else {
+        format!("layer{index}")
+    }
+}
+
+/// The float model of a network, as bytes of an ONNX file.
+pub fn float_model(folded: &Folded) -> Vec<u8> {
+    let mut graph = Graph::new(folded.latent_size);
+    let count = folded.layers.len();
+    for (index, layer) in folded.layers.iter().enumerate() {
+        let facts = LayerFacts {
+            operator: layer.operator,
+            activation: layer.activation,
+            input: layer.input,
+            output: layer.output,
+            name: format!("layer{index}"),
+            last: index + 1 == count,
+        };
+        let mut parameters = Vec::new();
+        if !layer.bias.is_empty() {
+            let dims = facts.weight_dims();
+            let weight = Numbers::floats(&layer.weight);
+            parameters.push(graph.constant(facts.part("weight"), &dims, weight));
+            let bias = Numbers::floats(&layer.bias);
+            parameters.push(graph.constant(facts.part("bias"), &[layer.bias.len()], bias));
+        }
+        graph.layer(&facts, &parameters, &layer_output(index, count));
+    }
+    let last = folded.layers.last().map(|layer| layer.activation);
+    model(graph.finish(), folded.latent_size, count, last)
+}
+
+/// The int8 twin of a network in the QDQ form, as bytes of an ONNX file.
+pub fn int8_model(quantized: &Quantized) -> Vec<u8> {
+    let mut graph = Graph::new(quantized.latent_size);
+    let count = quantized.layers.len();
+    let latent = graph.quantized("latent", "latent.dequantized", latent::SCALE, false);
+    graph.continue_from(latent);
+    for (index, layer) in quantized.layers.iter().enumerate() {
+        int8_layer(&mut graph, layer, index, &layer_output(index, count));
+    }
+    let last = quantized.layers.last().map(|layer| layer.activation);
+    model(graph.finish(), quantized.latent_size, count, last)
+}
+
+fn int8_layer(graph: &mut Graph, layer: &QuantizedLayer, index: usize, output: &str) {
+    let facts = LayerFacts {
+        operator: layer.operator,
+        activation: layer.activation,
+        input: layer.input,
+        output: layer.output,
+        name: format!("layer{index}"),
+        last: output == "image",
+    };
+    if layer.bias.is_empty() {
+        // An upsample copies quanta; there is nothing to round.
+        return graph.layer(&facts, &[], output);
+    }
+    let outputs = layer.bias.len();
+    let weight = Numbers {
+        data_type: DataType::Int8,
+        bytes: layer.weight.iter().map(|&weight| weight as u8).collect(),
+    };
+    let bias = Numbers {
+        data_type: DataType::Int32,
+        bytes: layer.bias.iter().flat_map(|b| b.to_le_bytes()).collect(),
+    };
+    let bias_scale: Vec<f32> = layer.accumulator_scales().map(|s| s as f32).collect();
+    let parameters = [
+        graph.dequantized_constant(
+            facts.part("weight"),
+            &facts.weight_dims(),
+            weight,
+            &layer.weight_scale,
+            facts.weight_output_axis(),
+        ),
+        graph.dequantized_constant(facts.part("bias"), &[outputs], bias, &bias_scale, 0),
+    ];
+    let float = facts.part("float");
+    graph.layer(&facts, &parameters, &float);
+    let quantized = graph.quantized(&float, output, layer.scale, layer.unsigned);
+    graph.continue_from(quantized);
+}
+
+fn model(
+    graph: GraphProto,
+    latent_size: usize,
+    layers: usize,
+    last: Option<Activation>,
+) -> Vec<u8> {
+    let pixels = match last {
+        Some(Activation::Sigmoid) => UNSIGNED,
+        _ => SIGNED,
+    };
+    let properties = [
+        (LATENT_SIZE, latent_size.to_string()),
+        (LATENT_SCALE, latent::SCALE.to_string()),
+        (LAYERS, layers.to_string()),
+        (PIXELS, pixels.to_string()),
+    ];
+    ModelProto {
+        ir_version: 8,
+        opset_import: vec![OperatorSetIdProto {
+            domain: String::new(),
+            version: 17,
+        }],
+        producer_name: PRODUCER.into(),
+        producer_version: env!("CARGO_PKG_VERSION").into(),
+        doc_string: "Makes an image from a latent whose components are multiples of 1/32.".into(),
+        graph: Some(graph),
+        metadata_props: properties
+            .map(|(key, value)| StringStringEntryProto {
+                key: key.into(),
+                value,
+            })
+            .to_vec(),
+        ..ModelProto::default()
+    }
+    .encode_to_vec()
+}

@@ -1,0 +1,181 @@
+//! Reading back the ONNX files that this crate writes, and no others.
+
+use super::{LATENT_SCALE, LATENT_SIZE, LAYERS, PIXELS, PRODUCER, SIGNED, UNSIGNED};
+use crate::spec::Shape;
+use pocketgan::{PixelRange, latent};
+use prost::Message;
+use std::collections::HashSet;
+use tract_onnx::pb::{
+    GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto::dimension::Value, type_proto,
+};
+
+/// An ONNX model of ours.
+#[derive(Clone, Debug)]
+pub struct OnnxModel {
+    /// The model itself.
+    pub proto: ModelProto,
+    /// Components of the latent.
+    pub latent_size: usize,
+    /// How many layers the model has.
+    pub layers: usize,
+    /// Shape of the image.
+    pub output: Shape,
+    /// What the image's pixels stand for.
+    pub range: PixelRange,
+}
+
+/// Why a file is not an ONNX model of ours.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OnnxError {
+    /// The bytes are no ONNX model.
+    #[error("this is not an ONNX model")]
+    NotOnnx,
+    /// Another program wrote the model.
+    #[error("this ONNX model was not written by pocketgan (export one with `trainer fit`)")]
+    NotOurs,
+    /// The model says that we wrote it, but lacks what we write.
+    #[error("the ONNX model is damaged: it has no usable {0}")]
+    Damaged(String),
+}
+
+impl OnnxModel {
+    /// Reads a model that [`float_model`](super::float_model) or [`int8_model`](super::int8_model)
+    /// wrote.
+    ///
+    /// # Errors
+    /// Anything that is not such a model.
+    pub fn read(bytes: &[u8]) -> Result<Self, OnnxError> {
+        let proto = ModelProto::decode(bytes).map_err(|_| OnnxError::NotOnnx)?;
+        if proto.graph.is_none() || proto.ir_version == 0 {
+            return Err(OnnxError::NotOnnx);
+        }
+        let property = |key: &str| {
+            let mut properties = proto.metadata_props.iter();
+            let entry = properties.find(|entry| entry.key == key);
+            entry.map(|entry| entry.value.as_str())
+        };
+        let scale = latent::SCALE.to_string();
+        if proto.producer_name != PRODUCER || property(LATENT_SCALE) != Some(scale.as_str()) {
+            return Err(OnnxError::NotOurs);
+        }
+        let count = |key: &str| {
+            let value = property(key).and_then(|value| value.parse().ok());
+            let value = value.filter(|n| (1..=1 << 16).contains(n));
+            value.ok_or_else(|| OnnxError::Damaged(key.into()))
+        };
+        let range = match property(PIXELS) {
+            Some(SIGNED) => PixelRange::Signed,
+            Some(UNSIGNED) => PixelRange::Unsigned,
+            _ => return Err(OnnxError::Damaged(PIXELS.into())),
+        };
+        let image = tensor(&proto, "image")?;
+        Ok(Self {
+            latent_size: count(LATENT_SIZE)?,
+            layers: count(LAYERS)?,
+            output: shape_of(image).ok_or_else(|| OnnxError::Damaged("image".into()))?,
+            range,
+            proto,
+        })
+    }
+
+    /// The bytes of the model's ONNX file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.proto.encode_to_vec()
+    }
+
+    /// Layer `index` alone: from what the layer before it gives (`[N, features]` or `[N, C, H, W]`,
+    /// in floats) to what it gives.
+    ///
+    /// # Errors
+    /// [`OnnxError::Damaged`] if the model has no such layer.
+    pub fn layer(&self, index: usize) -> Result<LayerModel, OnnxError> {
+        let input = match index.checked_sub(1) {
+            Some(before) => super::layer_output(before, self.layers),
+            None => "latent".into(),
+        };
+        let output = super::layer_output(index, self.layers);
+        let mut graph = self.proto.graph.clone().unwrap_or_default();
+        let from = tensor(&self.proto, &input)?.clone();
+        let to = tensor(&self.proto, &output)?.clone();
+        let input_dims = extents(&from).ok_or_else(|| OnnxError::Damaged(input.clone()))?;
+        keep_between(&mut graph, &input, &output);
+        graph.input = vec![from];
+        graph.output = vec![to];
+        graph.value_info.clear();
+        let proto = ModelProto {
+            graph: Some(graph),
+            ..self.proto.clone()
+        };
+        Ok(LayerModel {
+            bytes: proto.encode_to_vec(),
+            input,
+            input_dims,
+            output,
+        })
+    }
+}
+
+/// One layer of an [`OnnxModel`] as a model of its own.
+#[derive(Clone, Debug)]
+pub struct LayerModel {
+    /// The ONNX file's bytes.
+    pub bytes: Vec<u8>,
+    /// Name of the input.
+    pub input: String,
+    /// Extents of the input behind the first, N.
+    pub input_dims: Vec<usize>,
+    /// Name of the output.
+    pub output: String,
+}
+
+/// Keeps the nodes that `output` needs when `input` is given, and their constants.
+fn keep_between(graph: &mut GraphProto, input: &str, output: &str) {
+    let mut needed = HashSet::from([output.to_owned()]);
+    let mut kept = Vec::new();
+    // Nodes stand in an order in which each comes after what it needs.
+    for node in graph.node.drain(..).rev() {
+        if node.output.iter().any(|name| needed.contains(name)) {
+            let inputs = node.input.iter().filter(|name| *name != input);
+            needed.extend(inputs.cloned());
+            kept.push(node);
+        }
+    }
+    kept.reverse();
+    graph.node = kept;
+    graph
+        .initializer
+        .retain(|tensor| needed.contains(&tensor.name));
+}
+
+fn tensor<'a>(proto: &'a ModelProto, name: &str) -> Result<&'a ValueInfoProto, OnnxError> {
+    let graph = proto.graph.as_ref();
+    let mut all = graph.into_iter().flat_map(|graph| {
+        graph
+            .input
+            .iter()
+            .chain(&graph.output)
+            .chain(&graph.value_info)
+    });
+    all.find(|value| value.name == name)
+        .ok_or_else(|| OnnxError::Damaged(name.into()))
+}
+
+/// The extents behind the first.
+fn extents(value: &ValueInfoProto) -> Option<Vec<usize>> {
+    let type_proto::Value::TensorType(tensor) = value.r#type.as_ref()?.value.as_ref()?;
+    let dims = &tensor.shape.as_ref()?.dim;
+    let sizes = dims.iter().skip(1).map(|dim| match dim.value {
+        Some(Value::DimValue(n)) => usize::try_from(n)
+            .ok()
+            .filter(|n| (1..=1 << 22).contains(n)),
+        _ => None,
+    });
+    sizes.collect()
+}
+
+fn shape_of(value: &ValueInfoProto) -> Option<Shape> {
+    match extents(value)?[..] {
+        [channels, height, width] => Some(Shape::new(channels, height, width)),
+        _ => None,
+    }
+}

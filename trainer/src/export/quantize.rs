@@ -1,0 +1,240 @@
+//! Post-training quantization to int8: symmetric weights per output channel, calibrated activations.
+//!
+//! Every scale in a [`Quantized`] network is the one that the integer path realizes (section 4.2 of
+//! the blob format): a quantum of an accumulator is worth `input_scale * weight_scale[output]`.
+
+use super::fold::{Folded, FoldedLayer};
+use super::forward::Forward;
+use crate::spec::Shape;
+use pocketgan::{Activation, Operator, Rng, latent};
+
+/// The latents that activations are calibrated on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Calibration {
+    /// Seed of the first latent; the others follow.
+    pub seed: u64,
+    /// How many latents; raised to [`Calibration::LEAST`].
+    pub count: usize,
+}
+
+impl Calibration {
+    /// The fewest latents that are used.
+    pub const LEAST: usize = 512;
+}
+
+impl Default for Calibration {
+    fn default() -> Self {
+        Self {
+            seed: 1 << 32,
+            count: 1024,
+        }
+    }
+}
+
+/// A network in int8.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quantized {
+    /// Components of the latent, each worth 1/32.
+    pub latent_size: usize,
+    /// The layers, first to last.
+    pub layers: Vec<QuantizedLayer>,
+}
+
+/// An int8 layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantizedLayer {
+    /// The runtime's operator.
+    pub operator: Operator,
+    /// The activation behind it.
+    pub activation: Activation,
+    /// Shape of its input.
+    pub input: Shape,
+    /// Shape of its output.
+    pub output: Shape,
+    /// In PyTorch's order, -127 to 127; empty for an upsample.
+    pub weight: Vec<i8>,
+    /// What a quantum of the weights is worth, for each output or output channel.
+    pub weight_scale: Vec<f32>,
+    /// For each output or output channel, in quanta of the accumulator.
+    pub bias: Vec<i32>,
+    /// What a quantum of the input is worth.
+    pub input_scale: f32,
+    /// What a quantum of the output is worth.
+    pub scale: f32,
+    /// Whether the output's quanta are 0 to 255 (else -128 to 127).
+    pub unsigned: bool,
+}
+
+impl QuantizedLayer {
+    /// What a quantum of the accumulator is worth, for each output or output channel.
+    pub fn accumulator_scales(&self) -> impl Iterator<Item = f64> {
+        let input_scale = f64::from(self.input_scale);
+        let scales = self.weight_scale.iter();
+        scales.map(move |&scale| f64::from(scale) * input_scale)
+    }
+}
+
+/// Quantizes a folded network.
+pub fn quantize(folded: &Folded, calibration: Calibration) -> Quantized {
+    let scales = calibrate(folded, calibration);
+    let mut input_scale = latent::SCALE;
+    let mut unsigned = false;
+    let layers = folded.layers.iter().zip(scales).map(|(layer, scale)| {
+        let upsample = matches!(layer.operator, Operator::Upsample { .. });
+        let scale = if upsample { input_scale } else { scale };
+        unsigned = if upsample {
+            unsigned
+        } else {
+            matches!(layer.activation, Activation::Relu | Activation::Sigmoid)
+        };
+        let quantized = quantize_layer(layer, input_scale, scale, unsigned);
+        input_scale = scale;
+        quantized
+    });
+    Quantized {
+        latent_size: folded.latent_size,
+        layers: layers.collect(),
+    }
+}
+
+/// The largest bias in quanta: it leaves the accumulator room for the products.
+const MAX_BIAS: f64 = (1 << 27) as f64;
+/// The least multiplier: with 16 bits its rounding stays far below a quantum of the output, and so do
+/// weights that are rounded to quanta as coarse as it asks for.
+const MIN_MULTIPLIER: f64 = 1.0 / (1 << 16) as f64;
+
+fn quantize_layer(
+    layer: &FoldedLayer,
+    input_scale: f32,
+    scale: f32,
+    unsigned: bool,
+) -> QuantizedLayer {
+    let weight_scale = weight_scales(layer, input_scale, scale);
+    let weight = layer.weight.iter().enumerate().map(|(i, &weight)| {
+        let scaled = weight / weight_scale[layer.output_of_weight(i)];
+        scaled.round().clamp(-127.0, 127.0) as i8
+    });
+    let bias = layer.bias.iter().zip(&weight_scale).map(|(&bias, &scale)| {
+        (f64::from(bias) / (f64::from(scale) * f64::from(input_scale))).round() as i32
+    });
+    QuantizedLayer {
+        operator: layer.operator,
+        activation: layer.activation,
+        input: layer.input,
+        output: layer.output,
+        weight: weight.collect(),
+        bias: bias.collect(),
+        weight_scale,
+        input_scale,
+        scale,
+        unsigned,
+    }
+}
+
+/// Per output channel the largest weight over 127, made coarser where the multiplier or the bias
+/// would otherwise leave its range (a channel of next to no weights).
+fn weight_scales(layer: &FoldedLayer, input_scale: f32, scale: f32) -> Vec<f32> {
+    let unit = match layer.activation {
+        Activation::Tanh | Activation::Sigmoid => 1.0 / 2048.0,
+        _ => f64::from(scale),
+    };
+    let finest = MIN_MULTIPLIER * unit / f64::from(input_scale);
+    let mut largest = vec![0.0f32; layer.bias.len()];
+    for (i, weight) in layer.weight.iter().enumerate() {
+        let output = layer.output_of_weight(i);
+        largest[output] = largest[output].max(weight.abs());
+    }
+    let scales = largest.iter().zip(&layer.bias).map(|(&largest, &bias)| {
+        let for_bias = f64::from(bias).abs() / (f64::from(input_scale) * MAX_BIAS);
+        (f64::from(largest) / 127.0).max(finest).max(for_bias) as f32
+    });
+    scales.collect()
+}
+
+/// The output scale of every layer.
+fn calibrate(folded: &Folded, calibration: Calibration) -> Vec<f32> {
+    let forward = Forward::new(folded);
+    let each_latent = |visit: &mut dyn FnMut(usize, &[f32])| {
+        let mut latent = vec![0; folded.latent_size];
+        for i in 0..calibration.count.max(Calibration::LEAST) {
+            latent::fill(
+                &mut Rng::new(calibration.seed.wrapping_add(i as u64)),
+                &mut latent,
+            );
+            forward.run(&latent, &mut *visit);
+        }
+    };
+    let mut largest = vec![0.0f32; folded.layers.len()];
+    each_latent(&mut |layer, values| {
+        let values = values.iter().map(|value| value.abs());
+        largest[layer] = values.fold(largest[layer], f32::max);
+    });
+    let mut histograms: Vec<Histogram> = largest.into_iter().map(Histogram::new).collect();
+    each_latent(&mut |layer, values| histograms[layer].add(values));
+    let layers = folded.layers.iter().zip(&histograms);
+    layers
+        .map(|(layer, histogram)| match layer.activation {
+            Activation::Tanh => 1.0 / 128.0,
+            Activation::Sigmoid => 1.0 / 256.0,
+            Activation::Relu => histogram.best_scale(0.0, 255.0),
+            Activation::None | Activation::LeakyRelu { .. } => histogram.best_scale(-128.0, 127.0),
+        })
+        .collect()
+}
+
+/// How often values fall where between `-largest` and `largest`.
+struct Histogram {
+    largest: f32,
+    counts: Vec<u64>,
+}
+
+impl Histogram {
+    /// Bins on each side of zero: 32 a quantum of an unsigned scale without clipping.
+    const BINS: usize = 8192;
+
+    fn new(largest: f32) -> Self {
+        Self {
+            largest,
+            counts: vec![0; 2 * Self::BINS],
+        }
+    }
+
+    fn add(&mut self, values: &[f32]) {
+        if self.largest == 0.0 {
+            return;
+        }
+        let bins = Self::BINS as f32;
+        for value in values {
+            let bin = (value / self.largest * bins + bins) as usize;
+            // Exact zeros, which a ReLU makes many of, cost nothing at any scale.
+            if *value != 0.0 {
+                self.counts[bin.min(2 * Self::BINS - 1)] += 1;
+            }
+        }
+    }
+
+    /// The scale whose quanta from `low` to `high` give the least mean squared error, over a grid
+    /// of clipping points.
+    fn best_scale(&self, low: f64, high: f64) -> f32 {
+        const GRID: usize = 100;
+        if self.largest == 0.0 {
+            return (1.0 / high) as f32;
+        }
+        let scales = (GRID / 5..=GRID)
+            .map(|i| f64::from(self.largest) * i as f64 / GRID as f64 / high)
+            .map(|scale| (self.squared_error(scale, low, high), scale));
+        let best = scales.min_by(|a, b| a.0.total_cmp(&b.0));
+        best.map_or(self.largest, |(_, scale)| scale as f32)
+    }
+
+    fn squared_error(&self, scale: f64, low: f64, high: f64) -> f64 {
+        let width = f64::from(self.largest) / Self::BINS as f64;
+        let bins = self.counts.iter().enumerate().filter(|(_, n)| **n > 0);
+        bins.map(|(bin, &count)| {
+            let value = (bin as f64 + 0.5 - Self::BINS as f64) * width;
+            let error = value - (value / scale).round().clamp(low, high) * scale;
+            count as f64 * error * error
+        })
+        .sum()
+    }
+}
