@@ -86,3 +86,45 @@ fn unpack(wheel: &Path, library: &Path) -> Result<()> {
     unpacked.persist(library)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use super::{VERSION, unpack};
+
+    fn wheel_of(folder: &std::path::Path, names: &[String]) -> std::path::PathBuf {
+        let path = folder.join("made.whl");
+        let mut wheel = zip::ZipWriter::new(fs::File::create(&path).unwrap());
+        for name in names {
+            wheel
+                .start_file(name.as_str(), zip::write::SimpleFileOptions::default())
+                .unwrap();
+            wheel.write_all(name.as_bytes()).unwrap();
+        }
+        wheel.finish().unwrap();
+        path
+    }
+
+    #[test]
+    fn only_the_library_is_taken_out_of_a_wheel() {
+        let folder = tempfile::tempdir().unwrap();
+        let library = folder.path().join("lib/out.so");
+        fs::create_dir(folder.path().join("lib")).unwrap();
+        let other = "onnxruntime/capi/libonnxruntime_providers_shared.so".to_owned();
+        let real = format!("onnxruntime/capi/libonnxruntime.so.{VERSION}");
+
+        assert!(
+            unpack(
+                &wheel_of(folder.path(), std::slice::from_ref(&other)),
+                &library
+            )
+            .is_err()
+        );
+        assert!(!library.exists());
+        unpack(&wheel_of(folder.path(), &[other, real.clone()]), &library).unwrap();
+        assert_eq!(fs::read_to_string(&library).unwrap(), real);
+        assert_eq!(fs::read_dir(folder.path().join("lib")).unwrap().count(), 1);
+    }
+}
