@@ -1,0 +1,114 @@
+//! Deep convolutional GANs (Radford et al. 2016), in sizes that fit a microcontroller.
+
+use crate::spec::{Layer, Network, Shape};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// How wide a DCGAN is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Size {
+    /// Generator 64 -> 7x7x32 -> 14x14x16 -> 28x28: 551,936 multiply-accumulates.
+    Nano,
+    /// Generator 64 -> 7x7x64 -> 14x14x32 -> 28x28: 1,906,688 multiply-accumulates.
+    Small,
+}
+
+impl Size {
+    /// Channels of the generator's second picture; its first has twice as many.
+    const fn width(self) -> usize {
+        match self {
+            Self::Nano => 16,
+            Self::Small => 32,
+        }
+    }
+
+    /// The name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nano => "nano",
+            Self::Small => "small",
+        }
+    }
+}
+
+/// Numbers of a latent.
+pub const LATENT: usize = 64;
+
+/// Latent to image: dense, then two 4x4 stride-2 transposed convolutions, batch norm and ReLU between
+/// them, tanh at the end. `image` must be four times as high and wide as a whole number.
+pub fn generator(size: Size, image: Shape) -> Network {
+    let width = size.width();
+    let seed = Shape::new(2 * width, image.height / 4, image.width / 4);
+    // A bias in front of batch norm has no effect.
+    let grow = |channels, bias| Layer::ConvTranspose2d {
+        channels,
+        kernel: 4,
+        stride: 2,
+        padding: 1,
+        output_padding: 0,
+        bias,
+    };
+    Network {
+        input: Shape::features(LATENT),
+        layers: vec![
+            Layer::Linear {
+                features: seed.len(),
+                bias: false,
+            },
+            Layer::Reshape(seed),
+            Layer::batch_norm(),
+            Layer::Relu,
+            grow(width, false),
+            Layer::batch_norm(),
+            Layer::Relu,
+            grow(image.channels, true),
+            Layer::Tanh,
+        ],
+    }
+}
+
+/// Image to logit: two 4x4 stride-2 convolutions with LeakyReLU 0.2, then dense.
+pub fn discriminator(size: Size, image: Shape) -> Network {
+    let width = size.width();
+    let shrink = |channels| Layer::Conv2d {
+        channels,
+        kernel: 4,
+        stride: 2,
+        padding: 1,
+        bias: true,
+    };
+    Network {
+        input: image,
+        layers: vec![
+            shrink(width),
+            Layer::LeakyRelu { slope: 0.2 },
+            shrink(2 * width),
+            Layer::LeakyRelu { slope: 0.2 },
+            Layer::Flatten,
+            Layer::Linear {
+                features: 1,
+                bias: true,
+            },
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Step;
+
+    #[test]
+    fn sizes_are_the_designs() {
+        let image = Shape::new(1, 28, 28);
+        for (size, macs) in [(Size::Nano, 551_936), (Size::Small, 1_906_688)] {
+            let network = generator(size, image);
+            let steps = network.walk().unwrap();
+            assert_eq!(steps.iter().map(Step::macs).sum::<usize>(), macs);
+            assert_eq!(network.output().unwrap(), image);
+            let critic = discriminator(size, image);
+            assert_eq!(critic.output().unwrap(), Shape::features(1));
+        }
+    }
+}

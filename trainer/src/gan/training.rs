@@ -1,0 +1,170 @@
+//! One training step, and all the state that it changes.
+
+use super::losses;
+use crate::nn::{Initialization, Mode, Model, ModelError, device_error};
+use crate::ops::{Device, Wants};
+use crate::optim::{Adam, AdamConfig};
+use crate::rng::{Rng, Stream};
+use crate::spec::Network;
+use dfdx::prelude::{NoneTape, OwnedTape};
+
+/// What a GAN is made of.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub generator: Network,
+    pub discriminator: Network,
+    pub initialization: Initialization,
+    pub adam: AdamConfig,
+    /// Decay of the average of the generator's weights a step, in [0, 1).
+    pub ema_decay: f64,
+    pub seed: u64,
+}
+
+/// The losses of a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Losses {
+    pub discriminator: f32,
+    pub generator: f32,
+}
+
+/// A generator and a discriminator in training.
+pub struct Gan<D: Device<f32>> {
+    pub generator: Model<D>,
+    pub discriminator: Model<D>,
+    /// Running average of the generator's weights (Yazıcı et al. 2019): what samples are drawn from.
+    pub average: Model<D>,
+    pub generator_adam: Adam<D>,
+    pub discriminator_adam: Adam<D>,
+    /// The stream that training latents come from.
+    pub latents: Rng,
+    ema_decay: f64,
+    steps: u32,
+}
+
+/// Gradients for the weights, none for the batch itself.
+const LEARN: Mode = Mode::Train(Wants {
+    input: false,
+    weights: true,
+});
+/// No gradient at all.
+const OBSERVE: Mode = Mode::Train(Wants {
+    input: false,
+    weights: false,
+});
+/// Gradients through the network, none for its weights.
+const PASS_THROUGH: Mode = Mode::Train(Wants {
+    input: true,
+    weights: false,
+});
+
+impl<D: Device<f32>> Gan<D> {
+    /// Fresh networks on `device`.
+    ///
+    /// # Errors
+    /// A layer that does not fit; the device's.
+    pub fn new(device: D, settings: &Settings) -> Result<Self, ModelError> {
+        let mut rng = Rng::new(settings.seed, Stream::Initialization);
+        let mut model = |network: &Network| {
+            let parameters = settings.initialization.parameters(network, &mut rng)?;
+            Ok::<_, ModelError>((
+                Model::new(device.clone(), network, &parameters)?,
+                parameters,
+            ))
+        };
+        let (mut generator, parameters) = model(&settings.generator)?;
+        let (mut discriminator, _) = model(&settings.discriminator)?;
+        Ok(Self {
+            average: Model::new(device, &settings.generator, &parameters)?,
+            generator_adam: Adam::new(settings.adam, &mut generator)?,
+            discriminator_adam: Adam::new(settings.adam, &mut discriminator)?,
+            generator,
+            discriminator,
+            latents: Rng::new(settings.seed, Stream::Latents),
+            ema_decay: settings.ema_decay,
+            steps: 0,
+        })
+    }
+
+    /// Updates both networks by a batch of `n` real images, `(N, C, H, W)` in [-1, 1].
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn step(&mut self, n: usize, real: &[f32]) -> Result<Losses, ModelError> {
+        let losses = Losses {
+            discriminator: self.discriminator_step(n, real)?,
+            generator: self.generator_step(n)?,
+        };
+        self.steps += 1;
+        self.update_average()?;
+        Ok(losses)
+    }
+
+    /// How many steps were taken.
+    pub fn steps(&self) -> u32 {
+        self.steps
+    }
+
+    fn discriminator_step(&mut self, n: usize, real: &[f32]) -> Result<f32, ModelError> {
+        let device = self.discriminator.device().clone();
+        let latents = self.draw(n)?;
+        let (fake, _) = self.generator.forward(&mut NoneTape, &latents, OBSERVE)?;
+        let real = self.discriminator.input(n, real)?;
+        let judge = |images: &D::Array| {
+            let mut tape = OwnedTape::default();
+            let (verdict, _) = self.discriminator.forward(&mut tape, images, LEARN)?;
+            device.into_tensor(tape, &verdict).map_err(device_error)
+        };
+        let loss = losses::minimax_discriminator(judge(&real)?, judge(&fake)?);
+        let (value, gradients) = losses::backward(loss.map_err(device_error)?).map_err(device_error)?;
+        self.discriminator_adam
+            .step(&mut self.discriminator, gradients)?;
+        Ok(value)
+    }
+
+    fn generator_step(&mut self, n: usize) -> Result<f32, ModelError> {
+        let device = self.generator.device().clone();
+        let latents = self.draw(n)?;
+        let mut tape = OwnedTape::default();
+        let (fake, statistics) = self.generator.forward(&mut tape, &latents, LEARN)?;
+        let (verdict, _) = self.discriminator.forward(&mut tape, &fake, PASS_THROUGH)?;
+        let verdict = device.into_tensor(tape, &verdict).map_err(device_error)?;
+        let loss = losses::non_saturating_generator(verdict).map_err(device_error)?;
+        let (value, gradients) = losses::backward(loss).map_err(device_error)?;
+        self.generator_adam.step(&mut self.generator, gradients)?;
+        self.generator.update_statistics(n, &statistics);
+        Ok(value)
+    }
+
+    fn draw(&mut self, n: usize) -> Result<D::Array, ModelError> {
+        let size = self.generator.network().input.len();
+        self.generator.input(n, &self.latents.latents(n, size))
+    }
+
+    fn update_average(&mut self) -> Result<(), ModelError> {
+        // The first steps average over as many steps as there were.
+        let steps = f64::from(self.steps);
+        let decay = self.ema_decay.min(steps / (steps + 9.0));
+        let device = self.generator.device().clone();
+        let weights = self.average.trained_mut().into_iter();
+        for (average, now) in weights.zip(self.generator.trained_mut()) {
+            device
+                .lerp(average, now, 1.0 - decay)
+                .map_err(device_error)?;
+        }
+        Ok(())
+    }
+
+    /// Estimates the averaged generator's batch-norm statistics afresh, from latents that are the same
+    /// at every call: they belong to its own weights, not to those of the steps on the way.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn settle_average(&mut self) -> Result<(), ModelError> {
+        const BATCHES: usize = 32;
+        const BATCH: usize = 128;
+        let size = self.average.network().input.len();
+        let mut rng = Rng::new(0, Stream::Latents);
+        let batches = (0..BATCHES).map(|_| rng.latents(BATCH, size));
+        self.average.estimate_statistics(BATCH, batches)
+    }
+}

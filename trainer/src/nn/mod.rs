@@ -1,0 +1,7 @@
+//! Networks on a device, built from their specification.
+
+mod layout;
+mod model;
+
+pub(crate) use model::device_error;
+pub use model::{Initialization, Mode, Model, ModelError, Statistics};

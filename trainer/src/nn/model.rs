@@ -1,0 +1,530 @@
+//! The builder: a specification's layers as modules on a device.
+
+use super::layout::{Order, layouts};
+use crate::ops::{Activation, BatchStatistics, Device, Dims, Wants, Weights, Window};
+use crate::parameters::{HostTensor, Parameters, ParametersError, tensors_of};
+use crate::rng::Rng;
+use crate::spec::{Layer, Network, Shape, SpecError, Step};
+use dfdx::prelude::{NoneTape, Tape};
+
+/// A network on a device, in f32.
+#[derive(Clone)]
+pub struct Model<D: Device<f32>> {
+    device: D,
+    network: Network,
+    output: Shape,
+    modules: Vec<Module<D::Array>>,
+}
+
+/// What happens in one or two of the specification's layers: an activation is joined to the layer
+/// before it.
+#[derive(Clone)]
+struct Module<A> {
+    /// Index of the (first) layer in the specification.
+    index: usize,
+    kind: Kind<A>,
+    activation: Activation,
+}
+
+#[derive(Clone)]
+enum Kind<A> {
+    Linear(Weights<A>),
+    Conv2d(Weights<A>, Window),
+    ConvTranspose2d(Weights<A>, Window, (usize, usize)),
+    BatchNorm(Norm<A>),
+    Upsample(usize),
+    Activation,
+    View(Shape),
+}
+
+#[derive(Clone)]
+struct Norm<A> {
+    gamma: A,
+    beta: A,
+    mean: Vec<f32>,
+    variance: Vec<f32>,
+    epsilon: f64,
+    momentum: f64,
+}
+
+/// How a network is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Batch norm by the batch's statistics; the tape owes these gradients.
+    Train(Wants),
+    /// Batch norm by the running statistics.
+    Evaluate,
+}
+
+/// Batch statistics of a run, by module.
+pub type Statistics = Vec<(usize, BatchStatistics<f32>)>;
+
+/// How weights begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Initialization {
+    /// Weights normal(0, 0.02), batch-norm gains normal(1, 0.02), biases 0 (Radford et al. 2016).
+    Dcgan,
+}
+
+/// Why a model cannot be built or run.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The specification is wrong.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The numbers are not the network's.
+    #[error(transparent)]
+    Parameters(#[from] ParametersError),
+    /// The device failed.
+    #[error("the device failed: {0}")]
+    Device(String),
+}
+
+/// Turns a device's error, which dfdx leaves without bounds, into ours.
+pub(crate) fn device_error(error: impl std::fmt::Debug) -> ModelError {
+    ModelError::Device(format!("{error:?}"))
+}
+
+impl Initialization {
+    /// Fresh numbers for a network, host order.
+    ///
+    /// # Errors
+    /// The layer that does not fit.
+    pub fn parameters(self, network: &Network, rng: &mut Rng) -> Result<Parameters, SpecError> {
+        let mut parameters = Parameters::default();
+        for step in network.walk()? {
+            for (name, shape) in tensors_of(&step) {
+                let len = shape.iter().product();
+                let data = match name.rsplit('.').next() {
+                    Some("weight") => (0..len).map(|_| 0.02 * rng.normal() as f32).collect(),
+                    Some("gamma") => (0..len).map(|_| 1.0 + 0.02 * rng.normal() as f32).collect(),
+                    Some("variance") => vec![1.0; len],
+                    _ => vec![0.0; len],
+                };
+                parameters.tensors.insert(name, HostTensor { shape, data });
+            }
+        }
+        Ok(parameters)
+    }
+}
+
+impl<D: Device<f32>> Model<D> {
+    /// Builds `network` with the given numbers.
+    ///
+    /// # Errors
+    /// A layer or a tensor that does not fit; the device's.
+    pub fn new(device: D, network: &Network, parameters: &Parameters) -> Result<Self, ModelError> {
+        parameters.check(network)?;
+        let steps = network.walk()?;
+        let orders = layouts(network.input, &steps)?;
+        let mut modules: Vec<Module<D::Array>> = Vec::new();
+        let mut order = network.input;
+        for (step, &next) in steps.iter().zip(&orders) {
+            if let Some(activation) = activation(step.layer) {
+                match modules.last_mut() {
+                    Some(last) if last.takes_activation() => last.activation = activation,
+                    _ => modules.push(Module {
+                        index: step.index,
+                        kind: Kind::Activation,
+                        activation,
+                    }),
+                }
+            } else {
+                let kind = build(&device, step, order, next, parameters)?;
+                modules.push(Module {
+                    index: step.index,
+                    kind,
+                    activation: Activation::Identity,
+                });
+            }
+            order = next;
+        }
+        Ok(Self {
+            device,
+            output: network.output()?,
+            network: network.clone(),
+            modules,
+        })
+    }
+
+    /// The specification that the model was built from.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The device that the model lives on.
+    pub fn device(&self) -> &D {
+        &self.device
+    }
+
+    /// Puts a batch of `n` samples, each in C, H, W order, on the device.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn input(&self, n: usize, samples: &[f32]) -> Result<D::Array, ModelError> {
+        let shape = self.network.input;
+        let len = shape.len();
+        let order = Order::features(shape);
+        let data = if shape.is_flat() || shape.channels == 1 {
+            samples.to_vec()
+        } else {
+            samples.chunks_exact(len).flat_map(|s| order.to_device(s)).collect()
+        };
+        self.device
+            .array(data, [n, shape.height, shape.width, shape.channels])
+            .map_err(device_error)
+    }
+
+    /// Runs a batch `(N, H, W, C)`. In [`Mode::Train`] the batch statistics come back for
+    /// [`Model::update_statistics`].
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn forward<T: Tape<f32, D>>(
+        &self,
+        tape: &mut T,
+        x: &D::Array,
+        mode: Mode,
+    ) -> Result<(D::Array, Statistics), ModelError> {
+        let mut wants = match mode {
+            Mode::Train(wants) => wants,
+            Mode::Evaluate => Wants {
+                input: false,
+                weights: false,
+            },
+        };
+        let mut statistics = Vec::new();
+        let mut x = x.clone();
+        for (at, module) in self.modules.iter().enumerate() {
+            let (y, batch) = self
+                .run(tape, module, &x, wants, mode == Mode::Evaluate)
+                .map_err(device_error)?;
+            statistics.extend(batch.map(|batch| (at, batch)));
+            // Whatever has been computed with weights that learn must pass its gradient on.
+            wants.input |= wants.weights && module.kind.learns();
+            x = y;
+        }
+        Ok((x, statistics))
+    }
+
+    fn run<T: Tape<f32, D>>(
+        &self,
+        tape: &mut T,
+        module: &Module<D::Array>,
+        x: &D::Array,
+        wants: Wants,
+        evaluate: bool,
+    ) -> Result<(D::Array, Option<BatchStatistics<f32>>), D::Err> {
+        let act = module.activation;
+        let n = self.device.dims(x)[0];
+        let y = match &module.kind {
+            Kind::Linear(w) => self.device.linear(tape, x, w, act, wants)?,
+            Kind::Conv2d(w, window) => self.device.conv2d(tape, x, w, *window, act, wants)?,
+            Kind::ConvTranspose2d(w, window, output) => {
+                self.device
+                    .conv_transpose2d(tape, x, w, *window, *output, act, wants)?
+            }
+            Kind::BatchNorm(norm) if evaluate => {
+                let (scale, shift) = norm.affine(&self.device);
+                self.device.scale_shift(tape, x, &scale, &shift, act)?
+            }
+            Kind::BatchNorm(norm) => {
+                let (y, batch) = self.device.batch_norm(
+                    tape,
+                    x,
+                    &norm.gamma,
+                    &norm.beta,
+                    norm.epsilon,
+                    act,
+                    wants,
+                )?;
+                return Ok((y, Some(batch)));
+            }
+            Kind::Upsample(factor) => self.device.upsample(tape, x, *factor)?,
+            Kind::Activation => self.device.activation(tape, x, act)?,
+            Kind::View(shape) => {
+                let dims = [n, shape.height, shape.width, shape.channels];
+                self.device.reshape(tape, x, dims)?
+            }
+        };
+        Ok((y, None))
+    }
+
+    /// Moves the running statistics towards a batch's by the layers' momentum; the variance is the
+    /// unbiased one, as PyTorch's.
+    pub fn update_statistics(&mut self, n: usize, statistics: &Statistics) {
+        for (at, batch) in statistics {
+            let count = self.values_per_channel(n, *at);
+            if let Kind::BatchNorm(norm) = &mut self.modules[*at].kind {
+                let rate = norm.momentum as f32;
+                norm.move_to(batch, count, rate);
+            }
+        }
+    }
+
+    /// Sets the running statistics to the mean over batches of `n` inputs that `batch` hands out.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn estimate_statistics(
+        &mut self,
+        n: usize,
+        batches: impl IntoIterator<Item = Vec<f32>>,
+    ) -> Result<(), ModelError> {
+        let mode = Mode::Train(Wants {
+            input: false,
+            weights: false,
+        });
+        for (seen, samples) in batches.into_iter().enumerate() {
+            let x = self.input(n, &samples)?;
+            let (_, statistics) = self.forward(&mut NoneTape, &x, mode)?;
+            for (at, batch) in &statistics {
+                let count = self.values_per_channel(n, *at);
+                if let Kind::BatchNorm(norm) = &mut self.modules[*at].kind {
+                    norm.move_to(batch, count, 1.0 / (seen + 1) as f32);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many values a batch of `n` gives each channel of the batch norm at module `at`.
+    fn values_per_channel(&self, n: usize, at: usize) -> usize {
+        let index = self.modules[at].index;
+        let shape = self
+            .network
+            .walk()
+            .ok()
+            .and_then(|steps| steps.get(index).map(|step| step.input));
+        n * shape.map_or(1, |shape| shape.height * shape.width)
+    }
+
+    /// The trained arrays, in a fixed order.
+    pub fn trained_mut(&mut self) -> Vec<&mut D::Array> {
+        let mut arrays = Vec::new();
+        for module in &mut self.modules {
+            match &mut module.kind {
+                Kind::Linear(w) | Kind::Conv2d(w, _) | Kind::ConvTranspose2d(w, ..) => {
+                    arrays.push(&mut w.weight);
+                    arrays.extend(w.bias.as_mut());
+                }
+                Kind::BatchNorm(norm) => arrays.extend([&mut norm.gamma, &mut norm.beta]),
+                Kind::Upsample(_) | Kind::Activation | Kind::View(_) => {}
+            }
+        }
+        arrays
+    }
+
+    /// Every number of the network, host order.
+    ///
+    /// # Errors
+    /// None for a model that was built; the walk's otherwise.
+    pub fn parameters(&self) -> Result<Parameters, ModelError> {
+        let steps = self.network.walk()?;
+        let orders = layouts(self.network.input, &steps)?;
+        let mut parameters = Parameters::default();
+        for module in &self.modules {
+            let step = &steps[module.index];
+            let order = match module.index {
+                0 => self.network.input,
+                i => orders[i - 1],
+            };
+            let named = tensors_of(step).into_iter();
+            let numbers = self.numbers(&module.kind, step, order, orders[module.index]);
+            for ((name, shape), data) in named.zip(numbers) {
+                parameters.tensors.insert(name, HostTensor { shape, data });
+            }
+        }
+        Ok(parameters)
+    }
+
+    /// A module's tensors in the order of [`tensors_of`].
+    fn numbers(
+        &self,
+        kind: &Kind<D::Array>,
+        step: &Step<'_>,
+        before: Shape,
+        after: Shape,
+    ) -> Vec<Vec<f32>> {
+        let (weight, rest) = orders(step, before, after);
+        let host = |array: &D::Array| self.device.to_host(array);
+        match kind {
+            Kind::Linear(w) | Kind::Conv2d(w, _) | Kind::ConvTranspose2d(w, ..) => {
+                let bias = w.bias.as_ref().map(|bias| rest.to_host(&host(bias)));
+                let weight = weight.map(|order| order.to_host(&host(&w.weight)));
+                weight.into_iter().chain(bias).collect()
+            }
+            Kind::BatchNorm(norm) => [
+                &host(&norm.gamma),
+                &host(&norm.beta),
+                &norm.mean,
+                &norm.variance,
+            ]
+            .map(|numbers| rest.to_host(numbers))
+            .to_vec(),
+            Kind::Upsample(_) | Kind::Activation | Kind::View(_) => Vec::new(),
+        }
+    }
+
+    /// Runs samples through the network, a batch at a time, by the running statistics. Samples are
+    /// in C, H, W order, going in and coming out.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn evaluate(&self, samples: &[f32]) -> Result<Vec<f32>, ModelError> {
+        const BATCH: usize = 64;
+        let len = self.network.input.len();
+        let order = Order::features(self.output);
+        let mut outputs = Vec::with_capacity(samples.len() / len * self.output.len());
+        for batch in samples.chunks(BATCH * len) {
+            let x = self.input(batch.len() / len, batch)?;
+            let (y, _) = self.forward(&mut NoneTape, &x, Mode::Evaluate)?;
+            for sample in self.device.to_host(&y).chunks_exact(self.output.len()) {
+                outputs.extend(order.to_host(sample));
+            }
+        }
+        Ok(outputs)
+    }
+}
+
+impl<A> Module<A> {
+    fn takes_activation(&self) -> bool {
+        self.activation == Activation::Identity
+            && !matches!(self.kind, Kind::Upsample(_) | Kind::View(_))
+    }
+}
+
+impl<A> Kind<A> {
+    fn learns(&self) -> bool {
+        !matches!(self, Self::Upsample(_) | Self::Activation | Self::View(_))
+    }
+}
+
+impl<A> Norm<A> {
+    /// Batch normalization by the running statistics, as a scale and a shift.
+    fn affine<D: Device<f32, Array = A>>(&self, device: &D) -> (Vec<f32>, Vec<f32>) {
+        let (gamma, beta) = (device.to_host(&self.gamma), device.to_host(&self.beta));
+        let scale: Vec<f32> = gamma
+            .iter()
+            .zip(&self.variance)
+            .map(|(g, v)| g / (v + self.epsilon as f32).sqrt())
+            .collect();
+        let shift = (0..scale.len())
+            .map(|i| beta[i] - self.mean[i] * scale[i])
+            .collect();
+        (scale, shift)
+    }
+
+    fn move_to(&mut self, batch: &BatchStatistics<f32>, count: usize, rate: f32) {
+        let unbiased = count as f32 / count.saturating_sub(1).max(1) as f32;
+        for (running, &now) in self.mean.iter_mut().zip(&batch.mean) {
+            *running += (now - *running) * rate;
+        }
+        for (running, &now) in self.variance.iter_mut().zip(&batch.variance) {
+            *running += (now * unbiased - *running) * rate;
+        }
+    }
+}
+
+fn activation(layer: &Layer) -> Option<Activation> {
+    match *layer {
+        Layer::Relu => Some(Activation::Relu),
+        Layer::LeakyRelu { slope } => Some(Activation::LeakyRelu(slope)),
+        Layer::Tanh => Some(Activation::Tanh),
+        Layer::Sigmoid => Some(Activation::Sigmoid),
+        _ => None,
+    }
+}
+
+/// The orders of a layer's weight, if it has one, and of its other tensors.
+fn orders(step: &Step<'_>, before: Shape, after: Shape) -> (Option<Order>, Order) {
+    match step.layer {
+        Layer::Linear { .. } => (Some(Order::linear(after, before)), Order::features(after)),
+        Layer::Conv2d { .. } | Layer::ConvTranspose2d { .. } => {
+            let (_, extents) = &tensors_of(step)[0];
+            let channels = Shape::features(step.output.channels);
+            (Some(Order::convolution(extents)), Order::features(channels))
+        }
+        _ if step.input.is_flat() => (None, Order::features(before)),
+        _ => (None, Order::features(Shape::features(step.input.channels))),
+    }
+}
+
+/// The module of a layer that is no activation.
+fn build<D: Device<f32>>(
+    device: &D,
+    step: &Step<'_>,
+    before: Shape,
+    after: Shape,
+    parameters: &Parameters,
+) -> Result<Kind<D::Array>, ModelError> {
+    let (weight_order, order) = orders(step, before, after);
+    let host = |name: &str| -> Option<&[f32]> {
+        let tensor = parameters.tensors.get(&format!("{}.{name}", step.index))?;
+        Some(&tensor.data)
+    };
+    let row = |name: &str| host(name).map(|data| order.to_device(data));
+    let array = |data: Vec<f32>, dims: Dims| device.array(data, dims).map_err(device_error);
+    let row_array = |name: &str| -> Result<Option<D::Array>, ModelError> {
+        row(name).map(|data| {
+            let len = data.len();
+            array(data, [1, 1, 1, len])
+        }).transpose()
+    };
+    let missing = |name: &str| ParametersError::Missing {
+        name: format!("{}.{name}", step.index),
+    };
+    let weights = |dims: Dims| -> Result<Weights<D::Array>, ModelError> {
+        let data = host("weight").zip(weight_order.as_ref());
+        let data = data.map(|(data, order)| order.to_device(data));
+        Ok(Weights {
+            weight: array(data.ok_or_else(|| missing("weight"))?, dims)?,
+            bias: row_array("bias")?,
+        })
+    };
+    let inputs = step.input.channels;
+    Ok(match *step.layer {
+        Layer::Linear { features, .. } => {
+            Kind::Linear(weights([features, 1, 1, step.input.len()])?)
+        }
+        Layer::Conv2d {
+            channels,
+            kernel,
+            stride,
+            padding,
+            ..
+        } => Kind::Conv2d(
+            weights([channels, kernel, kernel, inputs])?,
+            Window {
+                kernel,
+                stride,
+                padding,
+            },
+        ),
+        Layer::ConvTranspose2d {
+            channels,
+            kernel,
+            stride,
+            padding,
+            ..
+        } => Kind::ConvTranspose2d(
+            weights([inputs, kernel, kernel, channels])?,
+            Window {
+                kernel,
+                stride,
+                padding,
+            },
+            (step.output.height, step.output.width),
+        ),
+        Layer::BatchNorm { epsilon, momentum } => Kind::BatchNorm(Norm {
+            gamma: row_array("gamma")?.ok_or_else(|| missing("gamma"))?,
+            beta: row_array("beta")?.ok_or_else(|| missing("beta"))?,
+            mean: row("mean").ok_or_else(|| missing("mean"))?,
+            variance: row("variance").ok_or_else(|| missing("variance"))?,
+            epsilon,
+            momentum,
+        }),
+        Layer::Upsample { factor } => Kind::Upsample(factor),
+        _ => Kind::View(step.output),
+    })
+}

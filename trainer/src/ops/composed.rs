@@ -1,0 +1,356 @@
+//! The layers made of dfdx's own tensor operations, for any dfdx device.
+//!
+//! Convolutions gather the numbers under each window and multiply matrices; a transposed convolution
+//! gathers, for each output pixel, the inputs that reach it, and zeros for the rest. Slower than the
+//! CPU kernels by design: these serve CUDA and are the oracle for [`super::cpu`].
+
+use super::{Activation, AdamStep, BatchStatistics, Dims, Weights, Window};
+use dfdx::prelude::*;
+use dfdx::tensor_ops::Device;
+
+/// `(N, H, W, C)` numbers on the device.
+pub type Array<E, D> = Tensor<(usize, usize, usize, usize), E, D>;
+
+type Matrix<E, D, T = NoneTape> = Tensor<(usize, usize), E, D, T>;
+
+/// Runs dfdx operations on a tensor under a tape that is passed by reference.
+fn on<E: Dtype, D: Device<E>, T: Tape<E, D>, S: Shape, U: Shape>(
+    tape: &mut T,
+    x: &Tensor<S, E, D>,
+    run: impl FnOnce(Tensor<S, E, D, T>) -> Result<Tensor<U, E, D, T>, D::Err>,
+) -> Result<Tensor<U, E, D>, D::Err> {
+    let (y, after) = run(x.clone().put_tape(std::mem::take(tape)))?.split_tape();
+    *tape = after;
+    Ok(y)
+}
+
+/// A value of the tensors' type.
+fn number<E: Dtype>(value: f64) -> E {
+    E::from_f64(value).unwrap_or_default()
+}
+
+/// `(N, H, W, C)`.
+pub fn dims<E: Dtype, D: Device<E>>(x: &Array<E, D>) -> Dims {
+    let &(n, h, w, c) = x.shape();
+    [n, h, w, c]
+}
+
+/// The same numbers under other sizes.
+pub fn reshape<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    [n, h, w, c]: Dims,
+) -> Result<Array<E, D>, D::Err> {
+    on(tape, x, |x| x.try_reshape_like(&(n, h, w, c)))
+}
+
+/// An activation by itself.
+pub fn activation<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    act: Activation,
+) -> Result<Array<E, D>, D::Err> {
+    on(tape, x, |x| match act {
+        Activation::Identity => Ok(x),
+        Activation::Relu => x.try_relu(),
+        Activation::LeakyRelu(slope) => {
+            let line = x.retaped::<T>().try_mul(number::<E>(slope))?;
+            x.try_relu()?.try_mul(number::<E>(1.0 - slope))?.try_add(line)
+        }
+        Activation::Tanh => x.try_tanh(),
+        Activation::Sigmoid => x.try_sigmoid(),
+    })
+}
+
+/// `act(rows W + b)` as `(N, H, W, O)`, the weight `(K, O)` already in the product's order.
+fn affine<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    rows: &Matrix<E, D>,
+    weight: Matrix<E, D>,
+    bias: Option<&Array<E, D>>,
+    [n, h, w, c]: Dims,
+    act: Activation,
+) -> Result<Array<E, D>, D::Err> {
+    let mut sum = on(tape, rows, |rows| rows.try_matmul(weight))?;
+    if let Some(bias) = bias {
+        let row = on(tape, bias, |b| b.try_reshape_like(&(c,)))?;
+        let shape = *sum.shape();
+        let rows = on(tape, &row, |b| b.try_broadcast_like::<_, Axis<0>>(&shape))?;
+        sum = on(tape, &sum, |sum| sum.try_add(rows))?;
+    }
+    let y = on(tape, &sum, |sum| sum.try_reshape_like(&(n, h, w, c)))?;
+    activation(tape, &y, act)
+}
+
+/// `act(x W^T + b)`, `W` stored `(out, in)`.
+pub fn linear<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    w: &Weights<Array<E, D>>,
+    act: Activation,
+) -> Result<Array<E, D>, D::Err> {
+    let [n, h, wide, c] = dims(x);
+    let (outputs, inputs) = (w.weight.shape().0, h * wide * c);
+    let rows = on(tape, x, |x| x.try_reshape_like(&(n, inputs)))?;
+    let weight = on(tape, &w.weight, |w| {
+        w.try_reshape_like(&(outputs, inputs))?
+            .try_permute::<_, Axes2<1, 0>>()
+    })?;
+    affine(tape, &rows, weight, w.bias.as_ref(), [n, 1, 1, outputs], act)
+}
+
+/// Where each of an output picture's pixels reads: `taps` indices into the input's pixels, the index
+/// past the last for a zero.
+struct Reads {
+    height: usize,
+    width: usize,
+    taps: usize,
+    pixels: Vec<usize>,
+}
+
+impl Reads {
+    /// Asks `source` for the input pixel `(y, x)` behind each output pixel and tap.
+    fn new(
+        (height, width): (usize, usize),
+        kernel: usize,
+        input: (usize, usize),
+        source: impl Fn(usize, usize) -> Option<usize>,
+    ) -> Self {
+        let mut pixels = Vec::with_capacity(height * width * kernel * kernel);
+        for (oy, ox) in (0..height * width).map(|i| (i / width, i % width)) {
+            for (ky, kx) in (0..kernel * kernel).map(|i| (i / kernel, i % kernel)) {
+                let inside = source(oy, ky)
+                    .zip(source(ox, kx))
+                    .filter(|&(y, x)| y < input.0 && x < input.1);
+                pixels.push(inside.map_or(input.0 * input.1, |(y, x)| y * input.1 + x));
+            }
+        }
+        Self {
+            height,
+            width,
+            taps: kernel * kernel,
+            pixels,
+        }
+    }
+
+    /// The rows `(N * height * width, taps * C)` that are read from `(N, H, W, C)`.
+    fn rows<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E, D>,
+    ) -> Result<Matrix<E, D>, D::Err> {
+        let [n, h, w, c] = dims(x);
+        let zero = n * h * w;
+        let indices = (0..n)
+            .flat_map(|i| {
+                self.pixels
+                    .iter()
+                    .map(move |&p| if p == h * w { zero } else { i * h * w + p })
+            })
+            .collect();
+        let count = n * self.height * self.width;
+        let device = x.device();
+        let indices = device.try_tensor_from_vec(indices, (count, self.taps))?;
+        let nothing: Matrix<E, D> = device.try_zeros_like(&(1, c))?;
+        let pixels = on(tape, x, |x| x.try_reshape_like(&(n * h * w, c)))?;
+        let padded = on(tape, &pixels, |x| {
+            (x, nothing).try_concat_along(Axis::<0>)
+        })?;
+        let rows: Tensor<(usize, usize, usize), E, D> =
+            on(tape, &padded, |x| x.try_gather(indices))?;
+        on(tape, &rows, |x| x.try_reshape_like(&(count, self.taps * c)))
+    }
+}
+
+/// `W` stored `(O, kh, kw, C)`.
+pub fn conv2d<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    w: &Weights<Array<E, D>>,
+    window: Window,
+    act: Activation,
+) -> Result<Array<E, D>, D::Err> {
+    let Window {
+        kernel,
+        stride,
+        padding,
+    } = window;
+    let [n, height, width, c] = dims(x);
+    let side = |len: usize| (len + 2 * padding - kernel) / stride + 1;
+    let outputs = w.weight.shape().0;
+    let reads = Reads::new(
+        (side(height), side(width)),
+        kernel,
+        (height, width),
+        |place, tap| (place * stride + tap).checked_sub(padding),
+    );
+    let rows = reads.rows(tape, x)?;
+    let weight = on(tape, &w.weight, |w| {
+        w.try_reshape_like(&(outputs, kernel * kernel * c))?
+            .try_permute::<_, Axes2<1, 0>>()
+    })?;
+    let dims = [n, reads.height, reads.width, outputs];
+    affine(tape, &rows, weight, w.bias.as_ref(), dims, act)
+}
+
+/// `W` stored `(C, kh, kw, O)`; `output` is the height and width that come out.
+pub fn conv_transpose2d<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    w: &Weights<Array<E, D>>,
+    window: Window,
+    output: (usize, usize),
+    act: Activation,
+) -> Result<Array<E, D>, D::Err> {
+    let Window {
+        kernel,
+        stride,
+        padding,
+    } = window;
+    let [n, height, width, c] = dims(x);
+    let outputs = w.weight.shape().3;
+    let reads = Reads::new(output, kernel, (height, width), |place, tap| {
+        let reached = (place + padding).checked_sub(tap)?;
+        (reached % stride == 0).then_some(reached / stride)
+    });
+    let rows = reads.rows(tape, x)?;
+    let taps = kernel * kernel;
+    let weight = on(tape, &w.weight, |w| {
+        w.try_reshape_like(&(c, taps, outputs))?
+            .try_permute::<_, Axes3<1, 0, 2>>()?
+            .try_reshape_like(&(taps * c, outputs))
+    })?;
+    let dims = [n, reads.height, reads.width, outputs];
+    affine(tape, &rows, weight, w.bias.as_ref(), dims, act)
+}
+
+/// Nearest-neighbour upsampling by a whole factor.
+pub fn upsample<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    factor: usize,
+) -> Result<Array<E, D>, D::Err> {
+    let [n, h, w, c] = dims(x);
+    let reads = Reads::new((h * factor, w * factor), 1, (h, w), |place, _| {
+        Some(place / factor)
+    });
+    let rows = reads.rows(tape, x)?;
+    on(tape, &rows, |rows| {
+        rows.try_reshape_like(&(n, h * factor, w * factor, c))
+    })
+}
+
+/// Batch normalization by the batch's own statistics, which are returned.
+pub fn batch_norm<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    gamma: &Array<E, D>,
+    beta: &Array<E, D>,
+    epsilon: f64,
+    act: Activation,
+) -> Result<(Array<E, D>, BatchStatistics<E>), D::Err> {
+    let [n, h, w, c] = dims(x);
+    let shape = (n * h * w, c);
+    let rows = on(tape, x, |x| x.try_reshape_like(&shape))?;
+    let mean = on(tape, &rows, |x| x.try_mean::<(usize,), Axis<0>>())?;
+    let means = spread(tape, &mean, shape)?;
+    let centred = on(tape, &rows, |x| x.try_sub(means))?;
+    let variance = on(tape, &centred, |x| {
+        x.try_square()?.try_mean::<(usize,), Axis<0>>()
+    })?;
+    let deviation = on(tape, &variance, |v| {
+        v.try_add(number::<E>(epsilon))?.try_sqrt()
+    })?;
+    let deviations = spread(tape, &deviation, shape)?;
+    let mut y = on(tape, &centred, |x| x.try_div(deviations))?;
+    let gamma = on(tape, gamma, |g| g.try_reshape_like(&(c,)))?;
+    let gammas = spread(tape, &gamma, shape)?;
+    y = on(tape, &y, |y| y.try_mul(gammas))?;
+    let beta = on(tape, beta, |b| b.try_reshape_like(&(c,)))?;
+    let betas = spread(tape, &beta, shape)?;
+    y = on(tape, &y, |y| y.try_add(betas))?;
+    let y = on(tape, &y, |y| y.try_reshape_like(&(n, h, w, c)))?;
+    let statistics = BatchStatistics {
+        mean: mean.as_vec(),
+        variance: variance.as_vec(),
+    };
+    Ok((activation(tape, &y, act)?, statistics))
+}
+
+/// `act(x * scale + shift)` per channel.
+pub fn scale_shift<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    scale: &[E],
+    shift: &[E],
+    act: Activation,
+) -> Result<Array<E, D>, D::Err> {
+    let [n, h, w, c] = dims(x);
+    let shape = (n * h * w, c);
+    let device = x.device();
+    let scale = device.try_tensor_from_vec(scale.to_vec(), (c,))?;
+    let shift = device.try_tensor_from_vec(shift.to_vec(), (c,))?;
+    let scales = scale.try_broadcast_like::<_, Axis<0>>(&shape)?;
+    let shifts = shift.try_broadcast_like::<_, Axis<0>>(&shape)?;
+    let y = on(tape, x, |x| {
+        x.try_reshape_like(&shape)?
+            .try_mul(scales)?
+            .try_add(shifts)?
+            .try_reshape_like(&(n, h, w, c))
+    })?;
+    activation(tape, &y, act)
+}
+
+/// A row repeated for every row of `shape`.
+fn spread<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    row: &Tensor<(usize,), E, D>,
+    shape: (usize, usize),
+) -> Result<Matrix<E, D>, D::Err> {
+    on(tape, row, |row| row.try_broadcast_like::<_, Axis<0>>(&shape))
+}
+
+/// The gradient of a tensor; zeros where none came.
+pub fn gradient<E: Dtype, D: Device<E>>(
+    gradients: &mut Gradients<E, D>,
+    x: &Array<E, D>,
+) -> Result<Array<E, D>, D::Err> {
+    gradients.get_or_alloc_mut(x)?;
+    Ok(gradients.get(x))
+}
+
+/// Adam (Kingma & Ba 2015, algorithm 1).
+pub fn adam<E: Dtype, D: Device<E>>(
+    parameter: &mut Array<E, D>,
+    gradient: Array<E, D>,
+    [first, second]: &mut [Array<E, D>; 2],
+    step: &AdamStep,
+) -> Result<(), D::Err> {
+    lerp(first, &gradient, 1.0 - step.beta1)?;
+    lerp(second, &gradient.try_square()?, 1.0 - step.beta2)?;
+    let deviation = second
+        .clone()
+        .try_mul(number::<E>(1.0 / step.correction2))?
+        .try_sqrt()?
+        .try_add(number::<E>(step.epsilon))?;
+    let update = first
+        .clone()
+        .try_mul(number::<E>(step.learning_rate / step.correction1))?
+        .try_div(deviation)?;
+    *parameter = parameter.clone().try_sub(update)?;
+    Ok(())
+}
+
+/// Moves `average` towards `value` by the given part of their distance.
+pub fn lerp<E: Dtype, D: Device<E>>(
+    average: &mut Array<E, D>,
+    value: &Array<E, D>,
+    weight: f64,
+) -> Result<(), D::Err> {
+    let step = value
+        .clone()
+        .try_sub(average.clone())?
+        .try_mul(number::<E>(weight))?;
+    *average = average.clone().try_add(step)?;
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! Batched CPU kernels over `gemm`.
+//!
+//! A batch is cut into [`PARTS`] runs of samples, whatever the number of threads; sums over the batch
+//! are made part by part and then added in order. So the same seed gives the same bits on one thread
+//! and on many.
+
+mod adam;
+mod array;
+mod convolution;
+mod gemm;
+mod linear;
+mod norm;
+mod pointwise;
+mod scratch;
+mod window;
+
+pub use array::Array;
+pub use scratch::Scratch;
+
+use super::{
+    Activation, AdamStep, BatchStatistics, Device, Dims, Wants, Weights, Window,
+};
+use dfdx::prelude::{Cpu, CpuError, Dtype, Gradients, Tape, Tensor};
+
+/// A floating-point type that the kernels work in.
+pub trait Real: Dtype + num_traits::Float + scratch::Scratch + Send + Sync {
+    /// The nearest value of this type.
+    fn of(value: f64) -> Self;
+}
+
+impl Real for f32 {
+    fn of(value: f64) -> Self {
+        value as f32
+    }
+}
+
+impl Real for f64 {
+    fn of(value: f64) -> Self {
+        value
+    }
+}
+
+/// Into how many parts a batch is cut.
+const PARTS: usize = 8;
+
+/// Samples in each part of a batch of `n` (the last may hold fewer).
+fn part(n: usize) -> usize {
+    n.div_ceil(PARTS).max(1)
+}
+
+impl<E: Real> Device<E> for Cpu
+where
+    Cpu: dfdx::tensor_ops::Device<E>,
+{
+    type Array = Array<E>;
+
+    fn array(&self, data: Vec<E>, dims: Dims) -> Result<Array<E>, CpuError> {
+        Array::new(self, data, dims)
+    }
+
+    fn to_host(&self, array: &Array<E>) -> Vec<E> {
+        array.data().to_vec()
+    }
+
+    fn dims(&self, array: &Array<E>) -> Dims {
+        array.dims
+    }
+
+    fn reshape<T: Tape<E, Self>>(
+        &self,
+        _tape: &mut T,
+        x: &Array<E>,
+        dims: Dims,
+    ) -> Result<Array<E>, CpuError> {
+        x.reshape(dims)
+    }
+
+    fn into_tensor<T: 'static + Tape<E, Self>>(
+        &self,
+        tape: T,
+        x: &Array<E>,
+    ) -> Result<Tensor<(usize,), E, Self, T>, CpuError> {
+        array::into_tensor(self, tape, x)
+    }
+
+    fn linear<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        w: &Weights<Array<E>>,
+        act: Activation,
+        wants: Wants,
+    ) -> Result<Array<E>, CpuError> {
+        linear::linear(self, tape, x, w, act, wants)
+    }
+
+    fn conv2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        w: &Weights<Array<E>>,
+        window: Window,
+        act: Activation,
+        wants: Wants,
+    ) -> Result<Array<E>, CpuError> {
+        convolution::conv2d(self, tape, x, w, window, act, wants)
+    }
+
+    fn conv_transpose2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        w: &Weights<Array<E>>,
+        window: Window,
+        output: (usize, usize),
+        act: Activation,
+        wants: Wants,
+    ) -> Result<Array<E>, CpuError> {
+        convolution::conv_transpose2d(self, tape, x, w, window, output, act, wants)
+    }
+
+    fn batch_norm<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        gamma: &Array<E>,
+        beta: &Array<E>,
+        epsilon: f64,
+        act: Activation,
+        wants: Wants,
+    ) -> Result<(Array<E>, BatchStatistics<E>), CpuError> {
+        norm::batch_norm(self, tape, x, gamma, beta, epsilon, act, wants)
+    }
+
+    fn scale_shift<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        scale: &[E],
+        shift: &[E],
+        act: Activation,
+    ) -> Result<Array<E>, CpuError> {
+        norm::scale_shift(self, tape, x, scale, shift, act)
+    }
+
+    fn upsample<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        factor: usize,
+    ) -> Result<Array<E>, CpuError> {
+        pointwise::upsample(self, tape, x, factor)
+    }
+
+    fn activation<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        act: Activation,
+    ) -> Result<Array<E>, CpuError> {
+        pointwise::activation(self, tape, x, act)
+    }
+
+    fn gradient(
+        &self,
+        gradients: &mut Gradients<E, Self>,
+        x: &Array<E>,
+    ) -> Result<Vec<E>, CpuError> {
+        x.gradient(gradients)
+    }
+
+    fn adam(
+        &self,
+        parameter: &mut Array<E>,
+        gradients: &mut Gradients<E, Self>,
+        moments: &mut [Array<E>; 2],
+        step: &AdamStep,
+    ) -> Result<(), CpuError> {
+        adam::adam(parameter, gradients, moments, step)
+    }
+
+    fn lerp(
+        &self,
+        average: &mut Array<E>,
+        value: &Array<E>,
+        weight: f64,
+    ) -> Result<(), CpuError> {
+        adam::lerp(average, value, weight);
+        Ok(())
+    }
+}

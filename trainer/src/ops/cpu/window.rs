@@ -1,0 +1,112 @@
+//! Windows of a picture as the rows of a matrix, and back.
+
+use super::{Real, Window};
+
+/// The two pictures that a strided window lies between, for one sample: the *large* one that it
+/// reads, `(height, width, channels)`, and the *small* one with a pixel for each of its places.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    pub window: Window,
+    pub large: (usize, usize),
+    pub small: (usize, usize),
+    pub channels: usize,
+}
+
+impl Frame {
+    /// Numbers in the large picture.
+    pub fn large_len(&self) -> usize {
+        self.large.0 * self.large.1 * self.channels
+    }
+
+    /// Places of the window.
+    pub fn places(&self) -> usize {
+        self.small.0 * self.small.1
+    }
+
+    /// Numbers under the window.
+    pub fn columns(&self) -> usize {
+        self.window.kernel * self.window.kernel * self.channels
+    }
+
+    /// Copies what lies under the window at each place into a row of `rows`; zeros outside the picture.
+    pub fn gather<E: Real>(&self, large: &[E], rows: &mut [E]) {
+        self.runs(|row, run| match run {
+            Run::Inside { at, picture, len } => {
+                rows[row + at..row + at + len].copy_from_slice(&large[picture..picture + len]);
+            }
+            Run::Outside { at, len } => rows[row + at..row + at + len].fill(E::zero()),
+        });
+    }
+
+    /// Adds each row of `rows` to what lies under the window at its place: the adjoint of `gather`.
+    pub fn scatter<E: Real>(&self, rows: &[E], large: &mut [E]) {
+        self.runs(|row, run| {
+            if let Run::Inside { at, picture, len } = run {
+                let from = &rows[row + at..row + at + len];
+                for (to, &from) in large[picture..picture + len].iter_mut().zip(from) {
+                    *to += from;
+                }
+            }
+        });
+    }
+
+    /// Calls `visit` with the start of a place's row and each contiguous run of it.
+    #[inline(always)]
+    fn runs(&self, mut visit: impl FnMut(usize, Run)) {
+        let Window {
+            kernel,
+            stride,
+            padding,
+        } = self.window;
+        let (height, width) = self.large;
+        let c = self.channels;
+        let mut row = 0;
+        for sy in 0..self.small.0 {
+            for sx in 0..self.small.1 {
+                // Taps [first, last) of a kernel row lie inside the picture.
+                let first = padding.saturating_sub(sx * stride).min(kernel);
+                let last = (width + padding)
+                    .saturating_sub(sx * stride)
+                    .clamp(first, kernel);
+                for ky in 0..kernel {
+                    let at = ky * kernel * c;
+                    let inside = (sy * stride + ky)
+                        .checked_sub(padding)
+                        .filter(|&y| y < height && last > first);
+                    let Some(y) = inside else {
+                        visit(row, Run::Outside { at, len: kernel * c });
+                        continue;
+                    };
+                    if first > 0 {
+                        visit(row, Run::Outside { at, len: first * c });
+                    }
+                    let x = sx * stride + first - padding;
+                    visit(
+                        row,
+                        Run::Inside {
+                            at: at + first * c,
+                            picture: (y * width + x) * c,
+                            len: (last - first) * c,
+                        },
+                    );
+                    if last < kernel {
+                        visit(
+                            row,
+                            Run::Outside {
+                                at: at + last * c,
+                                len: (kernel - last) * c,
+                            },
+                        );
+                    }
+                }
+                row += kernel * kernel * c;
+            }
+        }
+    }
+}
+
+/// A run of a window's row: where in the row, and where in the picture if it lies in it.
+enum Run {
+    Inside { at: usize, picture: usize, len: usize },
+    Outside { at: usize, len: usize },
+}

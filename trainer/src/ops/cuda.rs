@@ -1,0 +1,135 @@
+//! CUDA, by way of the composed operations.
+
+use super::{
+    Activation, AdamStep, BatchStatistics, Device, Dims, Wants, Weights, Window, composed,
+};
+use dfdx::prelude::*;
+
+type Array = composed::Array<f32, Cuda>;
+type Outcome<T> = Result<T, CudaError>;
+
+impl Device<f32> for Cuda {
+    type Array = Array;
+
+    fn array(&self, data: Vec<f32>, [n, h, w, c]: Dims) -> Outcome<Array> {
+        self.try_tensor_from_vec(data, (n, h, w, c))
+    }
+
+    fn to_host(&self, array: &Array) -> Vec<f32> {
+        array.as_vec()
+    }
+
+    fn dims(&self, array: &Array) -> Dims {
+        composed::dims(array)
+    }
+
+    fn reshape<T: Tape<f32, Self>>(&self, tape: &mut T, x: &Array, dims: Dims) -> Outcome<Array> {
+        composed::reshape(tape, x, dims)
+    }
+
+    fn into_tensor<T: 'static + Tape<f32, Self>>(
+        &self,
+        tape: T,
+        x: &Array,
+    ) -> Outcome<Tensor<(usize,), f32, Self, T>> {
+        let len = composed::dims(x).iter().product();
+        x.clone().put_tape(tape).try_reshape_like(&(len,))
+    }
+
+    fn linear<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        w: &Weights<Array>,
+        act: Activation,
+        _wants: Wants,
+    ) -> Outcome<Array> {
+        composed::linear(tape, x, w, act)
+    }
+
+    fn conv2d<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        w: &Weights<Array>,
+        window: Window,
+        act: Activation,
+        _wants: Wants,
+    ) -> Outcome<Array> {
+        composed::conv2d(tape, x, w, window, act)
+    }
+
+    fn conv_transpose2d<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        w: &Weights<Array>,
+        window: Window,
+        output: (usize, usize),
+        act: Activation,
+        _wants: Wants,
+    ) -> Outcome<Array> {
+        composed::conv_transpose2d(tape, x, w, window, output, act)
+    }
+
+    fn batch_norm<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        gamma: &Array,
+        beta: &Array,
+        epsilon: f64,
+        act: Activation,
+        _wants: Wants,
+    ) -> Outcome<(Array, BatchStatistics<f32>)> {
+        composed::batch_norm(tape, x, gamma, beta, epsilon, act)
+    }
+
+    fn scale_shift<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        scale: &[f32],
+        shift: &[f32],
+        act: Activation,
+    ) -> Outcome<Array> {
+        composed::scale_shift(tape, x, scale, shift, act)
+    }
+
+    fn upsample<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        factor: usize,
+    ) -> Outcome<Array> {
+        composed::upsample(tape, x, factor)
+    }
+
+    fn activation<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        act: Activation,
+    ) -> Outcome<Array> {
+        composed::activation(tape, x, act)
+    }
+
+    fn gradient(&self, gradients: &mut Gradients<f32, Self>, x: &Array) -> Outcome<Vec<f32>> {
+        Ok(composed::gradient(gradients, x)?.as_vec())
+    }
+
+    fn adam(
+        &self,
+        parameter: &mut Array,
+        gradients: &mut Gradients<f32, Self>,
+        moments: &mut [Array; 2],
+        step: &AdamStep,
+    ) -> Outcome<()> {
+        let gradient = composed::gradient(gradients, parameter)?;
+        composed::adam(parameter, gradient, moments, step)
+    }
+
+    fn lerp(&self, average: &mut Array, value: &Array, weight: f64) -> Outcome<()> {
+        composed::lerp(average, value, weight)
+    }
+}

@@ -1,0 +1,204 @@
+//! The layers' arithmetic, forward and backward, recorded on dfdx's public tape.
+//!
+//! Every operation exists twice. On the CPU ([`cpu`]) it is a batched kernel over `gemm`, split into
+//! a fixed number of parts so that the bits do not depend on the number of threads. Elsewhere
+//! ([`composed`]) it is made of dfdx's own tensor operations, which serve CUDA and are the oracle
+//! that the CPU kernels are tested against.
+//!
+//! Activations are channels-last: `(N, H, W, C)`. A feature vector is `(N, 1, 1, F)`. Weights are
+//! the channels-last kin of PyTorch's: Linear `(out, in)`, convolution `(O, kh, kw, C)`, transposed
+//! convolution `(C, kh, kw, O)`.
+
+pub mod composed;
+pub mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(test)]
+mod tests;
+
+use dfdx::prelude::{Dtype, Gradients, Tape, Tensor};
+
+/// `(N, H, W, C)`.
+pub type Dims = [usize; 4];
+
+/// What follows a layer's sum, applied while its result is still in the cache. The derivative of
+/// each can be told from its output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Activation {
+    Identity,
+    Relu,
+    /// Slope on the negative side, in (0, 1].
+    LeakyRelu(f64),
+    Tanh,
+    Sigmoid,
+}
+
+/// A square window: kernel side, stride and symmetric zero padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub kernel: usize,
+    pub stride: usize,
+    pub padding: usize,
+}
+
+/// Which gradients a layer owes when the tape is run backward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wants {
+    /// The gradient with respect to the layer's input.
+    pub input: bool,
+    /// The gradient with respect to its weights and bias.
+    pub weights: bool,
+}
+
+/// A layer's trained numbers.
+#[derive(Clone, Debug)]
+pub struct Weights<A> {
+    pub weight: A,
+    pub bias: Option<A>,
+}
+
+/// One step of Adam (Kingma & Ba 2015, algorithm 1), bias corrections `1 - beta^t` worked out.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamStep {
+    pub learning_rate: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    pub correction1: f64,
+    pub correction2: f64,
+}
+
+/// Per-channel mean and biased variance of a batch.
+#[derive(Clone, Debug)]
+pub struct BatchStatistics<E> {
+    pub mean: Vec<E>,
+    pub variance: Vec<E>,
+}
+
+/// A device that networks can be trained on: dfdx's own operations plus the layers of this crate.
+///
+/// Layers take the tape by reference: dfdx's `OwnedTape` records, its `NoneTape` does not. All of them
+/// return the device's error (out of memory, a failed launch); shapes are the caller's duty and are
+/// checked once, by the network's specification.
+pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
+    /// A block of numbers on the device that takes part in differentiation.
+    type Array: Clone + std::fmt::Debug;
+
+    /// Moves `data`, in the order of `dims`, to the device.
+    fn array(&self, data: Vec<E>, dims: Dims) -> Result<Self::Array, Self::Err>;
+
+    /// The numbers, in the order of their dims.
+    fn to_host(&self, array: &Self::Array) -> Vec<E>;
+
+    /// The sizes `(N, H, W, C)`.
+    fn dims(&self, array: &Self::Array) -> Dims;
+
+    /// The same numbers under other sizes.
+    fn reshape<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        dims: Dims,
+    ) -> Result<Self::Array, Self::Err>;
+
+    /// Hands an array over to dfdx's own operations, tape and all, as a vector.
+    fn into_tensor<T: 'static + Tape<E, Self>>(
+        &self,
+        tape: T,
+        x: &Self::Array,
+    ) -> Result<Tensor<(usize,), E, Self, T>, Self::Err>;
+
+    /// `act(x W^T + b)`: `(N, 1, 1, in)` to `(N, 1, 1, out)`; a picture counts as its numbers in order.
+    fn linear<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        w: &Weights<Self::Array>,
+        act: Activation,
+        wants: Wants,
+    ) -> Result<Self::Array, Self::Err>;
+
+    /// `act(w * x + b)`, the cross-correlation: `(N, H, W, C)` to `(N, OH, OW, O)`.
+    fn conv2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        w: &Weights<Self::Array>,
+        window: Window,
+        act: Activation,
+        wants: Wants,
+    ) -> Result<Self::Array, Self::Err>;
+
+    /// The transposed convolution, `output` its `(height, width)`: `(N, H, W, C)` to `(N, OH, OW, O)`.
+    #[allow(clippy::too_many_arguments)]
+    fn conv_transpose2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        w: &Weights<Self::Array>,
+        window: Window,
+        output: (usize, usize),
+        act: Activation,
+        wants: Wants,
+    ) -> Result<Self::Array, Self::Err>;
+
+    /// Batch normalization over N, H, W by the batch's own statistics, which are returned.
+    /// `gamma` and `beta` are `(1, 1, 1, C)`.
+    #[allow(clippy::too_many_arguments)]
+    fn batch_norm<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        gamma: &Self::Array,
+        beta: &Self::Array,
+        epsilon: f64,
+        act: Activation,
+        wants: Wants,
+    ) -> Result<(Self::Array, BatchStatistics<E>), Self::Err>;
+
+    /// `act(x * scale + shift)` per channel, constants: batch normalization by running statistics.
+    fn scale_shift<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        scale: &[E],
+        shift: &[E],
+        act: Activation,
+    ) -> Result<Self::Array, Self::Err>;
+
+    /// Nearest-neighbour upsampling by a whole factor.
+    fn upsample<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        factor: usize,
+    ) -> Result<Self::Array, Self::Err>;
+
+    /// An activation by itself.
+    fn activation<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        act: Activation,
+    ) -> Result<Self::Array, Self::Err>;
+
+    /// The gradient of an array after the backward pass, in the order of its dims; zeros where none came.
+    fn gradient(&self, gradients: &mut Gradients<E, Self>, x: &Self::Array) -> Result<Vec<E>, Self::Err>;
+
+    /// Updates a parameter and its two moments in place by its gradient.
+    fn adam(
+        &self,
+        parameter: &mut Self::Array,
+        gradients: &mut Gradients<E, Self>,
+        moments: &mut [Self::Array; 2],
+        step: &AdamStep,
+    ) -> Result<(), Self::Err>;
+
+    /// `average = average + (value - average) * weight`, in place.
+    fn lerp(
+        &self,
+        average: &mut Self::Array,
+        value: &Self::Array,
+        weight: f64,
+    ) -> Result<(), Self::Err>;
+}

@@ -1,0 +1,336 @@
+//! Every CPU kernel against the same layer made of dfdx's operations, and against numerical
+//! derivatives, in f64.
+
+use super::{Activation, Device, Dims, Wants, Weights, Window, composed};
+use dfdx::prelude::*;
+use proptest::prelude::*;
+
+const ALL: Wants = Wants {
+    input: true,
+    weights: true,
+};
+
+/// Numbers in (-1, 1) that differ from each other, the same for the same salt.
+fn numbers(len: usize, salt: usize) -> Vec<f64> {
+    (0..len)
+        .map(|i| ((i * 7919 + salt * 104_729 + 13) % 2003) as f64 / 1001.5 - 1.0)
+        .collect()
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Linear,
+    Conv2d(Window),
+    /// With its output padding.
+    ConvTranspose2d(Window, usize),
+    BatchNorm,
+    ScaleShift,
+    Upsample(usize),
+    Activation,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    op: Op,
+    input: Dims,
+    outputs: usize,
+    bias: bool,
+    act: Activation,
+}
+
+impl Case {
+    /// Sizes of the weight (or gamma) and of the bias (or beta).
+    fn weights(&self) -> (Dims, Dims) {
+        let [_, h, w, c] = self.input;
+        let o = self.outputs;
+        match self.op {
+            Op::Linear => ([o, 1, 1, h * w * c], [1, 1, 1, o]),
+            Op::Conv2d(Window { kernel, .. }) => ([o, kernel, kernel, c], [1, 1, 1, o]),
+            Op::ConvTranspose2d(Window { kernel, .. }, _) => ([c, kernel, kernel, o], [1, 1, 1, o]),
+            _ => ([1, 1, 1, c], [1, 1, 1, c]),
+        }
+    }
+
+    fn large(&self, window: Window, output_padding: usize) -> (usize, usize) {
+        let side = |n: usize| {
+            (n - 1) * window.stride + window.kernel + output_padding - 2 * window.padding
+        };
+        (side(self.input[1]), side(self.input[2]))
+    }
+
+    fn fast<T: Tape<f64, Cpu>>(
+        &self,
+        tape: &mut T,
+        x: &super::cpu::Array<f64>,
+        w: &Weights<super::cpu::Array<f64>>,
+    ) -> super::cpu::Array<f64> {
+        let cpu = Cpu::default();
+        let beta = w.bias.as_ref();
+        let w = &Weights {
+            weight: w.weight.clone(),
+            bias: w.bias.clone().filter(|_| self.bias),
+        };
+        match self.op {
+            Op::Linear => cpu.linear(tape, x, w, self.act, ALL),
+            Op::Conv2d(window) => cpu.conv2d(tape, x, w, window, self.act, ALL),
+            Op::ConvTranspose2d(window, extra) => {
+                let output = self.large(window, extra);
+                cpu.conv_transpose2d(tape, x, w, window, output, self.act, ALL)
+            }
+            Op::BatchNorm => cpu
+                .batch_norm(tape, x, &w.weight, beta.unwrap(), 1e-5, self.act, ALL)
+                .map(|(y, _)| y),
+            Op::ScaleShift => {
+                let (scale, shift) = (cpu.to_host(&w.weight), cpu.to_host(beta.unwrap()));
+                cpu.scale_shift(tape, x, &scale, &shift, self.act)
+            }
+            Op::Upsample(factor) => cpu.upsample(tape, x, factor),
+            Op::Activation => cpu.activation(tape, x, self.act),
+        }
+        .unwrap()
+    }
+
+    fn composed<T: Tape<f64, Cpu>>(
+        &self,
+        tape: &mut T,
+        x: &composed::Array<f64, Cpu>,
+        w: &Weights<composed::Array<f64, Cpu>>,
+    ) -> composed::Array<f64, Cpu> {
+        let beta = w.bias.as_ref();
+        let w = &Weights {
+            weight: w.weight.clone(),
+            bias: w.bias.clone().filter(|_| self.bias),
+        };
+        match self.op {
+            Op::Linear => composed::linear(tape, x, w, self.act),
+            Op::Conv2d(window) => composed::conv2d(tape, x, w, window, self.act),
+            Op::ConvTranspose2d(window, extra) => {
+                let output = self.large(window, extra);
+                composed::conv_transpose2d(tape, x, w, window, output, self.act)
+            }
+            Op::BatchNorm => {
+                composed::batch_norm(tape, x, &w.weight, beta.unwrap(), 1e-5, self.act)
+                    .map(|(y, _)| y)
+            }
+            Op::ScaleShift => {
+                let (scale, shift) = (w.weight.as_vec(), beta.unwrap().as_vec());
+                composed::scale_shift(tape, x, &scale, &shift, self.act)
+            }
+            Op::Upsample(factor) => composed::upsample(tape, x, factor),
+            Op::Activation => composed::activation(tape, x, self.act),
+        }
+        .unwrap()
+    }
+
+    /// The loss `sum(y * r)` for a fixed `r`, and the gradients of x, weight and bias.
+    fn check(&self) {
+        let cpu = Cpu::default();
+        let (weight_dims, bias_dims) = self.weights();
+        let size = |dims: Dims| dims.iter().product::<usize>();
+        let data = [self.input, weight_dims, bias_dims]
+            .into_iter()
+            .enumerate()
+            .map(|(salt, dims)| (numbers(size(dims), salt), dims))
+            .collect::<Vec<_>>();
+
+        let fast = |data: &[(Vec<f64>, Dims)]| -> (Vec<f64>, Vec<Vec<f64>>) {
+            let [x, weight, bias] = [0, 1, 2].map(|i| {
+                let (numbers, dims) = data[i].clone();
+                Device::array(&cpu, numbers, dims).unwrap()
+            });
+            let w = Weights {
+                weight,
+                bias: Some(bias),
+            };
+            let mut tape = OwnedTape::default();
+            let y = self.fast(&mut tape, &x, &w);
+            let out = cpu.to_host(&y);
+            let r = cpu.tensor_from_vec(numbers(out.len(), 9), (out.len(),));
+            let loss = (cpu.into_tensor(tape, &y).unwrap() * r).sum::<Rank0, _>();
+            let mut g = loss.backward();
+            let grads = [&x, &w.weight, w.bias.as_ref().unwrap()]
+                .map(|a| cpu.gradient(&mut g, a).unwrap());
+            (out, grads.to_vec())
+        };
+        let (y, gradients) = fast(&data);
+
+        let tensor = |i: usize| {
+            let (numbers, [n, h, w, c]) = data[i].clone();
+            cpu.tensor_from_vec(numbers, (n, h, w, c))
+        };
+        let (x, w) = (
+            tensor(0),
+            Weights {
+                weight: tensor(1),
+                bias: Some(tensor(2)),
+            },
+        );
+        let mut tape = OwnedTape::default();
+        let reference = self.composed(&mut tape, &x, &w);
+        close("output", &y, &reference.as_vec(), 1e-12);
+        let &(n, h, wide, c) = reference.shape();
+        let r = cpu.tensor_from_vec(numbers(y.len(), 9), (n, h, wide, c));
+        let mut g = (reference.put_tape(tape) * r).sum::<Rank0, _>().backward();
+        let learns = !matches!(self.op, Op::ScaleShift | Op::Upsample(_) | Op::Activation);
+        let oracle: Vec<Vec<f64>> = [&x, &w.weight, w.bias.as_ref().unwrap()]
+            .map(|a| composed::gradient(&mut g, a).unwrap().as_vec())
+            .to_vec();
+        let names = ["input", "weight", "bias"];
+        for i in 0..if learns { 3 } else { 1 } {
+            close(names[i], &gradients[i], &oracle[i], 1e-9);
+        }
+
+        // Numerical derivatives at a few places of each, by central differences.
+        let loss = |data: &[(Vec<f64>, Dims)]| -> f64 {
+            let (y, _) = fast(data);
+            y.iter().zip(numbers(y.len(), 9)).map(|(y, r)| y * r).sum()
+        };
+        for i in 0..if learns { 3 } else { 1 } {
+            let len = data[i].0.len();
+            for at in [0, len / 3, len / 2, len - 1] {
+                let (mut up, mut down) = (data.clone(), data.clone());
+                up[i].0[at] += 1e-6;
+                down[i].0[at] -= 1e-6;
+                let slope = (loss(&up) - loss(&down)) / 2e-6;
+                let error = (slope - gradients[i][at]).abs();
+                assert!(
+                    error < 1e-6 * (1.0 + slope.abs()),
+                    "{}[{at}]: {} by the tape, {slope} numerically",
+                    names[i],
+                    gradients[i][at]
+                );
+            }
+        }
+    }
+}
+
+fn close(what: &str, a: &[f64], b: &[f64], tolerance: f64) {
+    assert_eq!(a.len(), b.len(), "{what}");
+    for (i, (a, b)) in a.iter().zip(b).enumerate() {
+        assert!(
+            (a - b).abs() <= tolerance * (1.0 + b.abs()),
+            "{what}[{i}]: {a} against {b}"
+        );
+    }
+}
+
+fn activations() -> impl Strategy<Value = Activation> {
+    prop_oneof![
+        Just(Activation::Identity),
+        Just(Activation::Relu),
+        Just(Activation::LeakyRelu(0.2)),
+        Just(Activation::Tanh),
+        Just(Activation::Sigmoid),
+    ]
+}
+
+fn windows() -> impl Strategy<Value = Window> {
+    (1usize..=5, 1usize..=3).prop_flat_map(|(kernel, stride)| {
+        (0..kernel).prop_map(move |padding| Window {
+            kernel,
+            stride,
+            padding,
+        })
+    })
+}
+
+fn ops() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        Just(Op::Linear),
+        windows().prop_map(Op::Conv2d),
+        (windows(), 0usize..3)
+            .prop_map(|(window, extra)| Op::ConvTranspose2d(window, extra % window.stride)),
+        Just(Op::BatchNorm),
+        Just(Op::ScaleShift),
+        (1usize..4).prop_map(Op::Upsample),
+        Just(Op::Activation),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn kernels_agree_with_composed_operations_and_numerical_derivatives(
+        op in ops(),
+        input in [1usize..18, 1usize..7, 1usize..7, 1usize..5],
+        outputs in 1usize..6,
+        bias: bool,
+        act in activations(),
+    ) {
+        let case = Case { op, input, outputs, bias, act };
+        let [_, h, w, _] = input;
+        let legal = match op {
+            Op::Conv2d(window) => h.min(w) + 2 * window.padding >= window.kernel,
+            Op::ConvTranspose2d(window, extra) => {
+                (h.min(w) - 1) * window.stride + window.kernel + extra > 2 * window.padding
+            }
+            // Two samples or more, or the variance is nothing but epsilon.
+            Op::BatchNorm => input[0] * h * w > 8,
+            _ => true,
+        };
+        prop_assume!(legal);
+        // ReLU's corner is no place for a numerical derivative; the batch's values avoid it by luck
+        // of the numbers, a whole-zero input does not occur.
+        case.check();
+    }
+}
+
+/// One thread or several, the same bits.
+#[test]
+fn the_number_of_threads_does_not_change_a_bit() {
+    let run = |threads: usize| -> Vec<Vec<u32>> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            let cpu = Cpu::default();
+            let array = |dims: Dims, salt| {
+                let numbers = numbers(dims.iter().product(), salt);
+                Device::array(&cpu, numbers.iter().map(|&v| v as f32).collect(), dims).unwrap()
+            };
+            let window = Window {
+                kernel: 4,
+                stride: 2,
+                padding: 1,
+            };
+            let x = array([27, 14, 14, 16], 0);
+            let w = Weights {
+                weight: array([32, 4, 4, 16], 1),
+                bias: Some(array([1, 1, 1, 32], 2)),
+            };
+            let (gamma, beta) = (array([1, 1, 1, 32], 3), array([1, 1, 1, 32], 4));
+            let v = Weights {
+                weight: array([5, 1, 1, 7 * 7 * 32], 5),
+                bias: None,
+            };
+            let mut tape = OwnedTape::default();
+            let y = cpu
+                .conv2d(&mut tape, &x, &w, window, Activation::Identity, ALL)
+                .unwrap();
+            let (y, _) = cpu
+                .batch_norm(&mut tape, &y, &gamma, &beta, 1e-5, Activation::Relu, ALL)
+                .unwrap();
+            let y = cpu
+                .linear(&mut tape, &y, &v, Activation::Tanh, ALL)
+                .unwrap();
+            let mut g = cpu
+                .into_tensor(tape, &y)
+                .unwrap()
+                .square()
+                .mean::<Rank0, _>()
+                .backward();
+            [&x, &w.weight, w.bias.as_ref().unwrap(), &gamma, &beta, &v.weight]
+                .map(|a| cpu.gradient(&mut g, a).unwrap())
+                .into_iter()
+                .chain([cpu.to_host(&y)])
+                .map(|v| v.into_iter().map(f32::to_bits).collect())
+                .collect()
+        })
+    };
+    let one = run(1);
+    assert_eq!(one, run(2));
+    assert_eq!(one, run(3));
+    assert_eq!(one, run(7));
+}

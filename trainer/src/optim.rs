@@ -1,0 +1,97 @@
+//! Optimizers that own their state, so that a run can be saved and taken up again exactly.
+
+use crate::nn::{Model, ModelError};
+use crate::ops::{AdamStep, Device};
+use dfdx::prelude::Gradients;
+use serde::{Deserialize, Serialize};
+
+/// Adam's hyperparameters (Kingma & Ba 2015).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdamConfig {
+    /// Step size, above 0.
+    pub learning_rate: f64,
+    /// Decay of the first moment, in [0, 1).
+    pub beta1: f64,
+    /// Decay of the second moment, in [0, 1).
+    pub beta2: f64,
+    /// Keeps the division finite, above 0.
+    pub epsilon: f64,
+}
+
+/// Adam over a model's trained arrays.
+pub struct Adam<D: Device<f32>> {
+    config: AdamConfig,
+    steps: u32,
+    moments: Vec<[D::Array; 2]>,
+}
+
+impl<D: Device<f32>> Adam<D> {
+    /// Fresh moments for `model`.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn new(config: AdamConfig, model: &mut Model<D>) -> Result<Self, ModelError> {
+        let device = model.device().clone();
+        let zeros = |array: &D::Array| {
+            let dims = device.dims(array);
+            device
+                .array(vec![0.0; dims.iter().product()], dims)
+                .map_err(crate::nn::device_error)
+        };
+        let moments = model
+            .trained_mut()
+            .into_iter()
+            .map(|array| Ok([zeros(array)?, zeros(array)?]))
+            .collect::<Result<_, ModelError>>()?;
+        Ok(Self {
+            config,
+            steps: 0,
+            moments,
+        })
+    }
+
+    /// Updates `model` by the gradients of a backward pass.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn step(
+        &mut self,
+        model: &mut Model<D>,
+        mut gradients: Gradients<f32, D>,
+    ) -> Result<(), ModelError> {
+        self.steps += 1;
+        let AdamConfig {
+            learning_rate,
+            beta1,
+            beta2,
+            epsilon,
+        } = self.config;
+        let step = AdamStep {
+            learning_rate,
+            beta1,
+            beta2,
+            epsilon,
+            correction1: 1.0 - beta1.powf(f64::from(self.steps)),
+            correction2: 1.0 - beta2.powf(f64::from(self.steps)),
+        };
+        let device = model.device().clone();
+        for (array, moments) in model.trained_mut().into_iter().zip(&mut self.moments) {
+            device
+                .adam(array, &mut gradients, moments, &step)
+                .map_err(crate::nn::device_error)?;
+        }
+        Ok(())
+    }
+
+    /// How many steps were taken.
+    pub fn steps(&self) -> u32 {
+        self.steps
+    }
+
+    /// The moments on the host, first and second for each trained array.
+    pub fn moments(&self, device: &D) -> Vec<[Vec<f32>; 2]> {
+        let host = |array: &D::Array| device.to_host(array);
+        self.moments.iter().map(|[m, v]| [host(m), host(v)]).collect()
+    }
+}
