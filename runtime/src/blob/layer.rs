@@ -207,6 +207,16 @@ impl Layer<'_> {
         [positive, negative]
     }
 
+    /// Words `index` to `index + 3` of a vector of the parameters; 0 where it does not reach.
+    #[inline(always)]
+    pub(crate) fn four(&self, vector: &[u8], index: usize) -> [i32; 4] {
+        let words = vector.as_chunks().0.get(index..).unwrap_or_default();
+        match words.first_chunk::<4>() {
+            Some(words) => words.map(i32::from_le_bytes),
+            None => core::array::from_fn(|i| words.get(i).map_or(0, |&w| i32::from_le_bytes(w))),
+        }
+    }
+
     /// How many biases (and multipliers) the layer has.
     pub const fn outputs(&self) -> usize {
         outputs(self.operator, self.output)

@@ -119,12 +119,12 @@ pub(crate) const fn weights(
     input: Shape,
     output: Shape,
 ) -> u64 {
-    let (inputs, row) = match numbers {
-        Numbers::Float => (input.channels, output.row_len()),
-        Numbers::Int8 => (ceil4(input.channels), ceil4(output.row_len())),
+    let (inputs, outputs) = match numbers {
+        Numbers::Float => (input.channels, output.channels),
+        Numbers::Int8 => (ceil4(input.channels), ceil4(output.channels)),
     };
     match operator {
-        Operator::Linear => output.height as u64 * row as u64 * inputs as u64,
+        Operator::Linear => (output.height * output.width) as u64 * (outputs * inputs) as u64,
         Operator::Conv2d(w) | Operator::ConvTranspose2d(w) => {
             (w.kernel * w.kernel) as u64 * inputs as u64 * output.channels as u64
         }
@@ -162,13 +162,15 @@ pub(crate) const fn index(
 }
 
 const fn linear_index(numbers: Numbers, input: Shape, output: Shape, o: usize, ic: usize) -> usize {
-    let row_len = output.row_len();
-    let (row, place) = (o / row_len, o % row_len);
     match numbers {
-        Numbers::Float => (row * input.channels + ic) * row_len + place,
+        Numbers::Float => {
+            let row_len = output.row_len();
+            (o / row_len * input.channels + ic) * row_len + o % row_len
+        }
         Numbers::Int8 => {
-            let tile = row * row_len.div_ceil(4) + place / 4;
-            ((tile * input.channels.div_ceil(4) + ic / 4) * 4 + place % 4) * 4 + ic % 4
+            let (pixel, oc) = (o / output.channels, o % output.channels);
+            let tile = pixel * output.channels.div_ceil(4) + oc / 4;
+            ((tile * input.channels.div_ceil(4) + ic / 4) * 4 + oc % 4) * 4 + ic % 4
         }
     }
 }

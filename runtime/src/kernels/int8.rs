@@ -7,7 +7,7 @@
 use super::arithmetic::finish;
 use crate::blob::order::Axis;
 use crate::plan::Ring;
-use crate::{Activation, Layer, Operator};
+use crate::{Activation, Layer, Operator, Shape};
 
 /// Neighbours of a phase that are computed together, at most.
 pub(crate) const TILE: usize = 7;
@@ -81,6 +81,7 @@ fn upsample_row(
     }
 }
 
+#[inline(never)]
 fn linear_row<K: InnerProducts>(
     layer: &Layer<'_>,
     y: usize,
@@ -88,34 +89,47 @@ fn linear_row<K: InnerProducts>(
     out_ring: &Ring,
     out: &mut [i16],
 ) {
-    let row_len = layer.output.row_len();
-    let tile_len = input.len() * LINEAR_TILE;
+    let Shape {
+        width, channels, ..
+    } = layer.output;
+    let groups = channels.div_ceil(4);
     let weights: &[i8] = bytemuck::cast_slice(layer.parameters.weights);
-    let row_start = y * row_len.div_ceil(LINEAR_TILE) * tile_len;
-    let tiles = weights
-        .get(row_start..)
-        .unwrap_or_default()
-        .chunks_exact(tile_len);
-    let (mut x, mut c) = (0, 0);
-    for (tile, weights) in tiles.take(row_len.div_ceil(LINEAR_TILE)).enumerate() {
-        let output = y * row_len + tile * LINEAR_TILE;
-        let mut acc = core::array::from_fn(|i| layer.bias_i32(output + i));
-        K::linear(&mut acc, input, weights);
-        for (i, acc) in acc
-            .into_iter()
-            .enumerate()
-            .take(row_len - tile * LINEAR_TILE)
-        {
-            let multipliers = layer.multipliers(output + i);
-            let q = finish(layer.activation, layer.shift, multipliers, acc);
-            if let Some(to) = out.get_mut(out_ring.place(x, c)) {
-                *to = q as i16;
-            }
-            c += 1;
-            if c == layer.output.channels {
-                (x, c) = (x + 1, 0);
+    let tile_len = input.len() * LINEAR_TILE;
+    let mut tiles = weights.chunks_exact(tile_len).skip(y * width * groups);
+    for x in 0..width {
+        for (group, weights) in (&mut tiles).take(groups).enumerate() {
+            let output = (y * width + x) * channels + group * 4;
+            let mut acc = layer.four(layer.parameters.bias, output);
+            K::linear(&mut acc, input, weights);
+            let quanta = finish_four(layer, output, acc);
+            for (i, q) in quanta.into_iter().enumerate().take(channels - group * 4) {
+                if let Some(to) = out.get_mut(out_ring.place(x, group * 4 + i)) {
+                    *to = q;
+                }
             }
         }
+    }
+}
+
+/// Requantizes the accumulators of a linear layer's outputs from `output` on; the activation is
+/// chosen once for all of them.
+#[inline(always)]
+fn finish_four(layer: &Layer<'_>, output: usize, acc: [i32; 4]) -> [i16; 4] {
+    let positive = layer.four(layer.parameters.multipliers, output);
+    let each = |activation, negative: [i32; 4]| {
+        core::array::from_fn(|i| {
+            finish(activation, layer.shift, [positive[i], negative[i]], acc[i]) as i16
+        })
+    };
+    match layer.activation {
+        Activation::None => each(Activation::None, positive),
+        Activation::Relu => each(Activation::Relu, positive),
+        Activation::Tanh => each(Activation::Tanh, positive),
+        Activation::Sigmoid => each(Activation::Sigmoid, positive),
+        leaky @ Activation::LeakyRelu { .. } => each(
+            leaky,
+            layer.four(layer.parameters.negative_multipliers, output),
+        ),
     }
 }
 
@@ -159,6 +173,7 @@ impl<'a> Convolution<'a> {
         }
     }
 
+    #[inline(never)]
     fn run<K: InnerProducts>(&self, out_ring: &Ring, out: &mut [i16]) {
         let phases = self.axis.phases();
         for px in 0..phases.min(self.layer.output.width) {
