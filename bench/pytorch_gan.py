@@ -7,7 +7,11 @@ object a net: net, batch, threads, images_per_s (real images a second of full st
 
 import argparse
 import json
+import os
 import time
+
+# As fast on an idle machine; on a busy one threads that spin for long lose most of their time.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import torch
 from torch import nn

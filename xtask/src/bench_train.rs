@@ -101,13 +101,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Says so where other programs hold the processor: PyTorch's threads spin while they wait for one
-/// another, so it then loses far more than its share.
+/// Says so where other programs hold the processor: the two sides do not suffer alike.
 fn warn_if_busy() {
     let load = fs::read_to_string("/proc/loadavg").ok();
     let load = load.and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
     if let Some(load) = load.filter(|&load| load > 0.5) {
-        eprintln!("warning: the machine is busy (load {load}); the ratios are worth little");
+        eprintln!("warning: the machine is busy (load {load}); the ratios are rough");
     }
 }
 
