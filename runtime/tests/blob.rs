@@ -1,0 +1,348 @@
+//! What the parser takes and refuses, and what the writer refuses.
+
+mod common;
+
+use common::{linear, upsample, windowed};
+use pocketgan::blob::writer::{LayerSpec, Parameters, WriteError, write};
+use pocketgan::{Activation, Error, Generator, Model, Numbers, Operator, Rng, Shape};
+use proptest::prelude::*;
+
+fn plans() -> Vec<common::Plan> {
+    let first = linear(Activation::LeakyRelu { slope: 0.1 }, 2, 3, 5);
+    let second = windowed(first.2, true, [4, 2, 1, 0], Activation::Relu, 3).expect("fits");
+    let third = upsample(second.2, 2);
+    let fourth = windowed(third.2, false, [3, 1, 1, 0], Activation::Tanh, 2).expect("fits");
+    vec![first, second, third, fourth]
+}
+
+fn blob(numbers: Numbers) -> Vec<u8> {
+    common::blob(6, &plans(), numbers, &mut Rng::new(1)).expect("a valid model")
+}
+
+/// The blob with the change, its checksum made right again.
+fn changed(mut blob: Vec<u8>, at: usize, bytes: &[u8]) -> Vec<u8> {
+    blob[at..at + bytes.len()].copy_from_slice(bytes);
+    sealed(blob)
+}
+
+/// The blob with the right checksum: bitwise, by the polynomial, independent of the crate's table.
+fn sealed(mut blob: Vec<u8>) -> Vec<u8> {
+    let end = blob.len() - 4;
+    let crc = !blob[..end].iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 * (crc & 1))
+        })
+    });
+    blob[end..].copy_from_slice(&crc.to_le_bytes());
+    blob
+}
+
+const RECORD: usize = 64;
+
+/// Where layer `index`'s parameters start.
+fn parameters(blob: &[u8], index: usize) -> usize {
+    let at = RECORD * (index + 1) + 28;
+    u32::from_le_bytes(blob[at..at + 4].try_into().expect("four bytes")) as usize
+}
+
+#[test]
+fn a_model_is_read_back_as_it_was_written() {
+    for numbers in [Numbers::Int8, Numbers::Float] {
+        let blob = blob(numbers);
+        let model = Model::parse(&blob).expect("written blobs parse");
+        assert_eq!(model.latent_size(), 6);
+        assert_eq!(model.output(), Shape::new(8, 12, 2));
+        assert_eq!(model.image_len(), 192);
+        assert_eq!(model.numbers(), numbers);
+        // 6 x 30, 6 x 16 x 5 x 3, 96 x 9 x 3 x 2
+        assert_eq!(model.macs(), 180 + 1_440 + 5_184);
+        let read: Vec<_> = model
+            .layers()
+            .map(|l| (l.operator, l.activation, l.output))
+            .collect();
+        assert_eq!(read, plans());
+        let weight = if numbers == Numbers::Int8 { 1 } else { 4 };
+        let weights: Vec<_> = model.layers().map(|l| l.weight_bytes() / weight).collect();
+        match numbers {
+            // Channels in groups of four: 8 in, 6 x 8 out; 16 x 8 x 3; 9 x 4 x 2.
+            Numbers::Int8 => assert_eq!(weights, [384, 384, 0, 72]),
+            Numbers::Float => assert_eq!(weights, [180, 240, 0, 54]),
+        }
+    }
+}
+
+#[test]
+fn weights_lie_where_the_format_says() {
+    // A 1x1 picture of 5 channels, and a 4x4 stride-2 transposed convolution of it: output pixel
+    // (y, x) is the tap (y + 1, x + 1), whose phase is (y, x), tap 1 of 2 each way if y or x is 0.
+    let first = linear(Activation::Relu, 1, 1, 5);
+    let second = windowed(first.2, true, [4, 2, 1, 0], Activation::Tanh, 3).expect("fits");
+    let mut rng = Rng::new(1);
+    let mut layers = common::layers(2, &[first, second], Numbers::Int8, &mut rng);
+    // PyTorch's order is [in][out][ky][kx]: in 4, out 2, ky 1, kx 2 is the 5 * 48 - 10th.
+    let Parameters::Int8 { weights, .. } = &mut layers[1].parameters else {
+        panic!("int8")
+    };
+    weights.fill(0);
+    weights[((4 * 3 + 2) * 4 + 1) * 4 + 2] = 77;
+    let blob = write(2, &layers).expect("a valid model");
+    let model = Model::parse(&blob).expect("written blobs parse");
+    let layer = model.layer(1);
+    // ky 1: phase 0, remainder 1, taps 3 and 1, so tap 1. kx 2: phase 1, remainder 0, taps 2 and 0,
+    // so tap 0. Phase (0, 1) is the second of four, each of 3 channels x 2 taps x 2 groups x 2 taps
+    // x 4; then channel 2, tap 1, group 1, tap 0, place 0.
+    let expected = 96 + ((2 * 2 + 1) * 2 + 1) * 2 * 4;
+    assert_eq!(layer.weight_index(2, 1, 2, 4), expected);
+    let start = parameters(&blob, 1) + 3 * 4 * 2;
+    let nonzero: Vec<_> = (0..layer.weight_bytes())
+        .filter(|&at| blob[start + at] != 0)
+        .collect();
+    assert_eq!(nonzero, [expected]);
+    assert_eq!(layer.weight_i8(expected), 77);
+}
+
+#[test]
+fn every_damaged_byte_and_every_cut_is_refused() {
+    for numbers in [Numbers::Int8, Numbers::Float] {
+        let blob = blob(numbers);
+        for at in 0..blob.len() {
+            let mut damaged = blob.clone();
+            damaged[at] ^= 0x10;
+            assert!(Model::parse(&damaged).is_err(), "byte {at}");
+            assert!(Model::parse(&blob[..at]).is_err(), "cut at {at}");
+        }
+        let longer = [blob.as_slice(), &[0]].concat();
+        assert_eq!(Model::parse(&longer), Err(Error::WrongLength));
+    }
+}
+
+#[test]
+fn each_rule_has_its_error() {
+    let blob = blob(Numbers::Int8);
+    let weights = parameters(&blob, 1);
+    let cases: &[(usize, &[u8], Error)] = &[
+        (0, b"\x88", Error::NotABlob),
+        (10, &[2, 0], Error::TooNew),
+        (8, &[0, 0], Error::BadHeader),
+        (16, &[0, 0], Error::BadHeader),
+        (16, &[33, 0], Error::BadHeader),
+        (18, &[0, 0], Error::BadHeader),
+        (18, &[7, 0], Error::Disconnected),
+        (20, &[10, 0], Error::Conditional),
+        (22, &[9, 0], Error::Disconnected),
+        (28, &[3], Error::Int4),
+        (28, &[0], Error::BadHeader),
+        (29, &[2], Error::WrongRange),
+        (29, &[3], Error::BadHeader),
+        (30, &[1], Error::Reserved),
+        (32, &[1], Error::WrongWork),
+        (63, &[1], Error::Reserved),
+        (RECORD, &[9], Error::UnknownOperator),
+        (RECORD + 1, &[9], Error::BadActivation),
+        (3 * RECORD + 1, &[1], Error::BadActivation),
+        (2 * RECORD + 2, &[17], Error::BadGeometry),
+        (2 * RECORD + 3, &[0], Error::BadGeometry),
+        (2 * RECORD + 4, &[4], Error::BadGeometry),
+        (2 * RECORD + 5, &[2], Error::BadGeometry),
+        (RECORD + 6, &[16], Error::BadGeometry),
+        (RECORD + 6, &[15], Error::Overflow),
+        (RECORD + 7, &[1], Error::Reserved),
+        (2 * RECORD + 63, &[1], Error::Reserved),
+        (RECORD + 8, &[2, 0], Error::BadShape),
+        (2 * RECORD + 14, &[5, 0], Error::BadShape),
+        (3 * RECORD + 14, &[0, 0], Error::BadShape),
+        (RECORD + 20, &[0, 0, 0xc0, 0x7f], Error::BadNumber),
+        (RECORD + 24, &[0, 0, 0, 0], Error::BadNumber),
+        (3 * RECORD + 24, &[0, 0, 0, 0x3f], Error::BadNumber),
+        (4 * RECORD + 24, &[0, 0, 0, 0x3f], Error::BadNumber),
+        (
+            2 * RECORD + 28,
+            &[0xff, 0xff, 0xff, 0xff],
+            Error::BadParameters,
+        ),
+        (
+            2 * RECORD + 32,
+            &[0xff, 0xff, 0xff, 0xff],
+            Error::BadParameters,
+        ),
+        (weights, &[0xff, 0xff, 0xff, 0x7f], Error::Overflow),
+        (weights, &[0, 0, 0, 0x80], Error::Overflow),
+        (weights + 12, &[0, 0, 0, 0], Error::BadMultiplier),
+        (weights + 12, &[0, 0, 0, 0x80], Error::BadMultiplier),
+    ];
+    for (at, bytes, error) in cases {
+        let refused = Model::parse(&changed(blob.clone(), *at, bytes)).err();
+        assert_eq!(refused, Some(*error), "{bytes:?} at {at}");
+    }
+    let floats = self::blob(Numbers::Float);
+    let at = parameters(&floats, 1) + 40;
+    let infinite = changed(floats, at, &f32::INFINITY.to_le_bytes());
+    assert_eq!(Model::parse(&infinite), Err(Error::BadNumber));
+}
+
+#[test]
+fn a_later_version_that_this_reader_can_read_is_read() {
+    let newer = changed(blob(Numbers::Int8), 8, &[9, 0]);
+    assert!(Model::parse(&newer).is_ok());
+}
+
+/// An int8 layer's weights, biases and multipliers.
+fn int8(layer: &mut LayerSpec) -> (&mut Vec<i8>, &mut Vec<i32>, &mut Vec<f64>) {
+    match &mut layer.parameters {
+        Parameters::Int8 {
+            weights,
+            bias,
+            multipliers,
+            ..
+        } => (weights, bias, multipliers),
+        other => panic!("{other:?} is not int8"),
+    }
+}
+
+#[test]
+fn the_writer_refuses_what_does_not_fit() {
+    let good = || common::layers(6, &plans(), Numbers::Int8, &mut Rng::new(1));
+    let refused = |change: &dyn Fn(&mut Vec<LayerSpec>)| {
+        let mut layers = good();
+        change(&mut layers);
+        write(6, &layers).expect_err("must be refused")
+    };
+    let length = |layer, what, found, expected| WriteError::Length {
+        layer,
+        what,
+        found,
+        expected,
+    };
+    assert_eq!(
+        refused(&|l| int8(&mut l[1]).0.truncate(239)),
+        length(1, "weights", 239, 240)
+    );
+    assert_eq!(
+        refused(&|l| int8(&mut l[0]).1.push(0)),
+        length(0, "biases", 31, 30)
+    );
+    assert_eq!(
+        refused(&|l| int8(&mut l[3]).2.clear()),
+        length(3, "multipliers", 0, 2)
+    );
+    assert_eq!(
+        refused(&|l| int8(&mut l[1]).0[3] = -128),
+        WriteError::Weight { layer: 1 }
+    );
+    for bad in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-12, 1e9] {
+        assert_eq!(
+            refused(&|l| int8(&mut l[1]).2[2] = bad),
+            WriteError::Multiplier {
+                layer: 1,
+                output: 2
+            },
+            "{bad}"
+        );
+    }
+    assert_eq!(
+        refused(&|l| int8(&mut l[1]).1[0] = i32::MIN),
+        WriteError::Refused(Error::Overflow)
+    );
+    assert_eq!(
+        refused(&|l| l[3].activation = Activation::Relu),
+        WriteError::Refused(Error::WrongRange)
+    );
+    assert_eq!(
+        refused(&|l| l[1].output.height = 5),
+        WriteError::Refused(Error::BadShape)
+    );
+    assert_eq!(
+        refused(&|l| l[2].operator = Operator::Upsample { factor: 300 }),
+        WriteError::TooLarge { layer: 2 }
+    );
+    assert_eq!(refused(&Vec::clear), WriteError::Mixed);
+    assert_eq!(
+        refused(&|l| l[3].parameters = Parameters::Float {
+            weights: vec![],
+            bias: vec![]
+        }),
+        WriteError::Mixed
+    );
+}
+
+#[test]
+fn multipliers_above_a_half_take_a_shift() {
+    let plan = [
+        linear(Activation::None, 1, 1, 3),
+        linear(Activation::Tanh, 1, 1, 1),
+    ];
+    let mut layers = common::layers(4, &plan, Numbers::Int8, &mut Rng::new(1));
+    if let Parameters::Int8 { multipliers, .. } = &mut layers[0].parameters {
+        *multipliers = vec![3.0, 0.25, 1.5];
+    }
+    let blob = write(4, &layers).expect("a valid model");
+    let model = Model::parse(&blob).expect("written blobs parse");
+    let layer = model.layer(0);
+    assert_eq!(layer.shift, 3);
+    let real = |output| {
+        let [positive, _] = layer.multipliers(output);
+        f64::from(positive) * f64::from(1 << layer.shift) / (1u64 << 32) as f64
+    };
+    assert_eq!([real(0), real(1), real(2)], [3.0, 0.25, 1.5]);
+}
+
+#[test]
+fn calls_with_the_wrong_lengths_are_errors() {
+    let blob = blob(Numbers::Int8);
+    let model = Model::parse(&blob).expect("written blobs parse");
+    let mut small = vec![0; model.buffer_len() - 1];
+    assert_eq!(
+        Generator::new(&model, small.as_mut_slice()).err(),
+        Some(Error::BufferTooSmall)
+    );
+    let mut buffer = vec![0; model.buffer_len()];
+    let mut generator = Generator::new(&model, buffer.as_mut_slice()).expect("large enough");
+    assert_eq!(generator.sample(1, &mut [0; 191]), Err(Error::SliceLength));
+    assert_eq!(
+        generator.sample_into(&[0; 5], &mut [0; 192]),
+        Err(Error::SliceLength)
+    );
+    assert_eq!(
+        generator.sample_into(&[0; 6], &mut [0; 193]),
+        Err(Error::SliceLength)
+    );
+    assert_eq!(
+        generator.values_into(&[0; 7], &mut [0.0; 192]),
+        Err(Error::SliceLength)
+    );
+    assert_eq!(
+        generator.rows_into(&[], &mut |_: usize, _: &[u8]| ()),
+        Err(Error::SliceLength)
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Any few bytes of header and records changed, with the checksum made right: whatever still
+    /// parses runs.
+    #[test]
+    fn forged_blobs_are_refused_or_run(
+        float: bool,
+        changes in prop::collection::vec((12usize..RECORD * 5, any::<u8>()), 1..6),
+        latents: [i8; 6],
+    ) {
+        let mut blob = blob(if float { Numbers::Float } else { Numbers::Int8 });
+        for (at, byte) in changes {
+            blob[at] = byte;
+        }
+        let blob = sealed(blob);
+        if let Ok(model) = Model::parse(&blob) {
+            let mut buffer = vec![0; model.buffer_len()];
+            let mut generator = Generator::new(&model, buffer.as_mut_slice()).expect("large enough");
+            let mut image = vec![0; model.image_len()];
+            let latents = latents.get(..model.latent_size()).unwrap_or(&latents);
+            generator.sample_into(latents, &mut image).expect("lengths fit");
+        }
+    }
+
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(Model::parse(&bytes).is_err());
+    }
+}
