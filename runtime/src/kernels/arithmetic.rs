@@ -234,10 +234,9 @@ mod tests {
     /// The stated error of the float activations: libm's, or micromath's exp inside.
     #[test]
     fn float_activations_keep_their_stated_error() {
-        let bound = if cfg!(feature = "micromath") {
-            1e-3
-        } else {
-            1e-6
+        let bounds = match cfg!(feature = "micromath") {
+            true => [1.1e-3, 6e-4],
+            false => [1e-6; 2],
         };
         let (mut tanh_error, mut sigmoid_error) = (0.0, 0.0);
         for i in -200_000..=200_000 {
@@ -249,7 +248,7 @@ mod tests {
             sigmoid_error = error(activate(Activation::Sigmoid, x), exact).max(sigmoid_error);
         }
         assert!(
-            tanh_error < bound && sigmoid_error < bound,
+            tanh_error < bounds[0] && sigmoid_error < bounds[1],
             "{tanh_error} {sigmoid_error}"
         );
     }
