@@ -3,10 +3,11 @@
 //! Rows are pulled: a layer's next row is made when the layer behind it asks, and each layer keeps
 //! only the rows that it reads at once. The linear layer makes one row of its output at a time.
 
+use crate::blob::order::divisor;
 use crate::kernels::{Best, arithmetic, float, int8};
 use crate::plan::{self, Ring};
 use crate::{Error, Layer, Model, Numbers, PixelRange, Rng, RowSink, latent};
-use bytemuck::{cast_slice, cast_slice_mut};
+use bytemuck::{must_cast_slice, must_cast_slice_mut};
 
 /// Working memory for a model: `N` words, where `N` is [`Model::buffer_len`].
 #[derive(Clone, Debug)]
@@ -132,12 +133,12 @@ impl<'m, 'b> Generator<'m, 'b> {
             self.model,
             plan::ring(&self.model, self.model.layer_count()),
         );
-        for row in values.chunks_exact_mut(model.output().row_len()) {
+        for row in values.chunks_exact_mut(divisor(model.output().row_len())) {
             let (words, pixels) = self.next_row(&last);
             match model.numbers() {
-                Numbers::Float => row.copy_from_slice(cast_slice(words)),
+                Numbers::Float => copy(row, must_cast_slice(words)),
                 Numbers::Int8 => {
-                    quanta_to_pixels(&last, model.range(), cast_slice(words), pixels);
+                    quanta_to_pixels(&last, model.range(), must_cast_slice(words), pixels);
                     for (value, &pixel) in row.iter_mut().zip(pixels.iter()) {
                         *value = model.range().value(pixel);
                     }
@@ -177,12 +178,14 @@ impl<'m, 'b> Generator<'m, 'b> {
             let q = component(i);
             match ring.numbers {
                 Numbers::Float => {
-                    if let Some(to) = cast_slice_mut::<u32, f32>(words).get_mut(i) {
+                    if let Some(to) = must_cast_slice_mut::<u32, f32>(words).get_mut(i) {
                         *to = f32::from(q) * latent::SCALE;
                     }
                 }
                 Numbers::Int8 => {
-                    if let Some(to) = cast_slice_mut::<u32, i16>(words).get_mut(ring.place(0, i)) {
+                    if let Some(to) =
+                        must_cast_slice_mut::<u32, i16>(words).get_mut(ring.place(0, i))
+                    {
                         *to = i16::from(q);
                     }
                 }
@@ -198,8 +201,10 @@ impl<'m, 'b> Generator<'m, 'b> {
         for y in 0..model.output().height {
             let (words, pixels) = self.next_row(&last);
             match model.numbers() {
-                Numbers::Float => values_to_pixels(model.range(), cast_slice(words), pixels),
-                Numbers::Int8 => quanta_to_pixels(&last, model.range(), cast_slice(words), pixels),
+                Numbers::Float => values_to_pixels(model.range(), must_cast_slice(words), pixels),
+                Numbers::Int8 => {
+                    quanta_to_pixels(&last, model.range(), must_cast_slice(words), pixels)
+                }
             }
             sink.row(y, pixels);
         }
@@ -224,11 +229,11 @@ impl<'m, 'b> Generator<'m, 'b> {
         }
         let start = self.ring_start(index);
         let words = self.words.get_mut(start..).unwrap_or_default();
-        let (row, pixels) = words.split_at_mut(last.words());
+        let (row, pixels) = words.split_at_mut_checked(last.words()).unwrap_or_default();
         let row_len = last.shape.row_len();
         (
             row,
-            cast_slice_mut(pixels)
+            must_cast_slice_mut(pixels)
                 .get_mut(..row_len)
                 .unwrap_or_default(),
         )
@@ -245,15 +250,15 @@ impl<'m, 'b> Generator<'m, 'b> {
         let (out_start, out_len) = (out_ring.row_start(y), out_ring.row_len());
         match layer.numbers {
             Numbers::Float => {
-                let out = cast_slice_mut(after).get_mut(out_start..out_start + out_len);
-                float::row(layer, y, cast_slice(input), out.unwrap_or_default());
+                let out = must_cast_slice_mut(after).get_mut(out_start..out_start + out_len);
+                float::row(layer, y, must_cast_slice(input), out.unwrap_or_default());
             }
             Numbers::Int8 => {
-                let out = cast_slice_mut(after).get_mut(out_start..out_start + out_len);
+                let out = must_cast_slice_mut(after).get_mut(out_start..out_start + out_len);
                 int8::row::<Best>(
                     layer,
                     y,
-                    cast_slice(input),
+                    must_cast_slice(input),
                     &out_ring,
                     out.unwrap_or_default(),
                 );
@@ -279,8 +284,15 @@ impl<'m, 'b> Generator<'m, 'b> {
 }
 
 fn copy_row(image: &mut [u8], y: usize, pixels: &[u8]) {
-    if let Some(row) = image.chunks_exact_mut(pixels.len().max(1)).nth(y) {
-        row.copy_from_slice(pixels);
+    if let Some(row) = image.chunks_exact_mut(divisor(pixels.len())).nth(y) {
+        copy(row, pixels);
+    }
+}
+
+/// `copy_from_slice` that takes what there is.
+fn copy<T: Copy>(to: &mut [T], from: &[T]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = from;
     }
 }
 
@@ -291,7 +303,10 @@ fn values_to_pixels(range: PixelRange, values: &[f32], pixels: &mut [u8]) {
 }
 
 fn quanta_to_pixels(ring: &Ring, range: PixelRange, row: &[i16], pixels: &mut [u8]) {
-    for (x, pixel) in pixels.chunks_exact_mut(ring.shape.channels).enumerate() {
+    for (x, pixel) in pixels
+        .chunks_exact_mut(divisor(ring.shape.channels))
+        .enumerate()
+    {
         for (c, pixel) in pixel.iter_mut().enumerate() {
             let q = row.get(ring.place(x, c)).copied().unwrap_or_default();
             *pixel = arithmetic::pixel_of_quanta(range, i32::from(q));

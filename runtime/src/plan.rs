@@ -10,7 +10,7 @@
 //! neighbouring columns lie side by side. The columns include the zeros of the padding; channels
 //! that fill up the last group are 0.
 
-use crate::blob::order::Axis;
+use crate::blob::order::{Axis, divisor};
 use crate::{Layer, Model, Numbers, Operator, Shape};
 
 /// The rows of one tensor that are in memory.
@@ -125,7 +125,7 @@ impl Ring {
 
     /// Where row `y` starts, in elements.
     pub const fn row_start(&self, y: usize) -> usize {
-        y % self.rows * self.row_len()
+        y % divisor(self.rows) * self.row_len()
     }
 
     /// Elements of a plane of an int8 row: a pair for each column.
@@ -169,7 +169,7 @@ pub(crate) const fn buffer_len(model: &Model<'_>) -> usize {
 pub(crate) const fn rows_needed(layer: &Layer<'_>, y: usize) -> usize {
     match layer.operator {
         Operator::Linear => 1,
-        Operator::Upsample { factor } => y / factor + 1,
+        Operator::Upsample { factor } => y / divisor(factor) + 1,
         Operator::Conv2d(_) | Operator::ConvTranspose2d(_) => {
             let Some(axis) = Axis::of(layer.operator) else {
                 return 0;

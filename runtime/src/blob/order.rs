@@ -7,6 +7,12 @@ pub(crate) const fn ceil4(n: usize) -> usize {
     n.div_ceil(4) * 4
 }
 
+/// `n`, with which something is to be divided. A checked model never divides by 0; saying so here
+/// leaves no code for it in the firmware.
+pub(crate) const fn divisor(n: usize) -> usize {
+    if n == 0 { 1 } else { n }
+}
+
 /// A window along one axis: which inputs each output reads, and through which kernel places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Axis {
@@ -30,34 +36,31 @@ impl Axis {
         }
     }
 
+    /// The stride.
+    const fn stride(self) -> usize {
+        divisor(self.window.stride)
+    }
+
     /// How many phases there are; outputs `phase`, `phase + phases()`, ... share their taps.
     pub const fn phases(self) -> usize {
-        if self.transposed {
-            self.window.stride
-        } else {
-            1
-        }
+        if self.transposed { self.stride() } else { 1 }
     }
 
     /// By how many inputs the taps move from one output of a phase to the next.
     pub const fn step(self) -> usize {
-        if self.transposed {
-            1
-        } else {
-            self.window.stride
-        }
+        if self.transposed { 1 } else { self.stride() }
     }
 
     /// `r` of section 3.1.
     const fn remainder(self, phase: usize) -> usize {
-        (phase + self.window.padding) % self.window.stride
+        (phase + self.window.padding) % self.stride()
     }
 
     /// How many taps the outputs of `phase` have.
     pub const fn taps(self, phase: usize) -> usize {
         if self.transposed {
             let r = self.remainder(phase);
-            (self.window.kernel + self.window.stride - 1 - r) / self.window.stride
+            (self.window.kernel + self.stride() - 1 - r) / self.stride()
         } else {
             self.window.kernel
         }
@@ -77,11 +80,11 @@ impl Axis {
     /// The input that tap 0 of `output` reads; negative in the padding.
     pub const fn first_input(self, output: usize) -> isize {
         if self.transposed {
-            let phase = output % self.window.stride;
-            let last = (output + self.window.padding) / self.window.stride;
+            let phase = output % self.stride();
+            let last = (output + self.window.padding) / self.stride();
             last as isize - (self.taps(phase) as isize - 1)
         } else {
-            (output * self.window.stride) as isize - self.window.padding as isize
+            (output * self.stride()) as isize - self.window.padding as isize
         }
     }
 

@@ -2,7 +2,7 @@
 //! runs over output channels, whose weights lie side by side.
 
 use super::arithmetic::activate;
-use crate::blob::order::Axis;
+use crate::blob::order::{Axis, divisor};
 use crate::plan::Ring;
 use crate::{Layer, Operator};
 
@@ -12,7 +12,9 @@ const LANES: usize = 16;
 /// Computes row `y` of a layer's output into `out` from the rows of its input's ring.
 pub(crate) fn row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
     match (layer.operator, Axis::of(layer.operator)) {
-        (Operator::Upsample { factor }, _) => upsample_row(layer, y / factor, factor, input, out),
+        (Operator::Upsample { factor }, _) => {
+            upsample_row(layer, y / divisor(factor), factor, input, out)
+        }
         (_, Some(axis)) => convolution_row(layer, axis, y, input, out),
         (_, None) => linear_row(layer, y, input, out),
     }
@@ -23,10 +25,15 @@ fn upsample_row(layer: &Layer<'_>, y: usize, factor: usize, input: &[f32], out: 
     let pixels = input
         .get(start..)
         .unwrap_or_default()
-        .chunks_exact(layer.input.channels);
+        .chunks_exact(divisor(layer.input.channels));
     let repeated = pixels.flat_map(|pixel| core::iter::repeat_n(pixel, factor));
-    for (to, from) in out.chunks_exact_mut(layer.output.channels).zip(repeated) {
-        to.copy_from_slice(from);
+    for (to, from) in out
+        .chunks_exact_mut(divisor(layer.output.channels))
+        .zip(repeated)
+    {
+        for (to, &from) in to.iter_mut().zip(from) {
+            *to = from;
+        }
     }
 }
 
@@ -48,7 +55,7 @@ fn convolution_row(layer: &Layer<'_>, axis: Axis, y: usize, input: &[f32], out: 
     let kernel = axis.taps_before(axis.phases());
     let weights = words(layer.parameters.weights, 0);
     let bias = words(layer.parameters.bias, 0);
-    for (x, pixel) in out.chunks_exact_mut(out_channels).enumerate() {
+    for (x, pixel) in out.chunks_exact_mut(divisor(out_channels)).enumerate() {
         let phase_x = x % axis.phases();
         let (first_x, (start_x, end_x)) = (axis.first_input(x), axis.inside(x, layer.input.width));
         let before =
@@ -98,7 +105,7 @@ fn add_products(
     row_len: usize,
     lane: usize,
 ) {
-    for (&x, row) in input.iter().zip(weights.chunks_exact(row_len)) {
+    for (&x, row) in input.iter().zip(weights.chunks_exact(divisor(row_len))) {
         let row = row.get(lane..).unwrap_or_default();
         if let Some(row) = row.first_chunk::<LANES>() {
             for (sum, &weight) in sums.iter_mut().zip(row) {

@@ -5,7 +5,7 @@
 //! outside the picture are skipped; columns outside are zeros in the ring.
 
 use super::arithmetic::finish;
-use crate::blob::order::Axis;
+use crate::blob::order::{Axis, divisor};
 use crate::plan::Ring;
 use crate::{Activation, Layer, Operator, Shape};
 
@@ -52,7 +52,7 @@ pub(crate) fn row<K: InnerProducts>(
 ) {
     match (layer.operator, Axis::of(layer.operator)) {
         (Operator::Upsample { factor }, _) => {
-            upsample_row(layer, y / factor, factor, input, out_ring, out)
+            upsample_row(layer, y / divisor(factor), factor, input, out_ring, out)
         }
         (_, Some(axis)) => Convolution::new(layer, axis, y, input).run::<K>(out_ring, out),
         (_, None) => linear_row::<K>(layer, y, input, out_ring, out),
@@ -72,7 +72,7 @@ fn upsample_row(
     for c in 0..layer.output.channels {
         for x in 0..layer.output.width {
             if let (Some(&from), Some(to)) = (
-                input.get(in_ring.place(x / factor, c)),
+                input.get(in_ring.place(x / divisor(factor), c)),
                 out.get_mut(out_ring.place(x, c)),
             ) {
                 *to = from;
@@ -93,11 +93,17 @@ fn linear_row<K: InnerProducts>(
         width, channels, ..
     } = layer.output;
     let groups = channels.div_ceil(4);
-    let weights: &[i8] = bytemuck::cast_slice(layer.parameters.weights);
+    let weights: &[i8] = bytemuck::must_cast_slice(layer.parameters.weights);
     let tile_len = input.len() * LINEAR_TILE;
-    let mut tiles = weights.chunks_exact(tile_len).skip(y * width * groups);
+    let mut tiles = weights
+        .get(y * width * groups * tile_len..)
+        .unwrap_or_default();
     for x in 0..width {
-        for (group, weights) in (&mut tiles).take(groups).enumerate() {
+        for group in 0..groups {
+            let Some((weights, rest)) = tiles.split_at_checked(tile_len) else {
+                return;
+            };
+            tiles = rest;
             let output = (y * width + x) * channels + group * 4;
             let mut acc = layer.four(layer.parameters.bias, output);
             K::linear(&mut acc, input, weights);
@@ -180,7 +186,7 @@ impl<'a> Convolution<'a> {
             let phase = self.horizontal_phase(px);
             let outputs = (self.layer.output.width - px).div_ceil(phases);
             // Tiles of about the same size are better than full ones and a small rest.
-            let tile = outputs.div_ceil(outputs.div_ceil(TILE));
+            let tile = divisor(outputs.div_ceil(divisor(outputs.div_ceil(TILE))));
             for c in 0..self.layer.output.channels {
                 let multipliers = self.layer.multipliers(c);
                 for done in (0..outputs).step_by(tile) {
@@ -189,7 +195,7 @@ impl<'a> Convolution<'a> {
                     self.sum::<K>(&mut acc, count, phase, c, done);
                     let first = out_ring.place(px + done * phases, c);
                     let out = out.get_mut(first..).unwrap_or_default();
-                    let out = out.iter_mut().step_by(phases * 2);
+                    let out = out.iter_mut().step_by(divisor(phases * 2));
                     self.store(out.zip(acc).take(count), multipliers);
                 }
             }
@@ -204,7 +210,7 @@ impl<'a> Convolution<'a> {
         let groups = input.channels.div_ceil(4);
         let per_tap = groups * 4 * output.channels;
         let before = axis.taps_before(self.phase) * kernel + taps_y * axis.taps_before(px);
-        let weights: &[i8] = bytemuck::cast_slice(self.layer.parameters.weights);
+        let weights: &[i8] = bytemuck::must_cast_slice(self.layer.parameters.weights);
         let weights = weights.get(before * per_tap..).unwrap_or_default();
         Phase {
             taps: Taps {

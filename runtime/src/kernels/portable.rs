@@ -1,5 +1,7 @@
 //! The int8 inner products in safe Rust, for every target without a faster version.
 
+use crate::blob::order::divisor;
+
 use super::int8::{InnerProducts, LINEAR_TILE, TILE, Taps};
 
 /// Safe Rust that compilers turn into vector code where there is any.
@@ -15,7 +17,7 @@ impl InnerProducts for Portable {
                 plane(input, group * 2 + 1, taps),
             );
             for (tap, weights) in (&mut weights).take(taps.count).enumerate() {
-                let columns = even.iter().zip(odd).skip(tap).step_by(taps.step);
+                let columns = even.iter().zip(odd).skip(tap).step_by(divisor(taps.step));
                 for (acc, (even, odd)) in acc.iter_mut().take(outputs).zip(columns) {
                     *acc = add_products(*acc, even, odd, weights);
                 }
