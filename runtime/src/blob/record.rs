@@ -174,7 +174,7 @@ const fn in_range(shape: Shape) -> bool {
 /// The output length of a convolution; 0 if the kernel does not fit.
 const fn convolved(len: usize, w: Window) -> usize {
     match (len + 2 * w.padding).checked_sub(w.kernel) {
-        Some(room) => room / w.stride + 1,
+        Some(room) => room / order::divisor(w.stride) + 1,
         None => 0,
     }
 }

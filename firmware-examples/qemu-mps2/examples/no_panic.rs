@@ -1,0 +1,42 @@
+//! Links only if no panic can be reached from parsing any bytes and sampling any model: the panic
+//! handler calls a function that does not exist. Only a release build removes all that is
+//! unreachable, so only that proves it.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+use core::panic::PanicInfo;
+
+use cortex_m_rt::entry;
+use pocketgan::{Generator, Model};
+
+unsafe extern "C" {
+    safe fn a_panic_is_reachable() -> !;
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo) -> ! {
+    a_panic_is_reachable()
+}
+
+#[entry]
+fn main() -> ! {
+    let blob: &[u8] = black_box(&[]);
+    let buffer: &mut [u32] = black_box(&mut []);
+    let latents: &[i8] = black_box(&[]);
+    let image: &mut [u8] = black_box(&mut []);
+    let values: &mut [f32] = black_box(&mut []);
+    if let Ok(model) = Model::parse(blob)
+        && let Ok(mut generator) = Generator::new(&model, buffer)
+    {
+        let _ = black_box(generator.sample(1, image));
+        let _ = black_box(generator.sample_into(latents, image));
+        let _ = black_box(generator.values_into(latents, values));
+        generator.sample_rows(1, &mut |y: usize, pixels: &[u8]| {
+            black_box((y, pixels));
+        });
+    }
+    loop {
+        black_box(());
+    }
+}
