@@ -1,5 +1,5 @@
-//! Writes a model of a benchmark's shape with random int8 weights, for measuring and for trying out
-//! a board before there is a trained model:
+//! Writes a model of a benchmark's shape with random weights, for measuring and for trying out a
+//! board before there is a trained model:
 //!
 //! `cargo run -p pocketgan --features writer --example random_model -- small model.pgan`
 
@@ -11,17 +11,17 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (size, path) = match arguments.as_slice() {
-        [size, path] => (size.as_str(), path),
-        _ => return fail("usage: random_model nano|small PATH"),
+    let [size, path] = arguments.as_slice() else {
+        return fail("usage: random_model nano|small|tiny|tiny-f32 PATH");
     };
-    let channels = match size {
-        "nano" => 32,
-        "small" => 64,
-        _ => return fail("the sizes are nano and small"),
+    let ((latent, plans), numbers) = match size.as_str() {
+        "nano" => (common::benchmark(32), Numbers::Int8),
+        "small" => (common::benchmark(64), Numbers::Int8),
+        "tiny" => (common::tiny(), Numbers::Int8),
+        "tiny-f32" => (common::tiny(), Numbers::Float),
+        _ => return fail("the sizes are nano, small, tiny and tiny-f32"),
     };
-    let (latent, plans) = common::benchmark(channels);
-    let blob = match common::blob(latent, &plans, Numbers::Int8, &mut Rng::new(1)) {
+    let blob = match common::blob(latent, &plans, numbers, &mut Rng::new(1)) {
         Ok(blob) => blob,
         Err(error) => return fail(&error.to_string()),
     };

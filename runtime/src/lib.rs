@@ -1,14 +1,55 @@
 //! Runs small image generators on microcontrollers: `no_std`, no heap, the same bits everywhere.
 //!
-//! ```ignore
+//! A generator is trained on a desktop and arrives as a `.pgan` blob (its format is specified in
+//! `docs/blob-format.md`). This crate checks the blob, at compile time if it is included, and makes
+//! images from it in a buffer whose size is a constant:
+//!
+//! ```
 //! use pocketgan::{Buffer, Generator, Model};
 //!
-//! const MODEL: Model = pocketgan::include_model!("model.pgan");
+//! const MODEL: Model = pocketgan::include_model!("../tests/data/v1-int8.pgan");
+//!
+//! # fn main() -> Result<(), pocketgan::Error> {
 //! let mut buffer = Buffer::<{ MODEL.buffer_len() }>::new();
 //! let mut image = [0; MODEL.image_len()];
 //! let mut generator = Generator::new(&MODEL, &mut buffer)?;
 //! generator.sample(1, &mut image)?;
+//! # assert_eq!(image[..4], [0xd0, 0xb7, 0xbc, 0xca]);
+//! # Ok(())
+//! # }
 //! ```
+//!
+//! - A seed means the same image on every machine: the [latent] is drawn with integers, and
+//!   int8 arithmetic is specified to the bit. f32 models differ at most in the last bits of tanh
+//!   and sigmoid.
+//! - After [`Model::parse`] has accepted a blob nothing can fail but a slice of the wrong length, and
+//!   nothing can panic: release firmware holds no panicking code for parsing and sampling at all.
+//! - Layers work row by row, so working memory is a few rows of each tensor
+//!   ([`Model::working_memory`]), and rows can be sent off as they are made
+//!   ([`Generator::sample_rows`]).
+//!
+//! # Cost
+//!
+//! One image of 28x28 from a latent of 64 through two 4x4 stride-2 transposed convolutions, int8, on
+//! a Cortex-M4 in QEMU (`firmware-examples/qemu-mps2`), in instructions, not cycles:
+//!
+//! | generator | products | instructions | working memory, bytes | blob, bytes |
+//! |---|---|---|---|---|
+//! | 7x7x32, 14x14x16, 28x28x1 | 551,936 | NANO | 2,588 | 121,740 |
+//! | 7x7x64, 14x14x32, 28x28x1 | 1,906,688 | SMALL | 4,764 | 259,596 |
+//!
+//! # What it does not do
+//!
+//! It runs generators only: a chain of [linear, convolution, transposed convolution and nearest
+//! upsampling layers](Operator) from a latent to an image, with [five activations](Activation).
+//! There are no branches, no batches, no normalization layers (the exporter folds them), no class
+//! conditions and no int4 weights yet. Tensors are limited to 2^22 elements. It does not train.
+//!
+//! # Features
+//!
+//! - `writer`: the [blob encoder](blob), with the standard library.
+//! - `micromath`: f32 models' tanh and sigmoid through `micromath`, smaller and faster, off by up to
+//!   1.1e-3.
 #![no_std]
 #![deny(missing_docs, unsafe_code)]
 

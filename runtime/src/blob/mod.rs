@@ -227,8 +227,13 @@ pub struct Aligned<const N: usize>(pub [u8; N]);
 /// [`Model<'static>`](Model), aligned for the fast kernels. A file that is not a valid blob is a
 /// compile error that says why.
 ///
-/// ```ignore
-/// const MODEL: pocketgan::Model = pocketgan::include_model!("model.pgan");
+/// ```
+/// const MODEL: pocketgan::Model = pocketgan::include_model!("../../tests/data/v1-int8.pgan");
+/// assert_eq!(MODEL.latent_size(), 4);
+/// ```
+///
+/// ```compile_fail
+/// const MODEL: pocketgan::Model = pocketgan::include_model!("mod.rs");
 /// ```
 #[macro_export]
 macro_rules! include_model {

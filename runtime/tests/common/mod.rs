@@ -167,3 +167,12 @@ pub fn reference_float(model: &Model, latents: &[i8]) -> Vec<f32> {
     }
     tensor
 }
+
+/// A model of every operator and a few hundred bytes, 8x8 pixels.
+pub fn tiny() -> (usize, Vec<Plan>) {
+    let first = linear(Activation::LeakyRelu { slope: 0.2 }, 2, 2, 4);
+    let second = windowed(first.2, true, [4, 2, 1, 0], Activation::Relu, 3).expect("fits");
+    let third = upsample(second.2, 2);
+    let last = windowed(third.2, false, [3, 1, 1, 0], Activation::Tanh, 1).expect("fits");
+    (4, vec![first, second, third, last])
+}

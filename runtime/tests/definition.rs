@@ -1,0 +1,259 @@
+//! The reference kernels against PyTorch's definitions of the operators, written out here in 64-bit
+//! numbers from parameters in PyTorch's order: gathering for convolutions, scattering for transposed
+//! ones.
+
+mod common;
+
+use common::{linear, upsample, windowed};
+use pocketgan::blob::writer::{LayerSpec, Parameters, write};
+use pocketgan::{Activation, Model, Numbers, Operator, Rng, Shape};
+
+/// A tensor in PyTorch's order: channel, row, column.
+struct Tensor {
+    shape: Shape,
+    values: Vec<f64>,
+}
+
+impl Tensor {
+    fn zeros(shape: Shape) -> Self {
+        let values = vec![0.0; shape.len()];
+        Self { shape, values }
+    }
+
+    fn at(&mut self, c: usize, y: usize, x: usize) -> &mut f64 {
+        &mut self.values[(c * self.shape.height + y) * self.shape.width + x]
+    }
+
+    /// The values in the runtime's order: row, column, channel.
+    fn channels_last(&mut self) -> Vec<f64> {
+        let Shape {
+            height,
+            width,
+            channels,
+        } = self.shape;
+        let places = (0..height * width * channels)
+            .map(|i| (i % channels, i / channels / width, i / channels % width));
+        places.map(|(c, y, x)| *self.at(c, y, x)).collect()
+    }
+}
+
+/// The sums of a layer before its activation.
+fn sums(spec: &LayerSpec, input: &mut Tensor, weights: &[f64], bias: &[f64]) -> Tensor {
+    let mut output = Tensor::zeros(spec.output);
+    let (inside, outside) = (input.shape, spec.output);
+    if let Operator::Linear = spec.operator {
+        for (o, value) in output.values.iter_mut().enumerate() {
+            let row = &weights[o * inside.channels..];
+            *value = bias[o]
+                + row
+                    .iter()
+                    .zip(&input.values)
+                    .map(|(w, x)| w * x)
+                    .sum::<f64>();
+        }
+        return output;
+    }
+    let (window, transposed) = match spec.operator {
+        Operator::Conv2d(window) => (window, false),
+        Operator::ConvTranspose2d(window) => (window, true),
+        other => panic!("{other:?} has no sums"),
+    };
+    let pixels = outside.height * outside.width;
+    for (plane, bias) in output.values.chunks_mut(pixels).zip(bias) {
+        plane.fill(*bias);
+    }
+    let k = window.kernel;
+    // The smaller picture is stepped through; the larger one is met at stride * step + tap - padding.
+    let (steps, met) = if transposed {
+        (inside, outside)
+    } else {
+        (outside, inside)
+    };
+    let meet = |step: usize, tap: usize, len: usize| {
+        (step * window.stride + tap)
+            .checked_sub(window.padding)
+            .filter(|&at| at < len)
+    };
+    for (oc, ic) in (0..outside.channels).flat_map(|o| (0..inside.channels).map(move |i| (o, i))) {
+        let row = if transposed {
+            ic * outside.channels + oc
+        } else {
+            oc * inside.channels + ic
+        };
+        for (sy, sx) in (0..steps.height).flat_map(|y| (0..steps.width).map(move |x| (y, x))) {
+            for (ky, kx) in (0..k).flat_map(|y| (0..k).map(move |x| (y, x))) {
+                let (Some(my), Some(mx)) = (meet(sy, ky, met.height), meet(sx, kx, met.width))
+                else {
+                    continue;
+                };
+                let weight = weights[(row * k + ky) * k + kx];
+                let ((iy, ix), (oy, ox)) = if transposed {
+                    ((sy, sx), (my, mx))
+                } else {
+                    ((my, mx), (sy, sx))
+                };
+                *output.at(oc, oy, ox) += weight * *input.at(ic, iy, ix);
+            }
+        }
+    }
+    output
+}
+
+fn activated(activation: Activation, x: f64) -> f64 {
+    match activation {
+        Activation::None => x,
+        Activation::Relu => x.max(0.0),
+        Activation::LeakyRelu { slope } => {
+            if x < 0.0 {
+                x * f64::from(slope)
+            } else {
+                x
+            }
+        }
+        Activation::Tanh => x.tanh(),
+        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+    }
+}
+
+fn stack(seed: u64) -> Vec<common::Plan> {
+    let n = |m: u64| (seed % m) as usize;
+    let leaky = Activation::LeakyRelu { slope: 0.3 };
+    let first = linear(
+        [Activation::Relu, leaky, Activation::Tanh][n(3)],
+        3,
+        2,
+        3 + n(4),
+    );
+    let window = [
+        [4, 2, 1, 0],
+        [3, 2, 1, 1],
+        [5, 3, 2, 0],
+        [2, 3, 0, 1],
+        [3, 1, 1, 0],
+    ][n(5)];
+    let second = windowed(first.2, true, window, [leaky, Activation::None][n(2)], 5).expect("fits");
+    let third = upsample(second.2, 1 + n(3));
+    let window = [[3, 1, 1, 0], [2, 2, 0, 0], [4, 1, 3, 0]][n(3)];
+    let last = [Activation::Tanh, Activation::Sigmoid][n(2)];
+    vec![
+        first,
+        second,
+        third,
+        windowed(third.2, false, window, last, 2).expect("fits"),
+    ]
+}
+
+fn repeated(input: &mut Tensor, spec: &LayerSpec, factor: usize) -> Tensor {
+    let mut output = Tensor::zeros(spec.output);
+    let Shape {
+        height,
+        width,
+        channels,
+    } = spec.output;
+    for c in 0..channels {
+        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+            *output.at(c, y, x) = *input.at(c, y / factor, x / factor);
+        }
+    }
+    output
+}
+
+fn latent(model: &Model, latents: &[i8], unit: f64) -> Tensor {
+    let values = latents.iter().map(|&q| f64::from(q) * unit).collect();
+    Tensor {
+        shape: Shape::new(1, 1, model.latent_size()),
+        values,
+    }
+}
+
+#[test]
+fn float_layers_compute_pytorchs_operators() {
+    for seed in 0..30 {
+        let layers = common::layers(7, &stack(seed), Numbers::Float, &mut Rng::new(seed));
+        let blob = write(7, &layers).expect("a valid model");
+        let model = Model::parse(&blob).expect("written blobs parse");
+        let latents = common::latents(&model, seed);
+        let mut tensor = latent(&model, &latents, 1.0 / 32.0);
+        for spec in &layers {
+            tensor = match (&spec.parameters, spec.operator) {
+                (Parameters::Float { weights, bias }, _) => {
+                    let [weights, bias] = [weights, bias]
+                        .map(|v| v.iter().copied().map(f64::from).collect::<Vec<_>>());
+                    let mut sums = sums(spec, &mut tensor, &weights, &bias);
+                    sums.values
+                        .iter_mut()
+                        .for_each(|x| *x = activated(spec.activation, *x));
+                    sums
+                }
+                (_, Operator::Upsample { factor }) => repeated(&mut tensor, spec, factor),
+                other => panic!("{other:?}"),
+            };
+        }
+        let output = common::reference_float(&model, &latents);
+        for (&ours, theirs) in output.iter().zip(tensor.channels_last()) {
+            assert!((f64::from(ours) - theirs).abs() < 1e-5, "{ours} {theirs}");
+        }
+    }
+}
+
+/// In quanta, each layer given the runtime's own input: the definition's real number, rounded, may
+/// differ by one where the fixed-point multiplier tips a half, and not by more.
+#[test]
+fn int8_layers_compute_pytorchs_operators_to_a_quantum() {
+    let (mut outputs, mut different) = (0, 0);
+    for seed in 0..30 {
+        let layers = common::layers(7, &stack(seed), Numbers::Int8, &mut Rng::new(seed));
+        let blob = write(7, &layers).expect("a valid model");
+        let model = Model::parse(&blob).expect("written blobs parse");
+        let latents = common::latents(&model, seed);
+        let mut tensor = latent(&model, &latents, 1.0);
+        for (spec, ours) in layers.iter().zip(common::reference_int8(&model, &latents)) {
+            tensor = match (&spec.parameters, spec.operator) {
+                (
+                    Parameters::Int8 {
+                        weights,
+                        bias,
+                        multipliers,
+                        scale,
+                    },
+                    _,
+                ) => {
+                    let weights: Vec<_> = weights.iter().copied().map(f64::from).collect();
+                    let bias: Vec<_> = bias.iter().copied().map(f64::from).collect();
+                    let mut sums = sums(spec, &mut tensor, &weights, &bias);
+                    // Multipliers lead to quanta, but before tanh and sigmoid to real numbers.
+                    let unit = match spec.activation {
+                        Activation::Tanh | Activation::Sigmoid => f64::from(*scale),
+                        _ => 1.0,
+                    };
+                    let low = match spec.activation {
+                        Activation::Relu | Activation::Sigmoid => 0.0,
+                        _ => -128.0,
+                    };
+                    let per_channel = spec.output.len() / multipliers.len();
+                    for (i, sum) in sums.values.iter_mut().enumerate() {
+                        let real = *sum * multipliers[i / per_channel];
+                        let quanta = activated(spec.activation, real) / unit;
+                        *sum = quanta.round().clamp(low, low + 255.0);
+                    }
+                    sums
+                }
+                (_, Operator::Upsample { factor }) => repeated(&mut tensor, spec, factor),
+                other => panic!("{other:?}"),
+            };
+            let shape = spec.output;
+            for (i, (&q, theirs)) in ours.iter().zip(tensor.channels_last()).enumerate() {
+                let difference = (f64::from(q) - theirs).abs();
+                assert!(difference <= 1.0, "{:?} {i}: {q} {theirs}", spec.operator);
+                different += usize::from(difference > 0.0);
+                outputs += 1;
+                let (c, pixel) = (i % shape.channels, i / shape.channels);
+                *tensor.at(c, pixel / shape.width, pixel % shape.width) = f64::from(q);
+            }
+        }
+    }
+    assert!(
+        outputs > 5_000 && different * 100 < outputs,
+        "{different} of {outputs}"
+    );
+}
