@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::Failure;
+use super::{Failure, print_json};
 use crate::data::{self, DataError, Dataset, FileState, FileStatus, Options, Split};
 
 /// List, fetch and inspect data sets.
@@ -73,7 +73,7 @@ impl From<DataError> for Failure {
 /// Any [`DataError`], as bad input.
 pub fn run(args: DataArgs) -> Result<(), Failure> {
     match args.action {
-        Action::List { json } => list(json),
+        Action::List { json } => list(json)?,
         Action::Fetch { which } => {
             let (dataset, options) = which.resolve()?;
             data::fetch(dataset, &options)?;
@@ -81,7 +81,7 @@ pub fn run(args: DataArgs) -> Result<(), Failure> {
         }
         Action::Info { which, json } => {
             let (dataset, options) = which.resolve()?;
-            info(dataset, &data::info(dataset, &options)?, json);
+            info(dataset, &data::info(dataset, &options)?, json)?;
         }
     }
     Ok(())
@@ -114,10 +114,10 @@ impl Facts {
     }
 }
 
-fn list(json: bool) {
+fn list(json: bool) -> Result<(), Failure> {
     let all: Vec<Facts> = Dataset::all().map(Facts::of).collect();
     if json {
-        return println!("{}", serde_json::json!({ "datasets": all }));
+        return print_json(&serde_json::json!({ "datasets": all }));
     }
     for facts in all {
         let (channels, height, width) = facts.image_shape;
@@ -131,16 +131,14 @@ fn list(json: bool) {
             facts.licence
         );
     }
+    Ok(())
 }
 
-fn info(dataset: Dataset, files: &[FileStatus], json: bool) {
+fn info(dataset: Dataset, files: &[FileStatus], json: bool) -> Result<(), Failure> {
     let facts = Facts::of(dataset);
     if json {
         let files: Vec<_> = files.iter().map(file_json).collect();
-        return println!(
-            "{}",
-            serde_json::json!({ "dataset": facts, "files": files })
-        );
+        return print_json(&serde_json::json!({ "dataset": facts, "files": files }));
     }
     println!("{}: {}", facts.name, facts.title);
     println!("licence: {}", facts.licence);
@@ -157,6 +155,7 @@ fn info(dataset: Dataset, files: &[FileStatus], json: bool) {
             FileState::Bad(error) => println!("  unusable: {error}"),
         }
     }
+    Ok(())
 }
 
 fn file_json(file: &FileStatus) -> serde_json::Value {
