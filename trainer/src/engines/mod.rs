@@ -8,6 +8,7 @@ mod tract;
 
 pub use self::ort::{Arithmetic, OrtEngine, OrtGraph};
 pub use self::runtime::RuntimeEngine;
+pub(crate) use self::runtime::spec_shape;
 pub use self::tract::TractEngine;
 
 use crate::export::onnx::OnnxError;

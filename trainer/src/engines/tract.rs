@@ -32,6 +32,7 @@ impl TractEngine {
 
 fn plan(model: &OnnxModel) -> TractResult<Arc<TypedRunnableModel>> {
     tract_onnx::onnx()
+        .with_ignore_value_info(true)
         .model_for_proto_model(&model.proto)?
         .with_input_fact(0, f32::fact([1, model.latent_size]).into())?
         .into_optimized()?

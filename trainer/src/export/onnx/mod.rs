@@ -11,7 +11,7 @@
 mod graph;
 mod read;
 
-pub use read::{OnnxError, OnnxModel};
+pub use read::{LayerModel, OnnxError, OnnxModel};
 
 use super::fold::Folded;
 use super::quantize::{Quantized, QuantizedLayer};
@@ -64,7 +64,10 @@ pub fn float_model(folded: &Folded) -> Vec<u8> {
         graph.layer(&facts, &parameters, &layer_output(index, count));
     }
     let last = folded.layers.last().map(|layer| layer.activation);
-    model(graph.finish(), folded.latent_size, count, last)
+    let mut graph = graph.finish();
+    // Without them tract takes any N, or a fixed one.
+    graph.value_info.clear();
+    model(graph, folded.latent_size, count, last)
 }
 
 /// The int8 twin of a network in the QDQ form, as bytes of an ONNX file.

@@ -1,0 +1,187 @@
+//! Networks of many shapes, with random numbers of the size that trained ones have.
+
+use pocketgan::Rng;
+use pocketgan_trainer::parameters::{HostTensor, Parameters, tensors_of};
+use pocketgan_trainer::spec::{Layer, Network, Shape};
+
+/// Uniform in -1 to 1.
+fn uniform(rng: &mut Rng) -> f32 {
+    rng.next_u32() as f32 / (1u64 << 31) as f32 - 1.0
+}
+
+/// Random parameters of a network: weights of variance 2 over the products of an output, batch-norm
+/// statistics near 0 and 1.
+pub fn random_parameters(network: &Network, seed: u64) -> Parameters {
+    let mut rng = Rng::new(seed);
+    let mut parameters = Parameters::default();
+    for step in network.walk().expect("a network that fits together") {
+        let products = step.macs() / step.output.len();
+        let spread = (6.0 / products.max(1) as f32).sqrt();
+        for (name, shape) in tensors_of(&step) {
+            let (middle, spread) = match name.split_once('.').expect("a layer's part").1 {
+                "weight" => (0.0, spread),
+                "gamma" | "variance" => (1.0, 0.5),
+                _ => (0.0, 0.2),
+            };
+            let count = shape.iter().product();
+            let numbers = (0..count).map(|_| middle + spread * uniform(&mut rng));
+            let data = numbers.collect();
+            parameters.tensors.insert(name, HostTensor { shape, data });
+        }
+    }
+    parameters
+}
+
+fn linear(features: usize) -> Layer {
+    Layer::Linear {
+        features,
+        bias: true,
+    }
+}
+
+fn conv_transpose(channels: usize) -> Layer {
+    Layer::ConvTranspose2d {
+        channels,
+        kernel: 4,
+        stride: 2,
+        padding: 1,
+        output_padding: 0,
+        bias: false,
+    }
+}
+
+fn conv3(channels: usize) -> Layer {
+    Layer::Conv2d {
+        channels,
+        kernel: 3,
+        stride: 1,
+        padding: 1,
+        bias: true,
+    }
+}
+
+/// The generator of the sizes `nano` (32 and 16 channels) and `small` (64 and 32).
+pub fn dcgan(first: usize, second: usize) -> Network {
+    Network {
+        input: Shape::features(64),
+        layers: vec![
+            linear(first * 7 * 7),
+            Layer::Reshape(Shape::new(first, 7, 7)),
+            Layer::batch_norm(),
+            Layer::Relu,
+            conv_transpose(second),
+            Layer::batch_norm(),
+            Layer::Relu,
+            conv_transpose(1),
+            Layer::Tanh,
+        ],
+    }
+}
+
+/// Networks that between them have every operator, activation and way to fold, by name.
+pub fn all() -> Vec<(&'static str, Network)> {
+    vec![
+        ("nano", dcgan(32, 16)),
+        ("small", dcgan(64, 32)),
+        ("upsample folded, LeakyReLU, RGB", upsampling()),
+        ("upsample kept, convolutions", convolutions()),
+        ("dense, sigmoid", dense()),
+        ("latent as a picture, odd windows", odd_windows()),
+    ]
+}
+
+fn upsampling() -> Network {
+    let leaky = Layer::LeakyRelu { slope: 0.2 };
+    Network {
+        input: Shape::features(24),
+        layers: vec![
+            linear(20 * 5 * 4),
+            Layer::batch_norm(),
+            leaky.clone(),
+            Layer::Reshape(Shape::new(20, 5, 4)),
+            Layer::Upsample { factor: 2 },
+            conv3(10),
+            Layer::batch_norm(),
+            leaky,
+            Layer::Upsample { factor: 2 },
+            conv3(3),
+            Layer::Tanh,
+        ],
+    }
+}
+
+fn convolutions() -> Network {
+    Network {
+        input: Shape::features(16),
+        layers: vec![
+            linear(6 * 4 * 4),
+            Layer::Reshape(Shape::new(6, 4, 4)),
+            Layer::Relu,
+            Layer::Upsample { factor: 3 },
+            conv3(9),
+            Layer::batch_norm(),
+            Layer::Relu,
+            Layer::Conv2d {
+                channels: 7,
+                kernel: 4,
+                stride: 2,
+                padding: 1,
+                bias: false,
+            },
+            Layer::Sigmoid,
+            Layer::Upsample { factor: 2 },
+            Layer::Conv2d {
+                channels: 1,
+                kernel: 1,
+                stride: 1,
+                padding: 0,
+                bias: true,
+            },
+            Layer::Tanh,
+        ],
+    }
+}
+
+fn dense() -> Network {
+    Network {
+        input: Shape::features(33),
+        layers: vec![
+            linear(50),
+            Layer::batch_norm(),
+            Layer::Relu,
+            linear(31),
+            Layer::LeakyRelu { slope: 0.01 },
+            linear(3 * 6 * 5),
+            Layer::Reshape(Shape::new(3, 6, 5)),
+            Layer::Sigmoid,
+        ],
+    }
+}
+
+fn odd_windows() -> Network {
+    Network {
+        input: Shape::features(12),
+        layers: vec![
+            Layer::ConvTranspose2d {
+                channels: 11,
+                kernel: 3,
+                stride: 1,
+                padding: 0,
+                output_padding: 0,
+                bias: true,
+            },
+            Layer::batch_norm(),
+            Layer::Relu,
+            Layer::ConvTranspose2d {
+                channels: 5,
+                kernel: 5,
+                stride: 3,
+                padding: 2,
+                output_padding: 1,
+                bias: true,
+            },
+            conv3(2),
+            Layer::Sigmoid,
+        ],
+    }
+}

@@ -1,0 +1,229 @@
+//! A network as ONNX just as it stands, layer for layer, batch normalization included: what folding is
+//! held against. Written apart from the trainer's own ONNX code on purpose.
+
+use pocketgan_trainer::parameters::Parameters;
+use pocketgan_trainer::spec::{Layer, Network, Step};
+use prost::Message;
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+    TensorShapeProto, TypeProto, ValueInfoProto, attribute_proto::AttributeType,
+    tensor_proto::DataType, tensor_shape_proto::Dimension,
+    tensor_shape_proto::dimension::Value as Extent, type_proto,
+};
+
+/// The ONNX file of a network: `x` of the network's input to `y` of its output, `N` at once.
+pub fn onnx(network: &Network, parameters: &Parameters) -> Vec<u8> {
+    let steps = network.walk().expect("a network that fits together");
+    let mut graph = GraphProto {
+        name: "unfolded".into(),
+        ..GraphProto::default()
+    };
+    for (name, tensor) in &parameters.tensors {
+        let dims: Vec<i64> = tensor.shape.iter().map(|&n| n as i64).collect();
+        let bytes = tensor.data.iter().flat_map(|x| x.to_le_bytes()).collect();
+        push_constant(&mut graph, name, &dims, DataType::Float, bytes);
+    }
+    let mut current = "x".to_owned();
+    let mut extents = vec![network.input.len()];
+    graph.input = vec![value("x", &extents)];
+    for step in &steps {
+        let wanted = match step.layer {
+            Layer::Linear { .. } => vec![step.input.len()],
+            _ => vec![step.input.channels, step.input.height, step.input.width],
+        };
+        current = reshaped(&mut graph, current, &wanted, &format!("{}.in", step.index));
+        current = layer(&mut graph, step, current, parameters);
+        extents = match step.layer {
+            Layer::Linear { .. } => vec![step.output.len()],
+            _ => vec![step.output.channels, step.output.height, step.output.width],
+        };
+    }
+    let last = reshaped(&mut graph, current, &extents, "last");
+    graph.node.push(node("Identity", vec![last], "y"));
+    graph.output = vec![value("y", &extents)];
+    ModelProto {
+        ir_version: 8,
+        opset_import: vec![OperatorSetIdProto {
+            domain: String::new(),
+            version: 17,
+        }],
+        graph: Some(graph),
+        ..ModelProto::default()
+    }
+    .encode_to_vec()
+}
+
+fn layer(graph: &mut GraphProto, step: &Step<'_>, input: String, numbers: &Parameters) -> String {
+    let part = |part: &str| format!("{}.{part}", step.index);
+    let parts = |names: &[&str]| names.iter().map(|name| part(name)).collect::<Vec<_>>();
+    let (mut inputs, output) = (vec![input], part("out"));
+    let (op, attributes) = match *step.layer {
+        Layer::Linear { .. } => ("Gemm", vec![ints("transB", &[1])]),
+        Layer::Conv2d {
+            kernel,
+            stride,
+            padding,
+            ..
+        } => ("Conv", window(kernel, stride, padding, 0)),
+        Layer::ConvTranspose2d {
+            kernel,
+            stride,
+            padding,
+            output_padding,
+            ..
+        } => (
+            "ConvTranspose",
+            window(kernel, stride, padding, output_padding),
+        ),
+        Layer::Upsample { factor } => {
+            let scales = [1.0, 1.0, factor as f32, factor as f32];
+            let bytes = scales.iter().flat_map(|x: &f32| x.to_le_bytes()).collect();
+            push_constant(graph, &part("scales"), &[4], DataType::Float, bytes);
+            inputs.push(part("scales"));
+            ("Upsample", Vec::new())
+        }
+        Layer::BatchNorm { epsilon, .. } => {
+            inputs.extend(parts(&["gamma", "beta", "mean", "variance"]));
+            ("BatchNormalization", vec![float("epsilon", epsilon)])
+        }
+        Layer::Relu => ("Relu", Vec::new()),
+        Layer::LeakyRelu { slope } => ("LeakyRelu", vec![float("alpha", slope)]),
+        Layer::Tanh => ("Tanh", Vec::new()),
+        Layer::Sigmoid => ("Sigmoid", Vec::new()),
+        Layer::Reshape(shape) => {
+            let extents = [shape.channels, shape.height, shape.width];
+            return reshaped(graph, inputs.remove(0), &extents, &output);
+        }
+        Layer::Flatten => {
+            return reshaped(graph, inputs.remove(0), &[step.output.len(), 1, 1], &output);
+        }
+    };
+    if matches!(op, "Gemm" | "Conv" | "ConvTranspose") {
+        inputs.push(part("weight"));
+        inputs.extend(numbers.get(step.index, "bias").map(|_| part("bias")));
+    }
+    let mut node = node(op, inputs, &output);
+    node.attribute = attributes;
+    if op == "Upsample" {
+        // Nearest neighbours, by an operator that the trainer does not write.
+        node.op_type = "Resize".into();
+        node.input.insert(1, String::new());
+        node.attribute = vec![
+            text("mode", "nearest"),
+            text("coordinate_transformation_mode", "half_pixel"),
+            text("nearest_mode", "round_prefer_floor"),
+        ];
+    }
+    graph.node.push(node);
+    output
+}
+
+fn reshaped(graph: &mut GraphProto, input: String, extents: &[usize], name: &str) -> String {
+    let target: Vec<i64> = std::iter::once(-1)
+        .chain(extents.iter().map(|&n| n as i64))
+        .collect();
+    let bytes = target.iter().flat_map(|n| n.to_le_bytes()).collect();
+    let shape = format!("{name}.shape");
+    push_constant(
+        graph,
+        &shape,
+        &[target.len() as i64],
+        DataType::Int64,
+        bytes,
+    );
+    graph.node.push(node("Reshape", vec![input, shape], name));
+    name.to_owned()
+}
+
+fn push_constant(graph: &mut GraphProto, name: &str, dims: &[i64], kind: DataType, raw: Vec<u8>) {
+    graph.initializer.push(TensorProto {
+        name: name.into(),
+        dims: dims.to_vec(),
+        data_type: kind.into(),
+        raw_data: raw,
+        ..TensorProto::default()
+    });
+}
+
+fn node(op: &str, input: Vec<String>, output: &str) -> NodeProto {
+    NodeProto {
+        op_type: op.into(),
+        input,
+        output: vec![output.into()],
+        ..NodeProto::default()
+    }
+}
+
+fn value(name: &str, extents: &[usize]) -> ValueInfoProto {
+    let sizes = extents.iter().map(|&n| Extent::DimValue(n as i64));
+    let dims = std::iter::once(Extent::DimParam("N".into())).chain(sizes);
+    let dim = dims.map(|value| Dimension {
+        value: Some(value),
+        ..Dimension::default()
+    });
+    let tensor = type_proto::Tensor {
+        elem_type: DataType::Float.into(),
+        shape: Some(TensorShapeProto { dim: dim.collect() }),
+    };
+    ValueInfoProto {
+        name: name.into(),
+        r#type: Some(TypeProto {
+            value: Some(type_proto::Value::TensorType(tensor)),
+            ..TypeProto::default()
+        }),
+        ..ValueInfoProto::default()
+    }
+}
+
+fn window(
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    output_padding: usize,
+) -> Vec<AttributeProto> {
+    vec![
+        ints("kernel_shape", &[kernel; 2]),
+        ints("strides", &[stride; 2]),
+        ints("pads", &[padding; 4]),
+        ints("output_padding", &[output_padding; 2]),
+    ]
+    .into_iter()
+    .filter(|attribute| attribute.name != "output_padding" || output_padding > 0)
+    .collect()
+}
+
+fn ints(name: &str, values: &[usize]) -> AttributeProto {
+    let mut attribute = AttributeProto {
+        name: name.into(),
+        ..AttributeProto::default()
+    };
+    match values {
+        [one] => {
+            attribute.r#type = AttributeType::Int.into();
+            attribute.i = *one as i64;
+        }
+        _ => {
+            attribute.r#type = AttributeType::Ints.into();
+            attribute.ints = values.iter().map(|&n| n as i64).collect();
+        }
+    }
+    attribute
+}
+
+fn float(name: &str, value: f64) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::Float.into(),
+        f: value as f32,
+        ..AttributeProto::default()
+    }
+}
+
+fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::String.into(),
+        s: value.into(),
+        ..AttributeProto::default()
+    }
+}

@@ -1,0 +1,287 @@
+//! Folding and quantization against ONNX Runtime and against their definitions.
+
+use pocketgan_tests::{networks, unfolded};
+use pocketgan_trainer::engines::{Arithmetic, Engine, OrtEngine, OrtGraph, latents};
+use pocketgan_trainer::export::fold::{FoldError, Folded, fold};
+use pocketgan_trainer::export::onnx::{self, OnnxModel};
+use pocketgan_trainer::export::quantize::{Calibration, quantize};
+use pocketgan_trainer::export::{Bundle, blob};
+use pocketgan_trainer::parameters::Parameters;
+use pocketgan_trainer::spec::{Layer, Network, Shape};
+use pocketgan_trainer::verify::{Comparison, ExportedModel, verify};
+
+/// The images of a folded network, from ONNX Runtime.
+fn images(folded: &Folded, latents: &[i8]) -> Vec<f32> {
+    let model = OnnxModel::read(&onnx::float_model(folded)).unwrap();
+    let mut engine = OrtEngine::new(model, Arithmetic::Optimized).unwrap();
+    engine.images(latents).unwrap().data
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, f32::max)
+}
+
+#[test]
+fn a_folded_network_computes_what_the_unfolded_one_does() {
+    for (name, network) in networks::all() {
+        let parameters = networks::random_parameters(&network, 5);
+        let latents = latents(1, 16, network.input.len());
+        let x: Vec<f32> = latents.iter().map(|&q| f32::from(q) / 32.0).collect();
+        let whole = unfolded::onnx(&network, &parameters);
+        let mut whole = OrtGraph::new(&whole, Arithmetic::AsWritten).unwrap();
+        let expected = whole.run(&x, &[network.input.len()]).unwrap();
+        let folded = fold(&network, &parameters).unwrap();
+        let difference = largest_difference(&expected, &images(&folded, &latents));
+        assert!(difference < 2e-5, "{name}: {difference}");
+    }
+}
+
+#[test]
+fn folding_leaves_only_what_a_device_must_compute() {
+    for (name, network, layers) in [
+        ("nano", networks::dcgan(32, 16), 3),
+        ("upsampling", networks::all().remove(2).1, 3),
+    ] {
+        let parameters = networks::random_parameters(&network, 5);
+        let folded = fold(&network, &parameters).unwrap();
+        assert_eq!(folded.layers.len(), layers, "{name}");
+    }
+}
+
+/// The comparisons that fail when the int8 or float files of a network are other than they should be.
+fn failures(network: &Network, change: impl Fn(&mut ExportedModel, &Parameters)) -> Vec<String> {
+    let parameters = networks::random_parameters(network, 7);
+    let bundle = Bundle::new(network, &parameters, Calibration::default()).unwrap();
+    let mut model = ExportedModel {
+        float_onnx: OnnxModel::read(&bundle.float_onnx).unwrap(),
+        int8_onnx: OnnxModel::read(&bundle.int8_onnx).unwrap(),
+        float_blob: bundle.float_blob,
+        int8_blob: bundle.int8_blob,
+    };
+    change(&mut model, &parameters);
+    let comparisons = verify(&model, 1, 256).unwrap();
+    let failed = comparisons.into_iter().filter(|c| !c.passes());
+    failed.map(|c: Comparison| c.what).collect()
+}
+
+#[test]
+fn a_planted_error_is_found_and_its_layer_named() {
+    let network = networks::dcgan(8, 4);
+    let found = failures(&network, |model, parameters| {
+        let folded = fold(&network, parameters).unwrap();
+        let mut quantized = quantize(&folded, Calibration::default());
+        // One wrong column of one kernel.
+        for weight in &mut quantized.layers[1].weight[..4] {
+            *weight = if *weight > 0 { -90 } else { 90 };
+        }
+        model.int8_blob = blob::int8_blob(&quantized).unwrap();
+    });
+    assert_eq!(
+        found,
+        [
+            "runtime int8, ONNX Runtime: layer 1 (conv_transpose2d)",
+            "runtime int8, ONNX Runtime: whole network"
+        ]
+    );
+    let found = failures(&network, |model, parameters| {
+        let mut folded = fold(&network, parameters).unwrap();
+        folded.layers[2].bias[0] += 1e-3;
+        model.float_blob = blob::float_blob(&folded).unwrap();
+    });
+    assert_eq!(found, ["runtime f32, tract", "runtime f32, ONNX Runtime"]);
+}
+
+#[test]
+fn files_of_different_models_are_told_apart() {
+    let export = |network: &Network| {
+        let parameters = networks::random_parameters(network, 7);
+        Bundle::new(network, &parameters, Calibration::default()).unwrap()
+    };
+    let (one, other) = (
+        export(&networks::dcgan(8, 4)),
+        export(&networks::all().remove(4).1),
+    );
+    let model = ExportedModel {
+        float_onnx: OnnxModel::read(&one.float_onnx).unwrap(),
+        int8_onnx: OnnxModel::read(&one.int8_onnx).unwrap(),
+        float_blob: other.float_blob,
+        int8_blob: one.int8_blob,
+    };
+    let error = verify(&model, 1, 256).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the four files are not of one model: export it again"
+    );
+}
+
+#[test]
+fn quantized_weights_and_biases_are_within_half_a_quantum() {
+    for (name, network) in networks::all() {
+        let parameters = networks::random_parameters(&network, 3);
+        let folded = fold(&network, &parameters).unwrap();
+        let quantized = quantize(&folded, Calibration::default());
+        let mut input_scale = 1.0 / 32.0;
+        for (float, int8) in folded.layers.iter().zip(&quantized.layers) {
+            assert_eq!(int8.input_scale, input_scale, "{name}");
+            for (i, (&w, &q)) in float.weight.iter().zip(&int8.weight).enumerate() {
+                let scale = int8.weight_scale[float.output_of_weight(i)];
+                let error = (w - f32::from(q) * scale).abs();
+                assert!(error <= 0.5001 * scale, "{name}: {w} became {q} x {scale}");
+            }
+            for (o, (&b, &q)) in float.bias.iter().zip(&int8.bias).enumerate() {
+                let scale = f64::from(int8.weight_scale[o]) * f64::from(input_scale);
+                let error = (f64::from(b) - f64::from(q) * scale).abs();
+                assert!(error <= 0.5001 * scale, "{name}: {b} became {q} x {scale}");
+            }
+            input_scale = int8.scale;
+        }
+    }
+}
+
+/// int8 pictures look like the float ones: more than 30 dB apart would be a mistake, not rounding.
+#[test]
+fn int8_images_are_close_to_float_ones() {
+    let network = networks::dcgan(32, 16);
+    let parameters = networks::random_parameters(&network, 3);
+    let bundle = Bundle::new(&network, &parameters, Calibration::default()).unwrap();
+    let latents = latents(99, 64, 64);
+    let run = |onnx: &[u8]| {
+        let model = OnnxModel::read(onnx).unwrap();
+        let mut engine = OrtEngine::new(model, Arithmetic::AsWritten).unwrap();
+        engine.images(&latents).unwrap().data
+    };
+    let (float, int8) = (run(&bundle.float_onnx), run(&bundle.int8_onnx));
+    let power = |a: &mut dyn Iterator<Item = f32>| a.map(|x| f64::from(x * x)).sum::<f64>();
+    let signal = power(&mut float.iter().copied());
+    let noise = power(&mut float.iter().zip(&int8).map(|(a, b)| a - b));
+    let decibels = 10.0 * (signal / noise).log10();
+    assert!(decibels > 30.0, "{decibels}");
+}
+
+/// A channel without weights, a dead ReLU and a huge bias are no reason to fail.
+#[test]
+fn channels_without_weights_are_exported() {
+    let network = networks::dcgan(8, 4);
+    let mut parameters = networks::random_parameters(&network, 3);
+    let mut set = |name: &str, at: usize, value: f32| {
+        parameters.tensors.get_mut(name).unwrap().data[at] = value;
+    };
+    set("5.gamma", 0, 0.0);
+    set("5.beta", 0, -3.0);
+    set("5.gamma", 1, 1e-9);
+    set("5.beta", 1, 50.0);
+    let bundle = Bundle::new(&network, &parameters, Calibration::default()).unwrap();
+    let model = ExportedModel {
+        float_onnx: OnnxModel::read(&bundle.float_onnx).unwrap(),
+        int8_onnx: OnnxModel::read(&bundle.int8_onnx).unwrap(),
+        float_blob: bundle.float_blob,
+        int8_blob: bundle.int8_blob,
+    };
+    let comparisons = verify(&model, 1, 256).unwrap();
+    let failed: Vec<_> = comparisons.iter().filter(|c| !c.passes()).collect();
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+fn refusal(layers: Vec<Layer>) -> String {
+    let network = Network {
+        input: Shape::features(4),
+        layers,
+    };
+    let parameters = networks::random_parameters(&network, 1);
+    match fold(&network, &parameters) {
+        Err(error @ FoldError::Layer { .. }) => error.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_network_that_the_runtime_cannot_run_is_refused_by_layer() {
+    let linear = Layer::Linear {
+        features: 16,
+        bias: true,
+    };
+    let picture = Layer::Reshape(Shape::new(4, 2, 2));
+    let conv = Layer::Conv2d {
+        channels: 4,
+        kernel: 1,
+        stride: 1,
+        padding: 0,
+        bias: true,
+    };
+    assert_eq!(
+        refusal(vec![linear.clone(), Layer::Relu]),
+        "layer 1 (ReLU) ends the network, whose last activation must be a Tanh or a Sigmoid"
+    );
+    assert_eq!(
+        refusal(vec![
+            linear.clone(),
+            Layer::Relu,
+            Layer::batch_norm(),
+            Layer::Tanh
+        ]),
+        "layer 2 (BatchNorm) must stand behind a Linear, Conv2d or ConvTranspose2d layer, in front of its activation"
+    );
+    assert_eq!(
+        refusal(vec![linear.clone(), Layer::Relu, Layer::Tanh]),
+        "layer 2 (Tanh) must stand behind a Linear, Conv2d or ConvTranspose2d layer that has no activation yet"
+    );
+    assert_eq!(
+        refusal(vec![
+            linear.clone(),
+            picture.clone(),
+            conv.clone(),
+            Layer::Flatten
+        ]),
+        "layer 3 (Flatten) must stand behind a Linear layer"
+    );
+    assert_eq!(
+        refusal(vec![linear.clone(), picture, conv, linear]),
+        "layer 3 (Linear) needs a vector for an input"
+    );
+}
+
+/// Exporting replaces the files that are there, leaves no others, and none when it cannot.
+#[test]
+fn files_are_written_whole_or_not_at_all() {
+    use pocketgan_trainer::export::export;
+    let network = networks::dcgan(8, 4);
+    let parameters = networks::random_parameters(&network, 3);
+    let folder = tempfile::tempdir().unwrap();
+    let names = |folder: &std::path::Path| {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    std::fs::write(folder.path().join("model.pgan"), "old").unwrap();
+    let exported = export(&network, &parameters, Calibration::default(), folder.path()).unwrap();
+    let all = [
+        "model-f32.pgan",
+        "model-int8.onnx",
+        "model.onnx",
+        "model.pgan",
+    ];
+    assert_eq!(names(folder.path()), all);
+    for (path, bytes) in &exported.files {
+        assert_eq!(std::fs::metadata(path).unwrap().len(), *bytes as u64);
+    }
+    assert!(ExportedModel::read(folder.path()).is_ok());
+    let missing = folder.path().join("missing");
+    let error = export(&network, &parameters, Calibration::default(), &missing).unwrap_err();
+    assert!(error.to_string().starts_with("cannot write "), "{error}");
+    // A folder in the place of a file: the others must not be left half replaced under odd names.
+    let blocked = tempfile::tempdir().unwrap();
+    std::fs::create_dir(blocked.path().join("model.onnx")).unwrap();
+    assert!(
+        export(
+            &network,
+            &parameters,
+            Calibration::default(),
+            blocked.path()
+        )
+        .is_err()
+    );
+    assert_eq!(names(blocked.path()), ["model.onnx"]);
+}

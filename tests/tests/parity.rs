@@ -1,0 +1,35 @@
+//! The runtime against tract and ONNX Runtime, on networks of every kind.
+
+use pocketgan_tests::networks;
+use pocketgan_trainer::export::Bundle;
+use pocketgan_trainer::export::onnx::OnnxModel;
+use pocketgan_trainer::export::quantize::Calibration;
+use pocketgan_trainer::verify::{Comparison, ExportedModel, verify};
+
+/// A network's files, with random numbers in it.
+fn exported(network: &pocketgan_trainer::spec::Network, seed: u64) -> ExportedModel {
+    let parameters = networks::random_parameters(network, seed);
+    let bundle = Bundle::new(network, &parameters, Calibration::default()).unwrap();
+    ExportedModel {
+        float_onnx: OnnxModel::read(&bundle.float_onnx).unwrap(),
+        int8_onnx: OnnxModel::read(&bundle.int8_onnx).unwrap(),
+        float_blob: bundle.float_blob,
+        int8_blob: bundle.int8_blob,
+    }
+}
+
+fn failures(comparisons: Vec<Comparison>) -> Vec<Comparison> {
+    comparisons.into_iter().filter(|c| !c.passes()).collect()
+}
+
+#[test]
+fn every_engine_agrees_on_every_network() {
+    for (index, (name, network)) in networks::all().into_iter().enumerate() {
+        let model = exported(&network, index as u64);
+        let comparisons = verify(&model, 1, 256).unwrap();
+        for c in &comparisons {
+            eprintln!("{name}: {} {:.3e} {:.4}", c.what, c.largest, c.mean);
+        }
+        assert_eq!(failures(comparisons), [], "{name}");
+    }
+}

@@ -1,0 +1,361 @@
+//! Verification: an exported model in the runtime against the same model in tract and ONNX Runtime.
+//!
+//! The float blob must give what the float ONNX model gives. The int8 blob must give what its QDQ twin
+//! gives, layer by layer and as a whole, up to the rounding of floats. The runtime's fast kernels must
+//! give the bits of its reference kernels.
+
+use crate::engines::{
+    Arithmetic, Engine, EngineError, OrtEngine, OrtGraph, RuntimeEngine, TractEngine,
+    channels_first, latents, read, read_onnx, spec_shape,
+};
+use crate::export::onnx::{LayerModel, OnnxError, OnnxModel};
+use crate::export::{FLOAT_BLOB, FLOAT_ONNX, INT8_BLOB, INT8_ONNX};
+use pocketgan::kernels::reference::{run_float, run_int8};
+use pocketgan::{Layer, Model, PixelRange, latent};
+use std::path::Path;
+
+/// The largest difference between two float engines.
+const FLOAT_BOUND: f64 = 1e-5;
+/// The largest difference of one int8 layer, given the same input, in quanta.
+const LAYER_BOUND: f64 = 1.0;
+/// The largest difference of a whole int8 network, in quanta.
+const NETWORK_BOUND: f64 = 2.0;
+/// The mean difference of a whole int8 network, in quanta.
+const NETWORK_MEAN_BOUND: f64 = 0.05;
+/// Latents in flight at once.
+const BATCH: usize = 32;
+
+/// The four files of an exported model.
+#[derive(Clone, Debug)]
+pub struct ExportedModel {
+    /// The float ONNX model.
+    pub float_onnx: OnnxModel,
+    /// The int8 ONNX model, in the QDQ form.
+    pub int8_onnx: OnnxModel,
+    /// The bytes of the f32 blob.
+    pub float_blob: Vec<u8>,
+    /// The bytes of the int8 blob.
+    pub int8_blob: Vec<u8>,
+}
+
+impl ExportedModel {
+    /// Reads the four files of a run's or a model's folder.
+    ///
+    /// # Errors
+    /// The first file that cannot be read or is not what its name says.
+    pub fn read(folder: &Path) -> Result<Self, EngineError> {
+        let blob = |name| {
+            let path = folder.join(name);
+            let bytes = read(&path)?;
+            match Model::parse(&bytes) {
+                Ok(_) => Ok(bytes),
+                Err(error) => Err(EngineError::Blob { path, error }),
+            }
+        };
+        Ok(Self {
+            float_onnx: read_onnx(&folder.join(FLOAT_ONNX))?,
+            int8_onnx: read_onnx(&folder.join(INT8_ONNX))?,
+            float_blob: blob(FLOAT_BLOB)?,
+            int8_blob: blob(INT8_BLOB)?,
+        })
+    }
+}
+
+/// Why a model could not be verified.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// An engine makes no images.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A blob is refused.
+    #[error(transparent)]
+    Blob(#[from] pocketgan::Error),
+    /// The ONNX model lacks a layer.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
+    /// The files have different sizes of latents, images or networks.
+    #[error("the four files are not of one model: export it again")]
+    Mismatched,
+}
+
+/// Two ways to compute the same, and how far apart they came out.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Comparison {
+    /// What was compared.
+    pub what: String,
+    /// What the differences are counted in.
+    pub unit: &'static str,
+    /// The largest absolute difference.
+    pub largest: f64,
+    /// What [`largest`](Self::largest) may be.
+    pub largest_bound: f64,
+    /// The mean absolute difference.
+    pub mean: f64,
+    /// What [`mean`](Self::mean) may be, if it is bounded.
+    pub mean_bound: Option<f64>,
+}
+
+impl Comparison {
+    /// Whether every difference is within its bound.
+    pub fn passes(&self) -> bool {
+        self.largest <= self.largest_bound && self.mean_bound.is_none_or(|bound| self.mean <= bound)
+    }
+}
+
+/// Absolute differences, counted.
+#[derive(Default)]
+struct Differences {
+    largest: f64,
+    sum: f64,
+    count: usize,
+}
+
+impl Differences {
+    fn add(&mut self, difference: f64) {
+        let difference = difference.abs();
+        // A NaN must not slip through a comparison.
+        self.largest = match difference.is_nan() {
+            true => f64::INFINITY,
+            false => self.largest.max(difference),
+        };
+        self.sum += difference;
+        self.count += 1;
+    }
+
+    /// Adds the differences of two sequences, which must be of one length.
+    fn add_all(
+        &mut self,
+        a: impl ExactSizeIterator<Item = f64>,
+        b: impl ExactSizeIterator<Item = f64>,
+    ) -> Result<(), VerifyError> {
+        if a.len() != b.len() {
+            return Err(VerifyError::Mismatched);
+        }
+        a.zip(b).for_each(|(a, b)| self.add(a - b));
+        Ok(())
+    }
+
+    fn comparison(&self, what: impl Into<String>, unit: &'static str, bound: f64) -> Comparison {
+        Comparison {
+            what: what.into(),
+            unit,
+            largest: self.largest,
+            largest_bound: bound,
+            mean: self.sum / self.count.max(1) as f64,
+            mean_bound: None,
+        }
+    }
+}
+
+/// Compares the engines on `count` latents, those of the seeds `seed`, `seed + 1`, ….
+///
+/// # Errors
+/// Files that are not of one model, and whatever keeps an engine from running.
+pub fn verify(
+    model: &ExportedModel,
+    seed: u64,
+    count: usize,
+) -> Result<Vec<Comparison>, VerifyError> {
+    let float = Model::parse(&model.float_blob)?;
+    let int8 = Model::parse(&model.int8_blob)?;
+    check_facts(model, &float, &int8)?;
+    let latents = latents(seed, count, int8.latent_size());
+    let mut comparisons = compare_floats(model, &float, &latents)?;
+    comparisons.extend(compare_int8(model, &int8, &latents)?);
+    Ok(comparisons)
+}
+
+/// Checks that the four files have the same sizes.
+fn check_facts(
+    model: &ExportedModel,
+    float: &Model<'_>,
+    int8: &Model<'_>,
+) -> Result<(), VerifyError> {
+    let of_blob = |blob: &Model<'_>| {
+        let output = spec_shape(blob.output());
+        (blob.latent_size(), blob.layer_count(), output, blob.range())
+    };
+    let of_onnx = |onnx: &OnnxModel| (onnx.latent_size, onnx.layers, onnx.output, onnx.range);
+    let facts = of_blob(int8);
+    let same = of_blob(float) == facts
+        && of_onnx(&model.float_onnx) == facts
+        && of_onnx(&model.int8_onnx) == facts
+        && float.numbers() == pocketgan::Numbers::Float
+        && int8.numbers() == pocketgan::Numbers::Int8;
+    if same {
+        Ok(())
+    } else {
+        Err(VerifyError::Mismatched)
+    }
+}
+
+fn compare_floats(
+    model: &ExportedModel,
+    blob: &Model<'_>,
+    latents: &[i8],
+) -> Result<Vec<Comparison>, VerifyError> {
+    let fast = RuntimeEngine::new(model.float_blob.clone())?.images(latents)?;
+    let mut comparisons = Vec::new();
+    let onnx = &model.float_onnx;
+    let mut others: [(&str, Box<dyn Engine>); 2] = [
+        (
+            "runtime f32, tract",
+            Box::new(TractEngine::new(onnx.clone())?),
+        ),
+        (
+            "runtime f32, ONNX Runtime",
+            Box::new(OrtEngine::new(onnx.clone(), Arithmetic::Optimized)?),
+        ),
+    ];
+    for (what, engine) in &mut others {
+        let theirs = engine.images(latents)?;
+        let mut differences = Differences::default();
+        differences.add_all(
+            fast.data.iter().map(|&y| y.into()),
+            theirs.data.iter().map(|&y| y.into()),
+        )?;
+        comparisons.push(differences.comparison(*what, "", FLOAT_BOUND));
+    }
+    let mut bits = Differences::default();
+    let images = fast.data.chunks_exact(fast.shape.len());
+    for (latent, image) in latents.chunks_exact(blob.latent_size()).zip(images) {
+        let reference = reference_float(blob, latent)?;
+        let reference = channels_first(fast.shape, &reference);
+        let same = |(a, b): (&f32, &f32)| f64::from(u8::from(a.to_bits() != b.to_bits()));
+        image
+            .iter()
+            .zip(&reference)
+            .map(same)
+            .for_each(|difference| bits.add(difference));
+    }
+    comparisons.push(bits.comparison("runtime f32, fast and reference kernels", "bits", 0.0));
+    Ok(comparisons)
+}
+
+/// The image of a latent by the reference kernels, ordered row, column, channel.
+fn reference_float(model: &Model<'_>, latent: &[i8]) -> Result<Vec<f32>, pocketgan::Error> {
+    let mut values: Vec<f32> = latent
+        .iter()
+        .map(|&q| f32::from(q) * latent::SCALE)
+        .collect();
+    for layer in model.layers() {
+        let mut output = vec![0.0; layer.output.len()];
+        run_float(&layer, &values, &mut output)?;
+        values = output;
+    }
+    Ok(values)
+}
+
+/// What every layer gives for a latent by the reference kernels, the latent itself first.
+fn reference_int8(model: &Model<'_>, latent: &[i8]) -> Result<Vec<Vec<i16>>, pocketgan::Error> {
+    let mut tensors: Vec<Vec<i16>> = vec![latent.iter().map(|&q| q.into()).collect()];
+    for (index, layer) in model.layers().enumerate() {
+        let mut output = vec![0; layer.output.len()];
+        run_int8(&layer, &tensors[index], &mut output)?;
+        tensors.push(output);
+    }
+    Ok(tensors)
+}
+
+fn compare_int8(
+    model: &ExportedModel,
+    blob: &Model<'_>,
+    latents: &[i8],
+) -> Result<Vec<Comparison>, VerifyError> {
+    let quantum = match blob.range() {
+        PixelRange::Signed => 1.0 / 128.0,
+        PixelRange::Unsigned => 1.0 / 256.0,
+    };
+    let mut fast = RuntimeEngine::new(model.int8_blob.clone())?;
+    let mut twin = OrtEngine::new(model.int8_onnx.clone(), Arithmetic::AsWritten)?;
+    let mut layers = LayerTwin::all(&model.int8_onnx, blob)?;
+    let (mut bits, mut whole) = (Differences::default(), Differences::default());
+    let size = blob.latent_size();
+    for batch in latents.chunks(BATCH * size) {
+        let tensors = batch
+            .chunks_exact(size)
+            .map(|latent| reference_int8(blob, latent))
+            .collect::<Result<Vec<_>, _>>()?;
+        for (index, layer) in layers.iter_mut().enumerate() {
+            layer.compare(&tensors, index)?;
+        }
+        let images = fast.images(batch)?;
+        let quanta = images.data.iter().map(|&y| f64::from(y) / quantum);
+        let reference = tensors.iter().filter_map(|tensors| tensors.last());
+        let reference: Vec<i16> = reference
+            .flat_map(|image| channels_first(images.shape, image))
+            .collect();
+        bits.add_all(quanta.clone(), reference.iter().map(|&q| q.into()))?;
+        let theirs = twin.images(batch)?;
+        whole.add_all(quanta, theirs.data.iter().map(|&y| f64::from(y) / quantum))?;
+    }
+    let mut comparisons =
+        vec![bits.comparison("runtime int8, fast and reference kernels", "quanta", 0.0)];
+    comparisons.extend(layers.iter().enumerate().map(|(index, layer)| {
+        let what = format!(
+            "runtime int8, ONNX Runtime: layer {index} ({})",
+            layer.layer.name()
+        );
+        layer.differences.comparison(what, "quanta", LAYER_BOUND)
+    }));
+    comparisons.push(Comparison {
+        mean_bound: Some(NETWORK_MEAN_BOUND),
+        ..whole.comparison(
+            "runtime int8, ONNX Runtime: whole network",
+            "quanta",
+            NETWORK_BOUND,
+        )
+    });
+    Ok(comparisons)
+}
+
+/// An int8 layer of the runtime and the same layer cut out of the QDQ model.
+struct LayerTwin<'a> {
+    layer: Layer<'a>,
+    input_scale: f32,
+    input_dims: Vec<usize>,
+    graph: OrtGraph,
+    differences: Differences,
+}
+
+impl<'a> LayerTwin<'a> {
+    fn all(onnx: &OnnxModel, blob: &Model<'a>) -> Result<Vec<Self>, VerifyError> {
+        let mut input_scale = latent::SCALE;
+        let layers = blob.layers().enumerate().map(|(index, layer)| {
+            let LayerModel {
+                bytes, input_dims, ..
+            } = onnx.layer(index)?;
+            let twin = Self {
+                layer,
+                input_scale,
+                input_dims,
+                graph: OrtGraph::new(&bytes, Arithmetic::AsWritten)?,
+                differences: Differences::default(),
+            };
+            input_scale = layer.scale;
+            Ok(twin)
+        });
+        layers.collect()
+    }
+
+    /// Gives the twin what the runtime's layer `index` was given, in `tensors` of each latent, and
+    /// compares what both make of it.
+    fn compare(&mut self, tensors: &[Vec<Vec<i16>>], index: usize) -> Result<(), VerifyError> {
+        let shape = spec_shape(self.layer.input);
+        let input = tensors
+            .iter()
+            .flat_map(|t| channels_first(shape, &t[index]));
+        let input: Vec<f32> = input.map(|q| f32::from(q) * self.input_scale).collect();
+        let theirs = self.graph.run(&input, &self.input_dims)?;
+        let shape = spec_shape(self.layer.output);
+        let ours: Vec<i16> = tensors
+            .iter()
+            .flat_map(|t| channels_first(shape, &t[index + 1]))
+            .collect();
+        let scale = f64::from(self.layer.scale);
+        self.differences.add_all(
+            ours.iter().map(|&q| q.into()),
+            theirs.iter().map(|&y| (f64::from(y) / scale).round()),
+        )
+    }
+}
