@@ -161,44 +161,39 @@ macro_rules! one_tap_products {
     };
 }
 
-/// A loop over groups, two a turn, with the instructions `$group` for each.
-macro_rules! turns {
-    ($group:expr) => {
-        concat!(
-            "push {{r6, r7}}\n",
-            "cmp r12, #0\n",
-            "bne 3f\n",
-            "2:\n",
-            $group,
-            "3:\n",
-            $group,
-            "subs r11, r11, #0x20000\n",
-            "bcs 2b\n",
-            "pop {{r6, r7}}\n",
-        )
-    };
-}
-
-/// Runs a loop with the registers that all of them use; `$lr` is what lr starts with.
+/// Loads the accumulators, runs a loop over groups, two a turn, with the instructions `$group` for
+/// each, and stores the accumulators. `$stride` is what lr holds in the loop.
 macro_rules! run {
-    ($acc:ident, $input:ident, $weights:ident, $state:ident, $lr:expr, $group:expr) => {{
-        let [a0, a1, a2, a3, a4, a5, a6] = $acc;
+    ($acc:ident, $input:ident, $weights:ident, $turns:ident, $stride:expr, $group:expr) => {
         asm!(
-            turns!($group),
-            inout("r0") *a0,
-            inout("r1") *a1,
-            inout("r2") *a2,
-            inout("r3") *a3,
-            inout("r4") *a4,
-            inout("r5") *a5,
-            inout("r8") *a6,
+            "push {{r6, r7, lr}}",
+            "cmp r0, #0",
+            "mov r12, r1",
+            "ldm lr, {{r0, r1, r2, r3, r4, r5, r8}}",
+            "mov lr, r12",
+            "bne 3f",
+            "2:",
+            $group,
+            "3:",
+            $group,
+            "subs r11, r11, #0x20000",
+            "bcs 2b",
+            "pop {{r6, r7, lr}}",
+            "stm lr, {{r0, r1, r2, r3, r4, r5, r8}}",
+            inout("r0") $turns.odd => _,
+            inout("r1") $stride => _,
+            out("r2") _,
+            out("r3") _,
+            out("r4") _,
+            out("r5") _,
+            out("r8") _,
             inout("r9") $input => _,
             inout("r10") $weights => _,
-            inout("r11") $state.state => _,
-            inout("r12") $state.odd => _,
-            inout("lr") $lr => _,
+            inout("r11") $turns.state => _,
+            out("r12") _,
+            inout("lr") $acc.as_mut_ptr() => _,
         )
-    }};
+    };
 }
 
 /// The products of one row of inputs for two taps, one column apart.
@@ -237,7 +232,7 @@ unsafe fn two_taps(
             )
         };
     }
-    // SAFETY: reads only what the caller vouches for; r6 and r7 are restored.
+    // SAFETY: reads only what the caller vouches for and writes `acc`; r6 and r7 are restored.
     unsafe {
         match outputs {
             1 => run_outputs!(1),
@@ -287,7 +282,7 @@ unsafe fn one_tap(
             )
         };
     }
-    // SAFETY: reads only what the caller vouches for; r6 and r7 are restored.
+    // SAFETY: reads only what the caller vouches for and writes `acc`; r6 and r7 are restored.
     unsafe {
         match outputs {
             1 => run_outputs!(1),
@@ -343,13 +338,13 @@ unsafe fn linear(
         };
     }
     let odd = groups as u32 & 1;
-    let [a0, a1, a2, a3] = acc;
-    // SAFETY: reads only what the caller vouches for; r6 and r7 are restored.
+    // SAFETY: reads only what the caller vouches for and writes `acc`; r6 and r7 are restored.
     unsafe {
         asm!(
-            "push {{r6, r7}}",
+            "push {{r6, r7, lr}}",
             "mov r6, r4",
             "cmp r5, #0",
+            "ldm lr, {{r0, r1, r2, r3}}",
             "bne 3f",
             "2:",
             group!(),
@@ -357,19 +352,20 @@ unsafe fn linear(
             group!(),
             "subs r6, #2",
             "bne 2b",
-            "pop {{r6, r7}}",
-            inout("r0") *a0,
-            inout("r1") *a1,
-            inout("r2") *a2,
-            inout("r3") *a3,
+            "pop {{r6, r7, lr}}",
+            "stm lr, {{r0, r1, r2, r3}}",
+            out("r0") _,
+            out("r1") _,
+            out("r2") _,
+            out("r3") _,
             inout("r4") groups as u32 + odd => _,
             inout("r5") odd => _,
+            out("r8") _,
             inout("r9") input => _,
             inout("r10") weights => _,
-            out("r8") _,
             out("r11") _,
             out("r12") _,
-            out("lr") _,
+            inout("lr") acc.as_mut_ptr() => _,
         );
     }
 }

@@ -148,7 +148,7 @@ struct Convolution<'a> {
     /// The vertical phase and its taps that are inside the picture.
     phase: usize,
     taps: core::ops::Range<usize>,
-    /// The input row of vertical tap `taps.start`.
+    /// Where the input row of vertical tap `taps.start` starts.
     first_row: usize,
 }
 
@@ -156,6 +156,9 @@ struct Convolution<'a> {
 #[derive(Clone, Copy)]
 struct Phase<'a> {
     taps: Taps,
+    /// Outputs of the phase, and how many of them are computed together.
+    outputs: usize,
+    tile: usize,
     /// Column of the ring that the first tap of the first output reads.
     start: usize,
     /// The weights of the phase, all output channels, and of one channel and vertical tap.
@@ -166,15 +169,16 @@ struct Phase<'a> {
 impl<'a> Convolution<'a> {
     fn new(layer: &'a Layer<'a>, axis: Axis, y: usize, input: &'a [i16]) -> Self {
         let (start, end) = axis.inside(y, layer.input.height);
-        let first_row = (axis.first_input(y) + start as isize).max(0) as usize;
-        let (phase, ring) = (y % axis.phases(), Ring::of_input(layer));
+        let ring = Ring::of_input(layer);
+        let first_row = ring.row_start((axis.first_input(y) + start as isize).max(0) as usize);
+        let (phase, taps) = (y % axis.phases(), start..end);
         Self {
             layer,
             axis,
             ring,
             input,
             phase,
-            taps: start..end,
+            taps,
             first_row,
         }
     }
@@ -184,20 +188,9 @@ impl<'a> Convolution<'a> {
         let phases = self.axis.phases();
         for px in 0..phases.min(self.layer.output.width) {
             let phase = self.horizontal_phase(px);
-            let outputs = (self.layer.output.width - px).div_ceil(phases);
-            // Tiles of about the same size are better than full ones and a small rest.
-            let tile = divisor(outputs.div_ceil(divisor(outputs.div_ceil(TILE))));
             for c in 0..self.layer.output.channels {
-                let multipliers = self.layer.multipliers(c);
-                for done in (0..outputs).step_by(tile) {
-                    let count = tile.min(outputs - done);
-                    let mut acc = [self.layer.bias_i32(c); TILE];
-                    self.sum::<K>(&mut acc, count, phase, c, done);
-                    let first = out_ring.place(px + done * phases, c);
-                    let out = out.get_mut(first..).unwrap_or_default();
-                    let out = out.iter_mut().step_by(divisor(phases * 2));
-                    self.store(out.zip(acc).take(count), multipliers);
-                }
+                let out = out.get_mut(out_ring.place(px, c)..).unwrap_or_default();
+                self.channel::<K>(&phase, c, out, phases * 2);
             }
         }
     }
@@ -212,7 +205,11 @@ impl<'a> Convolution<'a> {
         let before = axis.taps_before(self.phase) * kernel + taps_y * axis.taps_before(px);
         let weights: &[i8] = bytemuck::must_cast_slice(self.layer.parameters.weights);
         let weights = weights.get(before * per_tap..).unwrap_or_default();
+        let outputs = (output.width - px).div_ceil(divisor(axis.phases()));
         Phase {
+            outputs,
+            // Tiles of about the same size are better than full ones and a small rest.
+            tile: divisor(outputs.div_ceil(divisor(outputs.div_ceil(TILE)))),
             taps: Taps {
                 groups,
                 plane_len: self.ring.plane_len(),
@@ -225,45 +222,78 @@ impl<'a> Convolution<'a> {
         }
     }
 
-    /// Adds the products of `count` neighbours of a phase in channel `c`, after the first `done`.
-    #[inline]
+    /// Computes a phase's outputs of channel `c` into every `stride`th place of `out`.
+    #[inline(always)]
+    fn channel<K: InnerProducts>(
+        &self,
+        phase: &Phase<'_>,
+        c: usize,
+        out: &mut [i16],
+        stride: usize,
+    ) {
+        let first = (c * self.axis.taps(self.phase) + self.taps.start) * phase.tap_len;
+        let weights = phase
+            .weights
+            .get(first..first + self.taps.len() * phase.tap_len);
+        let weights = weights.unwrap_or_default();
+        let (bias, multipliers) = (self.layer.bias_i32(c), self.layer.multipliers(c));
+        let mut done = 0;
+        while done < phase.outputs {
+            let count = phase.tile.min(phase.outputs - done);
+            let column = phase.start + done * phase.taps.step;
+            let mut acc = [bias; TILE];
+            self.sum::<K>(&mut acc, count, column, weights, phase);
+            let out = out.get_mut(done * stride..).unwrap_or_default();
+            let acc = acc.get(..count).unwrap_or_default();
+            self.store(acc, multipliers, out, stride);
+            done += count;
+        }
+    }
+
+    /// Adds the products of `count` neighbours, from the ring's column `column` on, over the
+    /// vertical taps inside the picture.
+    #[inline(always)]
     fn sum<K: InnerProducts>(
         &self,
         acc: &mut [i32; TILE],
         count: usize,
-        phase: Phase<'_>,
-        c: usize,
-        done: usize,
+        column: usize,
+        weights: &[i8],
+        phase: &Phase<'_>,
     ) {
-        let column = phase.start + done * phase.taps.step;
-        let mut weights = (c * self.axis.taps(self.phase) + self.taps.start) * phase.tap_len;
-        for row in self.first_row..self.first_row + self.taps.len() {
-            let input = self.ring.row_start(row) + column * 2;
-            if let (Some(input), Some(weights)) = (
-                self.input.get(input..),
-                phase.weights.get(weights..weights + phase.tap_len),
-            ) {
+        let mut row = self.first_row;
+        let row_len = self.ring.row_len();
+        for weights in weights.chunks_exact(divisor(phase.tap_len)) {
+            if let Some(input) = self.input.get(row + column * 2..) {
                 K::row(acc, count, input, weights, phase.taps);
             }
-            weights += phase.tap_len;
+            row += row_len;
+            if row == self.ring.rows * row_len {
+                row = 0;
+            }
         }
     }
 
-    /// Requantizes accumulators into the row; the activation is chosen once for all of them.
-    #[inline]
-    fn store<'o>(&self, places: impl Iterator<Item = (&'o mut i16, i32)>, multipliers: [i32; 2]) {
+    /// Requantizes accumulators into every `stride`th place; the activation is chosen once for all
+    /// of them.
+    #[inline(always)]
+    fn store(&self, acc: &[i32], multipliers: [i32; 2], out: &mut [i16], stride: usize) {
         let shift = self.layer.shift;
-        let each = |activation| {
-            move |(to, acc): (&mut i16, i32)| {
-                *to = finish(activation, shift, multipliers, acc) as i16
+        let mut each = |activation| {
+            let mut at = 0;
+            for &acc in acc {
+                if let Some(to) = out.get_mut(at) {
+                    *to = finish(activation, shift, multipliers, acc) as i16;
+                }
+                at += stride;
             }
         };
         match self.layer.activation {
-            Activation::None => places.for_each(each(Activation::None)),
-            Activation::Relu => places.for_each(each(Activation::Relu)),
-            Activation::Tanh => places.for_each(each(Activation::Tanh)),
-            Activation::Sigmoid => places.for_each(each(Activation::Sigmoid)),
-            leaky @ Activation::LeakyRelu { .. } => places.for_each(each(leaky)),
+            Activation::None => each(Activation::None),
+            Activation::Relu => each(Activation::Relu),
+            Activation::Tanh => each(Activation::Tanh),
+            Activation::Sigmoid => each(Activation::Sigmoid),
+            leaky @ Activation::LeakyRelu { .. } => each(leaky),
         }
     }
 }
