@@ -63,7 +63,7 @@ impl InnerProducts for Dsp {
 /// Whether the slice starts at a whole word.
 #[inline(always)]
 fn aligned<T>(slice: &[T]) -> bool {
-    slice.as_ptr().addr() % 4 == 0
+    slice.as_ptr().addr().is_multiple_of(4)
 }
 
 /// The state of a loop over groups, two a turn, in two registers.
@@ -83,7 +83,7 @@ impl Loop {
     fn new(groups: usize, plane_len: usize) -> Self {
         let odd = groups as u32 & 1;
         Self {
-            state: (groups as u32 + odd - 2) << 16 | plane_len as u32 * 2,
+            state: ((groups as u32 + odd - 2) << 16) | (plane_len as u32 * 2),
             odd,
         }
     }
