@@ -166,6 +166,7 @@ fn latent(model: &Model, latents: &[i8], unit: f64) -> Tensor {
     }
 }
 
+/// With micromath the stated error of each tanh goes through the layers behind it.
 #[test]
 fn float_layers_compute_pytorchs_operators() {
     for seed in 0..30 {
@@ -191,7 +192,15 @@ fn float_layers_compute_pytorchs_operators() {
         }
         let output = common::reference_float(&model, &latents);
         for (&ours, theirs) in output.iter().zip(tensor.channels_last()) {
-            assert!((f64::from(ours) - theirs).abs() < 1e-5, "{ours} {theirs}");
+            let tolerance = if cfg!(feature = "micromath") {
+                5e-3
+            } else {
+                1e-5
+            };
+            assert!(
+                (f64::from(ours) - theirs).abs() < tolerance,
+                "{ours} {theirs}"
+            );
         }
     }
 }

@@ -24,6 +24,7 @@ impl InnerProducts for Dsp {
             count,
             step,
         } = taps;
+        let outputs = outputs.clamp(1, TILE);
         let reach = (groups * 2).saturating_sub(1) * plane_len + (outputs + count - 1) * 2;
         let fits = input.len() >= reach && weights.len() >= groups * count * 4;
         if !fits || groups == 0 || step != 1 || !aligned(input) || !aligned(weights) {
