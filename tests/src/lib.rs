@@ -1,4 +1,5 @@
-//! What the tests share: networks with random numbers, and an ONNX writer of their own.
+//! What the tests share: networks with random numbers, an ONNX writer of their own, the real binary.
 
 pub mod networks;
+pub mod tool;
 pub mod unfolded;

@@ -37,27 +37,42 @@ pub enum ParametersError {
     Spec(#[from] crate::spec::SpecError),
     /// A tensor that the network needs is not there.
     #[error("there is no tensor {name}")]
-    Missing { name: String },
+    Missing {
+        /// The tensor.
+        name: String,
+    },
     /// A tensor has another shape than the network gives it.
     #[error("tensor {name} has the shape {found:?} where the network has {expected:?}")]
     Shape {
+        /// The tensor.
         name: String,
+        /// Its extents.
         found: Vec<usize>,
+        /// The extents that the network gives it.
         expected: Vec<usize>,
     },
     /// A tensor holds more or fewer numbers than its shape says.
     #[error("tensor {name} holds {found} numbers, its shape {expected}")]
     Length {
+        /// The tensor.
         name: String,
+        /// How many numbers it holds.
         found: usize,
+        /// The product of its extents.
         expected: usize,
     },
     /// A tensor holds a NaN or an infinity.
     #[error("tensor {name} holds a number that is not finite")]
-    NotFinite { name: String },
+    NotFinite {
+        /// The tensor.
+        name: String,
+    },
     /// A tensor belongs to no layer of the network.
     #[error("tensor {name} belongs to no layer")]
-    Unknown { name: String },
+    Unknown {
+        /// The tensor.
+        name: String,
+    },
 }
 
 /// The names and shapes of a layer's tensors, in the order weight, bias or gamma, beta, mean, variance.

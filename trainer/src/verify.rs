@@ -12,6 +12,7 @@ use crate::export::onnx::{LayerModel, OnnxError, OnnxModel};
 use crate::export::{FLOAT_BLOB, FLOAT_ONNX, INT8_BLOB, INT8_ONNX};
 use pocketgan::kernels::reference::{run_float, run_int8};
 use pocketgan::{Layer, Model, PixelRange, latent};
+use rayon::prelude::*;
 use std::path::Path;
 
 /// The largest difference between two float engines.
@@ -217,18 +218,18 @@ fn compare_floats(
         comparisons.push(differences.comparison(*what, "", FLOAT_BOUND));
     }
     let mut bits = Differences::default();
-    let images = fast.data.chunks_exact(fast.shape.len());
-    for (latent, image) in latents.chunks_exact(blob.latent_size()).zip(images) {
-        let reference = reference_float(blob, latent)?;
-        let reference = channels_first(fast.shape, &reference);
-        let same = |(a, b): (&f32, &f32)| f64::from(u8::from(a.to_bits() != b.to_bits()));
-        image
-            .iter()
-            .zip(&reference)
-            .map(same)
-            .for_each(|difference| bits.add(difference));
+    let reference = latents
+        .par_chunks_exact(blob.latent_size())
+        .map(|latent| Ok(channels_first(fast.shape, &reference_float(blob, latent)?)))
+        .collect::<Result<Vec<_>, VerifyError>>()?;
+    let reference: Vec<f32> = reference.into_iter().flatten().collect();
+    if reference.len() != fast.data.len() {
+        return Err(VerifyError::Mismatched);
     }
-    comparisons.push(bits.comparison("runtime f32, fast and reference kernels", "bits", 0.0));
+    for (a, b) in fast.data.iter().zip(&reference) {
+        bits.add(f64::from(u8::from(a.to_bits() != b.to_bits())));
+    }
+    comparisons.push(bits.comparison("runtime f32, fast and reference kernels", "mismatches", 0.0));
     Ok(comparisons)
 }
 
@@ -273,7 +274,7 @@ fn compare_int8(
     let size = blob.latent_size();
     for batch in latents.chunks(BATCH * size) {
         let tensors = batch
-            .chunks_exact(size)
+            .par_chunks_exact(size)
             .map(|latent| reference_int8(blob, latent))
             .collect::<Result<Vec<_>, _>>()?;
         for (index, layer) in layers.iter_mut().enumerate() {

@@ -57,7 +57,8 @@ pub trait Engine {
 }
 
 /// Which engine makes the images.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum EngineKind {
     /// The runtime, as on a device, from `model.pgan`.
     #[default]
@@ -66,6 +67,16 @@ pub enum EngineKind {
     Tract,
     /// ONNX Runtime, from `model.onnx`; needs its library (`cargo xtask setup`).
     Ort,
+}
+
+impl EngineKind {
+    /// The file in a run's or a model's folder that the engine runs.
+    pub const fn file_name(self) -> &'static str {
+        match self {
+            Self::Runtime => crate::export::INT8_BLOB,
+            Self::Tract | Self::Ort => crate::export::FLOAT_ONNX,
+        }
+    }
 }
 
 /// Why an engine makes no images.
@@ -176,4 +187,12 @@ pub fn channels_first<T: Copy>(shape: Shape, values: &[T]) -> Vec<T> {
         planes.extend(values.iter().skip(channel).step_by(shape.channels));
     }
     planes
+}
+
+/// One image from channel, row, column order to row, column, channel order, the device's.
+pub fn channels_last<T: Copy>(shape: Shape, values: &[T]) -> Vec<T> {
+    let plane = shape.height * shape.width;
+    (0..values.len())
+        .map(|i| values[i % shape.channels * plane + i / shape.channels])
+        .collect()
 }

@@ -43,8 +43,11 @@ pub enum FoldError {
     /// The runtime has no place for a layer where it stands.
     #[error("layer {index} ({name}) {reason}")]
     Layer {
+        /// Which layer of the network, from 0.
         index: usize,
+        /// The layer's name.
         name: &'static str,
+        /// What is wrong with it, as the rest of a sentence.
         reason: &'static str,
     },
     /// The network takes a picture, or has no layers.

@@ -4,12 +4,12 @@
 //! [`blob`] write both, and [`export`] does it all.
 
 pub mod blob;
-mod files;
 pub mod fold;
 mod forward;
 pub mod onnx;
 pub mod quantize;
 
+use crate::files::write_aside;
 use crate::parameters::Parameters;
 use crate::spec::Network;
 use fold::FoldError;
@@ -115,7 +115,7 @@ pub fn export(
         (INT8_BLOB, &bundle.int8_blob),
         (FLOAT_BLOB, &bundle.float_blob),
     ];
-    files::write_all(dir, &contents)?;
+    write_all(dir, &contents)?;
     Ok(Exported {
         files: contents
             .iter()
@@ -125,4 +125,23 @@ pub fn export(
         working_memory: model.working_memory(),
         macs: model.macs(),
     })
+}
+
+/// Writes files into `dir`: all of them under temporary names first, then each under its own.
+fn write_all(dir: &Path, files: &[(&str, &Vec<u8>)]) -> Result<(), ExportError> {
+    let failed = |path: &Path, source| ExportError::Write {
+        path: path.into(),
+        source,
+    };
+    let mut complete = Vec::new();
+    for (name, bytes) in files {
+        let path = dir.join(name);
+        let file = write_aside(&path, bytes).map_err(|error| failed(&path, error))?;
+        complete.push((file, path));
+    }
+    for (file, path) in complete {
+        let renamed = file.persist(&path);
+        renamed.map_err(|error| failed(&path, error.error))?;
+    }
+    Ok(())
 }

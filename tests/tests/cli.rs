@@ -1,0 +1,261 @@
+//! The `trainer` binary on bad input, and what `verify` prints on good.
+
+use pocketgan_tests::networks;
+use pocketgan_tests::tool::{refusal, trainer};
+use pocketgan_trainer::export::export;
+use pocketgan_trainer::export::quantize::Calibration;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A folder with an exported model, and a path in it as an argument.
+struct Folder(TempDir);
+
+impl Folder {
+    fn with_model() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let network = networks::dcgan(8, 4);
+        let parameters = networks::random_parameters(&network, 1);
+        export(&network, &parameters, Calibration::default(), folder.path()).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+
+    /// Changes the bytes of a file.
+    fn change(&self, name: &str, change: impl Fn(&mut Vec<u8>)) {
+        let path = self.file(name);
+        let mut bytes = std::fs::read(&path).unwrap();
+        change(&mut bytes);
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    /// Every file with its bytes.
+    fn contents(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let entries = std::fs::read_dir(self.path()).unwrap();
+        let files = entries.map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = files
+            .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+            .collect();
+        files.sort();
+        files
+    }
+}
+
+/// The CRC-32 of zlib, bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+        })
+    })
+}
+
+#[test]
+fn verify_reports_a_good_model_in_one_json_object() {
+    let folder = Folder::with_model();
+    let output = trainer(folder.path(), &["verify", ".", "--json"]);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["passes"], true);
+    assert_eq!(report["count"], 256);
+    let comparisons = report["comparisons"].as_array().unwrap();
+    // tract, ONNX Runtime, bits; bits, three layers, the whole network.
+    assert_eq!(comparisons.len(), 8);
+    let output = trainer(folder.path(), &["verify", "."]);
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(table.lines().count(), 9, "{table}");
+}
+
+/// A well-formed blob that is not the model of the other files: exit code 1, not 2.
+#[test]
+fn verify_fails_on_a_model_that_differs() {
+    let folder = Folder::with_model();
+    folder.change("model-f32.pgan", |bytes| {
+        // The bias of the last layer, an f32 in front of the last weights.
+        let weights = 4 * 4 * 4 * 4;
+        let at = bytes.len() - 4 - weights - 4;
+        bytes[at..at + 4].copy_from_slice(&0.7f32.to_le_bytes());
+        let end = bytes.len() - 4;
+        let crc = crc32(&bytes[..end]).to_le_bytes();
+        bytes[end..].copy_from_slice(&crc);
+    });
+    let output = trainer(folder.path(), &["verify", ".", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["passes"], false);
+}
+
+#[test]
+fn a_corrupted_blob_is_refused() {
+    let folder = Folder::with_model();
+    folder.change("model.pgan", |bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    });
+    let sentence = refusal(folder.path(), &["verify", "."]);
+    assert!(
+        sentence.contains("model.pgan: the blob is damaged"),
+        "{sentence}"
+    );
+    let sentence = refusal(folder.path(), &["inspect", "model.pgan"]);
+    assert!(sentence.contains("the blob is damaged"), "{sentence}");
+    folder.change("model.pgan", |bytes| bytes.truncate(100));
+    let sentence = refusal(folder.path(), &["inspect", "model.pgan"]);
+    assert!(sentence.contains("cut short"), "{sentence}");
+}
+
+#[test]
+fn a_blob_from_a_newer_format_is_refused() {
+    let folder = Folder::with_model();
+    folder.change("model.pgan", |bytes| {
+        // Written in version 9, for readers from version 9 on; its checksum is right.
+        bytes[8..12].copy_from_slice(&[9, 0, 9, 0]);
+        let end = bytes.len() - 4;
+        let crc = crc32(&bytes[..end]).to_le_bytes();
+        bytes[end..].copy_from_slice(&crc);
+    });
+    for arguments in [["verify", "."], ["inspect", "model.pgan"]] {
+        let sentence = refusal(folder.path(), &arguments);
+        assert!(
+            sentence.contains("needs a newer version of pocketgan"),
+            "{sentence}"
+        );
+    }
+}
+
+#[test]
+fn an_onnx_file_that_is_not_ours_is_refused() {
+    let folder = Folder::with_model();
+    let network = networks::dcgan(8, 4);
+    let parameters = networks::random_parameters(&network, 1);
+    let foreign = pocketgan_tests::unfolded::onnx(&network, &parameters);
+    std::fs::write(folder.file("model.onnx"), foreign).unwrap();
+    let sentence = refusal(folder.path(), &["verify", "."]);
+    assert!(
+        sentence.contains("model.onnx: this ONNX model was not written by pocketgan"),
+        "{sentence}"
+    );
+    let before = folder.contents();
+    let arguments = ["sample", ".", "--engine", "tract", "-o", "grid.png"];
+    let sentence = refusal(folder.path(), &arguments);
+    assert!(
+        sentence.contains("was not written by pocketgan"),
+        "{sentence}"
+    );
+    assert_eq!(folder.contents(), before);
+    std::fs::write(folder.file("model.onnx"), "no protobuf at all").unwrap();
+    let sentence = refusal(folder.path(), &["verify", "."]);
+    assert!(sentence.contains("this is not an ONNX model"), "{sentence}");
+}
+
+#[test]
+fn a_folder_without_a_model_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let sentence = refusal(folder.path(), &["verify", "nowhere"]);
+    assert!(sentence.contains("cannot read nowhere"), "{sentence}");
+    let sentence = refusal(folder.path(), &["sample", "nowhere", "-o", "grid.png"]);
+    assert!(sentence.contains("nowhere"), "{sentence}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn unknown_names_and_flags_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refusal = |arguments: &[&str]| refusal(folder.path(), arguments);
+    let cases: [(&[&str], &str); 7] = [
+        (&["fit", "--dataset", "nonsense"], "nonsense"),
+        (&["fit", "--dataset", "fashion", "--size", "huge"], "huge"),
+        (
+            &["fit", "--dataset", "fashion", "--recipe", "magic"],
+            "magic",
+        ),
+        (&["fit", "--dataset", "fashion", "--lr", "fast"], "fast"),
+        (
+            &["fit", "--dataset", "fashion", "--colour", "red"],
+            "--colour",
+        ),
+        (&["verify", ".", "--count", "3"], "256"),
+        (&["frobnicate"], "frobnicate"),
+    ];
+    for (arguments, named) in cases {
+        let sentence = refusal(arguments);
+        assert!(sentence.contains(named), "{arguments:?}: {sentence}");
+    }
+    std::fs::write(
+        folder.path().join("run.toml"),
+        "dataset = \"fashion\"\ncolour = 1\n",
+    )
+    .unwrap();
+    let sentence = refusal(&["fit", "--config", "run.toml"]);
+    assert!(
+        sentence.contains("colour") && sentence.contains("line 2"),
+        "{sentence}"
+    );
+    assert!(!folder.path().join("runs").exists());
+}
+
+#[test]
+fn a_run_folder_that_is_there_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("mine");
+    std::fs::create_dir(&run).unwrap();
+    std::fs::write(run.join("stats.jsonl"), "precious").unwrap();
+    let arguments = [
+        "fit",
+        "--dataset",
+        "fashion",
+        "--device",
+        "cpu",
+        "--out",
+        "mine",
+    ];
+    let sentence = refusal(folder.path(), &arguments);
+    assert!(sentence.contains("mine is there already"), "{sentence}");
+    let kept = std::fs::read_to_string(run.join("stats.jsonl")).unwrap();
+    assert_eq!(kept, "precious");
+    assert_eq!(std::fs::read_dir(&run).unwrap().count(), 1);
+}
+
+/// Below a file no folder can be made, whoever asks.
+#[test]
+fn a_run_folder_that_cannot_be_written_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "precious").unwrap();
+    let arguments = [
+        "fit",
+        "--dataset",
+        "fashion",
+        "--device",
+        "cpu",
+        "--out",
+        "file/run",
+    ];
+    let sentence = refusal(folder.path(), &arguments);
+    assert!(sentence.contains("cannot create file/run"), "{sentence}");
+    let kept = std::fs::read_to_string(folder.path().join("file")).unwrap();
+    assert_eq!(kept, "precious");
+}
+
+/// Without ONNX Runtime's library there is a sentence that says how to get it, not a panic.
+#[test]
+fn a_missing_onnx_runtime_is_a_sentence() {
+    let folder = Folder::with_model();
+    let mut command = std::process::Command::new(pocketgan_tests::tool::binary());
+    let output = command
+        .args(["verify", "."])
+        .current_dir(folder.path())
+        .env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so")
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{complaint}");
+    assert!(complaint.contains("cargo xtask setup"), "{complaint}");
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+}
