@@ -4,6 +4,18 @@
 //! backward, on dfdx's tape; [`nn`] builds a network from its specification; `gan` trains it; `data`
 //! reads real pictures; `export` writes what a device runs.
 
+pub mod cli;
 pub mod data;
+pub mod engines;
+pub mod export;
+pub mod files;
+pub mod gan;
+pub mod metrics;
+pub mod nn;
+pub mod ops;
+pub mod optim;
 pub mod parameters;
+pub mod report;
+pub mod rng;
 pub mod spec;
+pub mod verify;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `trainer` command.
+
+fn main() -> std::process::ExitCode {
+    pocketgan_trainer::cli::main()
+}

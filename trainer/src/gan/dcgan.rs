@@ -35,9 +35,14 @@ impl Size {
 /// Numbers of a latent.
 pub const LATENT: usize = 64;
 
+/// The generator and the discriminator of a size, for images of one shape.
+pub fn networks(size: Size, image: Shape) -> (Network, Network) {
+    (generator(size, image), discriminator(size, image))
+}
+
 /// Latent to image: dense, then two 4x4 stride-2 transposed convolutions, batch norm and ReLU between
 /// them, tanh at the end. `image` must be four times as high and wide as a whole number.
-pub fn generator(size: Size, image: Shape) -> Network {
+fn generator(size: Size, image: Shape) -> Network {
     let width = size.width();
     let seed = Shape::new(2 * width, image.height / 4, image.width / 4);
     // A bias in front of batch norm has no effect.
@@ -69,7 +74,7 @@ pub fn generator(size: Size, image: Shape) -> Network {
 }
 
 /// Image to logit: two 4x4 stride-2 convolutions with LeakyReLU 0.2, then dense.
-pub fn discriminator(size: Size, image: Shape) -> Network {
+fn discriminator(size: Size, image: Shape) -> Network {
     let width = size.width();
     let shrink = |channels| Layer::Conv2d {
         channels,

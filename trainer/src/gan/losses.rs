@@ -1,6 +1,6 @@
 //! Adversarial losses on logits, `(N,)`; each is a mean over the batch.
 
-use dfdx::prelude::{Gradients, MeanTo, Rank0, Tape, Tensor, TryAdd};
+use dfdx::prelude::{Backward, Gradients, MeanTo, OwnedTape, Rank0, Tape, Tensor, TryAdd};
 use dfdx::tensor_ops::Device;
 
 /// A discriminator's verdicts on a batch, before any squashing.
@@ -49,10 +49,9 @@ pub fn non_saturating_generator<D: Device<f32>, T: Tape<f32, D>>(
 /// # Errors
 /// The device's.
 pub fn backward<D: Device<f32>>(
-    loss: Loss<D, dfdx::prelude::OwnedTape<f32, D>>,
+    loss: Loss<D, OwnedTape<f32, D>>,
 ) -> Result<(f32, Gradients<f32, D>), D::Err> {
-    use dfdx::prelude::{AsArray, Backward};
-    let value = loss.array();
+    let value = loss.as_vec().into_iter().sum();
     Ok((value, loss.try_backward()?))
 }
 

@@ -1,9 +1,12 @@
 //! Generative adversarial networks (Goodfellow et al. 2014): networks, losses, the training step and
 //! the loop around it.
 
-mod dcgan;
+pub mod checkpoint;
+pub mod dcgan;
+pub mod fit;
 pub mod losses;
+pub mod mlp;
 mod training;
 
-pub use dcgan::{Size, discriminator, generator};
+pub use dcgan::Size;
 pub use training::{Gan, Losses, Settings};

@@ -112,7 +112,7 @@ impl<D: Device<f32>> Gan<D> {
         let judge = |images: &D::Array| {
             let mut tape = OwnedTape::default();
             let (verdict, _) = self.discriminator.forward(&mut tape, images, LEARN)?;
-            device.into_tensor(tape, &verdict).map_err(device_error)
+            device.to_tensor(tape, &verdict).map_err(device_error)
         };
         let loss = losses::minimax_discriminator(judge(&real)?, judge(&fake)?);
         let (value, gradients) = losses::backward(loss.map_err(device_error)?).map_err(device_error)?;
@@ -127,7 +127,7 @@ impl<D: Device<f32>> Gan<D> {
         let mut tape = OwnedTape::default();
         let (fake, statistics) = self.generator.forward(&mut tape, &latents, LEARN)?;
         let (verdict, _) = self.discriminator.forward(&mut tape, &fake, PASS_THROUGH)?;
-        let verdict = device.into_tensor(tape, &verdict).map_err(device_error)?;
+        let verdict = device.to_tensor(tape, &verdict).map_err(device_error)?;
         let loss = losses::non_saturating_generator(verdict).map_err(device_error)?;
         let (value, gradients) = losses::backward(loss).map_err(device_error)?;
         self.generator_adam.step(&mut self.generator, gradients)?;

@@ -27,7 +27,7 @@ impl Device<f32> for Cuda {
         composed::reshape(tape, x, dims)
     }
 
-    fn into_tensor<T: 'static + Tape<f32, Self>>(
+    fn to_tensor<T: 'static + Tape<f32, Self>>(
         &self,
         tape: T,
         x: &Array,

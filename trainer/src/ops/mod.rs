@@ -102,7 +102,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
     ) -> Result<Self::Array, Self::Err>;
 
     /// Hands an array over to dfdx's own operations, tape and all, as a vector.
-    fn into_tensor<T: 'static + Tape<E, Self>>(
+    fn to_tensor<T: 'static + Tape<E, Self>>(
         &self,
         tape: T,
         x: &Self::Array,

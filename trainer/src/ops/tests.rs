@@ -146,7 +146,7 @@ impl Case {
             let y = self.fast(&mut tape, &x, &w);
             let out = cpu.to_host(&y);
             let r = cpu.tensor_from_vec(numbers(out.len(), 9), (out.len(),));
-            let loss = (cpu.into_tensor(tape, &y).unwrap() * r).sum::<Rank0, _>();
+            let loss = (cpu.to_tensor(tape, &y).unwrap() * r).sum::<Rank0, _>();
             let mut g = loss.backward();
             let grads = [&x, &w.weight, w.bias.as_ref().unwrap()]
                 .map(|a| cpu.gradient(&mut g, a).unwrap());
@@ -316,7 +316,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
                 .linear(&mut tape, &y, &v, Activation::Tanh, ALL)
                 .unwrap();
             let mut g = cpu
-                .into_tensor(tape, &y)
+                .to_tensor(tape, &y)
                 .unwrap()
                 .square()
                 .mean::<Rank0, _>()

@@ -90,7 +90,7 @@ pub(super) fn give<E: Real>(
 }
 
 /// A dfdx tensor of the array's numbers; its gradient flows back to the array.
-pub(super) fn into_tensor<E: Real, T: 'static + Tape<E, Cpu>>(
+pub(super) fn to_tensor<E: Real, T: 'static + Tape<E, Cpu>>(
     cpu: &Cpu,
     mut tape: T,
     x: &Array<E>,

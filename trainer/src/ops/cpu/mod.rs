@@ -75,12 +75,12 @@ where
         x.reshape(dims)
     }
 
-    fn into_tensor<T: 'static + Tape<E, Self>>(
+    fn to_tensor<T: 'static + Tape<E, Self>>(
         &self,
         tape: T,
         x: &Array<E>,
     ) -> Result<Tensor<(usize,), E, Self, T>, CpuError> {
-        array::into_tensor(self, tape, x)
+        array::to_tensor(self, tape, x)
     }
 
     fn linear<T: Tape<E, Self>>(

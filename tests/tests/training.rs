@@ -1,0 +1,161 @@
+//! Training: what is trained is what is exported, and a seed is a result.
+
+use dfdx::prelude::Cpu;
+use pocketgan_trainer::engines::{Engine, TractEngine, latents};
+use pocketgan_trainer::export::fold::fold;
+use pocketgan_trainer::export::onnx::{OnnxModel, float_model};
+use pocketgan_trainer::gan::{Gan, Settings, Size, checkpoint, dcgan, fit};
+use pocketgan_trainer::nn::{Initialization, Model};
+use pocketgan_trainer::optim::AdamConfig;
+use pocketgan_trainer::rng::{Rng, Stream};
+use pocketgan_trainer::spec::{Layer, Network, Shape};
+
+const BATCH: usize = 12;
+
+fn settings(size: Size, image: Shape) -> Settings {
+    let (generator, discriminator) = dcgan::networks(size, image);
+    Settings {
+        generator,
+        discriminator,
+        initialization: Initialization::Dcgan,
+        adam: AdamConfig {
+            learning_rate: 2e-3,
+            beta1: 0.5,
+            beta2: 0.999,
+            epsilon: 1e-8,
+        },
+        ema_decay: 0.9,
+        seed: 7,
+    }
+}
+
+/// A few steps on fixed noise.
+fn train(settings: &Settings, steps: usize) -> Gan<Cpu> {
+    let mut gan = Gan::new(Cpu::default(), settings).unwrap();
+    let mut rng = Rng::new(3, Stream::Order(0));
+    let len = BATCH * settings.discriminator.input.len();
+    for _ in 0..steps {
+        let real: Vec<f32> = (0..len).map(|_| rng.uniform() as f32 - 0.5).collect();
+        let losses = gan.step(BATCH, &real).unwrap();
+        assert!(losses.discriminator.is_finite() && losses.generator.is_finite());
+    }
+    gan
+}
+
+/// tract, on the folded export, gives what the model on the device gives: the weights' orders, the
+/// batch norm and its folding are right.
+fn assert_export_agrees(model: &Model<Cpu>) {
+    let network = model.network();
+    let folded = fold(network, &model.parameters().unwrap()).unwrap();
+    let onnx = OnnxModel::read(&float_model(&folded)).unwrap();
+    let mut tract = TractEngine::new(onnx).unwrap();
+    let (count, size) = (20, network.input.len());
+    let exported = tract.images(&latents(5, count, size)).unwrap();
+    let ours = model.evaluate(&fit::latents(5, count, size)).unwrap();
+    assert_eq!(ours.len(), exported.data.len());
+    let spread = ours.iter().fold(0f32, |m, v| m.max(v.abs()));
+    assert!(spread > 1e-3, "the images are blank");
+    for (a, b) in ours.iter().zip(&exported.data) {
+        assert!((a - b).abs() < 1e-5, "{a} against {b}");
+    }
+}
+
+#[test]
+fn what_was_trained_is_what_is_exported() {
+    for size in [Size::Nano, Size::Small] {
+        let mut gan = train(&settings(size, Shape::new(1, 28, 28)), 3);
+        gan.settle_average().unwrap();
+        assert_export_agrees(&gan.average);
+        assert_export_agrees(&gan.generator);
+    }
+}
+
+#[test]
+fn colour_images_keep_their_channels() {
+    let mut gan = train(&settings(Size::Nano, Shape::new(3, 8, 12)), 2);
+    gan.settle_average().unwrap();
+    assert_export_agrees(&gan.average);
+}
+
+/// Every kind of layer, dense batch norm before the picture included.
+#[test]
+fn every_layer_is_exported_as_it_is_trained() {
+    let conv = |channels, kernel, padding| Layer::Conv2d {
+        channels,
+        kernel,
+        stride: 1,
+        padding,
+        bias: true,
+    };
+    let network = Network {
+        input: Shape::features(6),
+        layers: vec![
+            Layer::Linear {
+                features: 20,
+                bias: true,
+            },
+            Layer::LeakyRelu { slope: 0.2 },
+            Layer::Linear {
+                features: 4 * 3 * 5,
+                bias: false,
+            },
+            Layer::Reshape(Shape::new(4, 3, 5)),
+            Layer::batch_norm(),
+            Layer::Tanh,
+            Layer::Upsample { factor: 2 },
+            conv(3, 3, 1),
+            Layer::batch_norm(),
+            Layer::Relu,
+            conv(2, 1, 0),
+            Layer::Sigmoid,
+        ],
+    };
+    let mut rng = Rng::new(1, Stream::Initialization);
+    let mut parameters = Initialization::Dcgan.parameters(&network, &mut rng).unwrap();
+    for (name, tensor) in &mut parameters.tensors {
+        for value in &mut tensor.data {
+            *value = match name.rsplit('.').next() {
+                Some("variance" | "gamma") => 0.5 + rng.uniform() as f32,
+                _ => 0.4 * rng.normal() as f32,
+            };
+        }
+    }
+    let model = Model::new(Cpu::default(), &network, &parameters).unwrap();
+    assert_eq!(model.parameters().unwrap(), parameters);
+    assert_export_agrees(&model);
+}
+
+#[test]
+fn a_seed_gives_the_same_weights_with_any_number_of_threads() {
+    let state = |threads: usize, seed: u64| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            let settings = Settings {
+                seed,
+                ..settings(Size::Nano, Shape::new(1, 28, 28))
+            };
+            let mut gan = train(&settings, 4);
+            gan.settle_average().unwrap();
+            checkpoint::encode(&gan, "").unwrap()
+        })
+    };
+    let one = state(1, 7);
+    for threads in [1, 2, 3] {
+        assert!(state(threads, 7) == one, "{threads} threads");
+    }
+    assert!(state(2, 8) != one);
+}
+
+/// The generator's and the discriminator's losses start at the value of an undecided verdict.
+#[test]
+fn losses_begin_at_ln_2() {
+    let settings = settings(Size::Nano, Shape::new(1, 28, 28));
+    let mut gan = Gan::new(Cpu::default(), &settings).unwrap();
+    let losses = gan.step(BATCH, &vec![0.1; BATCH * 784]).unwrap();
+    let ln_2 = std::f32::consts::LN_2;
+    assert!((losses.discriminator - 2.0 * ln_2).abs() < 0.05, "{losses:?}");
+    assert!((losses.generator - ln_2).abs() < 0.1, "{losses:?}");
+}

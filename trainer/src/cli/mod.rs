@@ -1,0 +1,112 @@
+//! The command line: one file a subcommand. The help texts are the documentation.
+
+mod bench;
+mod data;
+mod fit;
+mod inspect;
+mod sample;
+mod verify;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Train a GAN on a laptop, sample from it on a microcontroller.
+#[derive(Debug, Parser)]
+#[command(name = "trainer", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Fit(fit::FitArgs),
+    Sample(sample::SampleArgs),
+    Inspect(inspect::InspectArgs),
+    Verify(verify::VerifyArgs),
+    Data(data::DataArgs),
+    Bench(bench::BenchArgs),
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// What was asked for cannot be done: one sentence on what to do instead. Exit code 2.
+    Input(String),
+    /// The work itself failed. Exit code 1.
+    Run(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Run(error)
+    }
+}
+
+impl From<crate::nn::ModelError> for Failure {
+    fn from(error: crate::nn::ModelError) -> Self {
+        Self::Run(error.into())
+    }
+}
+
+/// Runs the command line that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && error.kind() != HELP_INSTEAD => {
+            return refuse(&complaint(&error));
+        }
+        Err(error) => error.exit(),
+    };
+    let outcome = match cli.command {
+        Command::Fit(args) => fit::run(args),
+        Command::Sample(args) => sample::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Data(args) => data::run(args),
+        Command::Bench(args) => bench::run(args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Input(sentence)) => refuse(&sentence),
+        Err(Failure::Run(error)) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Clap shows the whole help where a subcommand is missing.
+const HELP_INSTEAD: clap::error::ErrorKind =
+    clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+
+fn refuse(sentence: &str) -> ExitCode {
+    eprintln!("error: {sentence}");
+    ExitCode::from(2)
+}
+
+/// What is wrong with the command line, in one line.
+fn complaint(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let words: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    let sentence = words.join(" ");
+    let sentence = sentence.trim_start_matches("error: ").trim_end_matches('.');
+    let sentence = sentence.replace(" For more information, try '--help'", "");
+    format!("{sentence} (see --help)")
+}
+
+/// Prints one JSON object on stdout.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(anyhow::Error::from)?;
+    println!("{text}");
+    Ok(())
+}
+
+/// Threads to compute with.
+fn thread_pool(threads: u16) -> Result<rayon::ThreadPool, Failure> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(usize::from(threads))
+        .build();
+    Ok(pool.map_err(anyhow::Error::from)?)
+}

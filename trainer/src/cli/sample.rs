@@ -1,0 +1,98 @@
+//! `trainer sample`: images from an exported model.
+
+use super::Failure;
+use crate::engines::{self, EngineKind};
+use crate::files::write_whole;
+use crate::report::montage;
+use anyhow::Context;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::path::PathBuf;
+
+/// Draw images from an exported model into one PNG file.
+///
+/// The image of a seed is the same on every machine with the runtime, and the same but for rounding
+/// with the other engines.
+#[derive(Debug, clap::Args)]
+pub struct SampleArgs {
+    /// A run's folder, a model's folder in models/, or a file: .pgan for the runtime, .onnx for the
+    /// others.
+    model: PathBuf,
+    /// What runs the model.
+    #[arg(long, value_enum, default_value_t)]
+    engine: EngineKind,
+    /// How many images.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    count: u32,
+    /// Seed of the first image; the others follow.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Images in a row.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
+    columns: u32,
+    /// The PNG file to write; what was there is replaced.
+    #[arg(short, long, value_name = "FILE", default_value = "samples.png")]
+    output: PathBuf,
+    /// Print one JSON object, with the SHA-256 of each image's pixels.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Sampled {
+    model: PathBuf,
+    engine: EngineKind,
+    output: PathBuf,
+    channels: usize,
+    height: usize,
+    width: usize,
+    images: Vec<Sample>,
+}
+
+#[derive(Serialize)]
+struct Sample {
+    seed: u64,
+    /// Of the pixels in the device's order: row, column, channel.
+    pixels_sha256: String,
+}
+
+pub fn run(args: SampleArgs) -> Result<(), Failure> {
+    let path = match args.model.is_dir() {
+        true => args.model.join(args.engine.file_name()),
+        false => args.model,
+    };
+    let mut engine = engines::open(args.engine, &path)?;
+    let count = args.count as usize;
+    let latents = engines::latents(args.seed, count, engine.latent_size());
+    let images = engine.images(&latents)?;
+    let shape = images.shape;
+    let pixels = images.to_pixels();
+    let png = montage(&pixels, shape, args.columns as usize).context("cannot encode the images")?;
+    write_whole(&args.output, &png).map_err(|error| {
+        Failure::Input(format!("cannot write {}: {error}", args.output.display()))
+    })?;
+    if !args.json {
+        println!("{count} images from {}: {}", path.display(), args.output.display());
+        return Ok(());
+    }
+    let images = pixels.chunks_exact(shape.len()).zip(0..);
+    super::print_json(&Sampled {
+        model: path,
+        engine: args.engine,
+        output: args.output,
+        channels: shape.channels,
+        height: shape.height,
+        width: shape.width,
+        images: images
+            .map(|(pixels, i)| Sample {
+                seed: args.seed.wrapping_add(i),
+                pixels_sha256: sha256(&engines::channels_last(shape, pixels)),
+            })
+            .collect(),
+    })
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let sum = Sha256::digest(bytes);
+    sum.iter().map(|byte| format!("{byte:02x}")).collect()
+}

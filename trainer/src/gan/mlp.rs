@@ -1,0 +1,44 @@
+//! The first GAN (Goodfellow et al. 2014): dense layers only.
+
+use crate::spec::{Layer, Network, Shape};
+
+/// Numbers of a latent.
+const LATENT: usize = 100;
+
+fn linear(features: usize) -> Layer {
+    Layer::Linear {
+        features,
+        bias: true,
+    }
+}
+
+/// Latent 100 to 128 to 256 to the image: ReLU, tanh at the end.
+pub fn generator(image: Shape) -> Network {
+    Network {
+        input: Shape::features(LATENT),
+        layers: vec![
+            linear(128),
+            Layer::Relu,
+            linear(256),
+            Layer::Relu,
+            linear(image.len()),
+            Layer::Reshape(image),
+            Layer::Tanh,
+        ],
+    }
+}
+
+/// Image to 256 to 128 to a logit: ReLU.
+pub fn discriminator(image: Shape) -> Network {
+    Network {
+        input: image,
+        layers: vec![
+            Layer::Flatten,
+            linear(256),
+            Layer::Relu,
+            linear(128),
+            Layer::Relu,
+            linear(1),
+        ],
+    }
+}

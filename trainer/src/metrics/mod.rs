@@ -1,0 +1,5 @@
+//! Figures of merit for sets of images.
+
+mod histogram;
+
+pub use histogram::Histogram;

@@ -1,0 +1,17 @@
+//! What a run shows: montages, the loss plot.
+
+mod montage;
+mod plot;
+
+pub use montage::montage;
+pub use plot::{Curve, plot};
+
+use image::{DynamicImage, ImageFormat, ImageResult};
+use std::io::Cursor;
+
+/// An image as the bytes of a PNG file.
+fn png(image: impl Into<DynamicImage>) -> ImageResult<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    image.into().write_to(&mut bytes, ImageFormat::Png)?;
+    Ok(bytes.into_inner())
+}
