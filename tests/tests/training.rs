@@ -111,7 +111,9 @@ fn every_layer_is_exported_as_it_is_trained() {
         ],
     };
     let mut rng = Rng::new(1, Stream::Initialization);
-    let mut parameters = Initialization::Dcgan.parameters(&network, &mut rng).unwrap();
+    let mut parameters = Initialization::Dcgan
+        .parameters(&network, &mut rng)
+        .unwrap();
     for (name, tensor) in &mut parameters.tensors {
         for value in &mut tensor.data {
             *value = match name.rsplit('.').next() {
@@ -156,6 +158,9 @@ fn losses_begin_at_ln_2() {
     let mut gan = Gan::new(Cpu::default(), &settings).unwrap();
     let losses = gan.step(BATCH, &vec![0.1; BATCH * 784]).unwrap();
     let ln_2 = std::f32::consts::LN_2;
-    assert!((losses.discriminator - 2.0 * ln_2).abs() < 0.05, "{losses:?}");
+    assert!(
+        (losses.discriminator - 2.0 * ln_2).abs() < 0.05,
+        "{losses:?}"
+    );
     assert!((losses.generator - ln_2).abs() < 0.1, "{losses:?}");
 }

@@ -92,6 +92,9 @@ impl<D: Device<f32>> Adam<D> {
     /// The moments on the host, first and second for each trained array.
     pub fn moments(&self, device: &D) -> Vec<[Vec<f32>; 2]> {
         let host = |array: &D::Array| device.to_host(array);
-        self.moments.iter().map(|[m, v]| [host(m), host(v)]).collect()
+        self.moments
+            .iter()
+            .map(|[m, v]| [host(m), host(v)])
+            .collect()
     }
 }

@@ -206,9 +206,8 @@ impl Layer {
 
     /// Trained parameters, given the layer's input shape.
     fn parameters(&self, input: Shape) -> usize {
-        let with_bias = |weights: usize, outputs: usize, bias: bool| {
-            weights + if bias { outputs } else { 0 }
-        };
+        let with_bias =
+            |weights: usize, outputs: usize, bias: bool| weights + if bias { outputs } else { 0 };
         match *self {
             Self::Linear { features, bias } => with_bias(input.len() * features, features, bias),
             Self::Conv2d {

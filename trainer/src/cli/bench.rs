@@ -54,10 +54,14 @@ struct Measured {
 
 pub fn run(args: BenchArgs) -> Result<(), Failure> {
     if !(args.seconds > 0.0 && args.seconds <= 3600.0) {
-        return Err(Failure::Input("--seconds must be above 0 and at most 3600".into()));
+        return Err(Failure::Input(
+            "--seconds must be above 0 and at most 3600".into(),
+        ));
     }
     let pool = super::thread_pool(args.threads)?;
-    let nets = args.net.map_or_else(|| Net::value_variants().to_vec(), |net| vec![net]);
+    let nets = args
+        .net
+        .map_or_else(|| Net::value_variants().to_vec(), |net| vec![net]);
     for net in nets {
         let images_per_s = pool.install(|| measure(net, &args))?;
         let measured = Measured {
@@ -69,7 +73,7 @@ pub fn run(args: BenchArgs) -> Result<(), Failure> {
         if args.json {
             super::print_json(&measured)?;
         } else {
-            println!("{net:?}: {images_per_s:.0} images/s");
+            say!("{net:?}: {images_per_s:.0} images/s");
         }
     }
     Ok(())

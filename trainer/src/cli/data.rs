@@ -77,7 +77,7 @@ pub fn run(args: DataArgs) -> Result<(), Failure> {
         Action::Fetch { which } => {
             let (dataset, options) = which.resolve()?;
             data::fetch(dataset, &options)?;
-            println!("{dataset}: all files are here and are the published ones");
+            say!("{dataset}: all files are here and are the published ones");
         }
         Action::Info { which, json } => {
             let (dataset, options) = which.resolve()?;
@@ -121,7 +121,7 @@ fn list(json: bool) -> Result<(), Failure> {
     }
     for facts in all {
         let (channels, height, width) = facts.image_shape;
-        println!(
+        say!(
             "{:<10} {} ({} + {} images of {channels}x{height}x{width}, {} classes, {})",
             facts.name,
             facts.title,
@@ -140,19 +140,19 @@ fn info(dataset: Dataset, files: &[FileStatus], json: bool) -> Result<(), Failur
         let files: Vec<_> = files.iter().map(file_json).collect();
         return print_json(&serde_json::json!({ "dataset": facts, "files": files }));
     }
-    println!("{}: {}", facts.name, facts.title);
-    println!("licence: {}", facts.licence);
-    println!("classes: {}", facts.classes.join(", "));
+    say!("{}: {}", facts.name, facts.title);
+    say!("licence: {}", facts.licence);
+    say!("classes: {}", facts.classes.join(", "));
     for file in files {
         let sizes: Vec<String> = file.shape.iter().map(usize::to_string).collect();
-        println!("{} ({}, {} bytes)", file.name, sizes.join("x"), file.bytes);
-        println!("  sha256 {}", file.sha256);
+        say!("{} ({}, {} bytes)", file.name, sizes.join("x"), file.bytes);
+        say!("  sha256 {}", file.sha256);
         match &file.state {
-            FileState::Here(path) => println!("  checked: {}", path.display()),
+            FileState::Here(path) => say!("  checked: {}", path.display()),
             FileState::Absent => {
-                println!("  not found; `trainer data fetch {dataset}` gets it");
+                say!("  not found; `trainer data fetch {dataset}` gets it");
             }
-            FileState::Bad(error) => println!("  unusable: {error}"),
+            FileState::Bad(error) => say!("  unusable: {error}"),
         }
     }
     Ok(())

@@ -148,7 +148,9 @@ impl Plan {
             None => args.options,
         };
         let Some(dataset) = options.dataset else {
-            return input("no data set is named: add --dataset fashion, or another that `trainer data list` prints");
+            return input(
+                "no data set is named: add --dataset fashion, or another that `trainer data list` prints",
+            );
         };
         let dataset: Dataset = dataset.parse().map_err(Failure::from)?;
         let recipe = options.recipe.unwrap_or_default();
@@ -256,7 +258,9 @@ fn read_config(path: &Path) -> Result<Options, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::Input(format!("cannot read {}: {error}", path.display())))?;
     toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+        let line = error
+            .span()
+            .map_or(0, |span| text[..span.start].lines().count().max(1));
         let reason = error.message().trim().replace('\n', " ");
         Failure::Input(format!("{}, line {line}: {reason}", path.display()))
     })
@@ -294,9 +298,9 @@ pub fn run(args: FitArgs) -> Result<(), Failure> {
             pool.install(|| fit_on(Cpu::default(), &plan))
         }
         #[cfg(not(feature = "cuda"))]
-        DeviceKind::Cuda => input(
-            "this build has no CUDA: build with `--features cuda`, or choose --device cpu",
-        ),
+        DeviceKind::Cuda => {
+            input("this build has no CUDA: build with `--features cuda`, or choose --device cpu")
+        }
     }
 }
 
@@ -451,19 +455,30 @@ impl Summary {
     fn print(&self) {
         let run = self.run.display();
         let s = &self.scores;
-        println!("{run}: {} steps in {:.1} minutes, {:.0} images/s", self.steps, self.minutes, self.images_per_s);
-        println!("  generator       {:>9} parameters, {} multiply-accumulates an image", self.parameters, self.macs);
-        println!("  model.pgan      {:>9} bytes of flash", self.blob_bytes);
-        println!("  working memory  {:>9} bytes of RAM", self.working_memory);
-        println!(
-            "  pixel entropy   {:>9.3} (training images {:.3}), Jensen-Shannon divergence {:.4}",
-            s.pixel_entropy, s.data_pixel_entropy, s.pixel_js
+        say!(
+            "{run}: {} steps in {:.1} minutes, {:.0} images/s",
+            self.steps,
+            self.minutes,
+            self.images_per_s
         );
-        println!("  samples         {run}/samples.png");
-        println!("Next:");
-        println!("  trainer sample {run} --count 64 -o grid.png");
-        println!("  trainer verify {run}");
-        println!("  trainer inspect {run}/model.pgan");
+        say!(
+            "  generator       {:>9} parameters, {} multiply-accumulates an image",
+            self.parameters,
+            self.macs
+        );
+        say!("  model.pgan      {:>9} bytes of flash", self.blob_bytes);
+        say!("  working memory  {:>9} bytes of RAM", self.working_memory);
+        say!(
+            "  pixel entropy   {:>9.3} (training images {:.3}), Jensen-Shannon divergence {:.4}",
+            s.pixel_entropy,
+            s.data_pixel_entropy,
+            s.pixel_js
+        );
+        say!("  samples         {run}/samples.png");
+        say!("Next:");
+        say!("  trainer sample {run} --count 64 -o grid.png");
+        say!("  trainer verify {run}");
+        say!("  trainer inspect {run}/model.pgan");
     }
 }
 

@@ -72,13 +72,25 @@ impl Report {
     }
 
     fn print(&self) {
-        println!("{}: {} weights, latent {}", self.model.display(), self.numbers, self.latent_size);
-        println!(
+        say!(
+            "{}: {} weights, latent {}",
+            self.model.display(),
+            self.numbers,
+            self.latent_size
+        );
+        say!(
             "{:<16} {:<12} {:>10} {:>10} {:>12} {:>9} {:>11} {:>11}",
-            "layer", "activation", "in", "out", "MACs", "weights", "parameters", "row buffer"
+            "layer",
+            "activation",
+            "in",
+            "out",
+            "MACs",
+            "weights",
+            "parameters",
+            "row buffer"
         );
         for row in &self.layers {
-            println!(
+            say!(
                 "{:<16} {:<12} {:>10} {:>10} {:>12} {:>9} {:>11} {:>11}",
                 row.operator,
                 row.activation,
@@ -90,10 +102,22 @@ impl Report {
                 row.row_buffer_bytes
             );
         }
-        println!("flash           {:>9} bytes, the whole blob", self.blob_bytes);
-        println!("working memory  {:>9} bytes of RAM, images row by row", self.working_memory);
-        println!("image           {:>9} bytes of RAM more to keep it whole", self.image_bytes);
-        println!("work            {:>9} multiply-accumulates an image", self.macs);
+        say!(
+            "flash           {:>9} bytes, the whole blob",
+            self.blob_bytes
+        );
+        say!(
+            "working memory  {:>9} bytes of RAM, images row by row",
+            self.working_memory
+        );
+        say!(
+            "image           {:>9} bytes of RAM more to keep it whole",
+            self.image_bytes
+        );
+        say!(
+            "work            {:>9} multiply-accumulates an image",
+            self.macs
+        );
     }
 }
 

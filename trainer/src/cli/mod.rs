@@ -1,5 +1,13 @@
 //! The command line: one file a subcommand. The help texts are the documentation.
 
+/// Prints a line on stdout. A reader that has gone away (`| head`) is no error.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
 mod bench;
 mod data;
 mod fit;
@@ -88,7 +96,10 @@ fn refuse(sentence: &str) -> ExitCode {
 /// What is wrong with the command line, in one line.
 fn complaint(error: &clap::Error) -> String {
     let text = error.to_string();
-    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:"));
     let words: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
     let sentence = words.join(" ");
     let sentence = sentence.trim_start_matches("error: ").trim_end_matches('.');
@@ -99,7 +110,7 @@ fn complaint(error: &clap::Error) -> String {
 /// Prints one JSON object on stdout.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value).map_err(anyhow::Error::from)?;
-    println!("{text}");
+    say!("{text}");
     Ok(())
 }
 

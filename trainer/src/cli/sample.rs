@@ -72,7 +72,11 @@ pub fn run(args: SampleArgs) -> Result<(), Failure> {
         Failure::Input(format!("cannot write {}: {error}", args.output.display()))
     })?;
     if !args.json {
-        println!("{count} images from {}: {}", path.display(), args.output.display());
+        say!(
+            "{count} images from {}: {}",
+            path.display(),
+            args.output.display()
+        );
         return Ok(());
     }
     let images = pixels.chunks_exact(shape.len()).zip(0..);

@@ -87,7 +87,7 @@ pub fn run(args: VerifyArgs) -> Result<(), Failure> {
 
 fn print_table(comparisons: &[Comparison], count: u32) {
     let width = comparisons.iter().map(|c| c.what.len()).max().unwrap_or(0);
-    println!(
+    say!(
         "{:width$}  {:>9}  {:>9}  {:>9}  {:>9}",
         format!("absolute differences over {count} latents"),
         "largest",
@@ -98,7 +98,7 @@ fn print_table(comparisons: &[Comparison], count: u32) {
     for c in comparisons {
         let bound = c.mean_bound.map_or_else(String::new, number);
         let verdict = if c.passes() { "" } else { "  too far apart" };
-        println!(
+        say!(
             "{:width$}  {:>9}  {:>9}  {:>9}  {bound:>9}  {}{verdict}",
             c.what,
             number(c.largest),

@@ -67,7 +67,12 @@ pub fn encode<D: Device<f32>>(gan: &Gan<D>, config: &str) -> Result<Vec<u8>, Che
     network(&mut entries, "average", &gan.average)?;
     let device = gan.generator.device();
     moments(&mut entries, "generator_adam", &gan.generator_adam, device);
-    moments(&mut entries, "discriminator_adam", &gan.discriminator_adam, device);
+    moments(
+        &mut entries,
+        "discriminator_adam",
+        &gan.discriminator_adam,
+        device,
+    );
     let state = State {
         format: FORMAT,
         step: gan.steps(),
@@ -80,7 +85,12 @@ pub fn encode<D: Device<f32>>(gan: &Gan<D>, config: &str) -> Result<Vec<u8>, Che
     };
     let views = entries
         .iter()
-        .map(|e| Ok((&e.name, TensorView::new(Dtype::F32, e.shape.clone(), &e.bytes)?)))
+        .map(|e| {
+            Ok((
+                &e.name,
+                TensorView::new(Dtype::F32, e.shape.clone(), &e.bytes)?,
+            ))
+        })
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
     let metadata = HashMap::from([(KEY.to_owned(), serde_json::to_string(&state)?)]);
     Ok(safetensors::serialize(views, Some(metadata))?)
@@ -92,7 +102,11 @@ fn network<D: Device<f32>>(
     model: &Model<D>,
 ) -> Result<(), ModelError> {
     for (name, tensor) in model.parameters()?.tensors {
-        entries.push(Entry::new(format!("{prefix}.{name}"), tensor.shape, &tensor.data));
+        entries.push(Entry::new(
+            format!("{prefix}.{name}"),
+            tensor.shape,
+            &tensor.data,
+        ));
     }
     Ok(())
 }

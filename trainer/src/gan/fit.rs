@@ -124,8 +124,13 @@ pub fn fit<D: Device<f32>>(
     let start = Instant::now();
     let mut epoch = 0;
     while !is_over(run.length, epoch, start) {
-        let order = Rng::new(run.settings.seed, Stream::Order(epoch)).permutation(images.count as u32);
-        for (at, batch) in order.chunks(run.batch).take(steps_per_epoch as usize).enumerate() {
+        let order =
+            Rng::new(run.settings.seed, Stream::Order(epoch)).permutation(images.count as u32);
+        for (at, batch) in order
+            .chunks(run.batch)
+            .take(steps_per_epoch as usize)
+            .enumerate()
+        {
             assemble(images, batch, &mut real);
             let losses = gan.step(batch.len(), &real)?;
             if !losses.discriminator.is_finite() || !losses.generator.is_finite() {
@@ -187,7 +192,10 @@ pub fn to_pixels(images: &[f32]) -> Vec<u8> {
 /// The latents of the images with the seeds `seed`, `seed + 1`, …, as the runtime draws them.
 pub fn latents(seed: u64, count: usize, size: usize) -> Vec<f32> {
     let drawn = engines::latents(seed, count, size);
-    drawn.into_iter().map(|q| f32::from(q) * latent::SCALE).collect()
+    drawn
+        .into_iter()
+        .map(|q| f32::from(q) * latent::SCALE)
+        .collect()
 }
 
 /// The files of a run as it goes on.

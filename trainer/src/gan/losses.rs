@@ -75,9 +75,7 @@ mod tests {
         let loss = minimax_discriminator(r.leaky_trace(), f.leaky_trace()).unwrap();
         let (value, gradients) = backward(loss).unwrap();
         let expected: f64 = (0..3)
-            .map(|i| {
-                -sigmoid(f64::from(real[i])).ln() - (1.0 - sigmoid(f64::from(fake[i]))).ln()
-            })
+            .map(|i| -sigmoid(f64::from(real[i])).ln() - (1.0 - sigmoid(f64::from(fake[i]))).ln())
             .sum::<f64>()
             / 3.0;
         assert!((f64::from(value) - expected).abs() < 1e-6);
@@ -89,7 +87,11 @@ mod tests {
         }
         let (value, gradients) =
             backward(non_saturating_generator(f.leaky_trace()).unwrap()).unwrap();
-        let expected: f64 = fake.iter().map(|&x| -sigmoid(f64::from(x)).ln()).sum::<f64>() / 3.0;
+        let expected: f64 = fake
+            .iter()
+            .map(|&x| -sigmoid(f64::from(x)).ln())
+            .sum::<f64>()
+            / 3.0;
         assert!((f64::from(value) - expected).abs() < 1e-6);
         for (i, g) in gradients.get(&f).as_vec().into_iter().enumerate() {
             assert!((f64::from(g) - (sigmoid(f64::from(fake[i])) - 1.0) / 3.0).abs() < 1e-6);

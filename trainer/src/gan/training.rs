@@ -115,7 +115,8 @@ impl<D: Device<f32>> Gan<D> {
             device.to_tensor(tape, &verdict).map_err(device_error)
         };
         let loss = losses::minimax_discriminator(judge(&real)?, judge(&fake)?);
-        let (value, gradients) = losses::backward(loss.map_err(device_error)?).map_err(device_error)?;
+        let (value, gradients) =
+            losses::backward(loss.map_err(device_error)?).map_err(device_error)?;
         self.discriminator_adam
             .step(&mut self.discriminator, gradients)?;
         Ok(value)

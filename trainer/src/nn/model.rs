@@ -43,6 +43,8 @@ struct Norm<A> {
     beta: A,
     mean: Vec<f32>,
     variance: Vec<f32>,
+    /// Values that a sample gives each channel.
+    places: usize,
     epsilon: f64,
     momentum: f64,
 }
@@ -58,6 +60,12 @@ pub enum Mode {
 
 /// Batch statistics of a run, by module.
 pub type Statistics = Vec<(usize, BatchStatistics<f32>)>;
+
+/// What a module hands on, and its batch's statistics if it normalizes.
+type Ran<D> = Result<
+    (<D as Device<f32>>::Array, Option<BatchStatistics<f32>>),
+    <D as dfdx::prelude::HasErr>::Err,
+>;
 
 /// How weights begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +176,10 @@ impl<D: Device<f32>> Model<D> {
         let data = if shape.is_flat() || shape.channels == 1 {
             samples.to_vec()
         } else {
-            samples.chunks_exact(len).flat_map(|s| order.to_device(s)).collect()
+            samples
+                .chunks_exact(len)
+                .flat_map(|s| order.to_device(s))
+                .collect()
         };
         self.device
             .array(data, [n, shape.height, shape.width, shape.channels])
@@ -214,16 +225,15 @@ impl<D: Device<f32>> Model<D> {
         x: &D::Array,
         wants: Wants,
         evaluate: bool,
-    ) -> Result<(D::Array, Option<BatchStatistics<f32>>), D::Err> {
+    ) -> Ran<D> {
         let act = module.activation;
         let n = self.device.dims(x)[0];
         let y = match &module.kind {
             Kind::Linear(w) => self.device.linear(tape, x, w, act, wants)?,
             Kind::Conv2d(w, window) => self.device.conv2d(tape, x, w, *window, act, wants)?,
-            Kind::ConvTranspose2d(w, window, output) => {
-                self.device
-                    .conv_transpose2d(tape, x, w, *window, *output, act, wants)?
-            }
+            Kind::ConvTranspose2d(w, window, output) => self
+                .device
+                .conv_transpose2d(tape, x, w, *window, *output, act, wants)?,
             Kind::BatchNorm(norm) if evaluate => {
                 let (scale, shift) = norm.affine(&self.device);
                 self.device.scale_shift(tape, x, &scale, &shift, act)?
@@ -254,10 +264,8 @@ impl<D: Device<f32>> Model<D> {
     /// unbiased one, as PyTorch's.
     pub fn update_statistics(&mut self, n: usize, statistics: &Statistics) {
         for (at, batch) in statistics {
-            let count = self.values_per_channel(n, *at);
             if let Kind::BatchNorm(norm) = &mut self.modules[*at].kind {
-                let rate = norm.momentum as f32;
-                norm.move_to(batch, count, rate);
+                norm.move_to(batch, n, norm.momentum as f32);
             }
         }
     }
@@ -279,24 +287,12 @@ impl<D: Device<f32>> Model<D> {
             let x = self.input(n, &samples)?;
             let (_, statistics) = self.forward(&mut NoneTape, &x, mode)?;
             for (at, batch) in &statistics {
-                let count = self.values_per_channel(n, *at);
                 if let Kind::BatchNorm(norm) = &mut self.modules[*at].kind {
-                    norm.move_to(batch, count, 1.0 / (seen + 1) as f32);
+                    norm.move_to(batch, n, 1.0 / (seen + 1) as f32);
                 }
             }
         }
         Ok(())
-    }
-
-    /// How many values a batch of `n` gives each channel of the batch norm at module `at`.
-    fn values_per_channel(&self, n: usize, at: usize) -> usize {
-        let index = self.modules[at].index;
-        let shape = self
-            .network
-            .walk()
-            .ok()
-            .and_then(|steps| steps.get(index).map(|step| step.input));
-        n * shape.map_or(1, |shape| shape.height * shape.width)
     }
 
     /// The trained arrays, in a fixed order.
@@ -415,7 +411,9 @@ impl<A> Norm<A> {
         (scale, shift)
     }
 
-    fn move_to(&mut self, batch: &BatchStatistics<f32>, count: usize, rate: f32) {
+    /// Moves the running statistics towards those of a batch of `n` by a part of their distance.
+    fn move_to(&mut self, batch: &BatchStatistics<f32>, n: usize, rate: f32) {
+        let count = n * self.places;
         let unbiased = count as f32 / count.saturating_sub(1).max(1) as f32;
         for (running, &now) in self.mean.iter_mut().zip(&batch.mean) {
             *running += (now - *running) * rate;
@@ -466,10 +464,12 @@ fn build<D: Device<f32>>(
     let row = |name: &str| host(name).map(|data| order.to_device(data));
     let array = |data: Vec<f32>, dims: Dims| device.array(data, dims).map_err(device_error);
     let row_array = |name: &str| -> Result<Option<D::Array>, ModelError> {
-        row(name).map(|data| {
-            let len = data.len();
-            array(data, [1, 1, 1, len])
-        }).transpose()
+        row(name)
+            .map(|data| {
+                let len = data.len();
+                array(data, [1, 1, 1, len])
+            })
+            .transpose()
     };
     let missing = |name: &str| ParametersError::Missing {
         name: format!("{}.{name}", step.index),
@@ -521,6 +521,7 @@ fn build<D: Device<f32>>(
             beta: row_array("beta")?.ok_or_else(|| missing("beta"))?,
             mean: row("mean").ok_or_else(|| missing("mean"))?,
             variance: row("variance").ok_or_else(|| missing("variance"))?,
+            places: step.input.height * step.input.width,
             epsilon,
             momentum,
         }),

@@ -4,7 +4,7 @@
 //! gathers, for each output pixel, the inputs that reach it, and zeros for the rest. Slower than the
 //! CPU kernels by design: these serve CUDA and are the oracle for [`super::cpu`].
 
-use super::{Activation, AdamStep, BatchStatistics, Dims, Weights, Window};
+use super::{Activation, AdamStep, BatchStatistics, Dims, Normalized, Weights, Window};
 use dfdx::prelude::*;
 use dfdx::tensor_ops::Device;
 
@@ -55,7 +55,9 @@ pub fn activation<E: Dtype, D: Device<E>, T: Tape<E, D>>(
         Activation::Relu => x.try_relu(),
         Activation::LeakyRelu(slope) => {
             let line = x.retaped::<T>().try_mul(number::<E>(slope))?;
-            x.try_relu()?.try_mul(number::<E>(1.0 - slope))?.try_add(line)
+            x.try_relu()?
+                .try_mul(number::<E>(1.0 - slope))?
+                .try_add(line)
         }
         Activation::Tanh => x.try_tanh(),
         Activation::Sigmoid => x.try_sigmoid(),
@@ -96,7 +98,14 @@ pub fn linear<E: Dtype, D: Device<E>, T: Tape<E, D>>(
         w.try_reshape_like(&(outputs, inputs))?
             .try_permute::<_, Axes2<1, 0>>()
     })?;
-    affine(tape, &rows, weight, w.bias.as_ref(), [n, 1, 1, outputs], act)
+    affine(
+        tape,
+        &rows,
+        weight,
+        w.bias.as_ref(),
+        [n, 1, 1, outputs],
+        act,
+    )
 }
 
 /// Where each of an output picture's pixels reads: `taps` indices into the input's pixels, the index
@@ -153,9 +162,7 @@ impl Reads {
         let indices = device.try_tensor_from_vec(indices, (count, self.taps))?;
         let nothing: Matrix<E, D> = device.try_zeros_like(&(1, c))?;
         let pixels = on(tape, x, |x| x.try_reshape_like(&(n * h * w, c)))?;
-        let padded = on(tape, &pixels, |x| {
-            (x, nothing).try_concat_along(Axis::<0>)
-        })?;
+        let padded = on(tape, &pixels, |x| (x, nothing).try_concat_along(Axis::<0>))?;
         let rows: Tensor<(usize, usize, usize), E, D> =
             on(tape, &padded, |x| x.try_gather(indices))?;
         on(tape, &rows, |x| x.try_reshape_like(&(count, self.taps * c)))
@@ -248,7 +255,7 @@ pub fn batch_norm<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     beta: &Array<E, D>,
     epsilon: f64,
     act: Activation,
-) -> Result<(Array<E, D>, BatchStatistics<E>), D::Err> {
+) -> Result<Normalized<Array<E, D>, E>, D::Err> {
     let [n, h, w, c] = dims(x);
     let shape = (n * h * w, c);
     let rows = on(tape, x, |x| x.try_reshape_like(&shape))?;
@@ -307,7 +314,9 @@ fn spread<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     row: &Tensor<(usize,), E, D>,
     shape: (usize, usize),
 ) -> Result<Matrix<E, D>, D::Err> {
-    on(tape, row, |row| row.try_broadcast_like::<_, Axis<0>>(&shape))
+    on(tape, row, |row| {
+        row.try_broadcast_like::<_, Axis<0>>(&shape)
+    })
 }
 
 /// The gradient of a tensor; zeros where none came.

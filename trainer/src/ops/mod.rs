@@ -75,6 +75,9 @@ pub struct BatchStatistics<E> {
     pub variance: Vec<E>,
 }
 
+/// A normalized batch and the statistics that it was normalized by.
+pub type Normalized<A, E> = (A, BatchStatistics<E>);
+
 /// A device that networks can be trained on: dfdx's own operations plus the layers of this crate.
 ///
 /// Layers take the tape by reference: dfdx's `OwnedTape` records, its `NoneTape` does not. All of them
@@ -154,7 +157,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
         epsilon: f64,
         act: Activation,
         wants: Wants,
-    ) -> Result<(Self::Array, BatchStatistics<E>), Self::Err>;
+    ) -> Result<Normalized<Self::Array, E>, Self::Err>;
 
     /// `act(x * scale + shift)` per channel, constants: batch normalization by running statistics.
     fn scale_shift<T: Tape<E, Self>>(
@@ -183,7 +186,11 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
     ) -> Result<Self::Array, Self::Err>;
 
     /// The gradient of an array after the backward pass, in the order of its dims; zeros where none came.
-    fn gradient(&self, gradients: &mut Gradients<E, Self>, x: &Self::Array) -> Result<Vec<E>, Self::Err>;
+    fn gradient(
+        &self,
+        gradients: &mut Gradients<E, Self>,
+        x: &Self::Array,
+    ) -> Result<Vec<E>, Self::Err>;
 
     /// Updates a parameter and its two moments in place by its gradient.
     fn adam(

@@ -148,8 +148,8 @@ impl Case {
             let r = cpu.tensor_from_vec(numbers(out.len(), 9), (out.len(),));
             let loss = (cpu.to_tensor(tape, &y).unwrap() * r).sum::<Rank0, _>();
             let mut g = loss.backward();
-            let grads = [&x, &w.weight, w.bias.as_ref().unwrap()]
-                .map(|a| cpu.gradient(&mut g, a).unwrap());
+            let grads =
+                [&x, &w.weight, w.bias.as_ref().unwrap()].map(|a| cpu.gradient(&mut g, a).unwrap());
             (out, grads.to_vec())
         };
         let (y, gradients) = fast(&data);
@@ -321,12 +321,19 @@ fn the_number_of_threads_does_not_change_a_bit() {
                 .square()
                 .mean::<Rank0, _>()
                 .backward();
-            [&x, &w.weight, w.bias.as_ref().unwrap(), &gamma, &beta, &v.weight]
-                .map(|a| cpu.gradient(&mut g, a).unwrap())
-                .into_iter()
-                .chain([cpu.to_host(&y)])
-                .map(|v| v.into_iter().map(f32::to_bits).collect())
-                .collect()
+            [
+                &x,
+                &w.weight,
+                w.bias.as_ref().unwrap(),
+                &gamma,
+                &beta,
+                &v.weight,
+            ]
+            .map(|a| cpu.gradient(&mut g, a).unwrap())
+            .into_iter()
+            .chain([cpu.to_host(&y)])
+            .map(|v| v.into_iter().map(f32::to_bits).collect())
+            .collect()
         })
     };
     let one = run(1);

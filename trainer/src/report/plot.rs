@@ -45,7 +45,9 @@ pub fn plot(curves: &[Curve<'_>]) -> ImageResult<Vec<u8>> {
 fn draw(canvas: &mut Canvas, curves: &[Curve<'_>]) -> Result<(), Infallible> {
     let finite = |curve: &Curve<'_>| -> Vec<(f64, f64)> {
         let points = curve.points.iter().copied();
-        points.filter(|(x, y)| x.is_finite() && y.is_finite()).collect()
+        points
+            .filter(|(x, y)| x.is_finite() && y.is_finite())
+            .collect()
     };
     let drawn: Vec<Vec<(f64, f64)>> = curves.iter().map(finite).collect();
     let all = || drawn.iter().flatten();
@@ -78,7 +80,8 @@ fn draw(canvas: &mut Canvas, curves: &[Curve<'_>]) -> Result<(), Infallible> {
     for ((curve, points), colour) in curves.iter().zip(&drawn).zip(COLOURS.iter().cycle()) {
         let stroke = PrimitiveStyle::with_stroke(*colour, 2);
         for pair in points.windows(2) {
-            let [from, to] = [pair[0], pair[1]].map(|(px, py)| Point::new(x.place(px), y.place(py)));
+            let [from, to] =
+                [pair[0], pair[1]].map(|(px, py)| Point::new(x.place(px), y.place(py)));
             Line::new(from, to).into_styled(stroke).draw(canvas)?;
         }
         let style = MonoTextStyle::new(&FONT_9X15, *colour);

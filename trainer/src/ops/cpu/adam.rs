@@ -12,8 +12,7 @@ pub(super) fn adam<E: Real>(
     step: &AdamStep,
 ) -> Result<(), CpuError> {
     let gradient = take(gradients, &parameter.node)?;
-    let [b1, b2, c2, epsilon] =
-        [step.beta1, step.beta2, step.correction2, step.epsilon].map(E::of);
+    let [b1, b2, c2, epsilon] = [step.beta1, step.beta2, step.correction2, step.epsilon].map(E::of);
     let rate = E::of(step.learning_rate / step.correction1);
     let values = parameter.data_mut().iter_mut().zip(&gradient);
     let moments = first.data_mut().iter_mut().zip(second.data_mut());

@@ -5,9 +5,7 @@
 //! gradient, whose storage dfdx does hand out.
 
 use super::{Dims, Real};
-use dfdx::prelude::{
-    Cpu, CpuError, Gradients, PutTape, Tape, Tensor, TensorFromVec, ZerosTensor,
-};
+use dfdx::prelude::{Cpu, CpuError, Gradients, PutTape, Tape, Tensor, TensorFromVec, ZerosTensor};
 use std::sync::Arc;
 
 /// An identity on the tape; holds no numbers.

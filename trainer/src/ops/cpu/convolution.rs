@@ -42,7 +42,12 @@ pub(super) fn conv2d<E: Real, T: Tape<E, Cpu>>(
                 gather(&frame, x, rows);
                 fill_rows(y, w.bias.as_ref());
                 let weight = Matrix::new(w.weight.data(), outputs, columns).transposed();
-                product(y, Matrix::new(rows, count, columns), weight, w.bias.is_some());
+                product(
+                    y,
+                    Matrix::new(rows, count, columns),
+                    weight,
+                    w.bias.is_some(),
+                );
             });
             act.apply(y);
         });
@@ -61,7 +66,12 @@ pub(super) fn conv2d<E: Real, T: Tape<E, Cpu>>(
             E::scratch(count * columns, |rows| {
                 if wants.weights {
                     gather(&frame, x, rows);
-                    product(dw, dy.transposed(), Matrix::new(rows, count, columns), false);
+                    product(
+                        dw,
+                        dy.transposed(),
+                        Matrix::new(rows, count, columns),
+                        false,
+                    );
                 }
                 if wants.input {
                     let weight = Matrix::new(w.weight.data(), outputs, columns);
@@ -125,7 +135,12 @@ pub(super) fn conv_transpose2d<E: Real, T: Tape<E, Cpu>>(
                 gather(&frame, dy, rows);
                 let rows = Matrix::new(rows, count, columns);
                 if wants.weights {
-                    product(dw, Matrix::new(x, count, channels).transposed(), rows, false);
+                    product(
+                        dw,
+                        Matrix::new(x, count, channels).transposed(),
+                        rows,
+                        false,
+                    );
                 }
                 if wants.input {
                     let weight = Matrix::new(w.weight.data(), channels, columns);
@@ -140,14 +155,20 @@ pub(super) fn conv_transpose2d<E: Real, T: Tape<E, Cpu>>(
 
 fn gather<E: Real>(frame: &Frame, large: &[E], rows: &mut [E]) {
     let len = frame.places() * frame.columns();
-    for (large, rows) in large.chunks_exact(frame.large_len()).zip(rows.chunks_exact_mut(len)) {
+    for (large, rows) in large
+        .chunks_exact(frame.large_len())
+        .zip(rows.chunks_exact_mut(len))
+    {
         frame.gather(large, rows);
     }
 }
 
 fn scatter<E: Real>(frame: &Frame, rows: &[E], large: &mut [E]) {
     let len = frame.places() * frame.columns();
-    for (large, rows) in large.chunks_exact_mut(frame.large_len()).zip(rows.chunks_exact(len)) {
+    for (large, rows) in large
+        .chunks_exact_mut(frame.large_len())
+        .zip(rows.chunks_exact(len))
+    {
         frame.scatter(rows, large);
     }
 }
@@ -178,7 +199,11 @@ impl Parts {
             return Ok(());
         }
         let channels = output.dims[3];
-        let weights = if wants.weights { w.weight.data().len() } else { 0 };
+        let weights = if wants.weights {
+            w.weight.data().len()
+        } else {
+            0
+        };
         let mut dx = vec![E::zero(); if wants.input { x.data().len() } else { 0 }];
         let mut slices: Vec<&mut [E]> = dx.chunks_mut(self.samples * self.input).collect();
         slices.resize_with(x.dims[0].div_ceil(self.samples), Default::default);

@@ -17,9 +17,7 @@ mod window;
 pub use array::Array;
 pub use scratch::Scratch;
 
-use super::{
-    Activation, AdamStep, BatchStatistics, Device, Dims, Wants, Weights, Window,
-};
+use super::{Activation, AdamStep, BatchStatistics, Device, Dims, Wants, Weights, Window};
 use dfdx::prelude::{Cpu, CpuError, Dtype, Gradients, Tape, Tensor};
 
 /// A floating-point type that the kernels work in.
@@ -179,12 +177,7 @@ where
         adam::adam(parameter, gradients, moments, step)
     }
 
-    fn lerp(
-        &self,
-        average: &mut Array<E>,
-        value: &Array<E>,
-        weight: f64,
-    ) -> Result<(), CpuError> {
+    fn lerp(&self, average: &mut Array<E>, value: &Array<E>, weight: f64) -> Result<(), CpuError> {
         adam::lerp(average, value, weight);
         Ok(())
     }

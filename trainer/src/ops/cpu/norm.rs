@@ -22,7 +22,9 @@ pub(super) fn batch_norm<E: Real, T: Tape<E, Cpu>>(
     let chunk = part(x.data().len() / c) * c;
     let average = |sums: Vec<E>| -> Vec<E> { sums.into_iter().map(|s| s / count).collect() };
 
-    let mean = average(total(x.data().par_chunks(chunk).map(|x| sum_rows(x, c)).collect()));
+    let mean = average(total(
+        x.data().par_chunks(chunk).map(|x| sum_rows(x, c)).collect(),
+    ));
     let variance = average(total(
         x.data()
             .par_chunks(chunk)
@@ -67,7 +69,11 @@ pub(super) fn batch_norm<E: Real, T: Tape<E, Cpu>>(
         let d_gamma = zip(sum_dy_x, &scale, |s, r| s * r);
         if wants.input {
             // dx = slope * (dy - mean(dy) - x_hat * mean(dy * x_hat)), gathered by powers of x.
-            let by_x: Vec<E> = zip(&zip(&d_gamma, &scale, |g, r| g * r / count), &slope, |a, s| -a * s);
+            let by_x: Vec<E> = zip(
+                &zip(&d_gamma, &scale, |g, r| g * r / count),
+                &slope,
+                |a, s| -a * s,
+            );
             let constant: Vec<E> = (0..c)
                 .map(|i| -slope[i] * sum_dy[i] / count - by_x[i] * mean[i])
                 .collect();

@@ -75,7 +75,9 @@ pub(super) fn upsample<E: Real, T: Tape<E, Cpu>>(
     data.par_chunks_mut(row).enumerate().for_each(|(r, out)| {
         let source = &x.data()[(r / factor) * w * c..][..w * c];
         for (pixel, copies) in source.chunks_exact(c).zip(out.chunks_exact_mut(factor * c)) {
-            copies.chunks_exact_mut(c).for_each(|to| to.copy_from_slice(pixel));
+            copies
+                .chunks_exact_mut(c)
+                .for_each(|to| to.copy_from_slice(pixel));
         }
     });
     let y = Array::new(cpu, data, [n, h * factor, w * factor, c])?;

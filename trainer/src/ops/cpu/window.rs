@@ -74,7 +74,13 @@ impl Frame {
                         .checked_sub(padding)
                         .filter(|&y| y < height && last > first);
                     let Some(y) = inside else {
-                        visit(row, Run::Outside { at, len: kernel * c });
+                        visit(
+                            row,
+                            Run::Outside {
+                                at,
+                                len: kernel * c,
+                            },
+                        );
                         continue;
                     };
                     if first > 0 {
@@ -107,6 +113,13 @@ impl Frame {
 
 /// A run of a window's row: where in the row, and where in the picture if it lies in it.
 enum Run {
-    Inside { at: usize, picture: usize, len: usize },
-    Outside { at: usize, len: usize },
+    Inside {
+        at: usize,
+        picture: usize,
+        len: usize,
+    },
+    Outside {
+        at: usize,
+        len: usize,
+    },
 }
