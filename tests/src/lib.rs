@@ -1,5 +1,4 @@
-//! What the tests share: networks with random numbers, an ONNX writer of their own, the real binary.
+//! What the tests share: networks with random numbers, and an ONNX writer of their own.
 
 pub mod networks;
-pub mod tool;
 pub mod unfolded;

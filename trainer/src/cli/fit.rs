@@ -260,7 +260,7 @@ fn read_config(path: &Path) -> Result<Options, Failure> {
     toml::from_str(&text).map_err(|error| {
         let line = error
             .span()
-            .map_or(0, |span| text[..span.start].lines().count().max(1));
+            .map_or(0, |span| text[..span.start].matches('\n').count() + 1);
         let reason = error.message().trim().replace('\n', " ");
         Failure::Input(format!("{}, line {line}: {reason}", path.display()))
     })

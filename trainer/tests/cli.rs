@@ -1,11 +1,41 @@
 //! The `trainer` binary on bad input, and what `verify` prints on good.
 
 use pocketgan_tests::networks;
-use pocketgan_tests::tool::{refusal, trainer};
 use pocketgan_trainer::export::export;
 use pocketgan_trainer::export::quantize::Calibration;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use tempfile::TempDir;
+
+/// `trainer` in the folder `current`, with what it will be told.
+fn command(current: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    command.current_dir(current).args(arguments);
+    command
+}
+
+/// Runs `trainer` in the folder `current`.
+fn trainer(current: &Path, arguments: &[&str]) -> Output {
+    command(current, arguments).output().unwrap()
+}
+
+/// Runs `trainer` on bad input, which must end with exit code 2, nothing on standard output and one
+/// sentence on standard error; gives the sentence.
+fn refusal(current: &Path, arguments: &[&str]) -> String {
+    refused(trainer(current, arguments))
+}
+
+fn refused(output: Output) -> String {
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    let code = output.status.code();
+    assert_eq!(code, Some(2), "exit code {code:?}: {complaint}");
+    assert!(output.stdout.is_empty(), "{:?}", output.stdout);
+    let mut lines = complaint.lines();
+    let sentence = lines.next().and_then(|line| line.strip_prefix("error: "));
+    let sentence = sentence.unwrap_or_else(|| panic!("not an error: {complaint}"));
+    assert_eq!(lines.next(), None, "more than one line: {complaint}");
+    sentence.to_owned()
+}
 
 /// A folder with an exported model, and a path in it as an argument.
 struct Folder(TempDir);
@@ -237,8 +267,15 @@ fn a_run_folder_that_cannot_be_written_is_refused() {
         "--out",
         "file/run",
     ];
-    let sentence = refusal(folder.path(), &arguments);
-    assert!(sentence.contains("cannot create file/run"), "{sentence}");
+    let output = trainer(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(2));
+    // Where the data set was found may be said first.
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    let sentence = complaint.lines().last().unwrap_or_default();
+    assert!(
+        sentence.starts_with("error: cannot create file/run"),
+        "{complaint}"
+    );
     let kept = std::fs::read_to_string(folder.path().join("file")).unwrap();
     assert_eq!(kept, "precious");
 }
@@ -247,15 +284,10 @@ fn a_run_folder_that_cannot_be_written_is_refused() {
 #[test]
 fn a_missing_onnx_runtime_is_a_sentence() {
     let folder = Folder::with_model();
-    let mut command = std::process::Command::new(pocketgan_tests::tool::binary());
-    let output = command
-        .args(["verify", "."])
-        .current_dir(folder.path())
+    let output = command(folder.path(), &["verify", "."])
         .env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so")
         .output()
         .unwrap();
-    let complaint = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{complaint}");
-    assert!(complaint.contains("cargo xtask setup"), "{complaint}");
-    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    let sentence = refused(output);
+    assert!(sentence.contains("cargo xtask setup"), "{sentence}");
 }
