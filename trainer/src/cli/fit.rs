@@ -285,7 +285,7 @@ pub fn run(args: FitArgs) -> Result<(), Failure> {
         DeviceKind::Cpu => pool.install(|| fit_on(Cpu::default(), &plan)),
         #[cfg(feature = "cuda")]
         kind => match dfdx::prelude::Cuda::try_build(0, plan.seed) {
-            Ok(gpu) => pool.install(|| fit_on(gpu, &plan)),
+            Ok(gpu) => fit_on(gpu, &plan),
             Err(_) if kind == DeviceKind::Auto => {
                 eprintln!("no GPU was found: training on the CPU");
                 pool.install(|| fit_on(Cpu::default(), &plan))
