@@ -151,6 +151,20 @@ fn a_seed_gives_the_same_weights_with_any_number_of_threads() {
     assert!(state(2, 8) != one);
 }
 
+#[test]
+fn a_checkpoint_holds_the_averaged_generator() {
+    let mut gan = train(&settings(Size::Nano, Shape::new(1, 28, 28)), 3);
+    gan.settle_average().unwrap();
+    let bytes = checkpoint::encode(&gan, "seed = 7").unwrap();
+    let (state, parameters) = checkpoint::decode_average(&bytes).unwrap();
+    assert_eq!((state.step, state.config.as_str()), (3, "seed = 7"));
+    assert_eq!(&state.generator, gan.average.network());
+    assert_eq!(parameters, gan.average.parameters().unwrap());
+    for cut in [0, 7, 100, bytes.len() - 1] {
+        assert!(checkpoint::decode_average(&bytes[..cut]).is_err());
+    }
+}
+
 /// The generator's and the discriminator's losses start at the value of an undecided verdict.
 #[test]
 fn losses_begin_at_ln_2() {

@@ -103,12 +103,14 @@ pub fn bench(arguments: &BenchArguments) -> Result<()> {
     Ok(())
 }
 
-/// Checks the example's run, and the pixels of each model and seed against this machine's.
+/// Checks that no panic can be reached (the example links only then), the example's run, and the
+/// pixels of each model and seed against this machine's.
 ///
 /// # Errors
 ///
 /// As [`bench`], or a picture that differs.
 pub fn test(toolchain: &Toolchain) -> Result<()> {
+    process::run(&mut cargo(toolchain, "build", &["--example", "no_panic"]))?;
     process::run(&mut cargo(toolchain, "run", &[]))?;
     for model in MODELS {
         let here = host::pixels_sha256(model, SEEDS)?;

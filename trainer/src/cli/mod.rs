@@ -10,6 +10,7 @@ macro_rules! say {
 
 mod bench;
 mod data;
+mod export;
 mod fit;
 mod inspect;
 mod sample;
@@ -29,6 +30,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Fit(fit::FitArgs),
+    Export(export::ExportArgs),
     Sample(sample::SampleArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Fit(args) => fit::run(args),
+        Command::Export(args) => export::run(args),
         Command::Sample(args) => sample::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),

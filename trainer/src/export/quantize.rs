@@ -146,9 +146,16 @@ fn weight_scales(layer: &FoldedLayer, input_scale: f32, scale: f32) -> Vec<f32> 
     }
     let scales = largest.iter().zip(&layer.bias).map(|(&largest, &bias)| {
         let for_bias = f64::from(bias).abs() / (f64::from(input_scale) * MAX_BIAS);
-        (f64::from(largest) / 127.0).max(finest).max(for_bias) as f32
+        short((f64::from(largest) / 127.0).max(finest).max(for_bias))
     });
     scales.collect()
+}
+
+/// `scale` rounded up to 7 significant bits. Latents being multiples of 1/32, a float engine then sums
+/// the first layer without rounding, and its quanta differ from the integer ones by next to nothing.
+fn short(scale: f64) -> f32 {
+    let unit = 2f64.powi(scale.log2().floor() as i32 - 6);
+    ((scale / unit).ceil() * unit) as f32
 }
 
 /// The output scale of every layer.

@@ -4,6 +4,8 @@ use super::Gan;
 use crate::nn::{Model, ModelError};
 use crate::ops::Device;
 use crate::optim::Adam;
+use crate::parameters::{HostTensor, Parameters};
+use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -38,6 +40,49 @@ pub enum CheckpointError {
     Encode(#[from] safetensors::SafeTensorError),
     #[error("the checkpoint cannot be encoded: {0}")]
     State(#[from] serde_json::Error),
+}
+
+/// Why a checkpoint cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    #[error("it is damaged or no safetensors file: {0}")]
+    Damaged(#[from] safetensors::SafeTensorError),
+    #[error("it is no checkpoint of this program")]
+    Foreign,
+    #[error("it has the format {found}, and this program reads {FORMAT}")]
+    Format { found: u32 },
+}
+
+/// The averaged generator of a checkpoint, with the rest of what it says.
+///
+/// # Errors
+/// A file that is damaged, or another program's, or of another format.
+pub fn decode_average(bytes: &[u8]) -> Result<(State, Parameters), DecodeError> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes)?;
+    let text = metadata.metadata().as_ref().and_then(|map| map.get(KEY));
+    let value: serde_json::Value = text
+        .and_then(|text| serde_json::from_str(text).ok())
+        .ok_or(DecodeError::Foreign)?;
+    match value["format"].as_u64().map(u32::try_from) {
+        Some(Ok(FORMAT)) => {}
+        Some(Ok(found)) => return Err(DecodeError::Format { found }),
+        _ => return Err(DecodeError::Foreign),
+    }
+    let state: State = serde_json::from_value(value).map_err(|_| DecodeError::Foreign)?;
+    let mut parameters = Parameters::default();
+    for (name, view) in SafeTensors::deserialize(bytes)?.tensors() {
+        if let Some(name) = name.strip_prefix("average.") {
+            let numbers = view.data().chunks_exact(4);
+            let tensor = HostTensor {
+                shape: view.shape().to_vec(),
+                data: numbers
+                    .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                    .collect(),
+            };
+            parameters.tensors.insert(name.to_owned(), tensor);
+        }
+    }
+    Ok((state, parameters))
 }
 
 /// A tensor on its way into the file.

@@ -1,0 +1,256 @@
+//! The flags of `trainer fit`, the keys of its TOML file, and what they add up to.
+
+use crate::cli::Failure;
+use crate::data::Dataset;
+use crate::gan::fit::Length;
+use crate::gan::{Settings, Size, dcgan};
+use crate::nn::Initialization;
+use crate::optim::AdamConfig;
+use crate::spec::Shape;
+use anyhow::Context;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The flags, which are the keys of the TOML file as well.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Options {
+    /// Data set to learn, as `trainer data list` prints it.
+    #[arg(long, value_name = "NAME")]
+    dataset: Option<String>,
+    /// What to train [default: dcgan].
+    #[arg(long)]
+    recipe: Option<Recipe>,
+    /// How wide the networks are [default: small].
+    #[arg(long)]
+    size: Option<Size>,
+    /// Passes over the training images [default: 24].
+    #[arg(long, conflicts_with = "minutes")]
+    epochs: Option<u32>,
+    /// Train for this long instead.
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// Images a step, at least 2 [default: 64].
+    #[arg(long)]
+    batch: Option<u32>,
+    /// Learning rate of both networks, above 0 and at most 1 [default: 0.0002].
+    #[arg(long)]
+    lr: Option<f64>,
+    /// The same seed gives the same weights on the same machine, whatever the threads [default: 1].
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Threads to compute with [default: the machine's cores].
+    #[arg(long)]
+    threads: Option<u16>,
+    /// Where to compute; auto takes the GPU if there is one [default: auto].
+    #[arg(long)]
+    device: Option<DeviceKind>,
+    /// Only look for the data set in this folder.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The run's folder, which must not be there yet [default: runs/DATASET-RECIPE-SIZE, numbered].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print one JSON object at the end, and nothing else, on standard output.
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    json: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Recipe {
+    /// Deep convolutional GAN, non-saturating loss (Radford et al. 2016).
+    #[default]
+    Dcgan,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum DeviceKind {
+    /// The GPU if this build can use one and one is there, else the CPU.
+    #[default]
+    Auto,
+    Cpu,
+    /// An NVIDIA GPU; needs a build with `--features cuda`.
+    Cuda,
+}
+
+impl Options {
+    /// Reads a TOML file.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::Input(format!("cannot read {}: {error}", path.display())))?;
+        toml::from_str(&text).map_err(|error| {
+            let line = error
+                .span()
+                .map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+            let reason = error.message().trim().replace('\n', " ");
+            Failure::Input(format!("{}, line {line}: {reason}", path.display()))
+        })
+    }
+
+    /// These, and where they are silent the others.
+    pub fn or(self, other: Self) -> Self {
+        let length_given = self.epochs.is_some() || self.minutes.is_some();
+        Self {
+            dataset: self.dataset.or(other.dataset),
+            recipe: self.recipe.or(other.recipe),
+            size: self.size.or(other.size),
+            epochs: self.epochs.or(other.epochs.filter(|_| !length_given)),
+            minutes: self.minutes.or(other.minutes.filter(|_| !length_given)),
+            batch: self.batch.or(other.batch),
+            lr: self.lr.or(other.lr),
+            seed: self.seed.or(other.seed),
+            threads: self.threads.or(other.threads),
+            device: self.device.or(other.device),
+            data_dir: self.data_dir.or(other.data_dir),
+            out: self.out.or(other.out),
+            json: self.json.or(other.json),
+        }
+    }
+}
+
+/// The options with every default filled in and every value checked.
+pub(super) struct Plan {
+    pub dataset: Dataset,
+    pub recipe: Recipe,
+    pub size: Size,
+    pub length: Length,
+    pub batch: u32,
+    pub lr: f64,
+    pub seed: u64,
+    pub threads: u16,
+    pub device: DeviceKind,
+    pub data_dir: Option<PathBuf>,
+    pub out: PathBuf,
+    pub json: bool,
+}
+
+/// Bad input, and what to do about it.
+pub(super) fn input<T>(sentence: impl Into<String>) -> Result<T, Failure> {
+    Err(Failure::Input(sentence.into()))
+}
+
+impl Plan {
+    pub fn new(options: Options) -> Result<Self, Failure> {
+        let Some(dataset) = options.dataset else {
+            return input(
+                "no data set is named: add --dataset fashion, or another that `trainer data list` prints",
+            );
+        };
+        let dataset: Dataset = dataset.parse().map_err(Failure::from)?;
+        let recipe = options.recipe.unwrap_or_default();
+        let size = options.size.unwrap_or(Size::Small);
+        let length = match (options.epochs, options.minutes) {
+            (Some(_), Some(_)) => return input("give epochs or minutes, not both"),
+            (Some(0), _) => return input("--epochs must be at least 1"),
+            (_, Some(minutes)) if minutes > 0.0 && minutes <= 1e6 => {
+                Length::Time(Duration::from_secs_f64(minutes * 60.0))
+            }
+            (_, Some(_)) => return input("--minutes must be above 0 and at most 1000000"),
+            (epochs, None) => Length::Epochs(epochs.unwrap_or(24)),
+        };
+        let batch = options.batch.unwrap_or(64);
+        if !(2..=65_536).contains(&batch) {
+            return input("--batch must be from 2 to 65536");
+        }
+        let lr = options.lr.unwrap_or(2e-4);
+        if !(lr > 0.0 && lr <= 1.0) {
+            return input("--lr must be above 0 and at most 1");
+        }
+        let seed = options.seed.unwrap_or(1);
+        if i64::try_from(seed).is_err() {
+            return input("--seed must be below 2^63");
+        }
+        let threads = options.threads.unwrap_or_else(|| {
+            let cores = std::thread::available_parallelism();
+            cores.map_or(1, |n| u16::try_from(n.get()).unwrap_or(u16::MAX))
+        });
+        if !(1..=1024).contains(&threads) {
+            return input("--threads must be from 1 to 1024");
+        }
+        let out = match options.out {
+            Some(out) => out,
+            None => free_folder(dataset, recipe, size),
+        };
+        if out.symlink_metadata().is_ok() {
+            return input(format!(
+                "{} is there already: name another folder with --out",
+                out.display()
+            ));
+        }
+        Ok(Self {
+            dataset,
+            recipe,
+            size,
+            length,
+            batch,
+            lr,
+            seed,
+            threads,
+            device: options.device.unwrap_or_default(),
+            data_dir: options.data_dir,
+            out,
+            json: options.json.unwrap_or(false),
+        })
+    }
+
+    /// The configuration that gives this run again.
+    pub fn to_toml(&self) -> Result<String, Failure> {
+        let (epochs, minutes) = match self.length {
+            Length::Epochs(epochs) => (Some(epochs), None),
+            Length::Time(limit) => (None, Some(limit.as_secs_f64() / 60.0)),
+        };
+        let options = Options {
+            dataset: Some(self.dataset.name().to_owned()),
+            recipe: Some(self.recipe),
+            size: Some(self.size),
+            epochs,
+            minutes,
+            batch: Some(self.batch),
+            lr: Some(self.lr),
+            seed: Some(self.seed),
+            threads: Some(self.threads),
+            device: Some(self.device),
+            data_dir: self.data_dir.clone(),
+            out: Some(self.out.clone()),
+            json: Some(self.json),
+        };
+        let text = toml::to_string(&options).context("cannot write the configuration as TOML")?;
+        Ok(text)
+    }
+
+    /// The networks and numbers of the recipe, for images of one shape.
+    pub fn settings(&self, image: Shape) -> Settings {
+        let (generator, discriminator) = match self.recipe {
+            Recipe::Dcgan => dcgan::networks(self.size, image),
+        };
+        Settings {
+            generator,
+            discriminator,
+            initialization: Initialization::Dcgan,
+            adam: AdamConfig {
+                learning_rate: self.lr,
+                beta1: 0.5,
+                beta2: 0.999,
+                epsilon: 1e-8,
+            },
+            ema_decay: 0.999,
+            seed: self.seed,
+        }
+    }
+}
+
+/// `runs/fashion-dcgan-small`, or the first of `-2`, `-3`, … that is not there.
+fn free_folder(dataset: Dataset, recipe: Recipe, size: Size) -> PathBuf {
+    let Recipe::Dcgan = recipe;
+    let name = format!("{dataset}-dcgan-{}", size.name());
+    let numbered = (2..).map(|n| format!("{name}-{n}"));
+    std::iter::once(name.clone())
+        .chain(numbered)
+        .map(|name| Path::new("runs").join(name))
+        .find(|path| path.symlink_metadata().is_err())
+        .unwrap_or_default()
+}

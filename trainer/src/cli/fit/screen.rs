@@ -1,0 +1,74 @@
+//! The progress of `trainer fit`, on a terminal or in a log.
+
+use crate::gan::fit::{Line, Progress, Watch};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::path::Path;
+
+/// A progress bar on a terminal, plain lines otherwise.
+pub(super) struct Screen {
+    bar: Option<ProgressBar>,
+    share: f64,
+}
+
+impl Screen {
+    pub fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(10_000);
+            let template = "{bar:32} {percent:>3}%  {msg}";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self { bar, share: 0.0 }
+    }
+
+    /// Clears the bar.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Watch for Screen {
+    fn step(&mut self, progress: Progress) {
+        self.share = progress.share;
+        if let Some(bar) = &self.bar {
+            bar.set_position((progress.share * 10_000.0) as u64);
+        }
+    }
+
+    fn line(&mut self, line: &Line) {
+        let left = line.elapsed_s / self.share.max(1e-9) * (1.0 - self.share).max(0.0);
+        let text = format!(
+            "step {}  {:.0} images/s  D {:.3}  G {:.3}  entropy {:.3}  {} left",
+            line.step,
+            line.images_per_s,
+            line.discriminator_loss,
+            line.generator_loss,
+            line.entropy,
+            clock(left)
+        );
+        match &self.bar {
+            Some(bar) => bar.set_message(text),
+            // A line every so often is enough for a log.
+            None if line.step.is_multiple_of(500) => eprintln!("{text}"),
+            None => {}
+        }
+    }
+
+    fn grid(&mut self, path: &Path) {
+        match &self.bar {
+            Some(bar) => bar.println(format!("samples: {}", path.display())),
+            None => eprintln!("samples: {}", path.display()),
+        }
+    }
+}
+
+/// Minutes and seconds.
+fn clock(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}

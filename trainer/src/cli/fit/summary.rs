@@ -1,0 +1,135 @@
+//! What `trainer fit` reports at its end.
+
+use super::options::{Plan, Recipe, input};
+use super::parameters;
+use crate::cli::Failure;
+use crate::data::Images;
+use crate::export::{self, quantize::Calibration};
+use crate::files::write_whole;
+use crate::gan::Size;
+use crate::gan::fit::{self, Trained};
+use crate::metrics::Histogram;
+use crate::ops::Device;
+use crate::report;
+use crate::spec::Shape;
+use anyhow::Context;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// The figures of a run that ended well.
+#[derive(Serialize)]
+pub(super) struct Summary {
+    run: PathBuf,
+    dataset: &'static str,
+    recipe: Recipe,
+    size: Size,
+    steps: u32,
+    minutes: f64,
+    images_per_s: f64,
+    parameters: usize,
+    blob_bytes: usize,
+    working_memory: usize,
+    macs: u64,
+    discriminator_loss: Option<f32>,
+    generator_loss: Option<f32>,
+    scores: Scores,
+}
+
+/// Figures over 1,024 images of the averaged generator, in float.
+#[derive(Serialize)]
+struct Scores {
+    /// Normalized entropy of the pixel values.
+    pixel_entropy: f64,
+    /// The same of the training images.
+    data_pixel_entropy: f64,
+    /// Jensen-Shannon divergence of the two histograms, nats.
+    pixel_js: f64,
+}
+
+impl Summary {
+    /// Draws the last samples, exports the averaged generator, and adds up.
+    ///
+    /// # Errors
+    /// A file that cannot be written; the device's.
+    pub fn new<D: Device<f32>>(
+        plan: &Plan,
+        trained: &Trained<D>,
+        images: &Images,
+        shape: Shape,
+    ) -> Result<Self, Failure> {
+        const SAMPLES: usize = 1024;
+        const GRID: usize = 64;
+        let generator = &trained.generator;
+        let network = generator.network();
+        let latents = fit::latents(plan.seed, SAMPLES, network.input.len());
+        let pixels = fit::to_pixels(&generator.evaluate(&latents)?);
+        let grid = report::montage(&pixels[..GRID * shape.len()], shape, 8)
+            .context("cannot encode the sample grid")?;
+        let path = plan.out.join("samples.png");
+        write_whole(&path, &grid)
+            .or_else(|error| input(format!("cannot write {}: {error}", path.display())))?;
+        let exported = export::export(
+            network,
+            &generator.parameters()?,
+            Calibration::default(),
+            &plan.out,
+        )
+        .map_err(anyhow::Error::from)?;
+        let (ours, theirs) = (Histogram::of(&pixels), Histogram::of(&images.pixels));
+        Ok(Self {
+            run: plan.out.clone(),
+            dataset: plan.dataset.name(),
+            recipe: plan.recipe,
+            size: plan.size,
+            steps: trained.steps,
+            minutes: trained.elapsed.as_secs_f64() / 60.0,
+            images_per_s: trained.images_per_s,
+            parameters: parameters(network),
+            blob_bytes: exported.blob_bytes,
+            working_memory: exported.working_memory,
+            macs: exported.macs,
+            discriminator_loss: trained.last.map(|line| line.discriminator_loss),
+            generator_loss: trained.last.map(|line| line.generator_loss),
+            scores: Scores {
+                pixel_entropy: ours.entropy(),
+                data_pixel_entropy: theirs.entropy(),
+                pixel_js: ours.jensen_shannon(&theirs),
+            },
+        })
+    }
+
+    /// Prints the figures and what to do next.
+    pub fn print(&self) {
+        let run = self.run.display();
+        let s = &self.scores;
+        say!(
+            "{run}: {} steps in {:.1} minutes, {:.0} images/s",
+            self.steps,
+            self.minutes,
+            self.images_per_s
+        );
+        say!(
+            "  generator       {:>9} parameters, {} multiply-accumulates an image",
+            self.parameters,
+            self.macs
+        );
+        say!("  model.pgan      {:>9} bytes of flash", self.blob_bytes);
+        say!("  working memory  {:>9} bytes of RAM", self.working_memory);
+        say!(
+            "  pixel entropy   {:>9.3} (training images {:.3}), Jensen-Shannon divergence {:.4}",
+            s.pixel_entropy,
+            s.data_pixel_entropy,
+            s.pixel_js
+        );
+        say!("  samples         {run}/samples.png");
+        say!("Next:");
+        // Cargo sets this for what it runs.
+        let trainer = match std::env::var_os("CARGO") {
+            Some(_) => "cargo trainer",
+            None => "trainer",
+        };
+        say!("  {trainer} sample {run} --count 64 -o grid.png");
+        say!("  {trainer} verify {run}");
+        say!("  {trainer} inspect {run}/model.pgan");
+    }
+}
