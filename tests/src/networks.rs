@@ -9,8 +9,9 @@ fn uniform(rng: &mut Rng) -> f32 {
     rng.next_u32() as f32 / (1u64 << 31) as f32 - 1.0
 }
 
-/// Random parameters of a network: weights of variance 2 over the products of an output, of the last
-/// layer a quarter of that, so that its tanh is not saturated; batch-norm statistics near 0 and 1.
+/// Random parameters of a network: batch-norm statistics near 0 and 1, weights of variance 2 over the
+/// products of an output, and a sixteenth of that in the last layer: where one quantum inside is many
+/// outside, a single rounding to the other side would break the bound on the whole network.
 pub fn random_parameters(network: &Network, seed: u64) -> Parameters {
     let mut rng = Rng::new(seed);
     let mut parameters = Parameters::default();
@@ -18,7 +19,7 @@ pub fn random_parameters(network: &Network, seed: u64) -> Parameters {
     let last = steps.iter().rposition(|step| step.macs() > 0);
     for step in steps {
         let products = step.macs() / step.output.len();
-        let gain = if Some(step.index) == last { 0.5 } else { 1.0 };
+        let gain = if Some(step.index) == last { 0.25 } else { 1.0 };
         let spread = gain * (6.0 / products.max(1) as f32).sqrt();
         for (name, shape) in tensors_of(&step) {
             let (middle, spread) = match name.split_once('.').expect("a layer's part").1 {
