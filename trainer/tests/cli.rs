@@ -1,4 +1,4 @@
-//! The `trainer` binary on bad input, and what `verify` prints on good.
+//! The `trainer` binary: a short run from images to a verified model, and bad input.
 
 use pocketgan_tests::networks;
 use pocketgan_trainer::export::export;
@@ -267,11 +267,7 @@ fn a_run_folder_that_cannot_be_written_is_refused() {
         "--out",
         "file/run",
     ];
-    let output = trainer(folder.path(), &arguments);
-    assert_eq!(output.status.code(), Some(2));
-    // Where the data set was found may be said first.
-    let complaint = String::from_utf8(output.stderr).unwrap();
-    let sentence = complaint.lines().last().unwrap_or_default();
+    let sentence = refusal(folder.path(), &arguments);
     assert!(
         sentence.starts_with("error: cannot create file/run"),
         "{complaint}"
@@ -290,4 +286,81 @@ fn a_missing_onnx_runtime_is_a_sentence() {
         .unwrap();
     let sentence = refused(output);
     assert!(sentence.contains("cargo xtask setup"), "{sentence}");
+}
+
+#[test]
+fn data_that_is_not_there_leaves_no_run_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["fit", "--dataset", "fashion", "--device", "cpu"];
+    let arguments = [&arguments[..], &["--data-dir", "nowhere", "--out", "mine"]].concat();
+    let sentence = refusal(folder.path(), &arguments);
+    assert!(sentence.contains("nowhere"), "{sentence}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// From the real images to a verified model, by the commands of the README.
+#[test]
+fn a_short_run_leaves_everything_it_promises() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        let output = trainer(folder.path(), arguments);
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {complaint}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let fit = [
+        "fit",
+        "--dataset",
+        "fashion",
+        "--size",
+        "nano",
+        "--device",
+        "cpu",
+    ];
+    let summary = json(&[&fit[..], &["--minutes", "0.1", "--out", "run", "--json"]].concat());
+    assert_eq!(summary["parameters"], 108_897);
+    let run = folder.path().join("run");
+    for file in [
+        "config.toml",
+        "losses.png",
+        "samples.png",
+        "samples/epoch-0001.png",
+        "model.onnx",
+        "model-int8.onnx",
+        "model.pgan",
+        "model-f32.pgan",
+    ] {
+        assert!(run.join(file).is_file(), "{file}");
+    }
+    let stats = std::fs::read_to_string(run.join("stats.jsonl")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(stats.lines().next().unwrap()).unwrap();
+    assert_eq!(line["step"], 50);
+    for key in [
+        "discriminator_loss",
+        "generator_loss",
+        "images_per_s",
+        "entropy",
+        "elapsed_s",
+    ] {
+        assert!(line[key].is_f64(), "{key}: {line}");
+    }
+    assert_eq!(json(&["verify", "run", "--json"])["passes"], true);
+    let sampled = json(&["sample", "run", "--count", "2", "-o", "two.png", "--json"]);
+    assert_eq!(sampled["images"].as_array().unwrap().len(), 2);
+    let cost = json(&["inspect", "run", "--json"]);
+    assert_eq!(
+        (&cost["macs"], &cost["blob_bytes"]),
+        (&551_936.into(), &summary["blob_bytes"])
+    );
+
+    // The checkpoint alone gives the same files again, and the configuration the same run.
+    let blob = std::fs::read(run.join("model.pgan")).unwrap();
+    std::fs::remove_file(run.join("model.pgan")).unwrap();
+    assert_eq!(
+        trainer(folder.path(), &["export", "run"]).status.code(),
+        Some(0)
+    );
+    assert_eq!(std::fs::read(run.join("model.pgan")).unwrap(), blob);
+    let again = refusal(folder.path(), &["fit", "--config", "run/config.toml"]);
+    assert!(again.contains("run is there already"), "{again}");
 }

@@ -184,7 +184,7 @@ fn assemble(images: &Images, batch: &[u32], real: &mut Vec<f32>) {
     }
 }
 
-/// The pixels of images with values in [-1, 1]: the inverse of [`assemble`], rounded and clamped.
+/// The pixels of images with values in [-1, 1]: rounded and clamped; the inverse of what training reads.
 pub fn to_pixels(images: &[f32]) -> Vec<u8> {
     images.iter().map(|y| (128.0 * y + 128.5) as u8).collect()
 }

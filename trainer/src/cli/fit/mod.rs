@@ -5,8 +5,9 @@ mod screen;
 mod summary;
 
 use super::Failure;
-use crate::data::{self, Split};
+use crate::data::{self, Images, Split};
 use crate::files::write_whole;
+use crate::gan::Settings;
 use crate::gan::fit::{self, FitError, Run};
 use crate::ops::Device;
 use crate::spec::{Network, Shape};
@@ -60,26 +61,17 @@ pub fn run(args: FitArgs) -> Result<(), Failure> {
 }
 
 fn fit_on<D: Device<f32>>(device: D, plan: &Plan) -> Result<(), Failure> {
-    let options = data::Options {
-        data_dir: plan.data_dir.clone(),
-        ..data::Options::default()
-    };
-    let images = data::load(plan.dataset, Split::Train, &options)?;
-    if images.count < plan.batch as usize {
-        return input(format!(
-            "--batch {} is more than the {} images there are",
-            plan.batch, images.count
-        ));
-    }
-    let shape = Shape::new(images.channels, images.height, images.width);
-    let settings = plan.settings(shape);
-    if settings.generator.output() != Ok(shape) {
-        return input(format!(
-            "this recipe makes images whose sides are multiples of 4, not {shape}"
-        ));
-    }
     let config = plan.to_toml()?;
     create_folder(&plan.out, &config)?;
+    let (images, settings) = match prepare(plan) {
+        Ok(prepared) => prepared,
+        Err(failure) => {
+            // Nothing was begun, so nothing is left.
+            let _ = std::fs::remove_dir_all(&plan.out);
+            return Err(failure);
+        }
+    };
+    let shape = Shape::new(images.channels, images.height, images.width);
     eprintln!(
         "{}: {} images of {shape}; generator {} parameters, discriminator {}; into {}",
         plan.dataset,
@@ -105,6 +97,29 @@ fn fit_on<D: Device<f32>>(device: D, plan: &Plan) -> Result<(), Failure> {
         summary.print();
         Ok(())
     }
+}
+
+/// The images to learn, and networks that fit them.
+fn prepare(plan: &Plan) -> Result<(Images, Settings), Failure> {
+    let options = data::Options {
+        data_dir: plan.data_dir.clone(),
+        ..data::Options::default()
+    };
+    let images = data::load(plan.dataset, Split::Train, &options)?;
+    if images.count < plan.batch as usize {
+        return input(format!(
+            "--batch {} is more than the {} images there are",
+            plan.batch, images.count
+        ));
+    }
+    let shape = Shape::new(images.channels, images.height, images.width);
+    let settings = plan.settings(shape);
+    if settings.generator.output() != Ok(shape) {
+        return input(format!(
+            "this recipe makes images whose sides are multiples of 4, not {shape}"
+        ));
+    }
+    Ok((images, settings))
 }
 
 /// Trained parameters of a network that was built.

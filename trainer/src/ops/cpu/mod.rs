@@ -1,6 +1,6 @@
 //! Batched CPU kernels over `gemm`.
 //!
-//! A batch is cut into [`PARTS`] runs of samples, whatever the number of threads; sums over the batch
+//! A batch is cut into eight runs of samples, whatever the number of threads; sums over the batch
 //! are made part by part and then added in order. So the same seed gives the same bits on one thread
 //! and on many.
 
