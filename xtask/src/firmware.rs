@@ -108,7 +108,7 @@ pub fn bench(arguments: &BenchArguments) -> Result<()> {
 ///
 /// # Errors
 ///
-/// As [`bench`], or a picture that differs.
+/// As [`bench()`], or a picture that differs.
 pub fn test(toolchain: &Toolchain) -> Result<()> {
     process::run(&mut cargo(toolchain, "build", &["--example", "no_panic"]))?;
     process::run(&mut cargo(toolchain, "run", &[]))?;
