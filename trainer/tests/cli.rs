@@ -270,7 +270,7 @@ fn a_run_folder_that_cannot_be_written_is_refused() {
     let sentence = refusal(folder.path(), &arguments);
     assert!(
         sentence.starts_with("error: cannot create file/run"),
-        "{complaint}"
+        "{sentence}"
     );
     let kept = std::fs::read_to_string(folder.path().join("file")).unwrap();
     assert_eq!(kept, "precious");
