@@ -1,5 +1,6 @@
 //! Files that are there whole or not at all.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use tempfile::NamedTempFile;
@@ -10,6 +11,10 @@ use tempfile::NamedTempFile;
 /// The system's; `path` is then as it was.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_aside(path, bytes)?.persist(path)?;
+    // The rename itself is durable only once the folder is; not every system can sync one.
+    if let Ok(folder) = File::open(folder_of(path)) {
+        folder.sync_all().ok();
+    }
     Ok(())
 }
 
@@ -18,10 +23,6 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// The system's; nothing is left behind.
 pub fn write_aside(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
     let mut builder = tempfile::Builder::new();
     builder.prefix(".partial-");
     #[cfg(unix)]
@@ -30,8 +31,15 @@ pub fn write_aside(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
         // As any other file: temporary files are private otherwise.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.tempfile_in(folder)?;
+    let mut file = builder.tempfile_in(folder_of(path))?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     Ok(file)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }

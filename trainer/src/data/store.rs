@@ -1,15 +1,13 @@
 //! Files in folders: read and checked, or written whole or not at all.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
-
-use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
 
 use super::error::{DataError, FileProblem};
 use super::idx;
 use super::table::{Dataset, IdxFile, Split};
+use crate::files;
+use sha2::{Digest, Sha256};
 
 /// A published file together with the sizes its header must give.
 #[derive(Clone, Copy, Debug)]
@@ -110,27 +108,15 @@ impl Wanted {
     }
 }
 
-/// Writes a file so that it appears complete or not at all: a temporary name in the same folder,
-/// flushed to the disk, then renamed.
+/// Writes a file whole or not at all, in a folder that is made if need be.
 ///
 /// # Errors
 ///
-/// [`DataError::Write`]; the temporary file is removed.
+/// [`DataError::Write`]; the file is then as it was.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
-    let attempt = || -> io::Result<()> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let mut file = NamedTempFile::new_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|failed| failed.error)?;
-        // The rename itself is durable only once the folder is; not every system can sync one.
-        if let Ok(folder) = File::open(folder) {
-            folder.sync_all().ok();
-        }
-        Ok(())
-    };
-    attempt().map_err(|source| DataError::Write {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let written = fs::create_dir_all(folder).and_then(|()| files::write_whole(path, bytes));
+    written.map_err(|source| DataError::Write {
         path: path.to_owned(),
         source,
     })
