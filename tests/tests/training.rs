@@ -4,7 +4,7 @@ use dfdx::prelude::Cpu;
 use pocketgan_trainer::engines::{Engine, TractEngine, latents};
 use pocketgan_trainer::export::fold::fold;
 use pocketgan_trainer::export::onnx::{OnnxModel, float_model};
-use pocketgan_trainer::gan::{Gan, Settings, Size, checkpoint, dcgan, fit};
+use pocketgan_trainer::gan::{Gan, Objective, Settings, Size, checkpoint, dcgan, fit};
 use pocketgan_trainer::nn::{Initialization, Model};
 use pocketgan_trainer::optim::AdamConfig;
 use pocketgan_trainer::rng::{Rng, Stream};
@@ -17,6 +17,8 @@ fn settings(size: Size, image: Shape) -> Settings {
     Settings {
         generator,
         discriminator,
+        objective: Objective::NonSaturating,
+        gradient_penalty: None,
         initialization: Initialization::Dcgan,
         adam: AdamConfig {
             learning_rate: 2e-3,

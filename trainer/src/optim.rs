@@ -36,7 +36,7 @@ impl<D: Device<f32>> Adam<D> {
         let zeros = |array: &D::Array| {
             let dims = device.dims(array);
             device
-                .array(vec![0.0; dims.iter().product()], dims)
+                .array(&vec![0.0; dims.iter().product()], dims)
                 .map_err(crate::nn::device_error)
         };
         let moments = model

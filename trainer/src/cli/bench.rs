@@ -1,8 +1,9 @@
 //! `trainer bench`: how fast training is.
 
 use super::Failure;
-use crate::gan::{self, Gan, Settings, Size};
+use crate::gan::{self, Gan, Objective, Settings, Size};
 use crate::nn::Initialization;
+use crate::ops::cpu::account;
 use crate::optim::AdamConfig;
 use crate::rng::{Rng, Stream};
 use crate::spec::Shape;
@@ -28,13 +29,16 @@ pub struct BenchArgs {
     /// Seconds to measure each network for, after a warm-up of a quarter of that.
     #[arg(long, default_value_t = 4.0)]
     seconds: f64,
+    /// Keep an account of where the time goes, a line for each kind of work.
+    #[arg(long)]
+    profile: bool,
     /// Print one JSON object a network.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 enum Net {
     /// Dense: 100-128-256-784 against 784-256-128-1.
     Mlp,
@@ -42,6 +46,10 @@ enum Net {
     Nano,
     /// DCGAN, size small.
     Small,
+    /// DCGAN, size full.
+    Full,
+    /// DCGAN, size small, with the Wasserstein distance and the gradient penalty.
+    WganGp,
 }
 
 #[derive(Serialize)]
@@ -84,11 +92,18 @@ fn measure(net: Net, args: &BenchArgs) -> Result<f64, Failure> {
     let (generator, discriminator) = match net {
         Net::Mlp => (gan::mlp::generator(image), gan::mlp::discriminator(image)),
         Net::Nano => gan::dcgan::networks(Size::Nano, image),
-        Net::Small => gan::dcgan::networks(Size::Small, image),
+        Net::Small | Net::WganGp => gan::dcgan::networks(Size::Small, image),
+        Net::Full => gan::dcgan::networks(Size::Full, image),
+    };
+    let (objective, gradient_penalty) = match net {
+        Net::WganGp => (Objective::Wasserstein, Some(10.0)),
+        _ => (Objective::NonSaturating, None),
     };
     let settings = Settings {
         generator,
         discriminator,
+        objective,
+        gradient_penalty,
         initialization: Initialization::Dcgan,
         adam: AdamConfig {
             learning_rate: 2e-4,
@@ -114,5 +129,20 @@ fn measure(net: Net, args: &BenchArgs) -> Result<f64, Failure> {
         Ok(f64::from(steps) * n as f64 / start.elapsed().as_secs_f64())
     };
     steps_for(args.seconds / 4.0)?;
-    steps_for(args.seconds)
+    if args.profile {
+        account::open();
+    }
+    let start = Instant::now();
+    let s = steps_for(args.seconds)?;
+    if args.profile {
+        let wall = start.elapsed().as_secs_f64() * f64::from(args.threads);
+        let mut rest = 1.0;
+        for (work, spent) in account::close() {
+            let share = spent.as_secs_f64() / wall;
+            rest -= share;
+            eprintln!("{:<20} {:5.1} %", work.name(), share * 100.0);
+        }
+        eprintln!("{:<20} {:5.1} %", "waiting, tape, rest", rest * 100.0);
+    }
+    Ok(s)
 }

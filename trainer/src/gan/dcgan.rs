@@ -12,6 +12,8 @@ pub enum Size {
     Nano,
     /// Generator 64 -> 7x7x64 -> 14x14x32 -> 28x28: 1,906,688 multiply-accumulates.
     Small,
+    /// Generator 64 -> 7x7x128 -> 14x14x64 -> 28x28: 7,024,640 multiply-accumulates.
+    Full,
 }
 
 impl Size {
@@ -20,6 +22,7 @@ impl Size {
         match self {
             Self::Nano => 16,
             Self::Small => 32,
+            Self::Full => 64,
         }
     }
 
@@ -28,6 +31,7 @@ impl Size {
         match self {
             Self::Nano => "nano",
             Self::Small => "small",
+            Self::Full => "full",
         }
     }
 }
@@ -107,7 +111,12 @@ mod tests {
     #[test]
     fn sizes_are_the_designs() {
         let image = Shape::new(1, 28, 28);
-        for (size, macs) in [(Size::Nano, 551_936), (Size::Small, 1_906_688)] {
+        let sizes = [
+            (Size::Nano, 551_936),
+            (Size::Small, 1_906_688),
+            (Size::Full, 7_024_640),
+        ];
+        for (size, macs) in sizes {
             let network = generator(size, image);
             let steps = network.walk().unwrap();
             assert_eq!(steps.iter().map(Step::macs).sum::<usize>(), macs);

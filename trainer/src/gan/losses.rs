@@ -44,6 +44,28 @@ pub fn non_saturating_generator<D: Device<f32>, T: Tape<f32, D>>(
     softplus(fake.try_negate()?)?.try_mean()
 }
 
+/// The critic's estimate of the Wasserstein distance (Arjovsky et al. 2017, equation 2), negated:
+/// `mean D(G(z)) - mean D(x)`.
+///
+/// # Errors
+/// The device's.
+pub fn wasserstein_critic<D: Device<f32>, T: Tape<f32, D>>(
+    real: Logits<D, T>,
+    fake: Logits<D, T>,
+) -> Result<Loss<D, T>, D::Err> {
+    fake.try_mean()?.try_add(real.try_negate()?.try_mean()?)
+}
+
+/// The generator's part of it: `-mean D(G(z))`.
+///
+/// # Errors
+/// The device's.
+pub fn wasserstein_generator<D: Device<f32>, T: Tape<f32, D>>(
+    fake: Logits<D, T>,
+) -> Result<Loss<D, T>, D::Err> {
+    fake.try_negate()?.try_mean()
+}
+
 /// Runs a loss backward; its value comes with the gradients.
 ///
 /// # Errors

@@ -6,7 +6,8 @@ pub mod dcgan;
 pub mod fit;
 pub mod losses;
 pub mod mlp;
+pub mod penalties;
 mod training;
 
 pub use dcgan::Size;
-pub use training::{Gan, Losses, Settings};
+pub use training::{Gan, Losses, Objective, Settings};

@@ -1,18 +1,30 @@
 //! One training step, and all the state that it changes.
 
-use super::losses;
+use super::{losses, penalties};
 use crate::nn::{Initialization, Mode, Model, ModelError, device_error};
 use crate::ops::{Device, Wants};
 use crate::optim::{Adam, AdamConfig};
 use crate::rng::{Rng, Stream};
 use crate::spec::Network;
-use dfdx::prelude::{NoneTape, OwnedTape};
+use dfdx::prelude::{NoneTape, OwnedTape, TryAdd};
+
+/// What the two networks play for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Objective {
+    /// The minimax game with the generator's non-saturating loss (Goodfellow et al. 2014).
+    NonSaturating,
+    /// The Wasserstein distance (Arjovsky et al. 2017).
+    Wasserstein,
+}
 
 /// What a GAN is made of.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub generator: Network,
     pub discriminator: Network,
+    pub objective: Objective,
+    /// Weight of the penalty on the critic's gradient (Gulrajani et al. 2017), if there is one.
+    pub gradient_penalty: Option<f64>,
     pub initialization: Initialization,
     pub adam: AdamConfig,
     /// Decay of the average of the generator's weights a step, in [0, 1).
@@ -35,8 +47,10 @@ pub struct Gan<D: Device<f32>> {
     pub average: Model<D>,
     pub generator_adam: Adam<D>,
     pub discriminator_adam: Adam<D>,
-    /// The stream that training latents come from.
+    /// The stream that training latents come from, and the points of the gradient penalty.
     pub latents: Rng,
+    objective: Objective,
+    gradient_penalty: Option<f64>,
     ema_decay: f64,
     steps: u32,
 }
@@ -80,6 +94,8 @@ impl<D: Device<f32>> Gan<D> {
             generator,
             discriminator,
             latents: Rng::new(settings.seed, Stream::Latents),
+            objective: settings.objective,
+            gradient_penalty: settings.gradient_penalty,
             ema_decay: settings.ema_decay,
             steps: 0,
         })
@@ -108,15 +124,27 @@ impl<D: Device<f32>> Gan<D> {
         let device = self.discriminator.device().clone();
         let latents = self.draw(n)?;
         let (fake, _) = self.generator.forward(&mut NoneTape, &latents, OBSERVE)?;
+        let points = match self.gradient_penalty {
+            Some(weight) => Some((weight, self.between(n, real, &fake)?)),
+            None => None,
+        };
         let real = self.discriminator.input(n, real)?;
         let judge = |images: &D::Array| {
             let mut tape = OwnedTape::default();
             let (verdict, _) = self.discriminator.forward(&mut tape, images, LEARN)?;
             device.to_tensor(tape, &verdict).map_err(device_error)
         };
-        let loss = losses::minimax_discriminator(judge(&real)?, judge(&fake)?);
-        let (value, gradients) =
-            losses::backward(loss.map_err(device_error)?).map_err(device_error)?;
+        let (real, fake) = (judge(&real)?, judge(&fake)?);
+        let mut loss = match self.objective {
+            Objective::NonSaturating => losses::minimax_discriminator(real, fake),
+            Objective::Wasserstein => losses::wasserstein_critic(real, fake),
+        }
+        .map_err(device_error)?;
+        if let Some((weight, points)) = points {
+            let penalty = penalties::gradient_penalty(&self.discriminator, &points, weight)?;
+            loss = loss.try_add(penalty).map_err(device_error)?;
+        }
+        let (value, gradients) = losses::backward(loss).map_err(device_error)?;
         self.discriminator_adam
             .step(&mut self.discriminator, gradients)?;
         Ok(value)
@@ -129,11 +157,31 @@ impl<D: Device<f32>> Gan<D> {
         let (fake, statistics) = self.generator.forward(&mut tape, &latents, LEARN)?;
         let (verdict, _) = self.discriminator.forward(&mut tape, &fake, PASS_THROUGH)?;
         let verdict = device.to_tensor(tape, &verdict).map_err(device_error)?;
-        let loss = losses::non_saturating_generator(verdict).map_err(device_error)?;
-        let (value, gradients) = losses::backward(loss).map_err(device_error)?;
+        let loss = match self.objective {
+            Objective::NonSaturating => losses::non_saturating_generator(verdict),
+            Objective::Wasserstein => losses::wasserstein_generator(verdict),
+        };
+        let (value, gradients) =
+            losses::backward(loss.map_err(device_error)?).map_err(device_error)?;
         self.generator_adam.step(&mut self.generator, gradients)?;
         self.generator.update_statistics(n, &statistics);
         Ok(value)
+    }
+
+    /// A point between each real image, `(N, C, H, W)`, and a generated one, uniform on the line.
+    fn between(&mut self, n: usize, real: &[f32], fake: &D::Array) -> Result<D::Array, ModelError> {
+        let device = self.discriminator.device().clone();
+        let real = self.discriminator.input(n, real)?;
+        let dims = device.dims(&real);
+        let (mut points, fake) = (device.to_host(&real), device.to_host(fake));
+        let len = points.len() / n;
+        for (points, fake) in points.chunks_exact_mut(len).zip(fake.chunks_exact(len)) {
+            let share = self.latents.uniform() as f32;
+            for (point, &fake) in points.iter_mut().zip(fake) {
+                *point += (fake - *point) * share;
+            }
+        }
+        device.array(&points, dims).map_err(device_error)
     }
 
     fn draw(&mut self, n: usize) -> Result<D::Array, ModelError> {

@@ -83,6 +83,9 @@ pub enum ModelError {
     /// The numbers are not the network's.
     #[error(transparent)]
     Parameters(#[from] ParametersError),
+    /// An exact gradient penalty needs a network of straight pieces that leaves batches unmixed.
+    #[error("the gradient penalty cannot pass through a layer of type {0}")]
+    NoPenalty(&'static str),
     /// The device failed.
     #[error("the device failed: {0}")]
     Device(String),
@@ -173,17 +176,15 @@ impl<D: Device<f32>> Model<D> {
         let shape = self.network.input;
         let len = shape.len();
         let order = Order::features(shape);
-        let data = if shape.is_flat() || shape.channels == 1 {
-            samples.to_vec()
-        } else {
-            samples
-                .chunks_exact(len)
-                .flat_map(|s| order.to_device(s))
-                .collect()
-        };
-        self.device
-            .array(data, [n, shape.height, shape.width, shape.channels])
-            .map_err(device_error)
+        let dims = [n, shape.height, shape.width, shape.channels];
+        if shape.is_flat() || shape.channels == 1 {
+            return self.device.array(samples, dims).map_err(device_error);
+        }
+        let data: Vec<f32> = samples
+            .chunks_exact(len)
+            .flat_map(|s| order.to_device(s))
+            .collect();
+        self.device.array(&data, dims).map_err(device_error)
     }
 
     /// Runs a batch `(N, H, W, C)`. In [`Mode::Train`] the batch statistics come back for
@@ -258,6 +259,97 @@ impl<D: Device<f32>> Model<D> {
             }
         };
         Ok((y, None))
+    }
+
+    /// The gradient of the sum of the network's outputs with respect to its input, `(N, H, W, C)`, as a
+    /// forward pass through the transposed layers that the tape records: its own gradient with respect
+    /// to the weights follows from it. Exact where the network is piecewise linear: the pieces are
+    /// constants then.
+    ///
+    /// # Errors
+    /// A layer that mixes the batch or is not piecewise linear; the device's.
+    pub fn input_gradient<T: Tape<f32, D>>(
+        &self,
+        tape: &mut T,
+        x: &D::Array,
+    ) -> Result<D::Array, ModelError> {
+        let mut outputs = Vec::with_capacity(self.modules.len());
+        let mut current = x.clone();
+        for module in &self.modules {
+            let none = Wants {
+                input: false,
+                weights: false,
+            };
+            let ran = self.run(&mut NoneTape, module, &current, none, false);
+            let (next, _) = ran.map_err(device_error)?;
+            outputs.push((self.device.dims(&current), next.clone()));
+            current = next;
+        }
+        let dims = self.device.dims(&current);
+        let ones = vec![1.0; dims.iter().product()];
+        let mut gradient = self.device.array(&ones, dims).map_err(device_error)?;
+        let mut wants = Wants {
+            input: false,
+            weights: true,
+        };
+        for (module, (input, output)) in self.modules.iter().zip(outputs).rev() {
+            if !module.activation.is_piecewise_linear() {
+                return Err(ModelError::NoPenalty(self.name_of(module)));
+            }
+            if module.activation != Activation::Identity {
+                let slope = self
+                    .device
+                    .slope(tape, &gradient, &output, module.activation);
+                gradient = slope.map_err(device_error)?;
+            }
+            gradient = self.transposed(tape, module, &gradient, input, wants)?;
+            wants.input |= module.kind.learns();
+        }
+        Ok(gradient)
+    }
+
+    /// The transposed linear map of a module, to an input of the given sizes.
+    fn transposed<T: Tape<f32, D>>(
+        &self,
+        tape: &mut T,
+        module: &Module<D::Array>,
+        gradient: &D::Array,
+        input: Dims,
+        wants: Wants,
+    ) -> Result<D::Array, ModelError> {
+        /// A dense layer is a convolution whose window is one pixel.
+        const POINT: Window = Window {
+            kernel: 1,
+            stride: 1,
+            padding: 0,
+        };
+        let bare = |w: &Weights<D::Array>| Weights {
+            weight: w.weight.clone(),
+            bias: None,
+        };
+        let (device, act) = (&self.device, Activation::Identity);
+        match &module.kind {
+            Kind::Linear(w) => device
+                .conv_transpose2d(tape, gradient, &bare(w), POINT, (1, 1), act, wants)
+                .and_then(|g| device.reshape(tape, &g, input)),
+            Kind::Conv2d(w, window) => {
+                let sides = (input[1], input[2]);
+                device.conv_transpose2d(tape, gradient, &bare(w), *window, sides, act, wants)
+            }
+            Kind::ConvTranspose2d(w, window, _) => {
+                device.conv2d(tape, gradient, &bare(w), *window, act, wants)
+            }
+            Kind::Activation => Ok(gradient.clone()),
+            Kind::View(_) => device.reshape(tape, gradient, input),
+            Kind::BatchNorm(_) | Kind::Upsample(_) => {
+                return Err(ModelError::NoPenalty(self.name_of(module)));
+            }
+        }
+        .map_err(device_error)
+    }
+
+    fn name_of(&self, module: &Module<D::Array>) -> &'static str {
+        self.network.layers[module.index].name()
     }
 
     /// Moves the running statistics towards a batch's by the layers' momentum; the variance is the
@@ -462,7 +554,7 @@ fn build<D: Device<f32>>(
         Some(&tensor.data)
     };
     let row = |name: &str| host(name).map(|data| order.to_device(data));
-    let array = |data: Vec<f32>, dims: Dims| device.array(data, dims).map_err(device_error);
+    let array = |data: Vec<f32>, dims: Dims| device.array(&data, dims).map_err(device_error);
     let row_array = |name: &str| -> Result<Option<D::Array>, ModelError> {
         row(name)
             .map(|data| {

@@ -64,6 +64,20 @@ pub fn activation<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     })
 }
 
+/// `x` times the derivative of a piecewise linear activation where that gave `output`, a constant.
+pub fn slope<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    output: &Array<E, D>,
+    act: Activation,
+) -> Result<Array<E, D>, D::Err> {
+    // The output lies on the same line as the input did.
+    let mut trace = OwnedTape::default();
+    let again = activation(&mut trace, output, act)?.put_tape(trace);
+    let slopes = again.try_sum::<Rank0, _>()?.try_backward()?.get(output);
+    on(tape, x, |x| x.try_mul(slopes))
+}
+
 /// `act(rows W + b)` as `(N, H, W, O)`, the weight `(K, O)` already in the product's order.
 fn affine<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     tape: &mut T,

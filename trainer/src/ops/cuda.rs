@@ -11,8 +11,8 @@ type Outcome<T> = Result<T, CudaError>;
 impl Device<f32> for Cuda {
     type Array = Array;
 
-    fn array(&self, data: Vec<f32>, [n, h, w, c]: Dims) -> Outcome<Array> {
-        self.try_tensor_from_vec(data, (n, h, w, c))
+    fn array(&self, data: &[f32], [n, h, w, c]: Dims) -> Outcome<Array> {
+        self.try_tensor_from_vec(data.to_vec(), (n, h, w, c))
     }
 
     fn to_host(&self, array: &Array) -> Vec<f32> {
@@ -112,6 +112,16 @@ impl Device<f32> for Cuda {
         act: Activation,
     ) -> Outcome<Array> {
         composed::activation(tape, x, act)
+    }
+
+    fn slope<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        output: &Array,
+        act: Activation,
+    ) -> Outcome<Array> {
+        composed::slope(tape, x, output, act)
     }
 
     fn gradient(&self, gradients: &mut Gradients<f32, Self>, x: &Array) -> Outcome<Vec<f32>> {

@@ -33,6 +33,14 @@ pub enum Activation {
     Sigmoid,
 }
 
+impl Activation {
+    /// Whether it is made of straight lines through the origin, so that its second derivative is zero
+    /// and the sign of its output tells the line.
+    pub fn is_piecewise_linear(self) -> bool {
+        matches!(self, Self::Identity | Self::Relu | Self::LeakyRelu(_))
+    }
+}
+
 /// A square window: kernel side, stride and symmetric zero padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -87,8 +95,8 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
     /// A block of numbers on the device that takes part in differentiation.
     type Array: Clone + std::fmt::Debug;
 
-    /// Moves `data`, in the order of `dims`, to the device.
-    fn array(&self, data: Vec<E>, dims: Dims) -> Result<Self::Array, Self::Err>;
+    /// Copies `data`, in the order of `dims`, to the device.
+    fn array(&self, data: &[E], dims: Dims) -> Result<Self::Array, Self::Err>;
 
     /// The numbers, in the order of their dims.
     fn to_host(&self, array: &Self::Array) -> Vec<E>;
@@ -182,6 +190,16 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
         &self,
         tape: &mut T,
         x: &Self::Array,
+        act: Activation,
+    ) -> Result<Self::Array, Self::Err>;
+
+    /// `x` times the derivative of a piecewise linear activation where that gave `output`, which counts
+    /// as a constant: the activation's own backward pass, recorded.
+    fn slope<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        output: &Self::Array,
         act: Activation,
     ) -> Result<Self::Array, Self::Err>;
 

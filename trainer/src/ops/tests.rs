@@ -27,6 +27,7 @@ enum Op {
     ScaleShift,
     Upsample(usize),
     Activation,
+    Slope,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +87,11 @@ impl Case {
             }
             Op::Upsample(factor) => cpu.upsample(tape, x, factor),
             Op::Activation => cpu.activation(tape, x, self.act),
+            Op::Slope => {
+                let output = numbers(x.data().len(), 5);
+                let output = Device::array(&cpu, &output, self.input).unwrap();
+                cpu.slope(tape, x, &output, self.act)
+            }
         }
         .unwrap()
     }
@@ -118,6 +124,11 @@ impl Case {
             }
             Op::Upsample(factor) => composed::upsample(tape, x, factor),
             Op::Activation => composed::activation(tape, x, self.act),
+            Op::Slope => {
+                let output = numbers(self.input.iter().product(), 5);
+                let output = x.device().tensor_from_vec(output, *x.shape());
+                composed::slope(tape, x, &output, self.act)
+            }
         }
         .unwrap()
     }
@@ -136,7 +147,7 @@ impl Case {
         let fast = |case: &Case, data: &[(Vec<f64>, Dims)]| -> (Vec<f64>, Vec<Vec<f64>>) {
             let [x, weight, bias] = [0, 1, 2].map(|i| {
                 let (numbers, dims) = data[i].clone();
-                Device::array(&cpu, numbers, dims).unwrap()
+                Device::array(&cpu, &numbers, dims).unwrap()
             });
             let w = Weights {
                 weight,
@@ -171,7 +182,10 @@ impl Case {
         let &(n, h, wide, c) = reference.shape();
         let r = cpu.tensor_from_vec(numbers(y.len(), 9), (n, h, wide, c));
         let mut g = (reference.put_tape(tape) * r).sum::<Rank0, _>().backward();
-        let learns = !matches!(self.op, Op::ScaleShift | Op::Upsample(_) | Op::Activation);
+        let learns = !matches!(
+            self.op,
+            Op::ScaleShift | Op::Upsample(_) | Op::Activation | Op::Slope
+        );
         let oracle: Vec<Vec<f64>> = [&x, &w.weight, w.bias.as_ref().unwrap()]
             .map(|a| composed::gradient(&mut g, a).unwrap().as_vec())
             .to_vec();
@@ -257,6 +271,7 @@ fn ops() -> impl Strategy<Value = Op> {
         Just(Op::ScaleShift),
         (1usize..4).prop_map(Op::Upsample),
         Just(Op::Activation),
+        Just(Op::Slope),
     ]
 }
 
@@ -280,6 +295,7 @@ proptest! {
             }
             // Two samples or more, or the variance is nothing but epsilon.
             Op::BatchNorm => input[0] * h * w > 8,
+            Op::Slope => act.is_piecewise_linear(),
             _ => true,
         };
         prop_assume!(legal);
@@ -299,7 +315,8 @@ fn the_number_of_threads_does_not_change_a_bit() {
             let cpu = Cpu::default();
             let array = |dims: Dims, salt| {
                 let numbers = numbers(dims.iter().product(), salt);
-                Device::array(&cpu, numbers.iter().map(|&v| v as f32).collect(), dims).unwrap()
+                let numbers: Vec<f32> = numbers.iter().map(|&v| v as f32).collect();
+                Device::array(&cpu, &numbers, dims).unwrap()
             };
             let window = Window {
                 kernel: 4,

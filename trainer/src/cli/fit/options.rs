@@ -3,7 +3,7 @@
 use crate::cli::Failure;
 use crate::data::Dataset;
 use crate::gan::fit::Length;
-use crate::gan::{Settings, Size, dcgan};
+use crate::gan::{Objective, Settings, Size, dcgan};
 use crate::nn::Initialization;
 use crate::optim::AdamConfig;
 use crate::spec::Shape;
@@ -230,6 +230,8 @@ impl Plan {
         Settings {
             generator,
             discriminator,
+            objective: Objective::NonSaturating,
+            gradient_penalty: None,
             initialization: Initialization::Dcgan,
             adam: AdamConfig {
                 learning_rate: self.lr,

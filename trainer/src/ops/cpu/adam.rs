@@ -1,8 +1,13 @@
 //! Parameter updates in place.
 
+use super::account::{Work, book};
 use super::array::take;
-use super::{AdamStep, Array, Real};
+use super::{AdamStep, Array, Real, vectorized};
 use dfdx::prelude::{Cpu, CpuError, Gradients};
+use rayon::prelude::*;
+
+/// Numbers that a thread takes at a time.
+const CHUNK: usize = 16_384;
 
 /// Adam (Kingma & Ba 2015, algorithm 1). A parameter without a gradient is left alone.
 pub(super) fn adam<E: Real>(
@@ -14,20 +19,50 @@ pub(super) fn adam<E: Real>(
     let gradient = take(gradients, &parameter.node)?;
     let [b1, b2, c2, epsilon] = [step.beta1, step.beta2, step.correction2, step.epsilon].map(E::of);
     let rate = E::of(step.learning_rate / step.correction1);
-    let values = parameter.data_mut().iter_mut().zip(&gradient);
-    let moments = first.data_mut().iter_mut().zip(second.data_mut());
-    for ((p, &g), (m, v)) in values.zip(moments) {
-        *m = b1 * *m + (E::one() - b1) * g;
-        *v = b2 * *v + (E::one() - b2) * g * g;
-        *p -= rate * *m / ((*v / c2).sqrt() + epsilon);
-    }
+    // A weight that gets no gradient any more would leave its mean among the denormals, slowly.
+    let tiny = E::of(1e-30);
+    let update = |p: &mut [E], m: &mut [E], v: &mut [E], g: &[E]| {
+        vectorized(
+            #[inline(always)]
+            || {
+                for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
+                    let mean = b1 * *m + (E::one() - b1) * g;
+                    *m = if mean.abs() < tiny { E::zero() } else { mean };
+                    *v = b2 * *v + (E::one() - b2) * g * g;
+                    *p -= rate * *m / ((*v / c2).sqrt() + epsilon);
+                }
+            },
+        );
+    };
+    let values = parameter.data_mut().par_chunks_mut(CHUNK);
+    let moments = (
+        first.data_mut().par_chunks_mut(CHUNK),
+        second.data_mut().par_chunks_mut(CHUNK),
+    );
+    values
+        .zip(moments.0)
+        .zip(moments.1)
+        .zip(gradient.par_chunks(CHUNK))
+        .for_each(|(((p, m), v), g)| book(Work::Optimizer, || update(p, m, v, g)));
     Ok(())
 }
 
 /// Moves `average` towards `value` by the given part of their distance.
 pub(super) fn lerp<E: Real>(average: &mut Array<E>, value: &Array<E>, weight: f64) {
     let weight = E::of(weight);
-    for (a, &v) in average.data_mut().iter_mut().zip(value.data()) {
-        *a += (v - *a) * weight;
-    }
+    let averages = average.data_mut().par_chunks_mut(CHUNK);
+    averages
+        .zip(value.data().par_chunks(CHUNK))
+        .for_each(|(a, v)| {
+            book(Work::Optimizer, || {
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        a.iter_mut()
+                            .zip(v)
+                            .for_each(|(a, &v)| *a += (v - *a) * weight)
+                    },
+                );
+            });
+        });
 }

@@ -4,7 +4,7 @@
 //! itself and holds an empty dfdx tensor as its *node* on the tape: the node's identity names the
 //! gradient, whose storage dfdx does hand out.
 
-use super::{Dims, Real};
+use super::{Buffer, Dims, Real, vectorized};
 use dfdx::prelude::{Cpu, CpuError, Gradients, PutTape, Tape, Tensor, TensorFromVec, ZerosTensor};
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ pub(super) type Node<E> = Tensor<(usize,), E, Cpu>;
 /// Numbers in the order of `dims`, `(N, H, W, C)`.
 #[derive(Clone, Debug)]
 pub struct Array<E: Real> {
-    data: Arc<Vec<E>>,
+    data: Arc<Buffer<E>>,
     pub(super) dims: Dims,
     pub(super) node: Node<E>,
 }
 
 impl<E: Real> Array<E> {
-    pub(super) fn new(cpu: &Cpu, data: Vec<E>, dims: Dims) -> Result<Self, CpuError> {
+    pub(super) fn new(cpu: &Cpu, data: Buffer<E>, dims: Dims) -> Result<Self, CpuError> {
         if data.len() != dims.iter().product::<usize>() {
             return Err(CpuError::WrongNumElements);
         }
@@ -37,7 +37,8 @@ impl<E: Real> Array<E> {
     }
 
     pub(super) fn data_mut(&mut self) -> &mut [E] {
-        Arc::make_mut(&mut self.data).as_mut_slice()
+        let data: &mut Buffer<E> = Arc::make_mut(&mut self.data);
+        data
     }
 
     /// The same numbers and the same node under other sizes.
@@ -66,23 +67,22 @@ impl<E: Real> Array<E> {
 pub(super) fn take<E: Real>(
     gradients: &mut Gradients<E, Cpu>,
     node: &Node<E>,
-) -> Result<Vec<E>, CpuError> {
-    Ok(std::mem::take(&mut **gradients.get_or_alloc_mut(node)?))
+) -> Result<Buffer<E>, CpuError> {
+    let slot: &mut Vec<E> = gradients.get_or_alloc_mut(node)?;
+    Ok(std::mem::take(slot).into())
 }
 
 /// Adds to a node's gradient.
 pub(super) fn give<E: Real>(
     gradients: &mut Gradients<E, Cpu>,
     node: &Node<E>,
-    gradient: Vec<E>,
+    gradient: Buffer<E>,
 ) -> Result<(), CpuError> {
     let slot: &mut Vec<E> = gradients.get_or_alloc_mut(node)?;
     if slot.is_empty() {
-        *slot = gradient;
+        *slot = gradient.into_vec();
     } else {
-        for (sum, g) in slot.iter_mut().zip(gradient) {
-            *sum += g;
-        }
+        vectorized(|| slot.iter_mut().zip(&*gradient).for_each(|(s, &g)| *s += g));
     }
     Ok(())
 }
@@ -97,7 +97,7 @@ pub(super) fn to_tensor<E: Real, T: 'static + Tape<E, Cpu>>(
     let tensor = cpu.try_tensor_from_vec(x.data.to_vec(), (len,))?;
     let (output, node) = (tensor.clone(), x.node.clone());
     tape.add_backward_op(move |gradients| {
-        let gradient = gradients.get_or_alloc_mut(&output)?.to_vec();
+        let gradient = Buffer::of(gradients.get_or_alloc_mut(&output)?);
         give(gradients, &node, gradient)
     });
     Ok(tensor.put_tape(tape))

@@ -4,11 +4,12 @@
 //! gathers them from its input, a transposed convolution scatters them into its output. Either is
 //! the other's gradient.
 
+use super::account::{Work, book};
 use super::array::{give, take};
 use super::gemm::{Matrix, product};
-use super::linear::{fill_rows, sum_rows};
+use super::linear::{add_bias, sum_rows};
 use super::window::Frame;
-use super::{Activation, Array, Real, Wants, Weights, Window, part};
+use super::{Activation, Array, Buffer, Real, Wants, Weights, Window, part, vectorized};
 use dfdx::prelude::{Cpu, CpuError, Tape};
 use rayon::prelude::*;
 
@@ -33,22 +34,16 @@ pub(super) fn conv2d<E: Real, T: Tape<E, Cpu>>(
     };
     let (places, columns) = (frame.places(), frame.columns());
     let samples = part(n);
-    let mut data = vec![E::zero(); n * places * outputs];
+    let mut data = Buffer::stale(n * places * outputs);
     data.par_chunks_mut(samples * places * outputs)
         .zip(x.data().par_chunks(samples * frame.large_len()))
         .for_each(|(y, x)| {
             let count = y.len() / outputs;
-            E::scratch(count * columns, |rows| {
-                gather(&frame, x, rows);
-                fill_rows(y, w.bias.as_ref());
-                let weight = Matrix::new(w.weight.data(), outputs, columns).transposed();
-                product(
-                    y,
-                    Matrix::new(rows, count, columns),
-                    weight,
-                    w.bias.is_some(),
-                );
-            });
+            let mut rows = Buffer::stale(count * columns);
+            gather(&frame, x, &mut rows);
+            let weight = Matrix::new(w.weight.data(), outputs, columns).transposed();
+            product(y, Matrix::new(&rows, count, columns), weight, false);
+            add_bias(y, w.bias.as_ref());
             act.apply(y);
         });
     let y = Array::new(cpu, data, [n, frame.small.0, frame.small.1, outputs])?;
@@ -63,22 +58,17 @@ pub(super) fn conv2d<E: Real, T: Tape<E, Cpu>>(
         let backward = |x: &[E], dy: &[E], dx: &mut [E], dw: &mut [E]| {
             let count = dy.len() / outputs;
             let dy = Matrix::new(dy, count, outputs);
-            E::scratch(count * columns, |rows| {
-                if wants.weights {
-                    gather(&frame, x, rows);
-                    product(
-                        dw,
-                        dy.transposed(),
-                        Matrix::new(rows, count, columns),
-                        false,
-                    );
-                }
-                if wants.input {
-                    let weight = Matrix::new(w.weight.data(), outputs, columns);
-                    product(rows, dy, weight, false);
-                    scatter(&frame, rows, dx);
-                }
-            });
+            let mut rows = Buffer::stale(count * columns);
+            if wants.weights {
+                gather(&frame, x, &mut rows);
+                let rows = Matrix::new(&rows, count, columns);
+                product(dw, dy.transposed(), rows, false);
+            }
+            if wants.input {
+                let weight = Matrix::new(w.weight.data(), outputs, columns);
+                product(&mut rows, dy, weight, false);
+                scatter(&frame, &rows, dx);
+            }
         };
         parts.backward(gradients, &x, &w, &output, act, wants, backward)
     });
@@ -107,17 +97,16 @@ pub(super) fn conv_transpose2d<E: Real, T: Tape<E, Cpu>>(
     };
     let (places, columns) = (frame.places(), frame.columns());
     let samples = part(n);
-    let mut data = vec![E::zero(); n * frame.large_len()];
+    let mut data = Buffer::stale(n * frame.large_len());
     data.par_chunks_mut(samples * frame.large_len())
         .zip(x.data().par_chunks(samples * places * channels))
         .for_each(|(y, x)| {
             let count = x.len() / channels;
-            E::scratch(count * columns, |rows| {
-                let weight = Matrix::new(w.weight.data(), channels, columns);
-                product(rows, Matrix::new(x, count, channels), weight, false);
-                fill_rows(y, w.bias.as_ref());
-                scatter(&frame, rows, y);
-            });
+            let mut rows = Buffer::stale(count * columns);
+            let weight = Matrix::new(w.weight.data(), channels, columns);
+            product(&mut rows, Matrix::new(x, count, channels), weight, false);
+            scatter(&frame, &rows, y);
+            add_bias(y, w.bias.as_ref());
             act.apply(y);
         });
     let y = Array::new(cpu, data, [n, output.0, output.1, outputs])?;
@@ -131,22 +120,17 @@ pub(super) fn conv_transpose2d<E: Real, T: Tape<E, Cpu>>(
         };
         let backward = |x: &[E], dy: &[E], dx: &mut [E], dw: &mut [E]| {
             let count = x.len() / channels;
-            E::scratch(count * columns, |rows| {
-                gather(&frame, dy, rows);
-                let rows = Matrix::new(rows, count, columns);
-                if wants.weights {
-                    product(
-                        dw,
-                        Matrix::new(x, count, channels).transposed(),
-                        rows,
-                        false,
-                    );
-                }
-                if wants.input {
-                    let weight = Matrix::new(w.weight.data(), channels, columns);
-                    product(dx, rows, weight.transposed(), false);
-                }
-            });
+            let mut rows = Buffer::stale(count * columns);
+            gather(&frame, dy, &mut rows);
+            let rows = Matrix::new(&rows, count, columns);
+            if wants.weights {
+                let x = Matrix::new(x, count, channels);
+                product(dw, x.transposed(), rows, false);
+            }
+            if wants.input {
+                let weight = Matrix::new(w.weight.data(), channels, columns);
+                product(dx, rows, weight.transposed(), false);
+            }
         };
         parts.backward(gradients, &x, &w, &output, act, wants, backward)
     });
@@ -155,22 +139,28 @@ pub(super) fn conv_transpose2d<E: Real, T: Tape<E, Cpu>>(
 
 fn gather<E: Real>(frame: &Frame, large: &[E], rows: &mut [E]) {
     let len = frame.places() * frame.columns();
-    for (large, rows) in large
-        .chunks_exact(frame.large_len())
-        .zip(rows.chunks_exact_mut(len))
-    {
-        frame.gather(large, rows);
-    }
+    book(Work::Windows, || {
+        for (large, rows) in large
+            .chunks_exact(frame.large_len())
+            .zip(rows.chunks_exact_mut(len))
+        {
+            frame.gather(large, rows);
+        }
+    });
 }
 
+/// The numbers of `large` are overwritten.
 fn scatter<E: Real>(frame: &Frame, rows: &[E], large: &mut [E]) {
     let len = frame.places() * frame.columns();
-    for (large, rows) in large
-        .chunks_exact_mut(frame.large_len())
-        .zip(rows.chunks_exact(len))
-    {
-        frame.scatter(rows, large);
-    }
+    book(Work::Windows, || {
+        large.fill(E::zero());
+        for (large, rows) in large
+            .chunks_exact_mut(frame.large_len())
+            .zip(rows.chunks_exact(len))
+        {
+            frame.scatter(rows, large);
+        }
+    });
 }
 
 /// How a batch is cut for the backward pass: samples a part, numbers a sample going in and out.
@@ -181,8 +171,8 @@ struct Parts {
 }
 
 impl Parts {
-    /// Runs `part(x, dy, dx, dw)` on every part of the batch and hands the gradients on. `dx` comes
-    /// zeroed, and empty where nobody wants it, as does `dw`.
+    /// Runs `part(x, dy, dx, dw)` on every part of the batch and hands the gradients on. `dx` and `dw`
+    /// are to be overwritten; they are empty where nobody wants them.
     #[allow(clippy::too_many_arguments)]
     fn backward<E: Real>(
         &self,
@@ -199,32 +189,38 @@ impl Parts {
             return Ok(());
         }
         let channels = output.dims[3];
+        let count = x.dims[0].div_ceil(self.samples);
         let weights = if wants.weights {
             w.weight.data().len()
         } else {
             0
         };
-        let mut dx = vec![E::zero(); if wants.input { x.data().len() } else { 0 }];
+        let mut dx = Buffer::stale(if wants.input { x.data().len() } else { 0 });
+        let mut dw = Buffer::stale(count * weights);
         let mut slices: Vec<&mut [E]> = dx.chunks_mut(self.samples * self.input).collect();
-        slices.resize_with(x.dims[0].div_ceil(self.samples), Default::default);
-        let sums: Vec<(Vec<E>, Vec<E>)> = dy
+        slices.resize_with(count, Default::default);
+        let mut sums: Vec<&mut [E]> = dw.chunks_mut(weights.max(1)).collect();
+        sums.resize_with(count, Default::default);
+        let biases: Vec<Vec<E>> = dy
             .par_chunks_mut(self.samples * self.output)
             .zip(output.data().par_chunks(self.samples * self.output))
             .zip(x.data().par_chunks(self.samples * self.input))
             .zip(slices)
-            .map(|(((dy, y), x), dx)| {
+            .zip(sums)
+            .map(|((((dy, y), x), dx), dw)| {
                 act.backward(y, dy);
-                let mut dw = vec![E::zero(); weights];
-                part(x, dy, dx, &mut dw);
-                let db = w.bias.as_ref().filter(|_| wants.weights);
-                (dw, db.map(|_| sum_rows(dy, channels)).unwrap_or_default())
+                part(x, dy, dx, dw);
+                match w.bias {
+                    Some(_) if wants.weights => book(Work::Reduction, || sum_rows(dy, channels)),
+                    _ => Vec::new(),
+                }
             })
             .collect();
         if wants.weights {
-            let (dw, db) = sums.into_iter().reduce(add).unwrap_or_default();
-            give(gradients, &w.weight.node, dw)?;
+            give(gradients, &w.weight.node, sum_parts(&dw, weights))?;
             if let Some(bias) = &w.bias {
-                give(gradients, &bias.node, db)?;
+                let all: Vec<E> = biases.concat();
+                give(gradients, &bias.node, Buffer::of(&sum_rows(&all, channels)))?;
             }
         }
         if wants.input {
@@ -234,9 +230,20 @@ impl Parts {
     }
 }
 
-/// Adds two parts' sums.
-fn add<E: Real>(mut left: (Vec<E>, Vec<E>), right: (Vec<E>, Vec<E>)) -> (Vec<E>, Vec<E>) {
-    left.0.iter_mut().zip(right.0).for_each(|(a, b)| *a += b);
-    left.1.iter_mut().zip(right.1).for_each(|(a, b)| *a += b);
-    left
+/// Adds up the parts, `len` numbers each, in their order.
+fn sum_parts<E: Real>(parts: &[E], len: usize) -> Buffer<E> {
+    const CHUNK: usize = 4096;
+    let mut sum = Buffer::of(&parts[..len]);
+    sum.par_chunks_mut(CHUNK).enumerate().for_each(|(i, sum)| {
+        book(Work::Reduction, || {
+            for part in parts.chunks_exact(len).skip(1) {
+                let part = &part[i * CHUNK..][..sum.len()];
+                vectorized(
+                    #[inline(always)]
+                    || sum.iter_mut().zip(part).for_each(|(s, &v)| *s += v),
+                );
+            }
+        });
+    });
+    sum
 }

@@ -1,6 +1,8 @@
 //! A safe door to the `gemm` crate, one thread a product.
 
-use super::Real;
+use super::account::{Work, book};
+use super::{Real, part};
+use rayon::prelude::*;
 
 /// A matrix in a slice: sizes and the distance between rows and between columns.
 #[derive(Clone, Copy)]
@@ -36,10 +38,15 @@ impl<'a, E> Matrix<'a, E> {
     }
 
     /// `count` columns from `first` on.
-    pub fn columns(self, first: usize, count: usize) -> Self {
+    fn columns(self, first: usize, count: usize) -> Self {
+        self.transposed().rows(first, count).transposed()
+    }
+
+    /// `count` rows from `first` on.
+    fn rows(self, first: usize, count: usize) -> Self {
         Self {
-            data: &self.data[first * self.column_stride..],
-            columns: count,
+            data: &self.data[first * self.row_stride..],
+            rows: count,
             ..self
         }
     }
@@ -60,20 +67,77 @@ pub(super) fn product<E: Real>(
     right: Matrix<'_, E>,
     add: bool,
 ) {
+    assert_eq!(destination.len(), left.rows * right.columns, "wrong size");
+    // SAFETY: `destination` is as large as the product (asserted above) and borrowed mutably.
+    unsafe { product_at(destination.as_mut_ptr(), right.columns, left, right, add) }
+}
+
+/// `destination = left * right`, or `+=` where `add`, cut into parts along the larger operand, so that
+/// each part of that one is read by a single thread.
+pub(super) fn parallel_product<E: Real>(
+    destination: &mut [E],
+    left: Matrix<'_, E>,
+    right: Matrix<'_, E>,
+    add: bool,
+) {
+    let (rows, columns) = (left.rows, right.columns);
+    assert_eq!(destination.len(), rows * columns, "wrong size");
+    if rows > columns {
+        let count = part(rows);
+        let blocks = destination.par_chunks_mut((count * columns).max(1));
+        blocks.enumerate().for_each(|(i, block)| {
+            let rows = block.len() / columns;
+            product(block, left.rows(i * count, rows), right, add);
+        });
+    } else {
+        // Whole vectors: blocks of columns begin at multiples of 16.
+        let count = part(columns).next_multiple_of(16);
+        let start = Start(destination.as_mut_ptr());
+        (0..columns.div_ceil(count)).into_par_iter().for_each(|i| {
+            let first = i * count;
+            let right = right.columns(first, count.min(columns - first));
+            // SAFETY: the blocks' columns lie within the rows of `destination`, which has room for all
+            // of them (asserted above), is borrowed mutably, and no two blocks share a column.
+            unsafe { product_at(start.at(first), columns, left, right, add) }
+        });
+    }
+}
+
+/// Where the blocks of a matrix are written from several threads.
+struct Start<E>(*mut E);
+
+// SAFETY: each thread writes numbers of its own (see `parallel_product`).
+unsafe impl<E: Send> Sync for Start<E> {}
+
+impl<E> Start<E> {
+    fn at(&self, offset: usize) -> *mut E {
+        self.0.wrapping_add(offset)
+    }
+}
+
+/// # Safety
+/// `left.rows` rows of `right.columns` numbers, `stride` apart, can be written from `destination` on, and
+/// nothing else reads or writes them meanwhile.
+unsafe fn product_at<E: Real>(
+    destination: *mut E,
+    stride: usize,
+    left: Matrix<'_, E>,
+    right: Matrix<'_, E>,
+    add: bool,
+) {
     let (m, k, n) = (left.rows, left.columns, right.columns);
     assert_eq!(right.rows, k, "inner sizes differ");
-    assert_eq!(destination.len(), m * n, "destination has the wrong size");
     assert!(left.is_whole() && right.is_whole(), "operand out of bounds");
-    // SAFETY: every element of the three matrices lies within its slice (asserted above), and
-    // `destination` is borrowed mutably, so it overlaps neither operand.
-    unsafe {
+    // SAFETY: every element of the operands lies within its slice (asserted above); the destination is
+    // the caller's promise.
+    book(Work::Product, || unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            destination.as_mut_ptr(),
+            destination,
             1,
-            n as isize,
+            stride as isize,
             add,
             left.data.as_ptr(),
             left.column_stride as isize,
@@ -88,5 +152,5 @@ pub(super) fn product<E: Real>(
             false,
             gemm::Parallelism::None,
         );
-    }
+    });
 }

@@ -1,8 +1,9 @@
 //! The dense layer.
 
+use super::account::{Work, book};
 use super::array::{give, take};
-use super::gemm::{Matrix, product};
-use super::{Activation, Array, Real, Wants, Weights, part};
+use super::gemm::{Matrix, parallel_product};
+use super::{Activation, Array, Buffer, Real, Wants, Weights, part, vectorized};
 use dfdx::prelude::{Cpu, CpuError, Tape};
 use rayon::prelude::*;
 
@@ -18,17 +19,14 @@ pub(super) fn linear<E: Real, T: Tape<E, Cpu>>(
     let n = x.dims[0];
     let inputs = x.dims[1..].iter().product::<usize>();
     let outputs = w.weight.dims[0];
-    let rows = part(n);
-    let mut data = vec![E::zero(); n * outputs];
-    data.par_chunks_mut(rows * outputs)
-        .zip(x.data().par_chunks(rows * inputs))
-        .for_each(|(y, x)| {
-            fill_rows(y, w.bias.as_ref());
-            let count = x.len() / inputs;
-            let weight = Matrix::new(w.weight.data(), outputs, inputs).transposed();
-            product(y, Matrix::new(x, count, inputs), weight, w.bias.is_some());
-            act.apply(y);
-        });
+    let chunk = part(n) * outputs;
+    let mut data = Buffer::stale(n * outputs);
+    let weight = Matrix::new(w.weight.data(), outputs, inputs).transposed();
+    parallel_product(&mut data, Matrix::new(x.data(), n, inputs), weight, false);
+    data.par_chunks_mut(chunk).for_each(|y| {
+        add_bias(y, w.bias.as_ref());
+        act.apply(y);
+    });
     let y = Array::new(cpu, data, [n, 1, 1, outputs])?;
 
     let (x, w, output) = (x.clone(), w.clone(), y.clone());
@@ -37,32 +35,25 @@ pub(super) fn linear<E: Real, T: Tape<E, Cpu>>(
         if dy.is_empty() {
             return Ok(());
         }
-        act.backward(output.data(), &mut dy);
+        dy.par_chunks_mut(chunk)
+            .zip(output.data().par_chunks(chunk))
+            .for_each(|(dy, y)| act.backward(y, dy));
+        let dy = &*dy;
         if wants.input {
-            let mut dx = vec![E::zero(); n * inputs];
-            dx.par_chunks_mut(rows * inputs)
-                .zip(dy.par_chunks(rows * outputs))
-                .for_each(|(dx, dy)| {
-                    let weight = Matrix::new(w.weight.data(), outputs, inputs);
-                    let dy = Matrix::new(dy, dy.len() / outputs, outputs);
-                    product(dx, dy, weight, false);
-                });
+            let weight = Matrix::new(w.weight.data(), outputs, inputs);
+            let mut dx = Buffer::stale(n * inputs);
+            parallel_product(&mut dx, Matrix::new(dy, n, outputs), weight, false);
             give(gradients, &x.node, dx)?;
         }
         if wants.weights {
-            // Cut along the outputs: each part sums over the whole batch, so nothing is left to add.
-            let columns = part(outputs);
-            let mut dw = vec![E::zero(); outputs * inputs];
-            dw.par_chunks_mut(columns * inputs)
-                .enumerate()
-                .for_each(|(i, dw)| {
-                    let dy = Matrix::new(&dy, n, outputs);
-                    let dy = dy.columns(i * columns, dw.len() / inputs);
-                    product(dw, dy.transposed(), Matrix::new(x.data(), n, inputs), false);
-                });
+            let mut dw = Buffer::stale(outputs * inputs);
+            let transposed = Matrix::new(dy, n, outputs).transposed();
+            let x = Matrix::new(x.data(), n, inputs);
+            parallel_product(&mut dw, transposed, x, false);
             give(gradients, &w.weight.node, dw)?;
             if let Some(bias) = &w.bias {
-                give(gradients, &bias.node, sum_rows(&dy, outputs))?;
+                let sum = book(Work::Reduction, || sum_rows(dy, outputs));
+                give(gradients, &bias.node, Buffer::of(&sum))?;
             }
         }
         Ok(())
@@ -70,20 +61,32 @@ pub(super) fn linear<E: Real, T: Tape<E, Cpu>>(
     Ok(y)
 }
 
-/// Writes the bias into every row.
-pub(super) fn fill_rows<E: Real>(rows: &mut [E], bias: Option<&Array<E>>) {
-    if let Some(bias) = bias {
-        for row in rows.chunks_exact_mut(bias.data().len()) {
-            row.copy_from_slice(bias.data());
-        }
-    }
+/// Adds the bias to every row.
+pub(super) fn add_bias<E: Real>(rows: &mut [E], bias: Option<&Array<E>>) {
+    let Some(bias) = bias else { return };
+    let bias = bias.data();
+    book(Work::Activation, || {
+        vectorized(
+            #[inline(always)]
+            || {
+                for row in rows.chunks_exact_mut(bias.len()) {
+                    row.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
+                }
+            },
+        );
+    });
 }
 
 /// The sum of all rows of `len` numbers.
 pub(super) fn sum_rows<E: Real>(rows: &[E], len: usize) -> Vec<E> {
     let mut sum = vec![E::zero(); len];
-    for row in rows.chunks_exact(len) {
-        sum.iter_mut().zip(row).for_each(|(s, &v)| *s += v);
-    }
+    vectorized(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact(len) {
+                sum.iter_mut().zip(row).for_each(|(s, &v)| *s += v);
+            }
+        },
+    );
     sum
 }

@@ -1,8 +1,9 @@
 //! Batch normalization (Ioffe & Szegedy 2015).
 
+use super::account::{Work, book};
 use super::array::{give, take};
 use super::linear::sum_rows;
-use super::{Activation, Array, BatchStatistics, Real, Wants, part};
+use super::{Activation, Array, BatchStatistics, Buffer, Real, Wants, part, vectorized};
 use dfdx::prelude::{Cpu, CpuError, Tape};
 use rayon::prelude::*;
 
@@ -23,12 +24,15 @@ pub(super) fn batch_norm<E: Real, T: Tape<E, Cpu>>(
     let average = |sums: Vec<E>| -> Vec<E> { sums.into_iter().map(|s| s / count).collect() };
 
     let mean = average(total(
-        x.data().par_chunks(chunk).map(|x| sum_rows(x, c)).collect(),
+        x.data()
+            .par_chunks(chunk)
+            .map(|x| book(Work::Normalization, || sum_rows(x, c)))
+            .collect(),
     ));
     let variance = average(total(
         x.data()
             .par_chunks(chunk)
-            .map(|x| sum_squares(x, &mean))
+            .map(|x| book(Work::Normalization, || sum_squares(x, &mean)))
             .collect(),
     ));
     let scale: Vec<E> = variance
@@ -43,7 +47,7 @@ pub(super) fn batch_norm<E: Real, T: Tape<E, Cpu>>(
         .zip(zip(&mean, &slope, |m, s| m * s))
         .map(|(&b, ms)| b - ms)
         .collect();
-    let y = Array::new(cpu, affine(x.data(), &slope, &shift, act), x.dims)?;
+    let y = Array::new(cpu, normalized(x.data(), &slope, &shift, act), x.dims)?;
 
     let statistics = BatchStatistics {
         mean: mean.clone(),
@@ -61,7 +65,7 @@ pub(super) fn batch_norm<E: Real, T: Tape<E, Cpu>>(
             .zip(x.data().par_chunks(chunk))
             .map(|((dy, y), x)| {
                 act.backward(y, dy);
-                sum_products(dy, x, &mean)
+                book(Work::Normalization, || sum_products(dy, x, &mean))
             })
             .collect();
         let sums = total(sums);
@@ -80,17 +84,15 @@ pub(super) fn batch_norm<E: Real, T: Tape<E, Cpu>>(
             dy.par_chunks_mut(chunk)
                 .zip(x.data().par_chunks(chunk))
                 .for_each(|(dy, x)| {
-                    for (dy, x) in dy.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
-                        for i in 0..c {
-                            dy[i] = dy[i] * slope[i] + x[i] * by_x[i] + constant[i];
-                        }
-                    }
+                    book(Work::Normalization, || {
+                        blend(dy, x, &slope, &by_x, &constant);
+                    });
                 });
             give(gradients, &x.node, dy)?;
         }
         if wants.weights {
-            give(gradients, &gamma.node, d_gamma)?;
-            give(gradients, &beta.node, sum_dy.to_vec())?;
+            give(gradients, &gamma.node, Buffer::of(&d_gamma))?;
+            give(gradients, &beta.node, Buffer::of(sum_dy))?;
         }
         Ok(())
     });
@@ -105,7 +107,7 @@ pub(super) fn scale_shift<E: Real, T: Tape<E, Cpu>>(
     shift: &[E],
     act: Activation,
 ) -> Result<Array<E>, CpuError> {
-    let y = Array::new(cpu, affine(x.data(), scale, shift, act), x.dims)?;
+    let y = Array::new(cpu, normalized(x.data(), scale, shift, act), x.dims)?;
     let (node, output, scale) = (x.node.clone(), y.clone(), scale.to_vec());
     tape.add_backward_op(move |gradients| {
         let mut dy = take(gradients, &output.node)?;
@@ -119,32 +121,64 @@ pub(super) fn scale_shift<E: Real, T: Tape<E, Cpu>>(
 }
 
 /// `act(x * scale + shift)`, channel by channel.
-fn affine<E: Real>(x: &[E], scale: &[E], shift: &[E], act: Activation) -> Vec<E> {
-    let c = scale.len();
-    let chunk = part(x.len() / c) * c;
-    let mut y = vec![E::zero(); x.len()];
+fn normalized<E: Real>(x: &[E], scale: &[E], shift: &[E], act: Activation) -> Buffer<E> {
+    let chunk = part(x.len() / scale.len()) * scale.len();
+    let mut y = Buffer::stale(x.len());
     y.par_chunks_mut(chunk)
         .zip(x.par_chunks(chunk))
         .for_each(|(y, x)| {
-            for (y, x) in y.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
-                for i in 0..c {
-                    y[i] = x[i] * scale[i] + shift[i];
-                }
-            }
+            book(Work::Normalization, || affine(y, x, scale, shift));
             act.apply(y);
         });
     y
 }
 
+/// `y = x * scale + shift`, channel by channel.
+fn affine<E: Real>(y: &mut [E], x: &[E], scale: &[E], shift: &[E]) {
+    let c = scale.len();
+    let shift = &shift[..c];
+    vectorized(
+        #[inline(always)]
+        || {
+            for (y, x) in y.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
+                for i in 0..c {
+                    y[i] = x[i] * scale[i] + shift[i];
+                }
+            }
+        },
+    );
+}
+
+/// `dy = dy * slope + x * by_x + constant`, channel by channel.
+fn blend<E: Real>(dy: &mut [E], x: &[E], slope: &[E], by_x: &[E], constant: &[E]) {
+    let c = slope.len();
+    let (by_x, constant) = (&by_x[..c], &constant[..c]);
+    vectorized(
+        #[inline(always)]
+        || {
+            for (dy, x) in dy.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
+                for i in 0..c {
+                    dy[i] = dy[i] * slope[i] + x[i] * by_x[i] + constant[i];
+                }
+            }
+        },
+    );
+}
+
 /// Per channel, the sum of squared distances from the mean.
 fn sum_squares<E: Real>(x: &[E], mean: &[E]) -> Vec<E> {
-    let mut sum = vec![E::zero(); mean.len()];
-    for row in x.chunks_exact(mean.len()) {
-        for i in 0..mean.len() {
-            let d = row[i] - mean[i];
-            sum[i] += d * d;
-        }
-    }
+    let c = mean.len();
+    let mut sum = vec![E::zero(); c];
+    vectorized(
+        #[inline(always)]
+        || {
+            for row in x.chunks_exact(c) {
+                for ((sum, &x), &mean) in sum.iter_mut().zip(row).zip(mean) {
+                    *sum += (x - mean) * (x - mean);
+                }
+            }
+        },
+    );
     sum
 }
 
@@ -153,12 +187,17 @@ fn sum_products<E: Real>(dy: &[E], x: &[E], mean: &[E]) -> Vec<E> {
     let c = mean.len();
     let mut sums = vec![E::zero(); 2 * c];
     let (first, second) = sums.split_at_mut(c);
-    for (dy, x) in dy.chunks_exact(c).zip(x.chunks_exact(c)) {
-        for i in 0..c {
-            first[i] += dy[i];
-            second[i] += dy[i] * (x[i] - mean[i]);
-        }
-    }
+    vectorized(
+        #[inline(always)]
+        || {
+            for (dy, x) in dy.chunks_exact(c).zip(x.chunks_exact(c)) {
+                for i in 0..c {
+                    first[i] += dy[i];
+                    second[i] += dy[i] * (x[i] - mean[i]);
+                }
+            }
+        },
+    );
     sums
 }
 

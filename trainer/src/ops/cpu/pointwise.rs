@@ -1,7 +1,8 @@
 //! Activations and upsampling.
 
+use super::account::{Work, book};
 use super::array::{give, take};
-use super::{Activation, Array, Real, part};
+use super::{Activation, Array, Buffer, Real, part, vectorized};
 use dfdx::prelude::{Cpu, CpuError, Tape};
 use rayon::prelude::*;
 
@@ -10,34 +11,66 @@ impl Activation {
     pub(super) fn apply<E: Real>(self, values: &mut [E]) {
         match self {
             Self::Identity => {}
-            Self::Relu => values.iter_mut().for_each(|v| *v = v.max(E::zero())),
+            Self::Relu => map(values, |v| if v > E::zero() { v } else { E::zero() }),
             Self::LeakyRelu(slope) => {
                 let slope = E::of(slope);
-                values
-                    .iter_mut()
-                    .for_each(|v| *v = if *v > E::zero() { *v } else { *v * slope });
+                map(values, |v| if v > E::zero() { v } else { v * slope });
             }
-            Self::Tanh => values.iter_mut().for_each(|v| *v = v.tanh()),
-            Self::Sigmoid => values
-                .iter_mut()
-                .for_each(|v| *v = E::one() / (E::one() + (-*v).exp())),
+            Self::Tanh => map(values, E::fast_tanh),
+            Self::Sigmoid => map(values, E::fast_sigmoid),
         }
     }
 
     /// Turns the gradient of the output into that of the input, in place, given the output.
     pub(super) fn backward<E: Real>(self, output: &[E], gradient: &mut [E]) {
-        let pairs = gradient.iter_mut().zip(output);
         match self {
             Self::Identity => {}
-            Self::Relu => pairs.for_each(|(g, &y)| *g = if y > E::zero() { *g } else { E::zero() }),
+            Self::Relu => merge(
+                gradient,
+                output,
+                |g, y| {
+                    if y > E::zero() { g } else { E::zero() }
+                },
+            ),
             Self::LeakyRelu(slope) => {
                 let slope = E::of(slope);
-                pairs.for_each(|(g, &y)| *g = if y > E::zero() { *g } else { *g * slope });
+                merge(
+                    gradient,
+                    output,
+                    |g, y| {
+                        if y > E::zero() { g } else { g * slope }
+                    },
+                );
             }
-            Self::Tanh => pairs.for_each(|(g, &y)| *g *= E::one() - y * y),
-            Self::Sigmoid => pairs.for_each(|(g, &y)| *g *= y * (E::one() - y)),
+            Self::Tanh => merge(gradient, output, |g, y| g * (E::one() - y * y)),
+            Self::Sigmoid => merge(gradient, output, |g, y| g * (y * (E::one() - y))),
         }
     }
+}
+
+/// `v = f(v)`.
+fn map<E: Real>(values: &mut [E], f: impl Fn(E) -> E) {
+    book(Work::Activation, || {
+        vectorized(
+            #[inline(always)]
+            || values.iter_mut().for_each(|v| *v = f(*v)),
+        );
+    });
+}
+
+/// `g = f(g, y)`.
+fn merge<E: Real>(gradient: &mut [E], output: &[E], f: impl Fn(E, E) -> E) {
+    book(Work::Activation, || {
+        vectorized(
+            #[inline(always)]
+            || {
+                gradient
+                    .iter_mut()
+                    .zip(output)
+                    .for_each(|(g, &y)| *g = f(*g, y))
+            },
+        );
+    });
 }
 
 pub(super) fn activation<E: Real, T: Tape<E, Cpu>>(
@@ -46,20 +79,45 @@ pub(super) fn activation<E: Real, T: Tape<E, Cpu>>(
     x: &Array<E>,
     act: Activation,
 ) -> Result<Array<E>, CpuError> {
-    let mut data = x.data().to_vec();
+    let mut data = Buffer::of(x.data());
     let chunk = part(data.len());
     data.par_chunks_mut(chunk).for_each(|v| act.apply(v));
     let y = Array::new(cpu, data, x.dims)?;
     let (output, node) = (y.clone(), x.node.clone());
     tape.add_backward_op(move |gradients| {
         let mut gradient = take(gradients, &output.node)?;
-        gradient
-            .par_chunks_mut(chunk)
-            .zip(output.data().par_chunks(chunk))
-            .for_each(|(g, y)| act.backward(y, g));
+        backward(act, &output, &mut gradient);
         give(gradients, &node, gradient)
     });
     Ok(y)
+}
+
+pub(super) fn slope<E: Real, T: Tape<E, Cpu>>(
+    cpu: &Cpu,
+    tape: &mut T,
+    x: &Array<E>,
+    output: &Array<E>,
+    act: Activation,
+) -> Result<Array<E>, CpuError> {
+    let mut data = Buffer::of(x.data());
+    backward(act, output, &mut data);
+    let y = Array::new(cpu, data, x.dims)?;
+    let (product, output, node) = (y.node.clone(), output.clone(), x.node.clone());
+    tape.add_backward_op(move |gradients| {
+        let mut gradient = take(gradients, &product)?;
+        backward(act, &output, &mut gradient);
+        give(gradients, &node, gradient)
+    });
+    Ok(y)
+}
+
+/// [`Activation::backward`], in parts.
+fn backward<E: Real>(act: Activation, output: &Array<E>, gradient: &mut [E]) {
+    let chunk = part(gradient.len());
+    gradient
+        .par_chunks_mut(chunk)
+        .zip(output.data().par_chunks(chunk))
+        .for_each(|(g, y)| act.backward(y, g));
 }
 
 /// Nearest-neighbour upsampling; its gradient is the sum over each pixel's copies.
@@ -71,7 +129,7 @@ pub(super) fn upsample<E: Real, T: Tape<E, Cpu>>(
 ) -> Result<Array<E>, CpuError> {
     let [n, h, w, c] = x.dims;
     let row = w * factor * c;
-    let mut data = vec![E::zero(); n * h * factor * row];
+    let mut data = Buffer::stale(n * h * factor * row);
     data.par_chunks_mut(row).enumerate().for_each(|(r, out)| {
         let source = &x.data()[(r / factor) * w * c..][..w * c];
         for (pixel, copies) in source.chunks_exact(c).zip(out.chunks_exact_mut(factor * c)) {
@@ -87,7 +145,7 @@ pub(super) fn upsample<E: Real, T: Tape<E, Cpu>>(
         if from.is_empty() {
             return Ok(());
         }
-        let mut sum = vec![E::zero(); n * h * w * c];
+        let mut sum = Buffer::zeros(n * h * w * c);
         sum.par_chunks_mut(w * c).enumerate().for_each(|(r, to)| {
             for line in from[r * factor * row..][..factor * row].chunks_exact(row) {
                 for (pixel, copies) in to.chunks_exact_mut(c).zip(line.chunks_exact(factor * c)) {

@@ -30,24 +30,92 @@ impl Frame {
 
     /// Copies what lies under the window at each place into a row of `rows`; zeros outside the picture.
     pub fn gather<E: Real>(&self, large: &[E], rows: &mut [E]) {
-        self.runs(|row, run| match run {
-            Run::Inside { at, picture, len } => {
-                rows[row + at..row + at + len].copy_from_slice(&large[picture..picture + len]);
-            }
-            Run::Outside { at, len } => rows[row + at..row + at + len].fill(E::zero()),
-        });
+        match self.channels {
+            1 => self.gather_narrow::<1, E>(large, rows),
+            2 => self.gather_narrow::<2, E>(large, rows),
+            3 => self.gather_narrow::<3, E>(large, rows),
+            _ => self.runs(|row, run| match run {
+                Run::Inside { at, picture, len } => {
+                    rows[row + at..row + at + len].copy_from_slice(&large[picture..picture + len]);
+                }
+                Run::Outside { at, len } => rows[row + at..row + at + len].fill(E::zero()),
+            }),
+        }
     }
 
     /// Adds each row of `rows` to what lies under the window at its place: the adjoint of `gather`.
     pub fn scatter<E: Real>(&self, rows: &[E], large: &mut [E]) {
-        self.runs(|row, run| {
-            if let Run::Inside { at, picture, len } = run {
-                let from = &rows[row + at..row + at + len];
-                for (to, &from) in large[picture..picture + len].iter_mut().zip(from) {
-                    *to += from;
+        match self.channels {
+            1 => self.scatter_narrow::<1, E>(rows, large),
+            2 => self.scatter_narrow::<2, E>(rows, large),
+            3 => self.scatter_narrow::<3, E>(rows, large),
+            _ => self.runs(|row, run| {
+                if let Run::Inside { at, picture, len } = run {
+                    let from = &rows[row + at..row + at + len];
+                    for (to, &from) in large[picture..picture + len].iter_mut().zip(from) {
+                        *to += from;
+                    }
+                }
+            }),
+        }
+    }
+
+    /// Runs of few numbers cost more to set up than to copy: one tap of the window at a time instead,
+    /// over all places in a line.
+    fn gather_narrow<const C: usize, E: Real>(&self, large: &[E], rows: &mut [E]) {
+        rows.fill(E::zero());
+        self.taps(|tap| {
+            let to = rows[tap.row..].chunks_mut(self.columns());
+            let from = large[tap.picture..].chunks(self.window.stride * C);
+            for (to, from) in to.zip(from).take(tap.places) {
+                to[..C].copy_from_slice(&from[..C]);
+            }
+        });
+    }
+
+    fn scatter_narrow<const C: usize, E: Real>(&self, rows: &[E], large: &mut [E]) {
+        self.taps(|tap| {
+            let from = rows[tap.row..].chunks(self.columns());
+            let to = large[tap.picture..].chunks_mut(self.window.stride * C);
+            for (to, from) in to.zip(from).take(tap.places) {
+                for i in 0..C {
+                    to[i] += from[i];
                 }
             }
         });
+    }
+
+    /// Calls `visit` with each tap of the window in each line of places, as far as it lies in the picture.
+    #[inline(always)]
+    fn taps(&self, mut visit: impl FnMut(Tap)) {
+        let Window {
+            kernel,
+            stride,
+            padding,
+        } = self.window;
+        let (height, width) = self.large;
+        for sy in 0..self.small.0 {
+            for ky in 0..kernel {
+                let inside = (sy * stride + ky).checked_sub(padding);
+                let Some(y) = inside.filter(|&y| y < height) else {
+                    continue;
+                };
+                for kx in 0..kernel {
+                    // Places [first, last) of the line have this tap inside the picture.
+                    let first = padding.saturating_sub(kx).div_ceil(stride);
+                    let last = (width + padding).saturating_sub(kx).div_ceil(stride);
+                    let last = last.min(self.small.1);
+                    if first < last {
+                        let place = sy * self.small.1 + first;
+                        visit(Tap {
+                            row: place * self.columns() + (ky * kernel + kx) * self.channels,
+                            picture: (y * width + first * stride + kx - padding) * self.channels,
+                            places: last - first,
+                        });
+                    }
+                }
+            }
+        }
     }
 
     /// Calls `visit` with the start of a place's row and each contiguous run of it.
@@ -122,4 +190,12 @@ enum Run {
         at: usize,
         len: usize,
     },
+}
+
+/// A tap of the window along a line of places: where its first numbers are in the rows and in the
+/// picture, and at how many places it lies in the picture.
+struct Tap {
+    row: usize,
+    picture: usize,
+    places: usize,
 }

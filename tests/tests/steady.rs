@@ -1,0 +1,74 @@
+//! Memory of a long run: what a step takes it gives back.
+
+use dfdx::prelude::Cpu;
+use pocketgan_trainer::gan::{Gan, Objective, Settings, Size, dcgan};
+use pocketgan_trainer::nn::Initialization;
+use pocketgan_trainer::optim::AdamConfig;
+use pocketgan_trainer::rng::{Rng, Stream};
+use pocketgan_trainer::spec::Shape;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
+
+/// Counts the bytes that are in use.
+struct Counting;
+
+static LIVE: AtomicIsize = AtomicIsize::new(0);
+
+// SAFETY: every call is handed to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(layout.size() as isize, Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size() as isize, Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_steady_step_keeps_no_memory() {
+    let image = Shape::new(1, 28, 28);
+    let (generator, discriminator) = dcgan::networks(Size::Nano, image);
+    let settings = Settings {
+        generator,
+        discriminator,
+        objective: Objective::Wasserstein,
+        gradient_penalty: Some(10.0),
+        initialization: Initialization::Dcgan,
+        adam: AdamConfig {
+            learning_rate: 1e-4,
+            beta1: 0.0,
+            beta2: 0.9,
+            epsilon: 1e-8,
+        },
+        ema_decay: 0.999,
+        seed: 1,
+    };
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .unwrap();
+    let grown = pool.install(|| {
+        let mut gan = Gan::new(Cpu::default(), &settings).unwrap();
+        let n = 64;
+        let mut rng = Rng::new(3, Stream::Order(0));
+        let real: Vec<f32> = (0..n * image.len()).map(|_| rng.uniform() as f32).collect();
+        let mut steps = |count: usize| {
+            for _ in 0..count {
+                gan.step(n, &real).unwrap();
+            }
+        };
+        steps(5);
+        let before = LIVE.load(Relaxed);
+        steps(20);
+        LIVE.load(Relaxed) - before
+    });
+    assert_eq!(grown, 0, "bytes kept by 20 steps");
+}
