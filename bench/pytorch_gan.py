@@ -3,16 +3,14 @@
 A step is a discriminator update on a real and a generated batch, then a generator update on fresh
 latents, with the non-saturating loss (Goodfellow et al. 2014, section 3) and Adam; `wgan-gp` has the
 Wasserstein distance and the gradient penalty instead. Prints one JSON
-object a net: net, batch, threads, images_per_s (real images a second of full steps).
+object a net: net, batch, threads, images_per_s (real images a second of full steps), peak_bytes (the
+most memory that the process has held so far).
 """
 
 import argparse
 import json
-import os
+import resource
 import time
-
-# As fast on an idle machine; on a busy one threads that spin for long lose most of their time.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import torch
 from torch import nn
@@ -124,7 +122,8 @@ def main():
     for net in options.net or NETS:
         speed = images_per_s(net, options.batch, options.seconds)
         print(json.dumps({"net": net, "batch": options.batch, "threads": options.threads,
-                          "images_per_s": round(speed, 1)}), flush=True)
+                          "images_per_s": round(speed, 1),
+                          "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 //! `cargo xtask bench-train`: a GAN step's speed against PyTorch's, in turns on the same machine.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::{process, python};
@@ -30,75 +29,94 @@ pub struct Arguments {
     json: bool,
 }
 
-/// A line that either benchmark prints.
+/// The nets that both sides measure, by the names that both give them.
+const NETS: [&str; 5] = ["mlp", "nano", "small", "full", "wgan-gp"];
+
+/// The line that either benchmark prints.
 #[derive(Deserialize)]
-struct Speed {
-    net: String,
+struct Measured {
     images_per_s: f64,
+    peak_bytes: u64,
 }
 
-/// A net's outcome: the medians over the rounds.
+/// A net's outcome: the medians over the rounds, and the most memory of any.
 #[derive(Serialize)]
 struct Outcome {
-    net: String,
+    net: &'static str,
     ours_images_per_s: f64,
     torch_images_per_s: f64,
     ratio: f64,
+    ours_peak_bytes: u64,
+    torch_peak_bytes: u64,
 }
-
-/// Every figure of one side, by net.
-type Figures = BTreeMap<String, Vec<f64>>;
 
 /// Runs both benchmarks and prints the ratio for each net.
 ///
 /// # Errors
 ///
-/// A benchmark fails, or the two do not measure the same nets.
+/// A benchmark fails.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let python = match &arguments.python {
         Some(python) => python.clone(),
         None => python::TORCH.python()?.0,
     };
     warn_if_busy();
-    let build = [
-        "build",
-        "--quiet",
-        "--release",
-        "--package",
-        "pocketgan-trainer",
-    ];
-    process::run(process::cargo().args(build))?;
-    let (mut ours, mut torch) = (Figures::new(), Figures::new());
-    for round in 1..=arguments.rounds {
-        eprintln!("round {round} of {}", arguments.rounds);
-        let mut trainer = process::cargo();
-        trainer.args(["trainer", "bench", "--json"]);
-        measure(with_sizes(&mut trainer, arguments), &mut ours)?;
-        let mut script = process::command(&python);
-        script.arg("bench/pytorch_gan.py");
-        measure(with_sizes(&mut script, arguments), &mut torch)?;
-    }
-    let outcomes = compare(&ours, &torch)?;
+    process::run(process::cargo().args(["trainer", "--version"]))?;
     if !arguments.json {
         println!(
-            "{:<8} {:>14} {:>14} {:>7}",
-            "net", "ours, images/s", "torch, images/s", "ratio"
+            "{:<8} {:>14} {:>14} {:>6} {:>14} {:>14}",
+            "net", "ours, images/s", "torch, images/s", "ratio", "ours, peak MB", "torch, peak MB"
         );
     }
-    for outcome in outcomes {
+    for net in NETS {
+        let outcome = compare(net, &python, arguments)?;
         if arguments.json {
             println!("{}", serde_json::to_string(&outcome)?);
         } else {
-            let Outcome {
-                net,
-                ours_images_per_s,
-                torch_images_per_s,
-                ratio,
-            } = outcome;
-            println!("{net:<8} {ours_images_per_s:>14.0} {torch_images_per_s:>15.0} {ratio:>7.2}");
+            println!(
+                "{net:<8} {:>14.0} {:>15.0} {:>6.2} {:>14} {:>14}",
+                outcome.ours_images_per_s,
+                outcome.torch_images_per_s,
+                outcome.ratio,
+                outcome.ours_peak_bytes / 1_000_000,
+                outcome.torch_peak_bytes / 1_000_000
+            );
         }
     }
     Ok(())
+}
+
+/// Measures a net on both sides, in turns, each time in a process of its own.
+fn compare(net: &'static str, python: &Path, arguments: &Arguments) -> Result<Outcome> {
+    let (mut ours, mut torch) = (Vec::new(), Vec::new());
+    for round in 1..=arguments.rounds {
+        eprintln!("{net}, round {round} of {}", arguments.rounds);
+        let mut trainer = process::cargo();
+        trainer.args(["trainer", "bench", "--json"]);
+        ours.push(measure(net, &mut trainer, arguments)?);
+        let mut script = process::command(python);
+        script.arg("bench/pytorch_gan.py");
+        torch.push(measure(net, &mut script, arguments)?);
+    }
+    let speed = |side: &[Measured]| median(side.iter().map(|m| m.images_per_s).collect());
+    let peak = |side: &[Measured]| side.iter().map(|m| m.peak_bytes).max().unwrap_or_default();
+    Ok(Outcome {
+        net,
+        ours_images_per_s: speed(&ours),
+        torch_images_per_s: speed(&torch),
+        ratio: speed(&ours) / speed(&torch),
+        ours_peak_bytes: peak(&ours),
+        torch_peak_bytes: peak(&torch),
+    })
+}
+
+/// Runs a benchmark of one net, which prints a JSON object.
+fn measure(net: &str, command: &mut Command, arguments: &Arguments) -> Result<Measured> {
+    let (threads, batch) = (arguments.threads.to_string(), arguments.batch.to_string());
+    command.args(["--net", net, "--threads", &threads, "--batch", &batch]);
+    let printed = process::output(command)?;
+    serde_json::from_str(&printed)
+        .with_context(|| format!("`{}` printed {printed:?}", process::line(command)))
 }
 
 /// Says so where other programs hold the processor: the two sides do not suffer alike.
@@ -110,46 +128,8 @@ fn warn_if_busy() {
     }
 }
 
-fn with_sizes<'a>(command: &'a mut Command, arguments: &Arguments) -> &'a mut Command {
-    let (threads, batch) = (arguments.threads.to_string(), arguments.batch.to_string());
-    command.args(["--threads", &threads, "--batch", &batch])
-}
-
-/// Runs a benchmark that prints a JSON object a line and notes its figures.
-fn measure(command: &mut Command, figures: &mut Figures) -> Result<()> {
-    for line in process::output(command)?.lines() {
-        let speed: Speed = serde_json::from_str(line)
-            .with_context(|| format!("`{}` printed {line:?}", process::line(command)))?;
-        figures
-            .entry(speed.net)
-            .or_default()
-            .push(speed.images_per_s);
-    }
-    Ok(())
-}
-
-fn compare(ours: &Figures, torch: &Figures) -> Result<Vec<Outcome>> {
-    ensure!(
-        ours.keys().eq(torch.keys()),
-        "different nets: ours {:?}, PyTorch's {:?}",
-        ours.keys(),
-        torch.keys()
-    );
-    let outcomes = ours.iter().zip(torch.values()).map(|((net, ours), torch)| {
-        let (ours, torch) = (median(ours), median(torch));
-        Outcome {
-            net: net.clone(),
-            ours_images_per_s: ours,
-            torch_images_per_s: torch,
-            ratio: ours / torch,
-        }
-    });
-    Ok(outcomes.collect())
-}
-
 /// The middle value, or the mean of the two middle ones.
-fn median(figures: &[f64]) -> f64 {
-    let mut sorted = figures.to_vec();
+fn median(mut sorted: Vec<f64>) -> f64 {
     sorted.sort_by(f64::total_cmp);
     let half = sorted.len() / 2;
     if sorted.len() % 2 == 1 {
@@ -161,32 +141,11 @@ fn median(figures: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Figures, compare, median};
+    use super::median;
 
     #[test]
     fn the_median_is_the_middle_of_the_sorted_figures() {
-        assert_eq!(median(&[3.0, 100.0, 1.0]), 3.0);
-        assert_eq!(median(&[4.0, 1.0, 2.0, 100.0]), 3.0);
-    }
-
-    #[test]
-    fn nets_are_compared_by_name_and_a_missing_one_is_an_error() {
-        let figures = |nets: &[(&str, f64)]| -> Figures {
-            nets.iter()
-                .map(|(net, speed)| ((*net).to_owned(), vec![*speed]))
-                .collect()
-        };
-        let ours = figures(&[("small", 10.0), ("nano", 30.0)]);
-        let torch = figures(&[("nano", 60.0), ("small", 5.0)]);
-        let ratios: Vec<_> = compare(&ours, &torch)
-            .unwrap()
-            .into_iter()
-            .map(|o| (o.net, o.ratio))
-            .collect();
-        assert_eq!(
-            ratios,
-            [("nano".to_owned(), 0.5), ("small".to_owned(), 2.0)]
-        );
-        assert!(compare(&ours, &figures(&[("nano", 60.0)])).is_err());
+        assert_eq!(median(vec![3.0, 100.0, 1.0]), 3.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 100.0]), 3.0);
     }
 }

@@ -1,4 +1,4 @@
-//! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-train`.
+//! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-train | profile`.
 
 mod bare_metal;
 mod bench_train;
@@ -8,6 +8,7 @@ mod host;
 mod licences;
 mod onnxruntime;
 mod process;
+mod profile;
 mod python;
 mod setup;
 mod test;
@@ -37,6 +38,8 @@ enum Chore {
     FirmwareBench(firmware::BenchArguments),
     /// Compare a GAN step's speed with PyTorch's, on this machine, in turns.
     BenchTrain(bench_train::Arguments),
+    /// Account for the time of a training step, net by net.
+    Profile(profile::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Chore::Firmware => firmware::show(),
         Chore::FirmwareBench(arguments) => firmware::bench(&arguments),
         Chore::BenchTrain(arguments) => bench_train::run(&arguments),
+        Chore::Profile(arguments) => profile::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! `trainer bench`: how fast training is.
+//! `trainer bench`: how fast training is, and where its time goes.
 
 use super::Failure;
 use crate::gan::{self, Gan, Objective, Settings, Size};
@@ -10,6 +10,7 @@ use crate::spec::Shape;
 use clap::ValueEnum;
 use dfdx::prelude::Cpu;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Measure full GAN steps (both updates) on the CPU, in images a second.
@@ -29,7 +30,7 @@ pub struct BenchArgs {
     /// Seconds to measure each network for, after a warm-up of a quarter of that.
     #[arg(long, default_value_t = 4.0)]
     seconds: f64,
-    /// Keep an account of where the time goes, a line for each kind of work.
+    /// Keep an account of the threads' time: each kind of work's share of it.
     #[arg(long)]
     profile: bool,
     /// Print one JSON object a network.
@@ -48,7 +49,7 @@ enum Net {
     Small,
     /// DCGAN, size full.
     Full,
-    /// DCGAN, size small, with the Wasserstein distance and the gradient penalty.
+    /// DCGAN, size small, for the Wasserstein distance with a gradient penalty.
     WganGp,
 }
 
@@ -58,6 +59,12 @@ struct Measured {
     batch: u32,
     threads: u16,
     images_per_s: f64,
+    /// The most memory that the process has held so far, where the system tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_bytes: Option<u64>,
+    /// Shares of the threads' time by kind of work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shares: Option<BTreeMap<&'static str, f64>>,
 }
 
 pub fn run(args: BenchArgs) -> Result<(), Failure> {
@@ -71,23 +78,72 @@ pub fn run(args: BenchArgs) -> Result<(), Failure> {
         .net
         .map_or_else(|| Net::value_variants().to_vec(), |net| vec![net]);
     for net in nets {
-        let images_per_s = pool.install(|| measure(net, &args))?;
-        let measured = Measured {
-            net,
-            batch: args.batch,
-            threads: args.threads,
-            images_per_s,
-        };
+        let measured = pool.install(|| measure(net, &args))?;
         if args.json {
             super::print_json(&measured)?;
-        } else {
-            say!("{net:?}: {images_per_s:.0} images/s");
+            continue;
+        }
+        say!("{net:?}: {:.0} images/s", measured.images_per_s);
+        for (work, share) in measured.shares.into_iter().flatten() {
+            say!("  {work:<20} {:>5.1} %", share * 100.0);
         }
     }
     Ok(())
 }
 
-fn measure(net: Net, args: &BenchArgs) -> Result<f64, Failure> {
+fn measure(net: Net, args: &BenchArgs) -> Result<Measured, Failure> {
+    let settings = settings(net);
+    let n = args.batch as usize;
+    let mut rng = Rng::new(1, Stream::Order(0));
+    let real: Vec<f32> = (0..n * settings.discriminator.input.len())
+        .map(|_| rng.uniform() as f32 * 2.0 - 1.0)
+        .collect();
+    let mut gan = Gan::new(Cpu::default(), &settings)?;
+    let mut steps_for = |seconds: f64| -> Result<(u32, Duration), Failure> {
+        let (start, mut steps) = (Instant::now(), 0);
+        while start.elapsed() < Duration::from_secs_f64(seconds) {
+            gan.step(n, &real)?;
+            steps += 1;
+        }
+        Ok((steps, start.elapsed()))
+    };
+    steps_for(args.seconds / 4.0)?;
+    if args.profile {
+        account::open();
+    }
+    let (steps, elapsed) = steps_for(args.seconds)?;
+    let shares = args.profile.then(|| shares(elapsed * args.threads.into()));
+    Ok(Measured {
+        net,
+        batch: args.batch,
+        threads: args.threads,
+        images_per_s: f64::from(steps) * n as f64 / elapsed.as_secs_f64(),
+        peak_bytes: peak_bytes(),
+        shares,
+    })
+}
+
+/// Closes the account over the threads' time in all.
+fn shares(all: Duration) -> BTreeMap<&'static str, f64> {
+    let spent = account::close();
+    let mut shares: BTreeMap<_, _> = spent
+        .into_iter()
+        .map(|(work, spent)| (work.name(), spent.as_secs_f64() / all.as_secs_f64()))
+        .collect();
+    let rest = 1.0 - shares.values().sum::<f64>();
+    shares.insert("tape, waiting, rest", rest);
+    shares
+}
+
+/// Linux keeps the mark in kibibytes.
+fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+fn settings(net: Net) -> Settings {
     let image = Shape::new(1, 28, 28);
     let (generator, discriminator) = match net {
         Net::Mlp => (gan::mlp::generator(image), gan::mlp::discriminator(image)),
@@ -99,7 +155,7 @@ fn measure(net: Net, args: &BenchArgs) -> Result<f64, Failure> {
         Net::WganGp => (Objective::Wasserstein, Some(10.0)),
         _ => (Objective::NonSaturating, None),
     };
-    let settings = Settings {
+    Settings {
         generator,
         discriminator,
         objective,
@@ -113,36 +169,5 @@ fn measure(net: Net, args: &BenchArgs) -> Result<f64, Failure> {
         },
         ema_decay: 0.999,
         seed: 1,
-    };
-    let mut gan = Gan::new(Cpu::default(), &settings)?;
-    let n = args.batch as usize;
-    let mut rng = Rng::new(1, Stream::Order(0));
-    let real: Vec<f32> = (0..n * image.len())
-        .map(|_| rng.uniform() as f32 * 2.0 - 1.0)
-        .collect();
-    let mut steps_for = |seconds: f64| -> Result<f64, Failure> {
-        let (start, mut steps) = (Instant::now(), 0u32);
-        while start.elapsed() < Duration::from_secs_f64(seconds) {
-            gan.step(n, &real)?;
-            steps += 1;
-        }
-        Ok(f64::from(steps) * n as f64 / start.elapsed().as_secs_f64())
-    };
-    steps_for(args.seconds / 4.0)?;
-    if args.profile {
-        account::open();
     }
-    let start = Instant::now();
-    let s = steps_for(args.seconds)?;
-    if args.profile {
-        let wall = start.elapsed().as_secs_f64() * f64::from(args.threads);
-        let mut rest = 1.0;
-        for (work, spent) in account::close() {
-            let share = spent.as_secs_f64() / wall;
-            rest -= share;
-            eprintln!("{:<20} {:5.1} %", work.name(), share * 100.0);
-        }
-        eprintln!("{:<20} {:5.1} %", "waiting, tape, rest", rest * 100.0);
-    }
-    Ok(s)
 }

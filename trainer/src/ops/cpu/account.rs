@@ -35,10 +35,10 @@ impl Work {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Product => "matrix products",
-            Self::Windows => "windows (im2col)",
+            Self::Windows => "im2col, col2im",
             Self::Normalization => "batch norm",
             Self::Activation => "bias, activation",
-            Self::Reduction => "gradient sums",
+            Self::Reduction => "sums of gradients",
             Self::Optimizer => "optimizer, EMA",
         }
     }
