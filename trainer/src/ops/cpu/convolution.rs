@@ -39,10 +39,11 @@ pub(super) fn conv2d<E: Real, T: Tape<E, Cpu>>(
         .zip(x.data().par_chunks(samples * frame.large_len()))
         .for_each(|(y, x)| {
             let count = y.len() / outputs;
-            let mut rows = Buffer::stale(count * columns);
-            gather(&frame, x, &mut rows);
-            let weight = Matrix::new(w.weight.data(), outputs, columns).transposed();
-            product(y, Matrix::new(&rows, count, columns), weight, false);
+            E::scratch(count * columns, |rows| {
+                gather(&frame, x, rows);
+                let weight = Matrix::new(w.weight.data(), outputs, columns).transposed();
+                product(y, Matrix::new(rows, count, columns), weight, false);
+            });
             add_bias(y, w.bias.as_ref());
             act.apply(y);
         });
@@ -58,17 +59,18 @@ pub(super) fn conv2d<E: Real, T: Tape<E, Cpu>>(
         let backward = |x: &[E], dy: &[E], dx: &mut [E], dw: &mut [E]| {
             let count = dy.len() / outputs;
             let dy = Matrix::new(dy, count, outputs);
-            let mut rows = Buffer::stale(count * columns);
-            if wants.weights {
-                gather(&frame, x, &mut rows);
-                let rows = Matrix::new(&rows, count, columns);
-                product(dw, dy.transposed(), rows, false);
-            }
-            if wants.input {
-                let weight = Matrix::new(w.weight.data(), outputs, columns);
-                product(&mut rows, dy, weight, false);
-                scatter(&frame, &rows, dx);
-            }
+            E::scratch(count * columns, |rows| {
+                if wants.weights {
+                    gather(&frame, x, rows);
+                    let rows = Matrix::new(rows, count, columns);
+                    product(dw, dy.transposed(), rows, false);
+                }
+                if wants.input {
+                    let weight = Matrix::new(w.weight.data(), outputs, columns);
+                    product(rows, dy, weight, false);
+                    scatter(&frame, rows, dx);
+                }
+            });
         };
         parts.backward(gradients, &x, &w, &output, act, wants, backward)
     });
@@ -102,10 +104,11 @@ pub(super) fn conv_transpose2d<E: Real, T: Tape<E, Cpu>>(
         .zip(x.data().par_chunks(samples * places * channels))
         .for_each(|(y, x)| {
             let count = x.len() / channels;
-            let mut rows = Buffer::stale(count * columns);
-            let weight = Matrix::new(w.weight.data(), channels, columns);
-            product(&mut rows, Matrix::new(x, count, channels), weight, false);
-            scatter(&frame, &rows, y);
+            E::scratch(count * columns, |rows| {
+                let weight = Matrix::new(w.weight.data(), channels, columns);
+                product(rows, Matrix::new(x, count, channels), weight, false);
+                scatter(&frame, rows, y);
+            });
             add_bias(y, w.bias.as_ref());
             act.apply(y);
         });
@@ -120,17 +123,18 @@ pub(super) fn conv_transpose2d<E: Real, T: Tape<E, Cpu>>(
         };
         let backward = |x: &[E], dy: &[E], dx: &mut [E], dw: &mut [E]| {
             let count = x.len() / channels;
-            let mut rows = Buffer::stale(count * columns);
-            gather(&frame, dy, &mut rows);
-            let rows = Matrix::new(&rows, count, columns);
-            if wants.weights {
-                let x = Matrix::new(x, count, channels);
-                product(dw, x.transposed(), rows, false);
-            }
-            if wants.input {
-                let weight = Matrix::new(w.weight.data(), channels, columns);
-                product(dx, rows, weight.transposed(), false);
-            }
+            E::scratch(count * columns, |rows| {
+                gather(&frame, dy, rows);
+                let rows = Matrix::new(rows, count, columns);
+                if wants.weights {
+                    let x = Matrix::new(x, count, channels);
+                    product(dw, x.transposed(), rows, false);
+                }
+                if wants.input {
+                    let weight = Matrix::new(w.weight.data(), channels, columns);
+                    product(dx, rows, weight.transposed(), false);
+                }
+            });
         };
         parts.backward(gradients, &x, &w, &output, act, wants, backward)
     });

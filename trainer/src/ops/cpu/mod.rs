@@ -13,17 +13,19 @@ mod gemm;
 mod linear;
 mod norm;
 mod pointwise;
+mod scratch;
 mod transcendental;
 mod window;
 
 pub use array::Array;
 pub use buffer::{Buffer, Idle, Pooled};
+pub use scratch::Scratch;
 
 use super::{Activation, AdamStep, BatchStatistics, Device, Dims, Wants, Weights, Window};
 use dfdx::prelude::{Cpu, CpuError, Dtype, Gradients, Tape, Tensor};
 
 /// A floating-point type that the kernels work in.
-pub trait Real: Dtype + num_traits::Float + Pooled + Send + Sync {
+pub trait Real: Dtype + num_traits::Float + Pooled + Scratch + Send + Sync {
     /// The nearest value of this type.
     fn of(value: f64) -> Self;
 
