@@ -6,7 +6,7 @@
 fn exp(x: f32) -> f32 {
     /// Adding it leaves the nearest whole number in a float's lowest bits.
     const MAGIC: f32 = 12_582_912.0;
-    const LN2_HIGH: f32 = 0.693_359_375;
+    const LN2_HIGH: f32 = 355.0 / 512.0;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let shifted = x * std::f32::consts::LOG2_E + MAGIC;
     let n = shifted - MAGIC;
