@@ -4,6 +4,7 @@
 //! backward, on dfdx's tape; [`nn`] builds a network from its specification; `gan` trains it; `data`
 //! reads real pictures; `export` writes what a device runs.
 
+pub mod classifier;
 pub mod cli;
 pub mod data;
 pub mod engines;
