@@ -21,8 +21,7 @@ impl Augmentation {
         }
     }
 
-    /// Draws a change for one image, `planes` of `width` columns each in rows, and appends the
-    /// changed image to `out`.
+    /// Draws a change for one image, `(C, H, W)`, and appends the changed image to `out`.
     pub fn apply(
         &self,
         image: &[u8],

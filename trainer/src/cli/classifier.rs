@@ -29,7 +29,7 @@ pub struct ClassifierArgs {
     /// Data set to learn, as `trainer data list` prints it.
     #[arg(long, value_name = "NAME")]
     dataset: String,
-    /// The folder to write classifier.safetensors in, which must not be there yet.
+    /// The folder to write in; a classifier.safetensors that is there already is left alone.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Passes over the training images.

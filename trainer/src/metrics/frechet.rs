@@ -5,7 +5,7 @@ use nalgebra::{DMatrix, SymmetricEigen};
 
 /// The squared distance of Dowson & Landau (1982), as Heusel et al. (2017, equation 6) score images by:
 /// `|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))`, at least 0. Covariances may be singular. Both must
-/// have as many features.
+/// have as many features, and all numbers must be finite.
 ///
 /// The trace of `(C1 C2)^(1/2)` is that of `(S C2 S)^(1/2)` with `S = C1^(1/2)`: the two products have
 /// the same eigenvalues, and the second is symmetric.
