@@ -2,8 +2,10 @@
 //!
 //! The rooms of the house: [`spec`] says what a network is; [`ops`] computes its layers, forward and
 //! backward, on dfdx's tape; [`nn`] builds a network from its specification; `gan` trains it; `data`
-//! reads real pictures; `export` writes what a device runs.
+//! reads real pictures; [`metrics`] scores samples, partly through a [`classifier`]; `export` writes what a
+//! device runs.
 
+pub mod classifier;
 pub mod cli;
 pub mod data;
 pub mod engines;

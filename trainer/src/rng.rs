@@ -13,6 +13,8 @@ pub enum Stream {
     Latents,
     /// The order of the images in the given epoch.
     Order(u32),
+    /// The changes made to the images in the given epoch.
+    Augmentation(u32),
 }
 
 impl Rng {
@@ -22,6 +24,7 @@ impl Rng {
             Stream::Initialization => 1,
             Stream::Latents => 2,
             Stream::Order(epoch) => 1 << 32 | u64::from(epoch),
+            Stream::Augmentation(epoch) => 2 << 32 | u64::from(epoch),
         };
         // An odd multiplier spreads the purposes over the 64-bit seeds.
         Self(latent::Rng::new(

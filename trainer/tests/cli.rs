@@ -295,6 +295,25 @@ fn data_that_is_not_there_leaves_no_run_folder() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
+#[test]
+fn a_classifier_that_is_there_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("classifier.safetensors");
+    std::fs::write(&file, "precious").unwrap();
+    let arguments = ["classifier", "--dataset", "fashion", "--out", "."];
+    let sentence = refusal(folder.path(), &arguments);
+    assert!(sentence.contains("is there already"), "{sentence}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+    let arguments = ["classifier", "--dataset", "cats", "--out", "mine"];
+    let sentence = refusal(folder.path(), &arguments);
+    assert!(sentence.contains("cats"), "{sentence}");
+    let arguments = ["classifier", "--dataset", "fashion", "--out", "mine"];
+    let arguments = [&arguments[..], &["--data-dir", "nowhere"]].concat();
+    let sentence = refusal(folder.path(), &arguments);
+    assert!(sentence.contains("nowhere"), "{sentence}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
 /// From the real images to a verified model, by the commands of the README.
 #[test]
 fn a_short_run_leaves_everything_it_promises() {
@@ -330,6 +349,19 @@ fn a_short_run_leaves_everything_it_promises() {
         assert!(run.join(file).is_file(), "{file}");
     }
     let stats = std::fs::read_to_string(run.join("stats.jsonl")).unwrap();
+    // The last line is the score of the last epoch's end.
+    let scored: serde_json::Value = serde_json::from_str(stats.lines().last().unwrap()).unwrap();
+    for key in ["fid_cls", "class_entropy", "class_counts"] {
+        assert_eq!(scored[key], summary["scores"][key], "{key}");
+    }
+    let counts = scored["class_counts"].as_array().unwrap();
+    let images: u64 = counts.iter().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!((counts.len(), images), (10, 5_000));
+    assert!(scored["fid_cls"].as_f64().unwrap() > 1.0, "{scored}");
+    assert!(
+        scored["step"].is_u64() && scored["elapsed_s"].is_f64(),
+        "{scored}"
+    );
     let line: serde_json::Value = serde_json::from_str(stats.lines().next().unwrap()).unwrap();
     assert_eq!(line["step"], 50);
     for key in [

@@ -9,6 +9,7 @@ macro_rules! say {
 }
 
 mod bench;
+mod classifier;
 mod data;
 mod export;
 mod fit;
@@ -36,6 +37,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Data(data::DataArgs),
     Bench(bench::BenchArgs),
+    Classifier(classifier::ClassifierArgs),
 }
 
 /// Why a command failed.
@@ -76,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args),
         Command::Data(args) => data::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Classifier(args) => classifier::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

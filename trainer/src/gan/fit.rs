@@ -6,6 +6,7 @@ use crate::data::Images;
 use crate::engines;
 use crate::files::write_whole;
 use crate::metrics::Histogram;
+use crate::metrics::fid_cls::{FidCls, Score};
 use crate::nn::{Model, ModelError};
 use crate::ops::Device;
 use crate::report::{self, Curve};
@@ -45,7 +46,7 @@ pub struct Run {
     pub config: String,
 }
 
-/// A line of `stats.jsonl`: means since the line before.
+/// A line of `stats.jsonl` on losses: means since the line before.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Line {
     pub step: u32,
@@ -55,6 +56,17 @@ pub struct Line {
     pub images_per_s: f64,
     /// Normalized entropy of the pixel values of 64 images of the generator in training.
     pub entropy: f64,
+    pub elapsed_s: f64,
+}
+
+/// The other kind of line in `stats.jsonl`, one at an epoch's end: how the averaged generator scores. It
+/// has `step`, `epoch` and `elapsed_s` like the others, the figures of [`Score`], and no losses.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScoreLine {
+    pub step: u32,
+    pub epoch: u32,
+    #[serde(flatten)]
+    pub score: Score,
     pub elapsed_s: f64,
 }
 
@@ -72,6 +84,8 @@ pub trait Watch {
     fn step(&mut self, progress: Progress);
     /// After every line of the log.
     fn line(&mut self, line: &Line);
+    /// After every score.
+    fn score(&mut self, line: &ScoreLine);
     /// After every sample grid.
     fn grid(&mut self, path: &Path);
 }
@@ -104,9 +118,12 @@ pub struct Trained<D: Device<f32>> {
     pub elapsed: Duration,
     pub images_per_s: f64,
     pub last: Option<Line>,
+    /// The score at the end, if there is a scorer.
+    pub score: Option<Score>,
 }
 
-/// Trains a GAN, leaving `stats.jsonl`, `losses.png`, `samples/` and `checkpoints/` in the run's folder.
+/// Trains a GAN, leaving `stats.jsonl`, `losses.png`, `samples/` and `checkpoints/` in the run's folder. At
+/// each epoch's end `judge`, if there is one, scores the averaged generator.
 ///
 /// # Errors
 /// The device's, a file that cannot be written, or a loss that is not finite.
@@ -114,6 +131,7 @@ pub fn fit<D: Device<f32>>(
     device: D,
     run: &Run,
     images: &Images,
+    judge: Option<&FidCls>,
     watch: &mut dyn Watch,
 ) -> Result<Trained<D>, FitError> {
     let shape = Shape::new(images.channels, images.height, images.width);
@@ -122,7 +140,7 @@ pub fn fit<D: Device<f32>>(
     let steps_per_epoch = (images.count / run.batch).max(1) as u32;
     let mut real = Vec::with_capacity(run.batch * shape.len());
     let start = Instant::now();
-    let mut epoch = 0;
+    let (mut epoch, mut score) = (0, None);
     while !is_over(run.length, epoch, start) {
         let order =
             Rng::new(run.settings.seed, Stream::Order(epoch)).permutation(images.count as u32);
@@ -152,8 +170,13 @@ pub fn fit<D: Device<f32>>(
                 break;
             }
         }
-        epoch += 1;
         gan.settle_average()?;
+        if let Some(judge) = judge {
+            let line = journal.score(&gan, epoch, judge.score(&gan.average)?, start.elapsed())?;
+            watch.score(&line);
+            score = Some(line.score);
+        }
+        epoch += 1;
         watch.grid(&journal.grid(&gan.average, shape, epoch)?);
         journal.checkpoint(&gan)?;
         journal.plot()?;
@@ -166,6 +189,7 @@ pub fn fit<D: Device<f32>>(
         steps,
         elapsed,
         last: journal.lines.last().copied(),
+        score,
     })
 }
 
@@ -260,19 +284,41 @@ impl<'a> Journal<'a> {
             entropy: Histogram::of(&pixels).entropy(),
             elapsed_s: elapsed.as_secs_f64(),
         };
-        let path = || self.run.folder.join("stats.jsonl");
-        serde_json::to_writer(&self.stats, &line)
-            .map_err(std::io::Error::from)
-            .and_then(|()| self.stats.write_all(b"\n"))
-            .map_err(|source| FitError::Write {
-                path: path(),
-                source,
-            })?;
+        self.note(&line)?;
         self.lines.push(line);
         self.since.clear();
         self.images_since = 0;
         self.last = elapsed;
         Ok(Some(line))
+    }
+
+    /// Keeps the score of an epoch's end.
+    fn score<D: Device<f32>>(
+        &mut self,
+        gan: &Gan<D>,
+        epoch: u32,
+        score: Score,
+        elapsed: Duration,
+    ) -> Result<ScoreLine, FitError> {
+        let line = ScoreLine {
+            step: gan.steps(),
+            epoch,
+            score,
+            elapsed_s: elapsed.as_secs_f64(),
+        };
+        self.note(&line)?;
+        Ok(line)
+    }
+
+    /// Adds a line to `stats.jsonl`.
+    fn note(&mut self, line: &impl Serialize) -> Result<(), FitError> {
+        serde_json::to_writer(&self.stats, line)
+            .map_err(std::io::Error::from)
+            .and_then(|()| self.stats.write_all(b"\n"))
+            .map_err(|source| FitError::Write {
+                path: self.run.folder.join("stats.jsonl"),
+                source,
+            })
     }
 
     fn grid<D: Device<f32>>(

@@ -1,5 +1,11 @@
 //! Figures of merit for sets of images.
 
+pub mod fid_cls;
+mod frechet;
+mod gaussian;
 mod histogram;
 
+pub use fid_cls::FidCls;
+pub use frechet::frechet;
+pub use gaussian::{Gaussian, Moments};
 pub use histogram::Histogram;

@@ -9,6 +9,7 @@ use crate::data::{self, Images, Split};
 use crate::files::write_whole;
 use crate::gan::Settings;
 use crate::gan::fit::{self, FitError, Run};
+use crate::metrics::FidCls;
 use crate::ops::Device;
 use crate::spec::{Network, Shape};
 use dfdx::prelude::Cpu;
@@ -62,6 +63,7 @@ pub fn run(args: FitArgs) -> Result<(), Failure> {
 
 fn fit_on<D: Device<f32>>(device: D, plan: &Plan) -> Result<(), Failure> {
     let config = plan.to_toml()?;
+    let judge = FidCls::new(plan.dataset).map_err(anyhow::Error::from)?;
     create_folder(&plan.out, &config)?;
     let (images, settings) = match prepare(plan) {
         Ok(prepared) => prepared,
@@ -88,7 +90,7 @@ fn fit_on<D: Device<f32>>(device: D, plan: &Plan) -> Result<(), Failure> {
         config,
     };
     let mut watch = Screen::new();
-    let trained = fit::fit(device, &run, &images, &mut watch).map_err(failure)?;
+    let trained = fit::fit(device, &run, &images, judge.as_ref(), &mut watch).map_err(failure)?;
     watch.finish();
     let summary = Summary::new(plan, &trained, &images, shape)?;
     if plan.json {

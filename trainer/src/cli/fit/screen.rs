@@ -1,6 +1,7 @@
 //! The progress of `trainer fit`, on a terminal or in a log.
 
-use crate::gan::fit::{Line, Progress, Watch};
+use crate::gan::fit::{Line, Progress, ScoreLine, Watch};
+use crate::metrics::fid_cls::PROTOCOL;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::Path;
@@ -22,6 +23,14 @@ impl Screen {
             bar
         });
         Self { bar, share: 0.0 }
+    }
+
+    /// A line that stays, above the bar if there is one.
+    fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line}"),
+        }
     }
 
     /// Clears the bar.
@@ -59,11 +68,15 @@ impl Watch for Screen {
         }
     }
 
+    fn score(&mut self, line: &ScoreLine) {
+        self.say(&format!(
+            "step {}: {PROTOCOL} {:.2}, class entropy {:.3}",
+            line.step, line.score.fid_cls, line.score.class_entropy
+        ));
+    }
+
     fn grid(&mut self, path: &Path) {
-        match &self.bar {
-            Some(bar) => bar.println(format!("samples: {}", path.display())),
-            None => eprintln!("samples: {}", path.display()),
-        }
+        self.say(&format!("samples: {}", path.display()));
     }
 }
 

@@ -9,6 +9,7 @@ use crate::files::write_whole;
 use crate::gan::Size;
 use crate::gan::fit::{self, Trained};
 use crate::metrics::Histogram;
+use crate::metrics::fid_cls::{PROTOCOL, Score};
 use crate::ops::Device;
 use crate::report;
 use crate::spec::Shape;
@@ -35,7 +36,7 @@ pub(super) struct Summary {
     scores: Scores,
 }
 
-/// Figures over 1,024 images of the averaged generator, in float.
+/// Figures of the averaged generator, in float; the histograms are over 1,024 images.
 #[derive(Serialize)]
 struct Scores {
     /// Normalized entropy of the pixel values.
@@ -44,6 +45,9 @@ struct Scores {
     data_pixel_entropy: f64,
     /// Jensen-Shannon divergence of the two histograms, nats.
     pixel_js: f64,
+    /// By the protocol fid-cls-5k-test, where the data set has a classifier.
+    #[serde(flatten)]
+    classifier: Option<Score>,
 }
 
 impl Summary {
@@ -94,6 +98,7 @@ impl Summary {
                 pixel_entropy: ours.entropy(),
                 data_pixel_entropy: theirs.entropy(),
                 pixel_js: ours.jensen_shannon(&theirs),
+                classifier: trained.score.clone(),
             },
         })
     }
@@ -121,6 +126,13 @@ impl Summary {
             s.data_pixel_entropy,
             s.pixel_js
         );
+        if let Some(score) = &s.classifier {
+            say!(
+                "  {PROTOCOL} {:>9.2}, class entropy {:.3}",
+                score.fid_cls,
+                score.class_entropy
+            );
+        }
         say!("  samples         {run}/samples.png");
         say!("Next:");
         // Cargo sets this for what it runs.

@@ -1,0 +1,16 @@
+//! A small image classifier, trained like everything else here: the eye that
+//! [`crate::metrics::FidCls`] looks through.
+
+mod augment;
+mod file;
+mod loss;
+mod network;
+mod sight;
+mod training;
+
+pub use augment::Augmentation;
+pub use file::{DecodeError, EncodeError, Frozen, State, decode, encode};
+pub use loss::cross_entropy;
+pub use network::{FEATURES, network};
+pub use sight::{Classifier, ClassifierError, Judged};
+pub use training::{Epoch, Settings, train};

@@ -1,0 +1,217 @@
+//! Training the classifier: Adam on softmax cross-entropy, weights averaged.
+
+use super::{Augmentation, cross_entropy};
+use crate::data::Images;
+use crate::gan::losses::backward;
+use crate::nn::{Initialization, Mode, Model, ModelError, device_error};
+use crate::ops::{Device, Wants};
+use crate::optim::{Adam, AdamConfig};
+use crate::rng::{Rng, Stream};
+use crate::spec::Network;
+use dfdx::prelude::OwnedTape;
+
+/// What a classifier is trained by.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Ends in a logit a class.
+    pub network: Network,
+    pub augmentation: Augmentation,
+    pub adam: AdamConfig,
+    /// Decay of the average of the weights a step, in [0, 1).
+    pub ema_decay: f64,
+    /// Images a step.
+    pub batch: usize,
+    /// Passes over the images.
+    pub epochs: u32,
+    pub seed: u64,
+}
+
+/// How an epoch went.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Epoch {
+    /// Counted from 1.
+    pub epoch: u32,
+    /// Mean loss, nats.
+    pub loss: f64,
+}
+
+/// Trains a classifier; its weights are the running average. `watch` is called after every epoch.
+///
+/// # Errors
+/// A layer that does not fit the images; the device's.
+pub fn train<D: Device<f32>>(
+    device: D,
+    settings: &Settings,
+    images: &Images,
+    watch: &mut dyn FnMut(Epoch),
+) -> Result<Model<D>, ModelError> {
+    let mut training = Training::new(device, settings)?;
+    for epoch in 0..settings.epochs {
+        let order = Rng::new(settings.seed, Stream::Order(epoch)).permutation(images.count as u32);
+        let mut rng = Rng::new(settings.seed, Stream::Augmentation(epoch));
+        let (mut sum, mut steps) = (0.0, 0.0);
+        for batch in order.chunks_exact(settings.batch) {
+            let (samples, labels) = assemble(images, batch, settings.augmentation, &mut rng);
+            sum += f64::from(training.step(&samples, &labels, settings.ema_decay)?);
+            steps += 1.0;
+        }
+        watch(Epoch {
+            epoch: epoch + 1,
+            loss: sum / steps,
+        });
+    }
+    training.settle(settings, images)
+}
+
+struct Training<D: Device<f32>> {
+    model: Model<D>,
+    average: Model<D>,
+    adam: Adam<D>,
+    steps: u32,
+    classes: usize,
+}
+
+impl<D: Device<f32>> Training<D> {
+    fn new(device: D, settings: &Settings) -> Result<Self, ModelError> {
+        let mut rng = Rng::new(settings.seed, Stream::Initialization);
+        let parameters = Initialization::Dcgan.parameters(&settings.network, &mut rng)?;
+        let mut model = Model::new(device.clone(), &settings.network, &parameters)?;
+        Ok(Self {
+            average: Model::new(device, &settings.network, &parameters)?,
+            adam: Adam::new(settings.adam, &mut model)?,
+            model,
+            steps: 0,
+            classes: settings.network.output()?.len(),
+        })
+    }
+
+    /// Updates the weights by a batch; gives its loss.
+    fn step(&mut self, samples: &[f32], labels: &[u8], decay: f64) -> Result<f32, ModelError> {
+        const LEARN: Mode = Mode::Train(Wants {
+            input: false,
+            weights: true,
+        });
+        let device = self.model.device().clone();
+        let x = self.model.input(labels.len(), samples)?;
+        let mut tape = OwnedTape::default();
+        let (logits, _) = self.model.forward(&mut tape, &x, LEARN)?;
+        let logits = device.to_tensor(tape, &logits).map_err(device_error)?;
+        let loss = cross_entropy(logits, labels, self.classes).map_err(device_error)?;
+        let (value, gradients) = backward(loss).map_err(device_error)?;
+        self.adam.step(&mut self.model, gradients)?;
+        self.steps += 1;
+        // The first steps average over as many steps as there were.
+        let steps = f64::from(self.steps);
+        let decay = decay.min(steps / (steps + 9.0));
+        let weights = self.average.trained_mut().into_iter();
+        for (average, now) in weights.zip(self.model.trained_mut()) {
+            device
+                .lerp(average, now, 1.0 - decay)
+                .map_err(device_error)?;
+        }
+        Ok(value)
+    }
+
+    /// The averaged model, with batch-norm statistics of its own, from images as they were trained on.
+    fn settle(mut self, settings: &Settings, images: &Images) -> Result<Model<D>, ModelError> {
+        const BATCHES: usize = 64;
+        let n = settings.batch;
+        let order = Rng::new(settings.seed, Stream::Order(settings.epochs));
+        let order = { order }.permutation(images.count as u32);
+        let mut rng = Rng::new(settings.seed, Stream::Augmentation(settings.epochs));
+        let batches = order
+            .chunks_exact(n)
+            .take(BATCHES)
+            .map(|batch| assemble(images, batch, settings.augmentation, &mut rng).0);
+        self.average.estimate_statistics(n, batches)?;
+        Ok(self.average)
+    }
+}
+
+/// A batch of changed images, `(N, C, H, W)`, pixel `p` as `(p - 128) / 128`, and their labels.
+fn assemble(
+    images: &Images,
+    batch: &[u32],
+    augmentation: Augmentation,
+    rng: &mut Rng,
+) -> (Vec<f32>, Vec<u8>) {
+    let mut pixels = Vec::with_capacity(batch.len() * images.image_len());
+    let mut labels = Vec::with_capacity(batch.len());
+    for &i in batch {
+        let i = i as usize;
+        if let Some((image, &label)) = images.image(i).zip(images.labels.get(i)) {
+            augmentation.apply(image, images.height, images.width, rng, &mut pixels);
+            labels.push(label);
+        }
+    }
+    (super::sight::to_samples(&pixels), labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classifier::{Classifier, network};
+    use crate::spec::Shape;
+    use dfdx::prelude::Cpu;
+
+    /// Pictures of a bar each, lying (class 0) or standing (class 1), at every place.
+    fn bars() -> Images {
+        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+        for i in 0..128 {
+            let (class, at) = (i % 2, i / 2 % 8);
+            let on_bar = |p: usize| at == if class == 0 { p / 8 } else { p % 8 };
+            pixels.extend((0..64).map(|p| if on_bar(p) { 255 - i as u8 } else { 0 }));
+            labels.push(class as u8);
+        }
+        Images {
+            count: 128,
+            channels: 1,
+            height: 8,
+            width: 8,
+            pixels,
+            labels,
+        }
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            network: network(Shape::new(1, 8, 8), 2),
+            augmentation: Augmentation {
+                shift: 0,
+                mirror: true,
+            },
+            adam: AdamConfig {
+                learning_rate: 2e-3,
+                beta1: 0.9,
+                beta2: 0.999,
+                epsilon: 1e-8,
+            },
+            ema_decay: 0.9,
+            batch: 32,
+            epochs: 12,
+            seed: 1,
+        }
+    }
+
+    #[test]
+    fn what_can_be_told_apart_is_told_apart_with_any_number_of_threads() {
+        let images = bars();
+        let trained = [1, 2].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            let mut losses = Vec::new();
+            let model = pool.build().unwrap().install(|| {
+                let watch = &mut |epoch: Epoch| losses.push(epoch.loss);
+                train(Cpu::default(), &settings(), &images, watch).unwrap()
+            });
+            assert_eq!(losses.len(), 12);
+            assert!(losses[11] < losses[0] / 4.0, "{losses:?}");
+            model.parameters().unwrap()
+        });
+        assert!(trained[0] == trained[1]);
+        let classifier = Classifier::new(&settings().network, &trained[0]).unwrap();
+        assert_eq!(
+            classifier.judge(&images.pixels).unwrap().classes,
+            images.labels
+        );
+    }
+}

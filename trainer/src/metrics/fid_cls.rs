@@ -1,0 +1,178 @@
+//! `fid-cls`: how far a generator's images are from real ones, in the eyes of a small classifier.
+
+use super::{Gaussian, Moments, frechet};
+use crate::classifier::{self, Classifier, DecodeError, Frozen};
+use crate::data::Dataset;
+use crate::gan::fit;
+use crate::nn::{Model, ModelError};
+use crate::ops::Device;
+use serde::Serialize;
+
+/// The name of the protocol: 5,000 samples against all test images.
+pub const PROTOCOL: &str = "fid-cls-5k-test";
+/// Samples of a score.
+pub const SAMPLES: usize = 5_000;
+/// Seed of the first sample; the others follow.
+const FIRST_SEED: u64 = 1;
+/// Images made and judged at a time.
+const AT_ONCE: usize = 512;
+
+/// The frozen classifiers, by data set.
+static CLASSIFIERS: [(&str, &[u8]); 2] = [
+    (
+        "fashion",
+        include_bytes!("../../../models/classifier-fashion/classifier.safetensors"),
+    ),
+    (
+        "mnist",
+        include_bytes!("../../../models/classifier-mnist/classifier.safetensors"),
+    ),
+];
+
+/// Scores generators by the features of a frozen classifier: the Fréchet distance (Heusel et al. 2017)
+/// between Gaussians of the 64 features in front of its last layer, those of the images and those of
+/// the data set's test images.
+///
+/// A figure compares with others of the same classifier only, and never with FID by Inception features.
+/// What does not help to tell the classes apart, the classifier may overlook.
+pub struct FidCls {
+    eye: Classifier,
+    reference: Gaussian,
+}
+
+/// What a set of images scored.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Score {
+    /// The distance, at least 0; the lower the better.
+    pub fid_cls: f64,
+    /// Images that were taken for each class.
+    pub class_counts: Vec<u32>,
+    /// Shannon's entropy of the classes over its greatest value: 0 where all images are of one class, 1
+    /// where all classes are equally frequent.
+    pub class_entropy: f64,
+}
+
+impl FidCls {
+    /// The scorer of a data set; `None` where the trainer carries no classifier for it.
+    ///
+    /// # Errors
+    /// None with the files that are built in.
+    pub fn new(dataset: Dataset) -> Result<Option<Self>, DecodeError> {
+        let entry = CLASSIFIERS.iter().find(|(name, _)| *name == dataset.name());
+        let Some((_, bytes)) = entry else {
+            return Ok(None);
+        };
+        let Frozen {
+            classifier: eye,
+            reference,
+            ..
+        } = classifier::decode(bytes)?;
+        Ok(Some(Self { eye, reference }))
+    }
+
+    /// Scores 5,000 images of a generator with values in [-1, 1], those of the seeds 1 to 5,000 as the
+    /// runtime draws them, rounded to pixels. The bits do not depend on the number of threads.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn score<D: Device<f32>>(&self, generator: &Model<D>) -> Result<Score, ModelError> {
+        let size = generator.network().input.len();
+        let latents = fit::latents(FIRST_SEED, SAMPLES, size);
+        let mut tally = self.tally();
+        for latents in latents.chunks(AT_ONCE * size) {
+            tally.add(&fit::to_pixels(&generator.evaluate(latents)?))?;
+        }
+        Ok(tally.score())
+    }
+
+    /// Counts images of any origin.
+    pub fn tally(&self) -> Tally<'_> {
+        Tally {
+            judge: self,
+            moments: Moments::new(self.eye.features()),
+            class_counts: vec![0; self.eye.classes()],
+        }
+    }
+}
+
+/// Images on their way to a [`Score`].
+pub struct Tally<'a> {
+    judge: &'a FidCls,
+    moments: Moments,
+    class_counts: Vec<u32>,
+}
+
+impl Tally<'_> {
+    /// Counts images in, pixels `(N, C, H, W)`.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn add(&mut self, pixels: &[u8]) -> Result<(), ModelError> {
+        let eye = &self.judge.eye;
+        for pixels in pixels.chunks(AT_ONCE * eye.image().len()) {
+            let judged = eye.judge(pixels)?;
+            self.moments.add(&judged.features);
+            for class in judged.classes {
+                self.class_counts[usize::from(class)] += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The score of all images so far.
+    pub fn score(self) -> Score {
+        Score {
+            fid_cls: frechet(&self.moments.gaussian(), &self.judge.reference),
+            class_entropy: entropy(&self.class_counts),
+            class_counts: self.class_counts,
+        }
+    }
+}
+
+/// Normalized entropy of counts; 0 where there are none.
+fn entropy(counts: &[u32]) -> f64 {
+    let total: f64 = counts.iter().copied().map(f64::from).sum();
+    let shares = counts
+        .iter()
+        .filter(|&&n| n > 0)
+        .map(|&n| f64::from(n) / total);
+    let nats = shares.fold(0.0, |sum, share| sum - share * share.ln());
+    nats / (counts.len().max(2) as f64).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entropy_has_its_closed_forms() {
+        assert_eq!(entropy(&[0, 7, 0, 0]), 0.0);
+        assert_eq!(entropy(&[0, 0]), 0.0);
+        assert!((entropy(&[5, 5, 5, 5]) - 1.0).abs() < 1e-12);
+        // Two of four classes: ln 2 / ln 4.
+        assert!((entropy(&[0, 3, 3, 0]) - 0.5).abs() < 1e-12);
+    }
+
+    /// What is built in is what `data::load` checks.
+    #[test]
+    fn every_data_set_has_a_classifier_of_its_own_test_images() {
+        for dataset in Dataset::all() {
+            let entry = CLASSIFIERS.iter().find(|(name, _)| *name == dataset.name());
+            let (_, bytes) = entry.unwrap();
+            let Frozen {
+                state, classifier, ..
+            } = classifier::decode(bytes).unwrap();
+            let test = dataset.files(crate::data::Split::Test);
+            assert_eq!(state.dataset, dataset.name());
+            assert_eq!(state.reference_sha256, test.images.sha256);
+            assert_eq!(state.reference_images, test.count);
+            assert_eq!(classifier.classes(), dataset.classes().len());
+            let image = classifier.image();
+            assert_eq!(
+                (image.channels, image.height, image.width),
+                dataset.image_shape()
+            );
+            assert!(FidCls::new(dataset).unwrap().is_some());
+        }
+    }
+}
