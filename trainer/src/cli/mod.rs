@@ -16,6 +16,7 @@ mod inspect;
 mod sample;
 mod verify;
 
+use crate::export::ExportError;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -45,11 +46,23 @@ pub enum Failure {
     Input(String),
     /// The work itself failed. Exit code 1.
     Run(anyhow::Error),
+    /// The user stopped it: how to go on. Exit code 130.
+    Stopped(String),
 }
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::Run(error)
+    }
+}
+
+/// A file that cannot be written is the user's to mend.
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Write { .. } => Self::Input(error.to_string()),
+            other => Self::Run(other.into()),
+        }
     }
 }
 
@@ -83,6 +96,10 @@ pub fn main() -> ExitCode {
         Err(Failure::Run(error)) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
+        }
+        Err(Failure::Stopped(sentence)) => {
+            eprintln!("{sentence}");
+            ExitCode::from(fit::INTERRUPTED)
         }
     }
 }

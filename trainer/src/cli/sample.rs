@@ -2,11 +2,10 @@
 
 use super::Failure;
 use crate::engines::{self, EngineKind};
-use crate::files::write_whole;
+use crate::files::{sha256, write_whole};
 use crate::report::montage;
 use anyhow::Context;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 
 /// Draw images from an exported model into one PNG file.
@@ -94,9 +93,4 @@ pub fn run(args: SampleArgs) -> Result<(), Failure> {
             })
             .collect(),
     })
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    let sum = Sha256::digest(bytes);
-    sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }

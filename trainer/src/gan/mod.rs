@@ -4,9 +4,11 @@
 pub mod checkpoint;
 pub mod dcgan;
 pub mod fit;
+mod log;
 pub mod losses;
 pub mod mlp;
+pub mod store;
 mod training;
 
 pub use dcgan::Size;
-pub use training::{Gan, Losses, Settings};
+pub use training::{Gan, GanState, Losses, Settings};

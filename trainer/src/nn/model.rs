@@ -83,6 +83,9 @@ pub enum ModelError {
     /// The numbers are not the network's.
     #[error(transparent)]
     Parameters(#[from] ParametersError),
+    /// A stream of random numbers has a state that no stream comes to.
+    #[error("the saved state of the random numbers is none")]
+    Latents,
     /// The device failed.
     #[error("the device failed: {0}")]
     Device(String),
@@ -283,6 +286,8 @@ impl<D: Device<f32>> Model<D> {
             input: false,
             weights: false,
         });
+        // So that the outcome does not depend, in its last bit, on what was there.
+        self.forget_statistics();
         for (seen, samples) in batches.into_iter().enumerate() {
             let x = self.input(n, &samples)?;
             let (_, statistics) = self.forward(&mut NoneTape, &x, mode)?;
@@ -293,6 +298,16 @@ impl<D: Device<f32>> Model<D> {
             }
         }
         Ok(())
+    }
+
+    /// Running statistics from which a step by the rate 1 arrives exactly.
+    fn forget_statistics(&mut self) {
+        for module in &mut self.modules {
+            if let Kind::BatchNorm(norm) = &mut module.kind {
+                norm.mean.fill(0.0);
+                norm.variance.fill(0.0);
+            }
+        }
     }
 
     /// The trained arrays, in a fixed order.

@@ -4,15 +4,19 @@ use crate::gan::fit::{Line, Progress, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A progress bar on a terminal, plain lines otherwise.
 pub(super) struct Screen {
     bar: Option<ProgressBar>,
     share: f64,
+    /// Whether somebody asked to stop.
+    asked: Arc<AtomicBool>,
 }
 
 impl Screen {
-    pub fn new() -> Self {
+    pub fn new(asked: Arc<AtomicBool>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(10_000);
             let template = "{bar:32} {percent:>3}%  {msg}";
@@ -21,7 +25,19 @@ impl Screen {
             }
             bar
         });
-        Self { bar, share: 0.0 }
+        Self {
+            bar,
+            share: 0.0,
+            asked,
+        }
+    }
+
+    /// A line above the bar.
+    fn print(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line}"),
+        }
     }
 
     /// Clears the bar.
@@ -60,10 +76,19 @@ impl Watch for Screen {
     }
 
     fn grid(&mut self, path: &Path) {
-        match &self.bar {
-            Some(bar) => bar.println(format!("samples: {}", path.display())),
-            None => eprintln!("samples: {}", path.display()),
-        }
+        self.print(&format!("samples: {}", path.display()));
+    }
+
+    fn score(&mut self, step: u32, score: f64) {
+        self.print(&format!("step {step}  score {score:.3}"));
+    }
+
+    fn note(&mut self, sentence: &str) {
+        self.print(sentence);
+    }
+
+    fn stop(&mut self) -> bool {
+        self.asked.load(Ordering::Relaxed)
     }
 }
 
