@@ -17,6 +17,42 @@ impl Place {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// The same again.
+    pub fn copy(&self) -> Self {
+        let copy = Self::new();
+        for (path, bytes) in self.contents(".") {
+            let path = copy.0.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+        copy
+    }
+
+    /// Every file below a folder, its path and its bytes.
+    pub fn contents(&self, name: &str) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.path(name)];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.strip_prefix(self.0.path()).unwrap().to_owned();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => files.push((name, std::fs::read(path).unwrap())),
+                }
+            }
+        }
+        files.sort();
+        files
+    }
+
+    /// Changes the bytes of a file.
+    pub fn change(&self, path: &Path, change: impl Fn(&mut Vec<u8>)) {
+        let mut bytes = std::fs::read(path).unwrap();
+        change(&mut bytes);
+        std::fs::write(path, bytes).unwrap();
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
@@ -24,7 +60,8 @@ impl Place {
     /// `trainer` with the words of `line`, to be run here.
     pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
-        command.current_dir(self.0.path());
+        // Cargo's mark would make it speak of `cargo trainer`.
+        command.current_dir(self.0.path()).env_remove("CARGO");
         command.args(line.split_whitespace());
         command
     }
@@ -41,10 +78,11 @@ impl Place {
         said
     }
 
-    /// The last line on standard error of `trainer`, which ends with this exit code.
-    pub fn last_words(&self, code: i32, line: &str) -> String {
-        let said = self.ends_with(code, line);
-        said.lines().last().unwrap_or_default().to_owned()
+    /// Runs `trainer`, which must end with exit code 2 and nothing on standard output; gives its complaint.
+    pub fn refusal(&self, line: &str) -> String {
+        let output = self.output(line);
+        assert!(output.stdout.is_empty(), "{line}");
+        complaint(&output)
     }
 
     /// Starts `trainer`, its words dropped.
@@ -116,19 +154,13 @@ pub fn signal(child: &Child, name: &str) {
     assert!(sent.unwrap().success());
 }
 
-/// Every file below a folder with its bytes.
-pub fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut files = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            match path.is_dir() {
-                true => folders.push(path),
-                false => files.push((path.clone(), std::fs::read(path).unwrap())),
-            }
-        }
-    }
-    files.sort();
-    files
+/// The sentence at the end of what a process said that ended with exit code 2.
+pub fn complaint(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let last = said.lines().last().unwrap_or_default();
+    let sentence = last.strip_prefix("error: ");
+    sentence
+        .unwrap_or_else(|| panic!("no sentence: {said}"))
+        .to_owned()
 }
