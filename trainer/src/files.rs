@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 /// How the names of files begin that are not whole yet.
-const PARTIAL: &str = ".partial-";
+pub const PARTIAL: &str = ".partial-";
 
 /// Writes `bytes` under a temporary name in the same folder, then renames it to `path`.
 ///

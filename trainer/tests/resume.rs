@@ -115,6 +115,19 @@ fn a_finished_run_is_left_as_it_is() {
     assert!(place.contents("run") == before);
 }
 
+/// As with a closed terminal, or `trainer fit 2>&1 | head`.
+#[test]
+fn a_run_goes_on_when_nobody_listens() {
+    let place = Place::new();
+    let line = "fit --dataset fashion --size nano --minutes 0.0001 --device cpu --out run";
+    let mut command = place.command(line);
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(place.path("run/summary.json").is_file());
+}
+
 #[test]
 fn ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on() {
     let place = Place::new();

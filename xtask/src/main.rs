@@ -1,4 +1,4 @@
-//! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-train`.
+//! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-train | soak`.
 
 mod bare_metal;
 mod bench_train;
@@ -10,6 +10,7 @@ mod onnxruntime;
 mod process;
 mod python;
 mod setup;
+mod soak;
 mod test;
 mod workspace;
 
@@ -37,6 +38,8 @@ enum Chore {
     FirmwareBench(firmware::BenchArguments),
     /// Compare a GAN step's speed with PyTorch's, on this machine, in turns.
     BenchTrain(bench_train::Arguments),
+    /// Kill, stop and resume a run over and over, and check all that it leaves.
+    Soak(soak::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Chore::Firmware => firmware::show(),
         Chore::FirmwareBench(arguments) => firmware::bench(&arguments),
         Chore::BenchTrain(arguments) => bench_train::run(&arguments),
+        Chore::Soak(arguments) => soak::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -36,7 +36,7 @@ pub(super) fn checkpoint(run: &Path, best: bool) -> Result<Found, Failure> {
     let store = Store::of(run);
     let found = match best {
         true => store.best(),
-        false => store.newest(&mut |note| eprintln!("{note}")),
+        false => store.newest(&mut |note| tell!("{note}")),
     };
     let found = found.map_err(|error: StoreError| Failure::Input(error.to_string()))?;
     let which = if best { "with a score" } else { "" };

@@ -8,6 +8,14 @@ macro_rules! say {
     }};
 }
 
+/// Prints a line on stderr. A terminal that was closed must not end a run.
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod bench;
 mod data;
 mod export;
@@ -94,11 +102,11 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Input(sentence)) => refuse(&sentence),
         Err(Failure::Run(error)) => {
-            eprintln!("error: {error:#}");
+            tell!("error: {error:#}");
             ExitCode::FAILURE
         }
         Err(Failure::Stopped(sentence)) => {
-            eprintln!("{sentence}");
+            tell!("{sentence}");
             ExitCode::from(fit::INTERRUPTED)
         }
     }
@@ -109,7 +117,7 @@ const HELP_INSTEAD: clap::error::ErrorKind =
     clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 
 fn refuse(sentence: &str) -> ExitCode {
-    eprintln!("error: {sentence}");
+    tell!("error: {sentence}");
     ExitCode::from(2)
 }
 

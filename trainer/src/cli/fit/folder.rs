@@ -2,9 +2,10 @@
 
 use super::options::{Options, Plan, input};
 use crate::cli::Failure;
-use crate::files::write_whole;
+use crate::files::{PARTIAL, write_whole};
 use crate::gan::store::{Found, Store};
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::Path;
 
 const CONFIG: &str = "config.toml";
@@ -34,11 +35,37 @@ impl Claim {
                 "another `trainer fit` works in {}: wait for it or stop it",
                 run.display()
             )),
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
+                tell!(
+                    "{} cannot be locked: see that no other run works in it",
+                    run.display()
+                );
+                Ok(Self { _lock: file })
+            }
             Err(TryLockError::Error(error)) => {
                 input(format!("cannot lock {}: {error}", path.display()))
             }
         }
     }
+}
+
+/// Checks that the folder of a new run is not there.
+///
+/// # Errors
+/// It is.
+pub(super) fn check_new(out: &Path) -> Result<(), Failure> {
+    match out.symlink_metadata() {
+        Ok(_) => input(format!(
+            "{} is there already: name another folder with --out, or go on with it by --resume",
+            out.display()
+        )),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Removes the folder of a run that did not begin.
+pub(super) fn forget(out: &Path) {
+    let _ = std::fs::remove_dir_all(out);
 }
 
 /// Makes the folder of a new run with its configuration; it is there with it or not at all.
@@ -47,12 +74,7 @@ impl Claim {
 /// A folder that is there, or cannot be made.
 pub(super) fn begin(plan: &Plan) -> Result<Claim, Failure> {
     let out = &plan.out;
-    if out.symlink_metadata().is_ok() {
-        return input(format!(
-            "{} is there already: name another folder with --out, or go on with it by --resume",
-            out.display()
-        ));
-    }
+    check_new(out)?;
     let config = plan.to_toml()?;
     create(out, &config)
         .or_else(|error| input(format!("cannot create {}: {error}", out.display())))?;
@@ -65,15 +87,15 @@ fn create(out: &Path, config: &str) -> std::io::Result<()> {
         _ => Path::new("."),
     };
     std::fs::create_dir_all(parent)?;
-    let folder = tempfile::Builder::new()
-        .prefix(".partial-")
-        .tempdir_in(parent)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PARTIAL);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // As any other folder, less what nobody but the owner may do: temporary ones are private otherwise.
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
+        // As any other folder: temporary ones are private otherwise.
+        builder.permissions(std::fs::Permissions::from_mode(0o777));
     }
+    let folder = builder.tempdir_in(parent)?;
     write_whole(&folder.path().join(CONFIG), config.as_bytes())?;
     std::fs::rename(folder.path(), out)?;
     // Under its new name it is no longer temporary.
@@ -112,7 +134,7 @@ pub(super) fn resume(plan: &Plan) -> Result<Resumed, Failure> {
     let recipe = plan.recipe()?;
     let store = Store::of(&plan.out);
     let newest = || {
-        let found = store.newest(&mut |note| eprintln!("{note}"));
+        let found = store.newest(&mut |note| tell!("{note}"));
         found.map_err(|error| Failure::Input(error.to_string()))
     };
     if let Some(summary) = summary(&plan.out) {

@@ -28,8 +28,9 @@ use summary::Summary;
 /// checkpoints/, model.onnx, model-int8.onnx, model.pgan (int8, what the device runs) and
 /// model-f32.pgan.
 ///
-/// Ctrl-C ends a run after the step, with a checkpoint; a second one at once. --resume takes up a run that was
-/// stopped or killed, and it ends with the same bytes as one left alone.
+/// Ctrl-C (SIGTERM, or a closed terminal, even under nohup) ends a run after the step, with a checkpoint; a
+/// second one ends it at once. --resume takes up a run that was stopped or killed: it ends with the same
+/// bytes as one left alone.
 #[derive(Debug, clap::Args)]
 pub struct FitArgs {
     #[command(flatten)]
@@ -46,9 +47,8 @@ pub struct FitArgs {
 /// A run that there is something to do for.
 struct Session {
     plan: Plan,
-    from: Option<Found>,
-    resumed: bool,
-    _claim: Claim,
+    /// Its folder and the newest checkpoint in it, if the run is taken up again.
+    resumed: Option<(Claim, Option<Found>)>,
 }
 
 pub fn run(args: FitArgs) -> Result<(), Failure> {
@@ -67,11 +67,10 @@ fn begin(flags: Options, config: Option<PathBuf>) -> Result<Session, Failure> {
         Some(path) => flags.or(Options::read(&path)?),
         None => flags,
     })?;
+    folder::check_new(&plan.out)?;
     Ok(Session {
-        _claim: folder::begin(&plan)?,
         plan,
-        from: None,
-        resumed: false,
+        resumed: None,
     })
 }
 
@@ -90,14 +89,12 @@ fn resume(run: PathBuf, flags: Options) -> Result<Option<Session>, Failure> {
         }
         Resumed::Unfinished { claim, from } => {
             match &from {
-                Some(found) => eprintln!("going on from {}", found.path.display()),
-                None => eprintln!("there is no checkpoint yet: beginning anew"),
+                Some(found) => tell!("going on from {}", found.path.display()),
+                None => tell!("there is no checkpoint yet: beginning anew"),
             }
             Ok(Some(Session {
                 plan,
-                from,
-                resumed: true,
-                _claim: claim,
+                resumed: Some((claim, from)),
             }))
         }
     }
@@ -112,14 +109,14 @@ fn on_device(session: &Session) -> Result<(), Failure> {
         kind => match dfdx::prelude::Cuda::try_build(0, plan.seed) {
             Ok(gpu) => fit_on(gpu, session),
             Err(_) if kind == DeviceKind::Auto => {
-                eprintln!("no GPU was found: training on the CPU");
+                tell!("no GPU was found: training on the CPU");
                 pool.install(|| fit_on(Cpu::default(), session))
             }
             Err(error) => input(format!("no GPU can be used: {error:?}")),
         },
         #[cfg(not(feature = "cuda"))]
         DeviceKind::Auto => {
-            eprintln!("this build has no CUDA: training on the CPU");
+            tell!("this build has no CUDA: training on the CPU");
             pool.install(|| fit_on(Cpu::default(), session))
         }
         #[cfg(not(feature = "cuda"))]
@@ -131,18 +128,17 @@ fn on_device(session: &Session) -> Result<(), Failure> {
 
 fn fit_on<D: Device<f32>>(device: D, session: &Session) -> Result<(), Failure> {
     let plan = &session.plan;
-    let (images, settings) = match prepare(plan) {
-        Ok(prepared) => prepared,
-        Err(failure) => {
-            if !session.resumed {
-                // Nothing was begun, so nothing is left.
-                let _ = std::fs::remove_dir_all(&plan.out);
-            }
-            return Err(failure);
+    let (_claim, (images, settings)) = match &session.resumed {
+        Some(_) => (None, prepare(plan)?),
+        None => {
+            let claim = folder::begin(plan)?;
+            // Nothing is begun without images, so nothing is left.
+            let prepared = prepare(plan).inspect_err(|_| folder::forget(&plan.out));
+            (Some(claim), prepared?)
         }
     };
     let shape = Shape::new(images.channels, images.height, images.width);
-    eprintln!(
+    tell!(
         "{}: {} images of {shape}; generator {} parameters, discriminator {}; into {}",
         plan.dataset,
         images.count,
@@ -162,7 +158,8 @@ fn fit_on<D: Device<f32>>(device: D, session: &Session) -> Result<(), Failure> {
     };
     let asked = signals::listen()?;
     let mut watch = Screen::new(asked.clone());
-    let from = session.from.as_ref().map(|found| &found.checkpoint);
+    let found = session.resumed.as_ref().and_then(|(_, from)| from.as_ref());
+    let from = found.map(|found| &found.checkpoint);
     let ended = fit::fit(device, &run, &images, from, &mut |_| Ok(None), &mut watch);
     watch.finish();
     let trained = match ended.map_err(failure)? {

@@ -36,7 +36,7 @@ impl Screen {
     fn print(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            None => tell!("{line}"),
         }
     }
 
@@ -70,7 +70,7 @@ impl Watch for Screen {
         match &self.bar {
             Some(bar) => bar.set_message(text),
             // A line every so often is enough for a log.
-            None if line.step.is_multiple_of(500) => eprintln!("{text}"),
+            None if line.step.is_multiple_of(500) => tell!("{text}"),
             None => {}
         }
     }
