@@ -318,7 +318,8 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
 
     /// Whether a run left alone writes a checkpoint after this step.
     fn is_planned(&self, step: u32) -> bool {
-        self.order.position(step).batch == 0 || step.is_multiple_of(self.run.checkpoint_every)
+        let batch = self.order.position(step).batch;
+        batch.is_multiple_of(self.run.checkpoint_every)
     }
 
     fn checkpoint(&self) -> Result<Checkpoint, FitError> {
