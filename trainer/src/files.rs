@@ -1,9 +1,13 @@
 //! Files that are there whole or not at all.
 
+use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use tempfile::NamedTempFile;
+
+/// How the names of files begin that are not whole yet.
+pub const PARTIAL: &str = ".partial-";
 
 /// Writes `bytes` under a temporary name in the same folder, then renames it to `path`.
 ///
@@ -24,7 +28,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// The system's; nothing is left behind.
 pub fn write_aside(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".partial-");
+    builder.prefix(PARTIAL);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -35,6 +39,26 @@ pub fn write_aside(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     Ok(file)
+}
+
+/// Removes what a killed process left half written in `folder`.
+///
+/// # Errors
+/// The system's.
+pub fn sweep(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(PARTIAL) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// The SHA-256 of `bytes`, hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    let sum = Sha256::digest(bytes);
+    sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn folder_of(path: &Path) -> &Path {

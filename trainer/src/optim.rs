@@ -2,6 +2,7 @@
 
 use crate::nn::{Model, ModelError};
 use crate::ops::{AdamStep, Device};
+use crate::parameters::ParametersError;
 use dfdx::prelude::Gradients;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,15 @@ pub struct AdamConfig {
     pub beta2: f64,
     /// Keeps the division finite, above 0.
     pub epsilon: f64,
+}
+
+/// What [`Adam`] knows besides its hyperparameters, on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdamState {
+    /// How many steps were taken.
+    pub steps: u32,
+    /// First and second moment of each trained array, the device's order.
+    pub moments: Vec<[Vec<f32>; 2]>,
 }
 
 /// Adam over a model's trained arrays.
@@ -84,17 +94,51 @@ impl<D: Device<f32>> Adam<D> {
         Ok(())
     }
 
-    /// How many steps were taken.
-    pub fn steps(&self) -> u32 {
-        self.steps
+    /// The step size.
+    pub fn learning_rate(&self) -> f64 {
+        self.config.learning_rate
     }
 
-    /// The moments on the host, first and second for each trained array.
-    pub fn moments(&self, device: &D) -> Vec<[Vec<f32>; 2]> {
+    /// The state on the host.
+    pub fn state(&self, device: &D) -> AdamState {
         let host = |array: &D::Array| device.to_host(array);
-        self.moments
-            .iter()
-            .map(|[m, v]| [host(m), host(v)])
-            .collect()
+        let moments = self.moments.iter();
+        AdamState {
+            steps: self.steps,
+            moments: moments.map(|[m, v]| [host(m), host(v)]).collect(),
+        }
+    }
+
+    /// The optimizer of `model` at a saved state.
+    ///
+    /// # Errors
+    /// Moments that are not the model's; the device's.
+    pub fn restore(
+        config: AdamConfig,
+        model: &mut Model<D>,
+        state: &AdamState,
+    ) -> Result<Self, ModelError> {
+        let mut adam = Self::new(config, model)?;
+        let count = |what: &str, found, expected| match found == expected {
+            true => Ok(()),
+            false => Err(ParametersError::Length {
+                name: what.to_owned(),
+                found,
+                expected,
+            }),
+        };
+        count("of moments", state.moments.len(), adam.moments.len())?;
+        let device = model.device();
+        for (arrays, saved) in adam.moments.iter_mut().zip(&state.moments) {
+            for (array, numbers) in arrays.iter_mut().zip(saved) {
+                let dims = device.dims(array);
+                count("of a moment", numbers.len(), dims.iter().product())?;
+                *array = device
+                    .array(numbers, dims)
+                    .map_err(crate::nn::device_error)?;
+            }
+        }
+        adam.steps = state.steps;
+        Ok(adam)
     }
 }

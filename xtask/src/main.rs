@@ -1,4 +1,4 @@
-//! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-train | profile`.
+//! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-train | profile | soak`.
 
 mod bare_metal;
 mod bench_train;
@@ -11,6 +11,7 @@ mod process;
 mod profile;
 mod python;
 mod setup;
+mod soak;
 mod test;
 mod workspace;
 
@@ -40,6 +41,8 @@ enum Chore {
     BenchTrain(bench_train::Arguments),
     /// Account for the time of a training step, net by net.
     Profile(profile::Arguments),
+    /// Kill, stop and resume a run over and over, and check all that it leaves.
+    Soak(soak::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Chore::FirmwareBench(arguments) => firmware::bench(&arguments),
         Chore::BenchTrain(arguments) => bench_train::run(&arguments),
         Chore::Profile(arguments) => profile::run(&arguments),
+        Chore::Soak(arguments) => soak::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,44 +2,58 @@
 
 use super::Failure;
 use crate::export::{self, quantize::Calibration};
-use crate::gan::checkpoint;
+use crate::gan::store::{Found, Store, StoreError};
 use std::path::{Path, PathBuf};
 
 /// Export a run's newest checkpoint again: model.onnx, model-int8.onnx, model.pgan, model-f32.pgan.
 ///
-/// For a run that was stopped early, or after an update of this program. What is there is replaced.
+/// For a run that was stopped early, or after an update of this program. What is there is replaced. A damaged
+/// checkpoint is passed over.
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
     /// The run's folder.
     run: PathBuf,
+    /// Export the checkpoint with the best score instead of the newest.
+    #[arg(long)]
+    best: bool,
 }
 
 pub fn run(args: ExportArgs) -> Result<(), Failure> {
-    let path = newest(&args.run.join("checkpoints"))?;
-    let refuse = |reason: String| Failure::Input(format!("{}: {reason}", path.display()));
-    let bytes = std::fs::read(&path).map_err(|error| refuse(error.to_string()))?;
-    let (state, parameters) =
-        checkpoint::decode_average(&bytes).map_err(|error| refuse(error.to_string()))?;
-    let calibration = Calibration::default();
-    let exported = export::export(&state.generator, &parameters, calibration, &args.run)
-        .map_err(|error| refuse(error.to_string()))?;
+    let found = checkpoint(&args.run, args.best)?;
+    let exported = export_to(&found, &args.run)?;
     say!(
         "{}: step {}, {} bytes of flash, {} bytes of working memory",
         args.run.display(),
-        state.step,
+        found.checkpoint.gan.steps,
         exported.blob_bytes,
         exported.working_memory
     );
     Ok(())
 }
 
-/// The last checkpoint by name, which holds the step.
-fn newest(folder: &Path) -> Result<PathBuf, Failure> {
-    let listed = std::fs::read_dir(folder)
-        .map_err(|error| Failure::Input(format!("cannot read {}: {error}", folder.display())))?;
-    listed
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
-        .max()
-        .ok_or_else(|| Failure::Input(format!("{} holds no checkpoint", folder.display())))
+/// The newest checkpoint of a run that can be used, or the best one.
+pub(super) fn checkpoint(run: &Path, best: bool) -> Result<Found, Failure> {
+    let store = Store::of(run);
+    let found = match best {
+        true => store.best(),
+        false => store.newest(&mut |note| tell!("{note}")),
+    };
+    let found = found.map_err(|error: StoreError| Failure::Input(error.to_string()))?;
+    let which = if best { "with a score" } else { "" };
+    found.ok_or_else(|| {
+        Failure::Input(
+            format!("{} has no checkpoint {which}", run.display())
+                .trim_end()
+                .to_owned(),
+        )
+    })
+}
+
+/// Writes a checkpoint's averaged generator as the four files for the device.
+pub(super) fn export_to(found: &Found, folder: &Path) -> Result<export::Exported, Failure> {
+    let checkpoint = &found.checkpoint;
+    let calibration = Calibration::default();
+    let (network, parameters) = (&checkpoint.generator, &checkpoint.gan.average);
+    export::export(network, parameters, calibration, folder)
+        .map_err(|error| Failure::Input(format!("{}: {error}", found.path.display())))
 }

@@ -8,6 +8,14 @@ macro_rules! say {
     }};
 }
 
+/// Prints a line on stderr. A terminal that was closed must not end a run.
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod bench;
 mod classifier;
 mod data;
@@ -17,6 +25,7 @@ mod inspect;
 mod sample;
 mod verify;
 
+use crate::export::ExportError;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -47,11 +56,23 @@ pub enum Failure {
     Input(String),
     /// The work itself failed. Exit code 1.
     Run(anyhow::Error),
+    /// The user stopped it: how to go on. Exit code 130.
+    Stopped(String),
 }
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::Run(error)
+    }
+}
+
+/// A file that cannot be written is the user's to mend.
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Write { .. } => Self::Input(error.to_string()),
+            other => Self::Run(other.into()),
+        }
     }
 }
 
@@ -84,8 +105,12 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Input(sentence)) => refuse(&sentence),
         Err(Failure::Run(error)) => {
-            eprintln!("error: {error:#}");
+            tell!("error: {error:#}");
             ExitCode::FAILURE
+        }
+        Err(Failure::Stopped(sentence)) => {
+            tell!("{sentence}");
+            ExitCode::from(fit::INTERRUPTED)
         }
     }
 }
@@ -95,7 +120,7 @@ const HELP_INSTEAD: clap::error::ErrorKind =
     clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 
 fn refuse(sentence: &str) -> ExitCode {
-    eprintln!("error: {sentence}");
+    tell!("error: {sentence}");
     ExitCode::from(2)
 }
 

@@ -1,13 +1,12 @@
 //! `trainer sample`: images from an exported model.
 
 use super::Failure;
-use crate::engines::{self, EngineKind};
-use crate::files::write_whole;
+use crate::engines::{self, Engine, EngineKind};
+use crate::files::{sha256, write_whole};
 use crate::report::montage;
 use anyhow::Context;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Draw images from an exported model into one PNG file.
 ///
@@ -15,8 +14,8 @@ use std::path::PathBuf;
 /// with the other engines.
 #[derive(Debug, clap::Args)]
 pub struct SampleArgs {
-    /// A run's folder, a model's folder in models/, or a file: .pgan for the runtime, .onnx for the
-    /// others.
+    /// A run's folder (its newest checkpoint while it has no exported model), a model's folder in
+    /// models/, or a file: .pgan for the runtime, .onnx for the others.
     model: PathBuf,
     /// What runs the model.
     #[arg(long, value_enum, default_value_t)]
@@ -56,12 +55,26 @@ struct Sample {
     pixels_sha256: String,
 }
 
-pub fn run(args: SampleArgs) -> Result<(), Failure> {
-    let path = match args.model.is_dir() {
-        true => args.model.join(args.engine.file_name()),
-        false => args.model,
+/// The engine on a file, on a folder's exported model, or on the newest checkpoint of a run that has not been
+/// exported yet; and the path of that.
+fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Box<dyn Engine>), Failure> {
+    let exported = match model.is_dir() {
+        true => model.join(kind.file_name()),
+        false => model.to_owned(),
     };
-    let mut engine = engines::open(args.engine, &path)?;
+    if exported.exists() || !model.join("checkpoints").is_dir() {
+        let engine = engines::open(kind, &exported)?;
+        return Ok((exported, engine));
+    }
+    let found = super::export::checkpoint(model, false)?;
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    super::export::export_to(&found, folder.path())?;
+    let engine = engines::open(kind, &folder.path().join(kind.file_name()))?;
+    Ok((found.path, engine))
+}
+
+pub fn run(args: SampleArgs) -> Result<(), Failure> {
+    let (path, mut engine) = open(&args.model, args.engine)?;
     let count = args.count as usize;
     let latents = engines::latents(args.seed, count, engine.latent_size());
     let images = engine.images(&latents)?;
@@ -94,9 +107,4 @@ pub fn run(args: SampleArgs) -> Result<(), Failure> {
             })
             .collect(),
     })
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    let sum = Sha256::digest(bytes);
-    sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -25,6 +25,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::io::Write;
+
 pub use error::{DataError, FileProblem};
 pub use sources::{FileState, FileStatus, Options, fetch, info};
 pub use table::{Dataset, IdxFile, PackageSource, Pair, Split};
@@ -68,5 +70,8 @@ impl Images {
 ///
 /// A file that is missing, damaged or not the published one; see [`DataError`].
 pub fn load(dataset: Dataset, split: Split, options: &Options) -> Result<Images, DataError> {
-    sources::load_with(dataset, split, options, &mut |line| eprintln!("{line}"))
+    sources::load_with(dataset, split, options, &mut |line| {
+        // Nobody need be listening.
+        let _ = writeln!(std::io::stderr(), "{line}");
+    })
 }

@@ -4,10 +4,12 @@
 pub mod checkpoint;
 pub mod dcgan;
 pub mod fit;
+mod log;
 pub mod losses;
 pub mod mlp;
 pub mod penalties;
+pub mod store;
 mod training;
 
 pub use dcgan::Size;
-pub use training::{Gan, Losses, Objective, Settings};
+pub use training::{Gan, GanState, Losses, Objective, Settings};

@@ -3,7 +3,8 @@
 use super::{losses, penalties};
 use crate::nn::{Initialization, Mode, Model, ModelError, device_error};
 use crate::ops::{Device, Wants};
-use crate::optim::{Adam, AdamConfig};
+use crate::optim::{Adam, AdamConfig, AdamState};
+use crate::parameters::Parameters;
 use crate::rng::{Rng, Stream};
 use crate::spec::Network;
 use dfdx::prelude::{NoneTape, OwnedTape, TryAdd};
@@ -37,6 +38,27 @@ pub struct Settings {
 pub struct Losses {
     pub discriminator: f32,
     pub generator: f32,
+}
+
+impl Losses {
+    /// Whether both are numbers.
+    pub fn is_finite(&self) -> bool {
+        self.discriminator.is_finite() && self.generator.is_finite()
+    }
+}
+
+/// All that the steps change, on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GanState {
+    /// How many steps were taken.
+    pub steps: u32,
+    /// State of the stream of training latents.
+    pub latents: [u32; 4],
+    pub generator: Parameters,
+    pub discriminator: Parameters,
+    pub average: Parameters,
+    pub generator_adam: AdamState,
+    pub discriminator_adam: AdamState,
 }
 
 /// A generator and a discriminator in training.
@@ -98,6 +120,54 @@ impl<D: Device<f32>> Gan<D> {
             gradient_penalty: settings.gradient_penalty,
             ema_decay: settings.ema_decay,
             steps: 0,
+        })
+    }
+
+    /// The generator's learning rate.
+    pub fn learning_rate(&self) -> f64 {
+        self.generator_adam.learning_rate()
+    }
+
+    /// All that the steps have changed.
+    ///
+    /// # Errors
+    /// None for networks that were built; the walk's otherwise.
+    pub fn state(&self) -> Result<GanState, ModelError> {
+        let device = self.generator.device();
+        Ok(GanState {
+            steps: self.steps,
+            latents: self.latents.state(),
+            generator: self.generator.parameters()?,
+            discriminator: self.discriminator.parameters()?,
+            average: self.average.parameters()?,
+            generator_adam: self.generator_adam.state(device),
+            discriminator_adam: self.discriminator_adam.state(device),
+        })
+    }
+
+    /// The networks of `settings` at a saved state; its next steps are those that would have followed.
+    ///
+    /// # Errors
+    /// Numbers that are not those of the networks; the device's.
+    pub fn restore(device: D, settings: &Settings, state: &GanState) -> Result<Self, ModelError> {
+        let (generator, discriminator) = (&settings.generator, &settings.discriminator);
+        let mut generator = Model::new(device.clone(), generator, &state.generator)?;
+        let mut discriminator = Model::new(device.clone(), discriminator, &state.discriminator)?;
+        Ok(Self {
+            average: Model::new(device, &settings.generator, &state.average)?,
+            generator_adam: Adam::restore(settings.adam, &mut generator, &state.generator_adam)?,
+            discriminator_adam: Adam::restore(
+                settings.adam,
+                &mut discriminator,
+                &state.discriminator_adam,
+            )?,
+            generator,
+            discriminator,
+            latents: Rng::from_state(state.latents).ok_or(ModelError::Latents)?,
+            objective: settings.objective,
+            gradient_penalty: settings.gradient_penalty,
+            ema_decay: settings.ema_decay,
+            steps: state.steps,
         })
     }
 

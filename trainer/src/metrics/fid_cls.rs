@@ -6,7 +6,7 @@ use crate::data::Dataset;
 use crate::gan::fit;
 use crate::nn::{Model, ModelError};
 use crate::ops::Device;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The name of the protocol: 5,000 samples against all test images.
 pub const PROTOCOL: &str = "fid-cls-5k-test";
@@ -41,7 +41,7 @@ pub struct FidCls {
 }
 
 /// What a set of images scored.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// The distance, at least 0; the lower the better.
     pub fid_cls: f64,

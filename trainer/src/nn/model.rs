@@ -86,6 +86,9 @@ pub enum ModelError {
     /// An exact gradient penalty needs a network of straight pieces that leaves batches unmixed.
     #[error("the gradient penalty cannot pass through a layer of type {0}")]
     NoPenalty(&'static str),
+    /// A stream of random numbers has a state that no stream comes to.
+    #[error("the saved state of the random numbers is none")]
+    Latents,
     /// The device failed.
     #[error("the device failed: {0}")]
     Device(String),
@@ -375,6 +378,8 @@ impl<D: Device<f32>> Model<D> {
             input: false,
             weights: false,
         });
+        // So that the outcome does not depend, in its last bit, on what was there.
+        self.forget_statistics();
         for (seen, samples) in batches.into_iter().enumerate() {
             let x = self.input(n, &samples)?;
             let (_, statistics) = self.forward(&mut NoneTape, &x, mode)?;
@@ -385,6 +390,16 @@ impl<D: Device<f32>> Model<D> {
             }
         }
         Ok(())
+    }
+
+    /// Running statistics from which a step by the rate 1 arrives exactly.
+    fn forget_statistics(&mut self) {
+        for module in &mut self.modules {
+            if let Kind::BatchNorm(norm) = &mut module.kind {
+                norm.mean.fill(0.0);
+                norm.variance.fill(0.0);
+            }
+        }
     }
 
     /// The trained arrays, in a fixed order.

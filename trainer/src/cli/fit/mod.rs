@@ -1,21 +1,26 @@
 //! `trainer fit`: train, evaluate, export.
 
+mod folder;
 mod options;
 mod screen;
+mod signals;
 mod summary;
 
 use super::Failure;
 use crate::data::{self, Images, Split};
-use crate::files::write_whole;
 use crate::gan::Settings;
-use crate::gan::fit::{self, FitError, Run};
+use crate::gan::fit::{self, Ended, FitError, Run, Trained};
+use crate::gan::store::{Found, StoreError};
 use crate::metrics::FidCls;
 use crate::ops::Device;
 use crate::spec::{Network, Shape};
 use dfdx::prelude::Cpu;
+use folder::{Claim, Resumed};
 use options::{DeviceKind, Options, Plan, input};
 use screen::Screen;
-use std::path::{Path, PathBuf};
+pub(super) use signals::INTERRUPTED;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use summary::Summary;
 
 /// Train a generator on real images and export it for the device.
@@ -23,6 +28,10 @@ use summary::Summary;
 /// Leaves everything in one folder: config.toml, stats.jsonl, losses.png, samples/, samples.png,
 /// checkpoints/, model.onnx, model-int8.onnx, model.pgan (int8, what the device runs) and
 /// model-f32.pgan.
+///
+/// Ctrl-C (SIGTERM, or a closed terminal, even under nohup) ends a run after the step, with a checkpoint; a
+/// second one ends it at once. --resume takes up a run that was stopped or killed: it ends with the same
+/// bytes as one left alone.
 #[derive(Debug, clap::Args)]
 pub struct FitArgs {
     #[command(flatten)]
@@ -30,29 +39,86 @@ pub struct FitArgs {
     /// A TOML file whose keys are these flags' names; a flag overrides its key.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Take the run in this folder up again, with its own configuration. Beside it only --threads,
+    /// --checkpoint-every, --keep, --on-nan, --device, --data-dir and --json may say something else.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "out"])]
+    resume: Option<PathBuf>,
+}
+
+/// A run that there is something to do for.
+struct Session {
+    plan: Plan,
+    /// Its folder and the newest checkpoint in it, if the run is taken up again.
+    resumed: Option<(Claim, Option<Found>)>,
 }
 
 pub fn run(args: FitArgs) -> Result<(), Failure> {
-    let plan = Plan::new(match &args.config {
-        Some(path) => args.options.or(Options::read(path)?),
-        None => args.options,
+    let session = match args.resume {
+        Some(run) => resume(run, args.options)?,
+        None => Some(begin(args.options, args.config)?),
+    };
+    match session {
+        Some(session) => on_device(&session),
+        None => Ok(()),
+    }
+}
+
+fn begin(flags: Options, config: Option<PathBuf>) -> Result<Session, Failure> {
+    let plan = Plan::new(match config {
+        Some(path) => flags.or(Options::read(&path)?),
+        None => flags,
     })?;
+    folder::check_new(&plan.out)?;
+    Ok(Session {
+        plan,
+        resumed: None,
+    })
+}
+
+/// `None` for a run that is finished.
+fn resume(run: PathBuf, flags: Options) -> Result<Option<Session>, Failure> {
+    let mut plan = Plan::new(folder::options(&run, flags)?)?;
+    // The folder may have been moved.
+    plan.out = run;
+    match folder::resume(&plan)? {
+        Resumed::Finished(summary) => {
+            match plan.json {
+                true => say!("{}", summary.trim_end()),
+                false => say!("{} is finished: there is nothing to do", plan.out.display()),
+            }
+            Ok(None)
+        }
+        Resumed::Unfinished { claim, from } => {
+            match &from {
+                Some(found) => tell!("going on from {}", found.path.display()),
+                None => tell!("there is no checkpoint yet: beginning anew"),
+            }
+            Ok(Some(Session {
+                plan,
+                resumed: Some((claim, from)),
+            }))
+        }
+    }
+}
+
+fn on_device(session: &Session) -> Result<(), Failure> {
+    let plan = &session.plan;
     let pool = super::thread_pool(plan.threads)?;
     match plan.device {
-        DeviceKind::Cpu => pool.install(|| fit_on(Cpu::default(), &plan)),
+        DeviceKind::Cpu => pool.install(|| fit_on(Cpu::default(), session)),
         #[cfg(feature = "cuda")]
         kind => match dfdx::prelude::Cuda::try_build(0, plan.seed) {
-            Ok(gpu) => fit_on(gpu, &plan),
+            Ok(gpu) => fit_on(gpu, session),
             Err(_) if kind == DeviceKind::Auto => {
-                eprintln!("no GPU was found: training on the CPU");
-                pool.install(|| fit_on(Cpu::default(), &plan))
+                tell!("no GPU was found: training on the CPU");
+                pool.install(|| fit_on(Cpu::default(), session))
             }
             Err(error) => input(format!("no GPU can be used: {error:?}")),
         },
         #[cfg(not(feature = "cuda"))]
         DeviceKind::Auto => {
-            eprintln!("this build has no CUDA: training on the CPU");
-            pool.install(|| fit_on(Cpu::default(), &plan))
+            tell!("this build has no CUDA: training on the CPU");
+            pool.install(|| fit_on(Cpu::default(), session))
         }
         #[cfg(not(feature = "cuda"))]
         DeviceKind::Cuda => {
@@ -61,20 +127,20 @@ pub fn run(args: FitArgs) -> Result<(), Failure> {
     }
 }
 
-fn fit_on<D: Device<f32>>(device: D, plan: &Plan) -> Result<(), Failure> {
-    let config = plan.to_toml()?;
+fn fit_on<D: Device<f32>>(device: D, session: &Session) -> Result<(), Failure> {
+    let plan = &session.plan;
     let judge = FidCls::new(plan.dataset).map_err(anyhow::Error::from)?;
-    create_folder(&plan.out, &config)?;
-    let (images, settings) = match prepare(plan) {
-        Ok(prepared) => prepared,
-        Err(failure) => {
-            // Nothing was begun, so nothing is left.
-            let _ = std::fs::remove_dir_all(&plan.out);
-            return Err(failure);
+    let (_claim, (images, settings)) = match &session.resumed {
+        Some(_) => (None, prepare(plan)?),
+        None => {
+            let claim = folder::begin(plan)?;
+            // Nothing is begun without images, so nothing is left.
+            let prepared = prepare(plan).inspect_err(|_| folder::forget(&plan.out));
+            (Some(claim), prepared?)
         }
     };
     let shape = Shape::new(images.channels, images.height, images.width);
-    eprintln!(
+    tell!(
         "{}: {} images of {shape}; generator {} parameters, discriminator {}; into {}",
         plan.dataset,
         images.count,
@@ -87,12 +153,29 @@ fn fit_on<D: Device<f32>>(device: D, plan: &Plan) -> Result<(), Failure> {
         length: plan.length,
         batch: plan.batch as usize,
         folder: plan.out.clone(),
-        config,
+        recipe: plan.recipe()?.to_string(),
+        checkpoint_every: plan.checkpoint_every,
+        keep: plan.keep as usize,
+        on_nan: plan.on_nan,
     };
-    let mut watch = Screen::new();
-    let trained = fit::fit(device, &run, &images, judge.as_ref(), &mut watch).map_err(failure)?;
+    let asked = signals::listen()?;
+    let mut watch = Screen::new(asked.clone());
+    let found = session.resumed.as_ref().and_then(|(_, from)| from.as_ref());
+    let from = found.map(|found| &found.checkpoint);
+    let mut score = |generator: &_| judge.as_ref().map(|j| j.score(generator)).transpose();
+    let ended = fit::fit(device, &run, &images, from, &mut score, &mut watch);
     watch.finish();
+    let trained = match ended.map_err(failure)? {
+        Ended::Finished(trained) if !asked.load(Ordering::Relaxed) => trained,
+        Ended::Finished(Trained { steps, .. }) | Ended::Stopped(steps) => {
+            let command = folder::resume_command(&plan.out);
+            return Err(Failure::Stopped(format!(
+                "stopped after step {steps}; go on with: {command}"
+            )));
+        }
+    };
     let summary = Summary::new(plan, &trained, &images, shape)?;
+    folder::finish(&plan.out, &summary.to_json()?)?;
     if plan.json {
         super::print_json(&summary)
     } else {
@@ -129,21 +212,23 @@ fn parameters(network: &Network) -> usize {
     network.parameters().unwrap_or_default()
 }
 
-/// A file that cannot be written is the user's to mend.
-fn failure(error: FitError) -> Failure {
-    match error {
-        FitError::Write { .. } => Failure::Input(error.to_string()),
-        other => Failure::Run(other.into()),
+/// What this program was called as.
+fn program() -> &'static str {
+    // Cargo sets this for what it runs.
+    match std::env::var_os("CARGO") {
+        Some(_) => "cargo trainer",
+        None => "trainer",
     }
 }
 
-fn create_folder(out: &Path, config: &str) -> Result<(), Failure> {
-    let create = || -> std::io::Result<()> {
-        if let Some(parent) = out.parent() {
-            std::fs::create_dir_all(parent)?;
+/// A file that cannot be written or read is the user's to mend.
+fn failure(error: FitError) -> Failure {
+    match error {
+        FitError::Write { .. }
+        | FitError::Mismatch
+        | FitError::Store(StoreError::Read { .. } | StoreError::Write { .. }) => {
+            Failure::Input(error.to_string())
         }
-        std::fs::create_dir(out)?;
-        write_whole(&out.join("config.toml"), config.as_bytes())
-    };
-    create().or_else(|error| input(format!("cannot create {}: {error}", out.display())))
+        other => Failure::Run(other.into()),
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::Failure;
 use crate::data::Dataset;
-use crate::gan::fit::Length;
+use crate::gan::fit::{Length, OnNan};
 use crate::gan::{Objective, Settings, Size, dcgan};
 use crate::nn::Initialization;
 use crate::optim::AdamConfig;
@@ -12,6 +12,19 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The keys that do not decide a run's result: they may differ when it is resumed, and are in no checkpoint.
+/// `on-nan` is one of them because it changes nothing before the point where the run would end otherwise.
+const CIRCUMSTANCES: [&str; 8] = [
+    "threads",
+    "checkpoint-every",
+    "keep",
+    "on-nan",
+    "device",
+    "data-dir",
+    "out",
+    "json",
+];
 
 /// The flags, which are the keys of the TOML file as well.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
@@ -44,6 +57,16 @@ pub(super) struct Options {
     /// Threads to compute with [default: the machine's cores].
     #[arg(long)]
     threads: Option<u16>,
+    /// Steps from one checkpoint to the next within an epoch; there is one at each epoch's end too
+    /// [default: 1000].
+    #[arg(long, value_name = "STEPS")]
+    checkpoint_every: Option<u32>,
+    /// Checkpoints to keep, the newest; the one with the best score is kept besides [default: 3].
+    #[arg(long, value_name = "COUNT")]
+    keep: Option<u32>,
+    /// What to do about a loss or a weight that is no longer a number [default: stop].
+    #[arg(long, value_name = "ACTION")]
+    on_nan: Option<OnNan>,
     /// Where to compute; auto takes the GPU if there is one [default: auto].
     #[arg(long)]
     device: Option<DeviceKind>,
@@ -104,6 +127,9 @@ impl Options {
             lr: self.lr.or(other.lr),
             seed: self.seed.or(other.seed),
             threads: self.threads.or(other.threads),
+            checkpoint_every: self.checkpoint_every.or(other.checkpoint_every),
+            keep: self.keep.or(other.keep),
+            on_nan: self.on_nan.or(other.on_nan),
             device: self.device.or(other.device),
             data_dir: self.data_dir.or(other.data_dir),
             out: self.out.or(other.out),
@@ -122,6 +148,9 @@ pub(super) struct Plan {
     pub lr: f64,
     pub seed: u64,
     pub threads: u16,
+    pub checkpoint_every: u32,
+    pub keep: u32,
+    pub on_nan: OnNan,
     pub device: DeviceKind,
     pub data_dir: Option<PathBuf>,
     pub out: PathBuf,
@@ -171,15 +200,13 @@ impl Plan {
         if !(1..=1024).contains(&threads) {
             return input("--threads must be from 1 to 1024");
         }
-        let out = match options.out {
-            Some(out) => out,
-            None => free_folder(dataset, recipe, size),
-        };
-        if out.symlink_metadata().is_ok() {
-            return input(format!(
-                "{} is there already: name another folder with --out",
-                out.display()
-            ));
+        let checkpoint_every = options.checkpoint_every.unwrap_or(1000);
+        if checkpoint_every == 0 {
+            return input("--checkpoint-every must be at least 1");
+        }
+        let keep = options.keep.unwrap_or(3);
+        if keep == 0 {
+            return input("--keep must be at least 1");
         }
         Ok(Self {
             dataset,
@@ -190,20 +217,39 @@ impl Plan {
             lr,
             seed,
             threads,
+            checkpoint_every,
+            keep,
+            on_nan: options.on_nan.unwrap_or_default(),
             device: options.device.unwrap_or_default(),
             data_dir: options.data_dir,
-            out,
+            out: match options.out {
+                Some(out) => out,
+                None => free_folder(dataset, recipe, size),
+            },
             json: options.json.unwrap_or(false),
         })
     }
 
     /// The configuration that gives this run again.
     pub fn to_toml(&self) -> Result<String, Failure> {
+        let text = toml::to_string(&self.options());
+        Ok(text.context("cannot write the configuration as TOML")?)
+    }
+
+    /// The part of the configuration that decides the result.
+    pub fn recipe(&self) -> Result<toml::Table, Failure> {
+        let table = toml::Table::try_from(self.options());
+        let mut table = table.context("cannot write the configuration as TOML")?;
+        table.retain(|key, _| !CIRCUMSTANCES.contains(&key));
+        Ok(table)
+    }
+
+    fn options(&self) -> Options {
         let (epochs, minutes) = match self.length {
             Length::Epochs(epochs) => (Some(epochs), None),
             Length::Time(limit) => (None, Some(limit.as_secs_f64() / 60.0)),
         };
-        let options = Options {
+        Options {
             dataset: Some(self.dataset.name().to_owned()),
             recipe: Some(self.recipe),
             size: Some(self.size),
@@ -213,13 +259,14 @@ impl Plan {
             lr: Some(self.lr),
             seed: Some(self.seed),
             threads: Some(self.threads),
+            checkpoint_every: Some(self.checkpoint_every),
+            keep: Some(self.keep),
+            on_nan: Some(self.on_nan),
             device: Some(self.device),
             data_dir: self.data_dir.clone(),
             out: Some(self.out.clone()),
             json: Some(self.json),
-        };
-        let text = toml::to_string(&options).context("cannot write the configuration as TOML")?;
-        Ok(text)
+        }
     }
 
     /// The networks and numbers of the recipe, for images of one shape.

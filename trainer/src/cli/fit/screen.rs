@@ -5,15 +5,19 @@ use crate::metrics::fid_cls::PROTOCOL;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A progress bar on a terminal, plain lines otherwise.
 pub(super) struct Screen {
     bar: Option<ProgressBar>,
     share: f64,
+    /// Whether somebody asked to stop.
+    asked: Arc<AtomicBool>,
 }
 
 impl Screen {
-    pub fn new() -> Self {
+    pub fn new(asked: Arc<AtomicBool>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(10_000);
             let template = "{bar:32} {percent:>3}%  {msg}";
@@ -22,14 +26,18 @@ impl Screen {
             }
             bar
         });
-        Self { bar, share: 0.0 }
+        Self {
+            bar,
+            share: 0.0,
+            asked,
+        }
     }
 
-    /// A line that stays, above the bar if there is one.
-    fn say(&self, line: &str) {
+    /// A line above the bar.
+    fn print(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            None => tell!("{line}"),
         }
     }
 
@@ -63,20 +71,28 @@ impl Watch for Screen {
         match &self.bar {
             Some(bar) => bar.set_message(text),
             // A line every so often is enough for a log.
-            None if line.step.is_multiple_of(500) => eprintln!("{text}"),
+            None if line.step.is_multiple_of(500) => tell!("{text}"),
             None => {}
         }
     }
 
+    fn grid(&mut self, path: &Path) {
+        self.print(&format!("samples: {}", path.display()));
+    }
+
     fn score(&mut self, line: &ScoreLine) {
-        self.say(&format!(
+        self.print(&format!(
             "step {}: {PROTOCOL} {:.2}, class entropy {:.3}",
             line.step, line.score.fid_cls, line.score.class_entropy
         ));
     }
 
-    fn grid(&mut self, path: &Path) {
-        self.say(&format!("samples: {}", path.display()));
+    fn note(&mut self, sentence: &str) {
+        self.print(sentence);
+    }
+
+    fn stop(&mut self) -> bool {
+        self.asked.load(Ordering::Relaxed)
     }
 }
 

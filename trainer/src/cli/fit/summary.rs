@@ -1,7 +1,6 @@
 //! What `trainer fit` reports at its end.
 
 use super::options::{Plan, Recipe, input};
-use super::parameters;
 use crate::cli::Failure;
 use crate::data::Images;
 use crate::export::{self, quantize::Calibration};
@@ -72,13 +71,8 @@ impl Summary {
         let path = plan.out.join("samples.png");
         write_whole(&path, &grid)
             .or_else(|error| input(format!("cannot write {}: {error}", path.display())))?;
-        let exported = export::export(
-            network,
-            &generator.parameters()?,
-            Calibration::default(),
-            &plan.out,
-        )
-        .map_err(anyhow::Error::from)?;
+        let parameters = generator.parameters()?;
+        let exported = export::export(network, &parameters, Calibration::default(), &plan.out)?;
         let (ours, theirs) = (Histogram::of(&pixels), Histogram::of(&images.pixels));
         Ok(Self {
             run: plan.out.clone(),
@@ -88,7 +82,7 @@ impl Summary {
             steps: trained.steps,
             minutes: trained.elapsed.as_secs_f64() / 60.0,
             images_per_s: trained.images_per_s,
-            parameters: parameters(network),
+            parameters: super::parameters(network),
             blob_bytes: exported.blob_bytes,
             working_memory: exported.working_memory,
             macs: exported.macs,
@@ -101,6 +95,14 @@ impl Summary {
                 classifier: trained.score.clone(),
             },
         })
+    }
+
+    /// The figures as one JSON object.
+    ///
+    /// # Errors
+    /// The encoder's.
+    pub fn to_json(&self) -> Result<String, Failure> {
+        Ok(serde_json::to_string(self).map_err(anyhow::Error::from)?)
     }
 
     /// Prints the figures and what to do next.
@@ -135,11 +137,7 @@ impl Summary {
         }
         say!("  samples         {run}/samples.png");
         say!("Next:");
-        // Cargo sets this for what it runs.
-        let trainer = match std::env::var_os("CARGO") {
-            Some(_) => "cargo trainer",
-            None => "trainer",
-        };
+        let trainer = super::program();
         say!("  {trainer} sample {run} --count 64 -o grid.png");
         say!("  {trainer} verify {run}");
         say!("  {trainer} inspect {run}/model.pgan");

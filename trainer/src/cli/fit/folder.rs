@@ -1,0 +1,210 @@
+//! The folder of a run: begun, claimed, taken up again.
+
+use super::options::{Options, Plan, input};
+use crate::cli::Failure;
+use crate::files::{PARTIAL, write_whole};
+use crate::gan::store::{Found, Store};
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
+use std::path::Path;
+
+const CONFIG: &str = "config.toml";
+/// Written last: a run that has it is finished.
+const SUMMARY: &str = "summary.json";
+
+/// A run's folder that no other process works in while this value lives. The system lets go of the lock when the
+/// process ends, however it ends.
+pub(super) struct Claim {
+    _lock: File,
+}
+
+impl Claim {
+    /// # Errors
+    /// A folder that another run works in, or that cannot be written.
+    fn new(run: &Path) -> Result<Self, Failure> {
+        let path = run.join(".lock");
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .or_else(|error| input(format!("cannot write {}: {error}", path.display())))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _lock: file }),
+            Err(TryLockError::WouldBlock) => input(format!(
+                "another `trainer fit` works in {}: wait for it or stop it",
+                run.display()
+            )),
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
+                tell!(
+                    "{} cannot be locked: see that no other run works in it",
+                    run.display()
+                );
+                Ok(Self { _lock: file })
+            }
+            Err(TryLockError::Error(error)) => {
+                input(format!("cannot lock {}: {error}", path.display()))
+            }
+        }
+    }
+}
+
+/// Checks that the folder of a new run is not there.
+///
+/// # Errors
+/// It is.
+pub(super) fn check_new(out: &Path) -> Result<(), Failure> {
+    match out.symlink_metadata() {
+        Ok(_) => input(format!(
+            "{} is there already: name another folder with --out, or go on with it by --resume",
+            out.display()
+        )),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Removes the folder of a run that did not begin.
+pub(super) fn forget(out: &Path) {
+    let _ = std::fs::remove_dir_all(out);
+}
+
+/// Makes the folder of a new run with its configuration; it is there with it or not at all.
+///
+/// # Errors
+/// A folder that is there, or cannot be made.
+pub(super) fn begin(plan: &Plan) -> Result<Claim, Failure> {
+    let out = &plan.out;
+    check_new(out)?;
+    let config = plan.to_toml()?;
+    create(out, &config)
+        .or_else(|error| input(format!("cannot create {}: {error}", out.display())))?;
+    Claim::new(out)
+}
+
+fn create(out: &Path, config: &str) -> std::io::Result<()> {
+    let parent = match out.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(parent)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PARTIAL);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // As any other folder: temporary ones are private otherwise.
+        builder.permissions(std::fs::Permissions::from_mode(0o777));
+    }
+    let folder = builder.tempdir_in(parent)?;
+    write_whole(&folder.path().join(CONFIG), config.as_bytes())?;
+    std::fs::rename(folder.path(), out)?;
+    // Under its new name it is no longer temporary.
+    let _ = folder.keep();
+    Ok(())
+}
+
+/// What `--resume` finds.
+pub(super) enum Resumed {
+    /// The last words of a run that has come to its end.
+    Finished(String),
+    Unfinished {
+        claim: Claim,
+        /// The newest checkpoint, if there is one.
+        from: Option<Found>,
+    },
+}
+
+/// The flags beside `--resume`, completed by the run's own configuration.
+///
+/// # Errors
+/// No run there, or a configuration that cannot be read.
+pub(super) fn options(run: &Path, flags: Options) -> Result<Options, Failure> {
+    let path = run.join(CONFIG);
+    if !path.is_file() {
+        return input(format!("{} is not the folder of a run", run.display()));
+    }
+    Ok(flags.or(Options::read(&path)?))
+}
+
+/// Finds out how far the run of `plan` is, and claims its folder if there is something left to do.
+///
+/// # Errors
+/// A run that is going on; checkpoints of which none can be used; another recipe than the checkpoint's.
+pub(super) fn resume(plan: &Plan) -> Result<Resumed, Failure> {
+    let recipe = plan.recipe()?;
+    let store = Store::of(&plan.out);
+    let newest = || {
+        let found = store.newest(&mut |note| tell!("{note}"));
+        found.map_err(|error| Failure::Input(error.to_string()))
+    };
+    if let Some(summary) = summary(&plan.out) {
+        check_recipe(plan, &recipe, newest()?.as_ref())?;
+        return Ok(Resumed::Finished(summary));
+    }
+    let claim = Claim::new(&plan.out)?;
+    let from = newest()?;
+    check_recipe(plan, &recipe, from.as_ref())?;
+    Ok(Resumed::Unfinished { claim, from })
+}
+
+fn check_recipe(plan: &Plan, now: &toml::Table, from: Option<&Found>) -> Result<(), Failure> {
+    let then: toml::Table = match from {
+        Some(found) => found.checkpoint.recipe.parse().or_else(|_| {
+            input(format!(
+                "{} holds no recipe that can be read",
+                found.path.display()
+            ))
+        })?,
+        // Nothing depends yet on what the flags change: but it is no longer this run.
+        None => Plan::new(options(&plan.out, Options::default())?)?.recipe()?,
+    };
+    let mut keys: Vec<&String> = now.keys().chain(then.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    keys.retain(|key| now.get(*key) != then.get(*key));
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let show = |table: &toml::Table, key: &str| match table.get(key) {
+        Some(value) => value.to_string(),
+        None => "not set".to_owned(),
+    };
+    let differences: Vec<String> = keys
+        .iter()
+        .map(|key| format!("{key} ({} then, {} now)", show(&then, key), show(now, key)))
+        .collect();
+    input(format!(
+        "{} was begun with another recipe: {}; put it back, or begin a new run",
+        plan.out.display(),
+        differences.join(", ")
+    ))
+}
+
+fn summary(run: &Path) -> Option<String> {
+    std::fs::read_to_string(run.join(SUMMARY)).ok()
+}
+
+/// Notes that a run is finished.
+///
+/// # Errors
+/// A file that cannot be written.
+pub(super) fn finish(run: &Path, summary: &str) -> Result<(), Failure> {
+    let path = run.join(SUMMARY);
+    write_whole(&path, format!("{summary}\n").as_bytes())
+        .or_else(|error| input(format!("cannot write {}: {error}", path.display())))
+}
+
+/// The command that takes a run up again, for a shell.
+pub(super) fn resume_command(run: &Path) -> String {
+    format!("{} fit --resume {}", super::program(), quoted(run))
+}
+
+/// A path as one word of a shell's.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@".contains(c);
+    match text.chars().all(plain) && !text.is_empty() {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}

@@ -1,0 +1,232 @@
+//! The files of a run that people look at: the log, the curves, the sample grids.
+
+use super::{FitError, Run};
+use crate::engines;
+use crate::files::write_whole;
+use crate::gan::checkpoint::Checkpoint;
+use crate::gan::log::{Log, Stepped};
+use crate::gan::{Gan, Losses};
+use crate::metrics::Histogram;
+use crate::metrics::fid_cls::Score;
+use crate::nn::Model;
+use crate::ops::Device;
+use crate::report::{self, Curve};
+use crate::spec::Shape;
+use pocketgan::latent;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Steps from one line of the log to the next.
+const LOG_EVERY: u32 = 50;
+/// Images in a sample grid, eight to a row.
+const GRID: usize = 64;
+
+/// A line of `stats.jsonl`: means since the line before.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    pub step: u32,
+    pub epoch: u32,
+    pub discriminator_loss: f32,
+    pub generator_loss: f32,
+    pub learning_rate: f64,
+    pub images_per_s: f64,
+    /// Normalized entropy of the pixel values of 64 images of the generator in training.
+    pub entropy: f64,
+    /// Of all parts of the run.
+    pub elapsed_s: f64,
+}
+
+/// The other kind of line in `stats.jsonl`, one at an epoch's end: how the averaged generator scores. It
+/// has `step`, `epoch` and `elapsed_s` like the others, the figures of [`Score`], and no losses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScoreLine {
+    pub step: u32,
+    pub epoch: u32,
+    #[serde(flatten)]
+    pub score: Score,
+    pub elapsed_s: f64,
+}
+
+/// Either kind.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Entry {
+    Losses(Line),
+    Score(ScoreLine),
+}
+
+impl Stepped for Entry {
+    fn step(&self) -> u32 {
+        match self {
+            Self::Losses(line) => line.step,
+            Self::Score(line) => line.step,
+        }
+    }
+}
+
+/// The pixels of images with values in [-1, 1]: rounded and clamped; the inverse of what training reads.
+pub fn to_pixels(images: &[f32]) -> Vec<u8> {
+    images.iter().map(|y| (128.0 * y + 128.5) as u8).collect()
+}
+
+/// The latents of the images with the seeds `seed`, `seed + 1`, …, as the runtime draws them.
+pub fn latents(seed: u64, count: usize, size: usize) -> Vec<f32> {
+    let drawn = engines::latents(seed, count, size);
+    drawn
+        .into_iter()
+        .map(|q| f32::from(q) * latent::SCALE)
+        .collect()
+}
+
+pub(super) struct Journal<'a> {
+    run: &'a Run,
+    shape: Shape,
+    stats: Log<Entry>,
+    since: Vec<Losses>,
+    /// The latents that every grid shows.
+    fixed: Vec<f32>,
+}
+
+impl<'a> Journal<'a> {
+    /// The journal at a checkpoint, or at the beginning.
+    pub fn open(run: &'a Run, shape: Shape, from: Option<&Checkpoint>) -> Result<Self, FitError> {
+        let path = run.folder.join("stats.jsonl");
+        let step = from.map_or(0, |from| from.gan.steps);
+        Ok(Self {
+            run,
+            shape,
+            stats: Log::open(&path, step).map_err(|source| failed(&path, source))?,
+            since: from.map_or_else(Vec::new, |from| from.since.clone()),
+            fixed: latents(run.settings.seed, GRID, run.settings.generator.input.len()),
+        })
+    }
+
+    /// Goes back to a step, that of the checkpoint.
+    pub fn cut_back(&mut self, step: u32, from: Option<&Checkpoint>) -> Result<(), FitError> {
+        self.since = from.map_or_else(Vec::new, |from| from.since.clone());
+        let cut = self.stats.cut_back(step);
+        cut.map_err(|source| failed(self.stats.path(), source))
+    }
+
+    /// The losses since the last line.
+    pub fn since(&self) -> &[Losses] {
+        &self.since
+    }
+
+    fn lines(&self) -> impl DoubleEndedIterator<Item = &Line> {
+        self.stats.lines().iter().filter_map(|entry| match entry {
+            Entry::Losses(line) => Some(line),
+            Entry::Score(_) => None,
+        })
+    }
+
+    pub fn last(&self) -> Option<Line> {
+        self.lines().next_back().copied()
+    }
+
+    /// The score of the last epoch that was scored.
+    pub fn last_score(&self) -> Option<Score> {
+        let entries = self.stats.lines().iter().rev();
+        entries.into_iter().find_map(|entry| match entry {
+            Entry::Losses(_) => None,
+            Entry::Score(line) => Some(line.score.clone()),
+        })
+    }
+
+    /// Seconds up to the last line, if there is one.
+    pub fn elapsed_s(&self) -> Option<f64> {
+        self.last().map(|line| line.elapsed_s)
+    }
+
+    /// Counts a step in; every so many steps, a line.
+    pub fn record<D: Device<f32>>(
+        &mut self,
+        gan: &Gan<D>,
+        epoch: u32,
+        losses: Losses,
+        elapsed: Duration,
+    ) -> Result<Option<Line>, FitError> {
+        self.since.push(losses);
+        if !gan.steps().is_multiple_of(LOG_EVERY) {
+            return Ok(None);
+        }
+        let count = self.since.len();
+        let mean =
+            |loss: fn(&Losses) -> f32| self.since.iter().map(loss).sum::<f32>() / count as f32;
+        let pixels = to_pixels(&gan.generator.evaluate(&self.fixed)?);
+        let elapsed_s = elapsed.as_secs_f64();
+        let seconds = elapsed_s - self.elapsed_s().unwrap_or(0.0);
+        let line = Line {
+            step: gan.steps(),
+            epoch,
+            discriminator_loss: mean(|l| l.discriminator),
+            generator_loss: mean(|l| l.generator),
+            learning_rate: gan.learning_rate(),
+            images_per_s: (count * self.run.batch) as f64 / seconds,
+            entropy: Histogram::of(&pixels).entropy(),
+            elapsed_s,
+        };
+        self.append(Entry::Losses(line))?;
+        self.since.clear();
+        Ok(Some(line))
+    }
+
+    /// Keeps the score of an epoch's end.
+    pub fn score(&mut self, line: &ScoreLine) -> Result<(), FitError> {
+        self.append(Entry::Score(line.clone()))
+    }
+
+    fn append(&mut self, entry: Entry) -> Result<(), FitError> {
+        let added = self.stats.append(entry);
+        added.map_err(|source| failed(self.stats.path(), source))
+    }
+
+    /// Waits until the log is on the disk.
+    pub fn sync(&self) -> Result<(), FitError> {
+        let synced = self.stats.sync();
+        synced.map_err(|source| failed(self.stats.path(), source))
+    }
+
+    pub fn grid<D: Device<f32>>(
+        &self,
+        generator: &Model<D>,
+        epoch: u32,
+    ) -> Result<PathBuf, FitError> {
+        let pixels = to_pixels(&generator.evaluate(&self.fixed)?);
+        let name = format!("samples/epoch-{epoch:04}.png");
+        self.write(&name, &report::montage(&pixels, self.shape, 8)?)
+    }
+
+    pub fn plot(&self) -> Result<(), FitError> {
+        let curve = |name, value: fn(&Line) -> f32| Curve {
+            name,
+            points: self
+                .lines()
+                .map(|line| (f64::from(line.step), f64::from(value(line))))
+                .collect(),
+        };
+        let curves = [
+            curve("discriminator loss", |line| line.discriminator_loss),
+            curve("generator loss", |line| line.generator_loss),
+        ];
+        self.write("losses.png", &report::plot(&curves)?)?;
+        Ok(())
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, FitError> {
+        let path = self.run.folder.join(name);
+        match write_whole(&path, bytes) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(failed(&path, source)),
+        }
+    }
+}
+
+fn failed(path: &Path, source: io::Error) -> FitError {
+    FitError::Write {
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,600 @@
+//! The loop around the step, on networks so small that every byte of a checkpoint can be tried.
+
+use dfdx::prelude::Cpu;
+use pocketgan_trainer::gan::checkpoint::{Checkpoint, DecodeError};
+use pocketgan_trainer::gan::fit::{
+    Ended, FitError, Judge, Length, Line, OnNan, Progress, Run, Source, Watch, fit,
+};
+use pocketgan_trainer::gan::store::{Store, StoreError};
+use pocketgan_trainer::gan::{Objective, Settings};
+use pocketgan_trainer::metrics::fid_cls::Score;
+use pocketgan_trainer::nn::Initialization;
+use pocketgan_trainer::optim::AdamConfig;
+use pocketgan_trainer::spec::{Layer, Network, Shape};
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+
+const IMAGE: Shape = Shape::new(1, 4, 4);
+const IMAGES: usize = 84;
+const BATCH: usize = 4;
+/// Steps of an epoch, and of a run of [`EPOCHS`].
+const PER_EPOCH: u32 = 21;
+const EPOCHS: u32 = 5;
+const STEPS: u32 = PER_EPOCH * EPOCHS;
+
+fn settings() -> Settings {
+    let linear = |features| Layer::Linear {
+        features,
+        bias: true,
+    };
+    Settings {
+        generator: Network {
+            input: Shape::features(3),
+            layers: vec![
+                linear(5),
+                Layer::batch_norm(),
+                Layer::Relu,
+                linear(IMAGE.len()),
+                Layer::Reshape(IMAGE),
+                Layer::Tanh,
+            ],
+        },
+        discriminator: Network {
+            input: IMAGE,
+            layers: vec![
+                Layer::Flatten,
+                linear(4),
+                Layer::LeakyRelu { slope: 0.2 },
+                linear(1),
+            ],
+        },
+        objective: Objective::NonSaturating,
+        gradient_penalty: None,
+        initialization: Initialization::Dcgan,
+        adam: AdamConfig {
+            learning_rate: 1e-2,
+            beta1: 0.5,
+            beta2: 0.999,
+            epsilon: 1e-8,
+        },
+        ema_decay: 0.99,
+        seed: 3,
+    }
+}
+
+/// Images that follow from their number; a poisoned batch holds a NaN.
+#[derive(Default)]
+struct Images {
+    /// The batches that were asked for.
+    asked: RefCell<Vec<Vec<u32>>>,
+    poisoned: Vec<u32>,
+    cured: Cell<bool>,
+}
+
+impl Source for Images {
+    fn shape(&self) -> Shape {
+        IMAGE
+    }
+
+    fn count(&self) -> usize {
+        IMAGES
+    }
+
+    fn assemble(&self, batch: &[u32], real: &mut Vec<f32>) {
+        real.clear();
+        for &number in batch {
+            real.extend((0..16).map(|pixel| ((number * 31 + pixel * 7) % 64) as f32 / 32.0 - 1.0));
+        }
+        if batch == self.poisoned && !self.cured.get() {
+            real[0] = f32::NAN;
+        }
+        self.asked.borrow_mut().push(batch.to_vec());
+    }
+}
+
+/// What befalls a run.
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    LeftAlone,
+    /// The process dies after this step.
+    Dies(u32),
+    /// Somebody presses Ctrl-C after this step.
+    Stops(u32),
+}
+
+struct Observer<'a> {
+    fate: Fate,
+    steps: u32,
+    images: &'a Images,
+    notes: Vec<String>,
+    lines: Vec<Line>,
+}
+
+impl Watch for Observer<'_> {
+    fn step(&mut self, _: Progress) {
+        self.steps += 1;
+        if self.fate == Fate::Dies(self.steps) {
+            std::panic::resume_unwind(Box::new("killed"));
+        }
+    }
+
+    fn line(&mut self, line: &Line) {
+        self.lines.push(*line);
+    }
+
+    fn note(&mut self, note: &str) {
+        self.notes.push(note.to_owned());
+        // A lower learning rate is all it took.
+        self.images.cured.set(note.contains("learning rate"));
+    }
+
+    fn stop(&mut self) -> bool {
+        self.fate == Fate::Stops(self.steps)
+    }
+}
+
+/// A run's folder and what is run in it.
+struct Bench {
+    folder: TempDir,
+    run: Run,
+    images: Images,
+}
+
+/// How a part of a run went.
+struct Part {
+    /// `None` if it died.
+    ended: Option<Result<Ended<Cpu>, FitError>>,
+    notes: Vec<String>,
+    lines: Vec<Line>,
+}
+
+impl Part {
+    fn finished(self) -> u32 {
+        match self.ended {
+            Some(Ok(Ended::Finished(trained))) => trained.steps,
+            Some(Ok(Ended::Stopped(step))) => panic!("stopped after step {step}"),
+            Some(Err(error)) => panic!("{error}"),
+            None => panic!("died"),
+        }
+    }
+
+    fn failed(self) -> FitError {
+        match self.ended {
+            Some(Err(error)) => error,
+            _ => panic!("it did not fail"),
+        }
+    }
+}
+
+impl Bench {
+    fn new(checkpoint_every: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let run = Run {
+            settings: settings(),
+            length: Length::Epochs(EPOCHS),
+            batch: BATCH,
+            folder: folder.path().to_owned(),
+            recipe: "seed = 3\n".into(),
+            checkpoint_every,
+            keep: 1000,
+            on_nan: OnNan::Stop,
+        };
+        Self {
+            folder,
+            run,
+            images: Images::default(),
+        }
+    }
+
+    fn store(&self) -> Store {
+        Store::of(self.folder.path())
+    }
+
+    fn newest(&self) -> Option<Checkpoint> {
+        let found = self.store().newest(&mut |_| {}).unwrap();
+        found.map(|found| found.checkpoint)
+    }
+
+    fn path(&self, step: u32) -> PathBuf {
+        let name = format!("checkpoints/step-{step:08}.safetensors");
+        self.folder.path().join(name)
+    }
+
+    fn bytes(&self, step: u32) -> Vec<u8> {
+        std::fs::read(self.path(step)).unwrap()
+    }
+
+    fn last(&self) -> Vec<u8> {
+        self.bytes(STEPS)
+    }
+
+    /// Steps and losses of the log: all that is not a time.
+    fn log(&self) -> Vec<(u32, f32, f32, f64)> {
+        let text = std::fs::read_to_string(self.folder.path().join("stats.jsonl")).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines
+            .map(|l: Line| (l.step, l.discriminator_loss, l.generator_loss, l.entropy))
+            .collect()
+    }
+
+    /// Begins the run, or takes it up at its newest checkpoint.
+    fn go(&self, fate: Fate) -> Part {
+        self.rated(fate, &mut |_| Ok(None))
+    }
+
+    fn rated(&self, fate: Fate, judge: &mut Judge<'_, Cpu>) -> Part {
+        let from = self.newest();
+        let rolled_back = from.as_ref().is_some_and(|from| from.rollbacks > 0);
+        self.images.cured.set(rolled_back);
+        let mut observer = Observer {
+            fate,
+            steps: from.as_ref().map_or(0, |from| from.gan.steps),
+            images: &self.images,
+            notes: Vec::new(),
+            lines: Vec::new(),
+        };
+        let mut part = || {
+            let cpu = Cpu::default();
+            fit(
+                cpu,
+                &self.run,
+                &self.images,
+                from.as_ref(),
+                judge,
+                &mut observer,
+            )
+        };
+        let ended = catch_unwind(AssertUnwindSafe(&mut part)).ok();
+        Part {
+            ended,
+            notes: observer.notes,
+            lines: observer.lines,
+        }
+    }
+
+    /// Poisons the batch of a step.
+    fn poison(&mut self, step: u32) {
+        let clean = Bench::new(1000);
+        clean.go(Fate::LeftAlone).finished();
+        let asked = clean.images.asked.borrow();
+        self.images.poisoned = asked[step as usize - 1].clone();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap();
+        match path.is_dir() {
+            true => copy(&path, &to.join(name)),
+            false => drop(std::fs::copy(&path, to.join(name)).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn every_checkpoint_leads_to_the_same_end() {
+    let alone = Bench::new(1);
+    assert_eq!(alone.go(Fate::LeftAlone).finished(), STEPS);
+    assert_eq!(alone.log().len(), 2);
+    for step in (1..STEPS).step_by(4) {
+        let again = Bench::new(1000);
+        copy(alone.folder.path(), again.folder.path());
+        for later in step + 1..=STEPS {
+            std::fs::remove_file(again.path(later)).unwrap();
+        }
+        assert_eq!(again.go(Fate::LeftAlone).finished(), STEPS);
+        assert!(again.last() == alone.last(), "from step {step}");
+        assert_eq!(again.log(), alone.log(), "from step {step}");
+    }
+}
+
+/// Wherever a run dies or is stopped, and however often it writes.
+#[test]
+fn a_run_that_dies_is_taken_up_exactly() {
+    let alone = Bench::new(1000);
+    alone.go(Fate::LeftAlone).finished();
+    let samples = |bench: &Bench| {
+        let names = std::fs::read_dir(bench.folder.path().join("samples")).unwrap();
+        let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    for step in [1, 6, 7, 8, 20, 21, 22, 49, 50, 51, 63, 90, 104] {
+        for (every, fate) in [(7, Fate::Dies(step)), (1000, Fate::Stops(step))] {
+            let bench = Bench::new(every);
+            let part = bench.go(fate);
+            match fate {
+                Fate::Stops(step) => {
+                    assert!(matches!(part.ended, Some(Ok(Ended::Stopped(at))) if at == step));
+                }
+                _ => assert!(part.ended.is_none()),
+            }
+            bench.go(Fate::LeftAlone).finished();
+            assert!(bench.last() == alone.last(), "step {step}");
+            assert_eq!(bench.log(), alone.log(), "step {step}");
+            assert_eq!(samples(&bench), samples(&alone), "step {step}");
+        }
+    }
+}
+
+#[test]
+fn every_altered_byte_is_found() {
+    let bench = Bench::new(1000);
+    bench.go(Fate::LeftAlone).finished();
+    let bytes = bench.last();
+    let sound = Checkpoint::decode(&bytes).unwrap();
+    assert!(sound.encode().unwrap() == bytes);
+    assert_eq!(sound.position.epoch, EPOCHS);
+    let mut altered = bytes.clone();
+    for at in 0..bytes.len() {
+        for bits in [1, 0x80, 0x29] {
+            altered[at] ^= bits;
+            assert!(Checkpoint::decode(&altered).is_err(), "byte {at}");
+            altered[at] ^= bits;
+        }
+    }
+    for cut in 0..bytes.len() {
+        assert!(Checkpoint::decode(&bytes[..cut]).is_err(), "{cut} bytes");
+    }
+    let longer = [&bytes[..], &[0]].concat();
+    assert!(Checkpoint::decode(&longer).is_err());
+}
+
+#[test]
+fn another_format_is_named() {
+    let bench = Bench::new(1000);
+    bench.go(Fate::LeftAlone).finished();
+    let mut bytes = bench.last();
+    let key = br#"\"format\":2"#;
+    let at = bytes.windows(key.len()).position(|w| w == key).unwrap();
+    bytes[at + key.len() - 1] = b'1';
+    let error = Checkpoint::decode(&bytes).unwrap_err();
+    assert!(matches!(error, DecodeError::Format { found: 1 }), "{error}");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_and_set_aside() {
+    let alone = Bench::new(1000);
+    alone.go(Fate::LeftAlone).finished();
+    let mut bench = Bench::new(10);
+    // With one kept, a damaged file that counted would push out the good one.
+    bench.run.keep = 2;
+    bench.go(Fate::Dies(35));
+    let torn = bench.bytes(31);
+    std::fs::write(bench.path(31), &torn[..torn.len() / 2]).unwrap();
+    let mut notes = Vec::new();
+    let found = bench
+        .store()
+        .newest(&mut |note| notes.push(note.to_owned()));
+    assert_eq!(found.unwrap().unwrap().checkpoint.gan.steps, 21);
+    assert!(
+        notes.len() == 1 && notes[0].contains("step-00000031"),
+        "{notes:?}"
+    );
+    bench.run.keep = 1;
+    bench.go(Fate::Dies(29));
+    assert_eq!(bench.newest().unwrap().gan.steps, 21);
+    let aside = bench.path(31).with_extension("safetensors.damaged");
+    assert!(std::fs::read(aside).unwrap() == torn[..torn.len() / 2]);
+    bench.go(Fate::LeftAlone).finished();
+    assert!(bench.last() == alone.last());
+    assert_eq!(bench.log(), alone.log());
+
+    let mut altered = bench.last();
+    altered[40] ^= 1;
+    std::fs::write(bench.path(STEPS), altered).unwrap();
+    let error = bench.store().newest(&mut |_| {}).unwrap_err();
+    assert!(matches!(error, StoreError::NoneUsable { .. }), "{error}");
+}
+
+#[test]
+fn only_the_newest_checkpoints_are_kept() {
+    let mut bench = Bench::new(10);
+    bench.run.keep = 2;
+    bench.go(Fate::LeftAlone).finished();
+    let there: Vec<u32> = (0..=STEPS)
+        .filter(|&step| bench.path(step).exists())
+        .collect();
+    assert_eq!(there, [104, 105]);
+}
+
+#[test]
+fn a_nan_ends_the_run_at_its_last_good_checkpoint() {
+    let mut bench = Bench::new(10);
+    bench.poison(47);
+    match bench.go(Fate::LeftAlone).failed() {
+        FitError::NotFinite { step, last } => {
+            assert_eq!((step, last), (47, Some(bench.path(42))));
+        }
+        other => panic!("{other}"),
+    }
+    let sound = bench.newest().unwrap();
+    assert_eq!(sound.gan.steps, 42);
+    assert!(sound.is_finite());
+    let mut bench = Bench::new(10);
+    bench.poison(4);
+    let error = bench.go(Fate::LeftAlone).failed();
+    assert!(
+        matches!(
+            error,
+            FitError::NotFinite {
+                step: 4,
+                last: None
+            }
+        ),
+        "{error}"
+    );
+}
+
+/// A run that went back ends alike wherever it dies or is stopped, before and after.
+#[test]
+fn a_rollback_is_part_of_the_run() {
+    for poisoned in [4, 47] {
+        let bench = || {
+            let mut bench = Bench::new(10);
+            bench.run.on_nan = OnNan::Rollback;
+            bench.run.keep = 1;
+            bench.poison(poisoned);
+            bench
+        };
+        let alone = bench();
+        let part = alone.go(Fate::LeftAlone);
+        let back = if poisoned == 4 { 0 } else { 42 };
+        assert_eq!(part.notes.len(), 1);
+        let note = format!("back to step {back} with the learning rate 0.005");
+        assert!(part.notes[0].contains(&note), "{}", part.notes[0]);
+        let rates: Vec<(u32, f64)> = part
+            .lines
+            .iter()
+            .map(|l| (l.step, l.learning_rate))
+            .collect();
+        assert_eq!(rates, [(50, 0.005), (100, 0.005)]);
+        let last = Checkpoint::decode(&alone.last()).unwrap();
+        assert_eq!(last.rollbacks, 1);
+        assert_ne!(last.gan, {
+            let other = Bench::new(10);
+            other.go(Fate::LeftAlone).finished();
+            Checkpoint::decode(&other.last()).unwrap().gan
+        });
+        for step in [2, 41, 43, 46, 48, 60] {
+            for fate in [Fate::Dies(step), Fate::Stops(step)] {
+                let bench = bench();
+                bench.go(fate);
+                bench.go(Fate::LeftAlone).finished();
+                assert!(
+                    bench.last() == alone.last(),
+                    "step {step} of a run poisoned at {poisoned}"
+                );
+                assert_eq!(bench.log(), alone.log());
+            }
+        }
+    }
+}
+
+/// Weights that overflow, whatever the learning rate: six halvings, then a sentence, and nothing that is not a
+/// number on the disk.
+#[test]
+fn a_hopeless_run_is_given_up() {
+    let mut bench = Bench::new(1);
+    bench.run.on_nan = OnNan::Rollback;
+    bench.run.settings.adam.learning_rate = 1e38;
+    let part = bench.go(Fate::LeftAlone);
+    assert_eq!(part.notes.len(), 6, "{:?}", part.notes);
+    let error = part.failed();
+    assert!(matches!(error, FitError::GivenUp { .. }), "{error}");
+    for step in 1..STEPS {
+        if bench.path(step).exists() {
+            assert!(Checkpoint::decode(&bench.bytes(step)).unwrap().is_finite());
+        }
+    }
+}
+
+/// Scores of the five epochs, planted.
+fn planted(scores: [f64; EPOCHS as usize], done: u32) -> impl FnMut() -> Score {
+    let mut scores = scores.into_iter().skip(done as usize);
+    move || Score {
+        fid_cls: scores.next().unwrap(),
+        class_counts: vec![7],
+        class_entropy: 0.0,
+    }
+}
+
+#[test]
+fn the_best_checkpoint_is_kept_through_deaths() {
+    let best = |bench: &Bench| {
+        let found = bench.store().best().unwrap();
+        found.map(|found| found.checkpoint.gan.steps)
+    };
+    // An infinite score is no score.
+    let scores = [5.0, 3.0, f64::NEG_INFINITY, 4.0, 3.0];
+    for death in [25, 43, 70, 100] {
+        let mut bench = Bench::new(10);
+        bench.run.keep = 1;
+        assert_eq!(best(&bench), None);
+        let mut score = planted(scores, 0);
+        bench.rated(Fate::Dies(death), &mut |_| Ok(Some(score())));
+        let so_far = if death < 42 { 21 } else { 42 };
+        assert_eq!(best(&bench), Some(so_far), "death after step {death}");
+        let mut score = planted(scores, death / PER_EPOCH);
+        let part = bench.rated(Fate::LeftAlone, &mut |_| Ok(Some(score())));
+        assert_eq!(part.finished(), STEPS);
+        assert_eq!(best(&bench), Some(42), "death after step {death}");
+        assert!(bench.path(STEPS).exists() && !bench.path(42).exists());
+    }
+}
+
+/// Killed after the checkpoint was written and before it was written as the best.
+#[test]
+fn a_best_checkpoint_that_is_missing_is_made_up_for() {
+    let bench = Bench::new(10);
+    let mut score = planted([5.0, 4.0, 3.0, 2.0, 1.0], 0);
+    bench.rated(Fate::Dies(43), &mut |_| Ok(Some(score())));
+    let best = bench.folder.path().join("checkpoints/best.safetensors");
+    std::fs::remove_file(&best).unwrap();
+    bench.go(Fate::Dies(44));
+    assert!(std::fs::read(&best).unwrap() == bench.bytes(42));
+}
+
+/// The score sees the generator that the checkpoint holds, and does not change the run.
+#[test]
+fn a_score_is_an_onlooker() {
+    let alone = Bench::new(10);
+    alone.go(Fate::LeftAlone).finished();
+    let rated = Bench::new(10);
+    let mut seen = Vec::new();
+    let part = rated.rated(Fate::LeftAlone, &mut |generator| {
+        seen.push(generator.parameters()?);
+        Ok(None)
+    });
+    part.finished();
+    assert!(rated.last() == alone.last());
+    let held = (1..=EPOCHS).map(|epoch| Checkpoint::decode(&rated.bytes(epoch * PER_EPOCH)));
+    let held: Vec<_> = held.map(|held| held.unwrap().gan.average).collect();
+    assert_eq!(seen, held);
+}
+
+/// The time of all parts counts, and none is counted that was lost with its steps.
+#[test]
+fn the_clock_goes_on() {
+    let mut bench = Bench::new(10);
+    let limit = Duration::from_millis(300);
+    bench.run.length = Length::Time(limit);
+    bench.go(Fate::Stops(60));
+    let elapsed = |bench: &Bench| -> Vec<f64> {
+        let path = bench.folder.path().join("checkpoints/log.jsonl");
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines
+            .map(|l: serde_json::Value| l["elapsed_s"].as_f64().unwrap())
+            .collect()
+    };
+    let before = elapsed(&bench);
+    let steps = bench.go(Fate::LeftAlone).finished();
+    let after = elapsed(&bench);
+    assert_eq!(after[..before.len()], before);
+    assert!(after.is_sorted());
+    assert!(*after.last().unwrap() >= limit.as_secs_f64());
+    // A run whose time is over has nothing left to do.
+    assert_eq!(bench.go(Fate::LeftAlone).finished(), steps);
+}
+
+#[test]
+fn a_checkpoint_of_other_networks_is_refused() {
+    let mut bench = Bench::new(10);
+    bench.go(Fate::Dies(25));
+    bench.run.batch = 5;
+    let error = bench.go(Fate::LeftAlone).failed();
+    assert!(matches!(error, FitError::Mismatch), "{error}");
+    bench.run = Run {
+        batch: BATCH,
+        ..bench.run
+    };
+    bench.run.settings.generator.layers[2] = Layer::Tanh;
+    let error = bench.go(Fate::LeftAlone).failed();
+    assert!(matches!(error, FitError::Mismatch), "{error}");
+}
