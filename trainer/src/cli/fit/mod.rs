@@ -14,7 +14,7 @@ use crate::gan::store::{Found, StoreError};
 use crate::ops::Device;
 use crate::spec::{Network, Shape};
 use dfdx::prelude::Cpu;
-use folder::{Claim, Resumed};
+use folder::Claim;
 use options::{DeviceKind, Options, Plan, input};
 use screen::Screen;
 pub(super) use signals::INTERRUPTED;
@@ -79,25 +79,22 @@ fn resume(run: PathBuf, flags: Options) -> Result<Option<Session>, Failure> {
     let mut plan = Plan::new(folder::options(&run, flags)?)?;
     // The folder may have been moved.
     plan.out = run;
-    match folder::resume(&plan)? {
-        Resumed::Finished(summary) => {
-            match plan.json {
-                true => say!("{}", summary.trim_end()),
-                false => say!("{} is finished: there is nothing to do", plan.out.display()),
-            }
-            Ok(None)
+    if let Some(summary) = folder::finished(&plan)? {
+        match plan.json {
+            true => say!("{}", summary.trim_end()),
+            false => say!("{} is finished: there is nothing to do", plan.out.display()),
         }
-        Resumed::Unfinished { claim, from } => {
-            match &from {
-                Some(found) => tell!("going on from {}", found.path.display()),
-                None => tell!("there is no checkpoint yet: beginning anew"),
-            }
-            Ok(Some(Session {
-                plan,
-                resumed: Some((claim, from)),
-            }))
-        }
+        return Ok(None);
     }
+    let (claim, from) = folder::take_up(&plan)?;
+    match &from {
+        Some(found) => tell!("going on from {}", found.path.display()),
+        None => tell!("there is no checkpoint yet: beginning anew"),
+    }
+    Ok(Some(Session {
+        plan,
+        resumed: Some((claim, from)),
+    }))
 }
 
 fn on_device(session: &Session) -> Result<(), Failure> {
