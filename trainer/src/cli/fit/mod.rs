@@ -25,8 +25,8 @@ use summary::Summary;
 /// Train a generator on real images and export it for the device.
 ///
 /// Leaves everything in one folder: config.toml, stats.jsonl, losses.png, samples/, samples.png,
-/// checkpoints/, model.onnx, model-int8.onnx, model.pgan (int8, what the device runs) and
-/// model-f32.pgan.
+/// checkpoints/, model.onnx, model-int8.onnx, model.pgan (int8, what the device runs), model-f32.pgan
+/// and, last, summary.json.
 ///
 /// Ctrl-C (SIGTERM, or a closed terminal, even under nohup) ends a run after the step, with a checkpoint; a
 /// second one ends it at once. --resume takes up a run that was stopped or killed: it ends with the same

@@ -309,11 +309,20 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         let grid = self.journal.grid(&self.gan.average, epoch)?;
         self.watch.grid(&grid);
         self.journal.plot()?;
-        let score = (self.score)(&self.gan.average)?;
-        if let Some(score) = score {
-            self.watch.score(self.gan.steps(), score);
+        Ok(self.rate())
+    }
+
+    /// The score of the averaged generator. One that fails is told, and does not end the run.
+    fn rate(&mut self) -> Option<f64> {
+        let step = self.gan.steps();
+        match (self.score)(&self.gan.average) {
+            Ok(score) => score.inspect(|&score| self.watch.score(step, score)),
+            Err(error) => {
+                let note = format!("there is no score at step {step}: {error}");
+                self.watch.note(&note);
+                None
+            }
         }
-        Ok(score)
     }
 
     /// Whether a run left alone writes a checkpoint after this step.
