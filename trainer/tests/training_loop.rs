@@ -8,7 +8,7 @@ use pocketgan_trainer::gan::fit::{
 use pocketgan_trainer::gan::store::{Store, StoreError};
 use pocketgan_trainer::gan::{Objective, Settings};
 use pocketgan_trainer::metrics::fid_cls::Score;
-use pocketgan_trainer::nn::Initialization;
+use pocketgan_trainer::nn::{Initialization, ModelError};
 use pocketgan_trainer::optim::AdamConfig;
 use pocketgan_trainer::spec::{Layer, Network, Shape};
 use std::cell::{Cell, RefCell};
@@ -494,14 +494,18 @@ fn a_hopeless_run_is_given_up() {
     }
 }
 
-/// Scores of the five epochs, planted.
-fn planted(scores: [f64; EPOCHS as usize], done: u32) -> impl FnMut() -> Score {
-    let mut scores = scores.into_iter().skip(done as usize);
-    move || Score {
-        fid_cls: scores.next().unwrap(),
+fn scored(fid_cls: f64) -> Score {
+    Score {
+        fid_cls,
         class_counts: vec![7],
         class_entropy: 0.0,
     }
+}
+
+/// Scores of the five epochs, planted.
+fn planted(scores: [f64; EPOCHS as usize], done: u32) -> impl FnMut() -> Score {
+    let mut scores = scores.into_iter().skip(done as usize);
+    move || scored(scores.next().unwrap())
 }
 
 #[test]
@@ -538,6 +542,33 @@ fn a_best_checkpoint_that_is_missing_is_made_up_for() {
     std::fs::remove_file(&best).unwrap();
     bench.go(Fate::Dies(44));
     assert!(std::fs::read(&best).unwrap() == bench.bytes(42));
+}
+
+#[test]
+fn a_score_that_fails_costs_nothing_but_itself() {
+    let alone = Bench::new(10);
+    alone.go(Fate::LeftAlone).finished();
+    let bench = Bench::new(10);
+    let failure = || ModelError::Device("no room".into());
+    let mut scores = [
+        Ok(Some(scored(2.0))),
+        Err(failure()),
+        Ok(None),
+        Ok(Some(scored(1.0))),
+        Err(failure()),
+    ]
+    .into_iter();
+    let part = bench.rated(Fate::LeftAlone, &mut |_| scores.next().unwrap());
+    let told: Vec<_> = part
+        .notes
+        .iter()
+        .filter(|note| note.contains("no room"))
+        .collect();
+    assert_eq!(told.len(), 2);
+    part.finished();
+    assert!(bench.last() == alone.last());
+    let best = bench.store().best().unwrap().unwrap();
+    assert_eq!(best.checkpoint.gan.steps, 4 * PER_EPOCH);
 }
 
 /// The score sees the generator that the checkpoint holds, and does not change the run.

@@ -1,6 +1,6 @@
 //! The whole state of a run in one safetensors file.
 //!
-//! The file's only metadata is [`State`] as JSON. Its first key is the SHA-256 of the whole file, taken with
+//! The file's only metadata is a JSON object with all that is no tensor. Its first key is the SHA-256 of the whole file, taken with
 //! zeros in the sum's own place, so that no altered byte goes unseen. Tensors, all f32:
 //!
 //! | names | what |

@@ -103,17 +103,6 @@ fn create(out: &Path, config: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What `--resume` finds.
-pub(super) enum Resumed {
-    /// The last words of a run that has come to its end.
-    Finished(String),
-    Unfinished {
-        claim: Claim,
-        /// The newest checkpoint, if there is one.
-        from: Option<Found>,
-    },
-}
-
 /// The flags beside `--resume`, completed by the run's own configuration.
 ///
 /// # Errors
@@ -126,28 +115,37 @@ pub(super) fn options(run: &Path, flags: Options) -> Result<Options, Failure> {
     Ok(flags.or(Options::read(&path)?))
 }
 
-/// Finds out how far the run of `plan` is, and claims its folder if there is something left to do.
+/// The summary of the run of `plan`, if it has come to its end.
+///
+/// # Errors
+/// Another recipe than the checkpoint's; checkpoints of which none can be used.
+pub(super) fn finished(plan: &Plan) -> Result<Option<String>, Failure> {
+    let Ok(summary) = std::fs::read_to_string(plan.out.join(SUMMARY)) else {
+        return Ok(None);
+    };
+    check_recipe(plan, newest(plan)?.as_ref())?;
+    Ok(Some(summary))
+}
+
+/// Claims the folder of the run of `plan` and finds its newest checkpoint, if there is one.
 ///
 /// # Errors
 /// A run that is going on; checkpoints of which none can be used; another recipe than the checkpoint's.
-pub(super) fn resume(plan: &Plan) -> Result<Resumed, Failure> {
-    let recipe = plan.recipe()?;
-    let store = Store::of(&plan.out);
-    let newest = || {
-        let found = store.newest(&mut |note| tell!("{note}"));
-        found.map_err(|error| Failure::Input(error.to_string()))
-    };
-    if let Some(summary) = summary(&plan.out) {
-        check_recipe(plan, &recipe, newest()?.as_ref())?;
-        return Ok(Resumed::Finished(summary));
-    }
+pub(super) fn take_up(plan: &Plan) -> Result<(Claim, Option<Found>), Failure> {
     let claim = Claim::new(&plan.out)?;
-    let from = newest()?;
-    check_recipe(plan, &recipe, from.as_ref())?;
-    Ok(Resumed::Unfinished { claim, from })
+    let from = newest(plan)?;
+    check_recipe(plan, from.as_ref())?;
+    Ok((claim, from))
 }
 
-fn check_recipe(plan: &Plan, now: &toml::Table, from: Option<&Found>) -> Result<(), Failure> {
+fn newest(plan: &Plan) -> Result<Option<Found>, Failure> {
+    let found = Store::of(&plan.out).newest(&mut |note| tell!("{note}"));
+    found.map_err(|error| Failure::Input(error.to_string()))
+}
+
+/// What decides the result must be what it was at the checkpoint, or when the run was begun.
+fn check_recipe(plan: &Plan, from: Option<&Found>) -> Result<(), Failure> {
+    let now = plan.recipe()?;
     let then: toml::Table = match from {
         Some(found) => found.checkpoint.recipe.parse().or_else(|_| {
             input(format!(
@@ -155,7 +153,6 @@ fn check_recipe(plan: &Plan, now: &toml::Table, from: Option<&Found>) -> Result<
                 found.path.display()
             ))
         })?,
-        // Nothing depends yet on what the flags change: but it is no longer this run.
         None => Plan::new(options(&plan.out, Options::default())?)?.recipe()?,
     };
     let mut keys: Vec<&String> = now.keys().chain(then.keys()).collect();
@@ -171,17 +168,13 @@ fn check_recipe(plan: &Plan, now: &toml::Table, from: Option<&Found>) -> Result<
     };
     let differences: Vec<String> = keys
         .iter()
-        .map(|key| format!("{key} ({} then, {} now)", show(&then, key), show(now, key)))
+        .map(|key| format!("{key} ({} then, {} now)", show(&then, key), show(&now, key)))
         .collect();
     input(format!(
         "{} was begun with another recipe: {}; put it back, or begin a new run",
         plan.out.display(),
         differences.join(", ")
     ))
-}
-
-fn summary(run: &Path) -> Option<String> {
-    std::fs::read_to_string(run.join(SUMMARY)).ok()
 }
 
 /// Notes that a run is finished.

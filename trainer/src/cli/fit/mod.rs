@@ -15,7 +15,7 @@ use crate::metrics::FidCls;
 use crate::ops::Device;
 use crate::spec::{Network, Shape};
 use dfdx::prelude::Cpu;
-use folder::{Claim, Resumed};
+use folder::Claim;
 use options::{DeviceKind, Options, Plan, input};
 use screen::Screen;
 pub(super) use signals::INTERRUPTED;
@@ -26,12 +26,11 @@ use summary::Summary;
 /// Train a generator on real images and export it for the device.
 ///
 /// Leaves everything in one folder: config.toml, stats.jsonl, losses.png, samples/, samples.png,
-/// checkpoints/, model.onnx, model-int8.onnx, model.pgan (int8, what the device runs) and
-/// model-f32.pgan.
+/// checkpoints/, model.onnx, model-int8.onnx, model.pgan (int8, what the device runs), model-f32.pgan
+/// and, last, summary.json.
 ///
-/// Ctrl-C (SIGTERM, or a closed terminal, even under nohup) ends a run after the step, with a checkpoint; a
-/// second one ends it at once. --resume takes up a run that was stopped or killed: it ends with the same
-/// bytes as one left alone.
+/// Ctrl-C (or SIGTERM) ends a run after the step, with a checkpoint; a second one ends it at once. --resume
+/// takes up a run that was stopped or killed: it ends with the same bytes as one left alone.
 #[derive(Debug, clap::Args)]
 pub struct FitArgs {
     #[command(flatten)]
@@ -80,25 +79,22 @@ fn resume(run: PathBuf, flags: Options) -> Result<Option<Session>, Failure> {
     let mut plan = Plan::new(folder::options(&run, flags)?)?;
     // The folder may have been moved.
     plan.out = run;
-    match folder::resume(&plan)? {
-        Resumed::Finished(summary) => {
-            match plan.json {
-                true => say!("{}", summary.trim_end()),
-                false => say!("{} is finished: there is nothing to do", plan.out.display()),
-            }
-            Ok(None)
+    if let Some(summary) = folder::finished(&plan)? {
+        match plan.json {
+            true => say!("{}", summary.trim_end()),
+            false => say!("{} is finished: there is nothing to do", plan.out.display()),
         }
-        Resumed::Unfinished { claim, from } => {
-            match &from {
-                Some(found) => tell!("going on from {}", found.path.display()),
-                None => tell!("there is no checkpoint yet: beginning anew"),
-            }
-            Ok(Some(Session {
-                plan,
-                resumed: Some((claim, from)),
-            }))
-        }
+        return Ok(None);
     }
+    let (claim, from) = folder::take_up(&plan)?;
+    match &from {
+        Some(found) => tell!("going on from {}", found.path.display()),
+        None => tell!("there is no checkpoint yet: beginning anew"),
+    }
+    Ok(Some(Session {
+        plan,
+        resumed: Some((claim, from)),
+    }))
 }
 
 fn on_device(session: &Session) -> Result<(), Failure> {

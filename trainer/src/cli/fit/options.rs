@@ -42,7 +42,7 @@ pub(super) struct Options {
     /// Passes over the training images [default: 24].
     #[arg(long, conflicts_with = "minutes")]
     epochs: Option<u32>,
-    /// Train for this long instead.
+    /// Train for this long instead, all parts of a resumed run together.
     #[arg(long)]
     minutes: Option<f64>,
     /// Images a step, at least 2 [default: 64].

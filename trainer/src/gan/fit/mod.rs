@@ -313,11 +313,23 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         let grid = self.journal.grid(&self.gan.average, epoch)?;
         self.watch.grid(&grid);
         self.journal.plot()?;
-        let Some(score) = (self.judge)(&self.gan.average)? else {
-            return Ok(None);
+        self.rate(epoch)
+    }
+
+    /// The score of the averaged generator. One that fails is told, and does not end the run.
+    fn rate(&mut self, epoch: u32) -> Result<Option<f64>, FitError> {
+        let step = self.gan.steps();
+        let score = match (self.judge)(&self.gan.average) {
+            Ok(Some(score)) if score.fid_cls.is_finite() => score,
+            Ok(_) => return Ok(None),
+            Err(error) => {
+                let note = format!("there is no score at step {step}: {error}");
+                self.watch.note(&note);
+                return Ok(None);
+            }
         };
         let line = ScoreLine {
-            step: self.gan.steps(),
+            step,
             epoch: epoch - 1,
             score,
             elapsed_s: self.elapsed.as_secs_f64(),
