@@ -1,9 +1,7 @@
 //! Memory of a long run: what a step takes it gives back.
 
 use dfdx::prelude::Cpu;
-use pocketgan_trainer::gan::{Gan, Objective, Settings, Size, dcgan};
-use pocketgan_trainer::nn::Initialization;
-use pocketgan_trainer::optim::AdamConfig;
+use pocketgan_trainer::gan::{Gan, Recipe, Size};
 use pocketgan_trainer::rng::{Rng, Stream};
 use pocketgan_trainer::spec::Shape;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -35,22 +33,9 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn a_steady_step_keeps_no_memory() {
     let image = Shape::new(1, 28, 28);
-    let (generator, discriminator) = dcgan::networks(Size::Nano, image);
-    let settings = Settings {
-        generator,
-        discriminator,
-        objective: Objective::Wasserstein,
-        gradient_penalty: Some(10.0),
-        initialization: Initialization::Dcgan,
-        adam: AdamConfig {
-            learning_rate: 1e-4,
-            beta1: 0.0,
-            beta2: 0.9,
-            epsilon: 1e-8,
-        },
-        ema_decay: 0.999,
-        seed: 1,
-    };
+    let parts = Recipe::WganGp.parts(Size::Nano, image);
+    let steps_of_critic = parts.critic_steps as usize;
+    let settings = parts.settings(1);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(1)
         .build()
@@ -59,7 +44,8 @@ fn a_steady_step_keeps_no_memory() {
         let mut gan = Gan::new(Cpu::default(), &settings).unwrap();
         let n = 64;
         let mut rng = Rng::new(3, Stream::Order(0));
-        let real: Vec<f32> = (0..n * image.len()).map(|_| rng.uniform() as f32).collect();
+        let count = steps_of_critic * n * image.len();
+        let real: Vec<f32> = (0..count).map(|_| rng.uniform() as f32).collect();
         let mut steps = |count: usize| {
             for _ in 0..count {
                 gan.step(n, &real).unwrap();

@@ -5,31 +5,18 @@ use pocketgan_trainer::engines::{Engine, TractEngine, latents};
 use pocketgan_trainer::export::fold::fold;
 use pocketgan_trainer::export::onnx::{OnnxModel, float_model};
 use pocketgan_trainer::gan::checkpoint::{Checkpoint, Position};
-use pocketgan_trainer::gan::{Gan, Objective, Settings, Size, dcgan, fit};
+use pocketgan_trainer::gan::{Gan, Recipe, Settings, Size, fit};
 use pocketgan_trainer::nn::{Initialization, Model};
-use pocketgan_trainer::optim::AdamConfig;
 use pocketgan_trainer::rng::{Rng, Stream};
 use pocketgan_trainer::spec::{Layer, Network, Shape};
 
 const BATCH: usize = 12;
 
 fn settings(size: Size, image: Shape) -> Settings {
-    let (generator, discriminator) = dcgan::networks(size, image);
-    Settings {
-        generator,
-        discriminator,
-        objective: Objective::NonSaturating,
-        gradient_penalty: None,
-        initialization: Initialization::Dcgan,
-        adam: AdamConfig {
-            learning_rate: 2e-3,
-            beta1: 0.5,
-            beta2: 0.999,
-            epsilon: 1e-8,
-        },
-        ema_decay: 0.9,
-        seed: 7,
-    }
+    let mut settings = Recipe::Dcgan.parts(size, image).settings(7);
+    settings.adam.learning_rate = 2e-3;
+    settings.ema_decay = 0.9;
+    settings
 }
 
 fn checkpoint(gan: &Gan<Cpu>) -> Checkpoint {

@@ -15,11 +15,15 @@ pub const PARTIAL: &str = ".partial-";
 /// The system's; `path` is then as it was.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_aside(path, bytes)?.persist(path)?;
-    // The rename itself is durable only once the folder is; not every system can sync one.
-    if let Ok(folder) = File::open(folder_of(path)) {
+    sync_folder(folder_of(path));
+    Ok(())
+}
+
+/// Makes renames in a folder durable, which they are only once the folder is; not every system can sync one.
+pub fn sync_folder(folder: &Path) {
+    if let Ok(folder) = File::open(folder) {
         folder.sync_all().ok();
     }
-    Ok(())
 }
 
 /// Writes `bytes` beside `path`, safe on the disk, to be persisted as `path` later.

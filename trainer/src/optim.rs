@@ -6,7 +6,8 @@ use crate::parameters::ParametersError;
 use dfdx::prelude::Gradients;
 use serde::{Deserialize, Serialize};
 
-/// Adam's hyperparameters (Kingma & Ba 2015).
+/// Adam's hyperparameters (Kingma & Ba 2015). Without a first moment and without bias correction it is RMSprop
+/// (Hinton 2012, lecture 6e).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdamConfig {
@@ -18,6 +19,32 @@ pub struct AdamConfig {
     pub beta2: f64,
     /// Keeps the division finite, above 0.
     pub epsilon: f64,
+    /// Whether moments that began at zero are made up for.
+    pub bias_correction: bool,
+}
+
+impl AdamConfig {
+    /// Adam with the usual epsilon.
+    pub const fn adam(learning_rate: f64, beta1: f64, beta2: f64) -> Self {
+        Self {
+            learning_rate,
+            beta1,
+            beta2,
+            epsilon: 1e-8,
+            bias_correction: true,
+        }
+    }
+
+    /// RMSprop with the usual decay, 0.99.
+    pub const fn rmsprop(learning_rate: f64) -> Self {
+        Self {
+            learning_rate,
+            beta1: 0.0,
+            beta2: 0.99,
+            epsilon: 1e-8,
+            bias_correction: false,
+        }
+    }
 }
 
 /// What [`Adam`] knows besides its hyperparameters, on the host.
@@ -76,14 +103,19 @@ impl<D: Device<f32>> Adam<D> {
             beta1,
             beta2,
             epsilon,
+            bias_correction,
         } = self.config;
+        let correction = |beta: f64| match bias_correction {
+            true => 1.0 - beta.powf(f64::from(self.steps)),
+            false => 1.0,
+        };
         let step = AdamStep {
             learning_rate,
             beta1,
             beta2,
             epsilon,
-            correction1: 1.0 - beta1.powf(f64::from(self.steps)),
-            correction2: 1.0 - beta2.powf(f64::from(self.steps)),
+            correction1: correction(beta1),
+            correction2: correction(beta2),
         };
         let device = model.device().clone();
         for (array, moments) in model.trained_mut().into_iter().zip(&mut self.moments) {

@@ -178,8 +178,8 @@ impl Layer {
             Self::Upsample { factor: 0 } => Err("has a factor of 0".into()),
             Self::Upsample { factor } => Ok(Shape::new(
                 input.channels,
-                input.height * factor,
-                input.width * factor,
+                input.height.saturating_mul(factor),
+                input.width.saturating_mul(factor),
             )),
             Self::Reshape(shape) if shape.len() == input.len() => Ok(shape),
             Self::Reshape(shape) => Err(format!(
@@ -240,10 +240,31 @@ impl Layer {
     }
 }
 
+/// The largest side of a picture, number of channels, kernel or stride; no network here comes near it.
+const LARGEST: usize = 1 << 20;
+/// The most numbers in a picture.
+const MOST: usize = 1 << 28;
+
+/// Refuses shapes that hold nothing, or more than there is memory for.
+fn check_size(shape: Shape) -> Result<Shape, String> {
+    let Shape {
+        channels,
+        height,
+        width,
+    } = shape;
+    let small = [channels, height, width].map(|n| (1..=LARGEST).contains(&n));
+    // Three factors of 20 bits each do not overflow.
+    if small == [true; 3] && shape.len() <= MOST {
+        Ok(shape)
+    } else {
+        Err(format!("has the shape {shape}"))
+    }
+}
+
 fn check_window(kernel: usize, stride: usize, padding: usize) -> Result<(), String> {
-    if kernel == 0 || stride == 0 || padding >= kernel {
+    if kernel == 0 || stride == 0 || padding >= kernel || kernel.max(stride) > LARGEST {
         return Err(format!(
-            "has kernel {kernel}, stride {stride}, padding {padding}: the first two must be at least 1, the padding less than the kernel"
+            "has kernel {kernel}, stride {stride}, padding {padding}: the first two must be at least 1 and not huge, the padding less than the kernel"
         ));
     }
     Ok(())
@@ -298,7 +319,8 @@ impl Network {
             .iter()
             .enumerate()
             .map(|(index, layer)| {
-                let output = layer.output(input).map_err(|reason| SpecError {
+                let output = check_size(input).and_then(|input| layer.output(input));
+                let output = output.and_then(check_size).map_err(|reason| SpecError {
                     index,
                     name: layer.name(),
                     reason,
@@ -380,6 +402,25 @@ mod tests {
         );
         // The generator part is the `nano` of the design: 551,936 products.
         assert_eq!(steps[..4].iter().map(Step::macs).sum::<usize>(), 551_936);
+    }
+
+    #[test]
+    fn shapes_beyond_reason_are_refused() {
+        let factor = |factor| Network {
+            input: Shape::new(1, 4, 4),
+            layers: vec![Layer::Upsample { factor }],
+        };
+        assert!(factor(1 << 10).walk().is_ok());
+        for huge in [1 << 19, 1 << 40, usize::MAX / 4] {
+            assert!(factor(huge).walk().is_err());
+        }
+        let mut empty = Network {
+            input: Shape::new(1, 0, 4),
+            layers: vec![conv_transpose(3)],
+        };
+        assert!(empty.walk().is_err());
+        empty.input = Shape::new(usize::MAX, usize::MAX, 2);
+        assert!(empty.walk().is_err());
     }
 
     #[test]

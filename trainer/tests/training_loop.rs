@@ -52,14 +52,11 @@ fn settings() -> Settings {
             ],
         },
         objective: Objective::NonSaturating,
-        gradient_penalty: None,
+        penalty: None,
+        weight_clip: None,
+        critic_steps: 1,
         initialization: Initialization::Dcgan,
-        adam: AdamConfig {
-            learning_rate: 1e-2,
-            beta1: 0.5,
-            beta2: 0.999,
-            epsilon: 1e-8,
-        },
+        adam: AdamConfig::adam(1e-2, 0.5, 0.999),
         ema_decay: 0.99,
         seed: 3,
     }

@@ -180,12 +180,7 @@ mod tests {
                 shift: 0,
                 mirror: true,
             },
-            adam: AdamConfig {
-                learning_rate: 2e-3,
-                beta1: 0.9,
-                beta2: 0.999,
-                epsilon: 1e-8,
-            },
+            adam: AdamConfig::adam(2e-3, 0.9, 0.999),
             ema_decay: 0.9,
             batch: 32,
             epochs: 12,

@@ -1,10 +1,8 @@
 //! `trainer bench`: how fast training is, and where its time goes.
 
 use super::Failure;
-use crate::gan::{self, Gan, Objective, Settings, Size};
-use crate::nn::Initialization;
+use crate::gan::{Gan, Recipe, Settings, Size};
 use crate::ops::cpu::account;
-use crate::optim::AdamConfig;
 use crate::rng::{Rng, Stream};
 use crate::spec::Shape;
 use clap::ValueEnum;
@@ -22,10 +20,10 @@ pub struct BenchArgs {
     #[arg(long)]
     net: Option<Net>,
     /// Images a step.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..=65_536))]
     batch: u32,
     /// Threads to compute with.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
     /// Seconds to measure each network for, after a warm-up of a quarter of that.
     #[arg(long, default_value_t = 4.0)]
@@ -144,30 +142,15 @@ fn peak_bytes() -> Option<u64> {
 }
 
 fn settings(net: Net) -> Settings {
-    let image = Shape::new(1, 28, 28);
-    let (generator, discriminator) = match net {
-        Net::Mlp => (gan::mlp::generator(image), gan::mlp::discriminator(image)),
-        Net::Nano => gan::dcgan::networks(Size::Nano, image),
-        Net::Small | Net::WganGp => gan::dcgan::networks(Size::Small, image),
-        Net::Full => gan::dcgan::networks(Size::Full, image),
+    let (recipe, size) = match net {
+        Net::Mlp => (Recipe::Mlp, Size::Small),
+        Net::Nano => (Recipe::Dcgan, Size::Nano),
+        Net::Small => (Recipe::Dcgan, Size::Small),
+        Net::Full => (Recipe::Dcgan, Size::Full),
+        Net::WganGp => (Recipe::WganGp, Size::Small),
     };
-    let (objective, gradient_penalty) = match net {
-        Net::WganGp => (Objective::Wasserstein, Some(10.0)),
-        _ => (Objective::NonSaturating, None),
-    };
-    Settings {
-        generator,
-        discriminator,
-        objective,
-        gradient_penalty,
-        initialization: Initialization::Dcgan,
-        adam: AdamConfig {
-            learning_rate: 2e-4,
-            beta1: 0.5,
-            beta2: 0.999,
-            epsilon: 1e-8,
-        },
-        ema_decay: 0.999,
-        seed: 1,
-    }
+    let mut parts = recipe.parts(size, Shape::new(1, 28, 28));
+    // One update of either network is what is measured.
+    parts.critic_steps = 1;
+    parts.settings(1)
 }

@@ -113,19 +113,14 @@ fn make(
     let settings = Settings {
         network: network.clone(),
         augmentation: Augmentation::of(dataset),
-        adam: AdamConfig {
-            learning_rate: 2e-3,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-        },
+        adam: AdamConfig::adam(2e-3, 0.9, 0.999),
         ema_decay: 0.998,
         batch: 128,
         epochs: args.epochs,
         seed: args.seed,
     };
     let model = classifier::train(Cpu::default(), &settings, train, &mut |epoch| {
-        eprintln!(
+        tell!(
             "epoch {} of {}: loss {:.4}, {:.0} s",
             epoch.epoch,
             args.epochs,

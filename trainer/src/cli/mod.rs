@@ -22,6 +22,7 @@ mod data;
 mod export;
 mod fit;
 mod inspect;
+mod recipes;
 mod sample;
 mod verify;
 
@@ -40,6 +41,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Fit(fit::FitArgs),
+    Recipes(recipes::RecipesArgs),
     Export(export::ExportArgs),
     Sample(sample::SampleArgs),
     Inspect(inspect::InspectArgs),
@@ -93,6 +95,7 @@ pub fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Fit(args) => fit::run(args),
+        Command::Recipes(args) => recipes::run(args),
         Command::Export(args) => export::run(args),
         Command::Sample(args) => sample::run(args),
         Command::Inspect(args) => inspect::run(args),

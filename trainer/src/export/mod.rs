@@ -9,7 +9,7 @@ mod forward;
 pub mod onnx;
 pub mod quantize;
 
-use crate::files::write_aside;
+use crate::files::{self, write_aside};
 use crate::parameters::Parameters;
 use crate::spec::Network;
 use fold::FoldError;
@@ -143,5 +143,6 @@ fn write_all(dir: &Path, files: &[(&str, &Vec<u8>)]) -> Result<(), ExportError> 
         let renamed = file.persist(&path);
         renamed.map_err(|error| failed(&path, error.error))?;
     }
+    files::sync_folder(dir);
     Ok(())
 }

@@ -1,12 +1,79 @@
 //! Adversarial losses on logits, `(N,)`; each is a mean over the batch.
 
-use dfdx::prelude::{Backward, Gradients, MeanTo, OwnedTape, Rank0, Tape, Tensor, TryAdd};
+use clap::ValueEnum;
+use dfdx::prelude::{
+    Backward, Gradients, MeanTo, NoneTape, OwnedTape, Rank0, Tape, Tensor, TryAdd, TryMul, TrySub,
+};
 use dfdx::tensor_ops::Device;
+use serde::{Deserialize, Serialize};
 
 /// A discriminator's verdicts on a batch, before any squashing.
 pub type Logits<D, T> = Tensor<(usize,), f32, D, T>;
 /// A loss to run backward from.
 pub type Loss<D, T> = Tensor<Rank0, f32, D, T>;
+
+/// What the two networks play for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Objective {
+    /// The minimax game as first written; the generator learns little while it loses (Goodfellow et al.
+    /// 2014, equation 1).
+    Minimax,
+    /// The minimax game with the generator's other loss (Goodfellow et al. 2014, section 3).
+    NonSaturating,
+    /// Least squares: 1 for real, 0 for generated (Mao et al. 2017).
+    LeastSquares,
+    /// Margins of 1 on either side (Lim & Ye 2017).
+    Hinge,
+    /// The Wasserstein distance; needs a bounded critic (Arjovsky et al. 2017).
+    Wasserstein,
+    /// Each generated image against a real one (Jolicoeur-Martineau 2019; Huang et al. 2024).
+    Relativistic,
+}
+
+impl Objective {
+    /// The discriminator's loss.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn discriminator<D: Device<f32>, T: Tape<f32, D>>(
+        self,
+        real: Logits<D, T>,
+        fake: Logits<D, T>,
+    ) -> Result<Loss<D, T>, D::Err> {
+        match self {
+            Self::Minimax | Self::NonSaturating => minimax_discriminator(real, fake),
+            Self::LeastSquares => least_squares_discriminator(real, fake),
+            Self::Hinge => hinge_discriminator(real, fake),
+            Self::Wasserstein => wasserstein_critic(real, fake),
+            Self::Relativistic => relativistic(real, fake),
+        }
+    }
+
+    /// The generator's loss; `real` are verdicts on real images, which only
+    /// [`Objective::is_relative`] ones look at.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn generator<D: Device<f32>, T: Tape<f32, D>>(
+        self,
+        fake: Logits<D, T>,
+        real: Option<Logits<D, NoneTape>>,
+    ) -> Result<Loss<D, T>, D::Err> {
+        match (self, real) {
+            (Self::Minimax, _) => saturating_generator(fake),
+            (Self::LeastSquares, _) => least_squares_generator(fake),
+            (Self::Hinge | Self::Wasserstein, _) => wasserstein_generator(fake),
+            (Self::Relativistic, Some(real)) => relativistic(fake, real.retaped()),
+            (Self::NonSaturating | Self::Relativistic, _) => non_saturating_generator(fake),
+        }
+    }
+
+    /// Whether the generator's loss compares with real images.
+    pub fn is_relative(self) -> bool {
+        self == Self::Relativistic
+    }
+}
 
 /// `ln(1 + e^x)`, written so that neither a large nor a small `x` overflows.
 fn softplus<D: Device<f32>, T: Tape<f32, D>>(x: Logits<D, T>) -> Result<Logits<D, T>, D::Err> {
@@ -42,6 +109,66 @@ pub fn non_saturating_generator<D: Device<f32>, T: Tape<f32, D>>(
     fake: Logits<D, T>,
 ) -> Result<Loss<D, T>, D::Err> {
     softplus(fake.try_negate()?)?.try_mean()
+}
+
+/// The generator's part of the minimax game itself (Goodfellow et al. 2014, equation 1): `ln(1 - sigmoid(D(G(z))))`,
+/// that is `-softplus(D(G(z)))`.
+///
+/// # Errors
+/// The device's.
+pub fn saturating_generator<D: Device<f32>, T: Tape<f32, D>>(
+    fake: Logits<D, T>,
+) -> Result<Loss<D, T>, D::Err> {
+    softplus(fake)?.try_negate()?.try_mean()
+}
+
+/// `((D(x) - 1)^2 + D(G(z))^2) / 2` (Mao et al. 2017, equation 9).
+///
+/// # Errors
+/// The device's.
+pub fn least_squares_discriminator<D: Device<f32>, T: Tape<f32, D>>(
+    real: Logits<D, T>,
+    fake: Logits<D, T>,
+) -> Result<Loss<D, T>, D::Err> {
+    let real = real.try_sub(1.0f32)?.try_square()?.try_mean()?;
+    let fake = fake.try_square()?.try_mean()?;
+    real.try_add(fake)?.try_mul(0.5f32)
+}
+
+/// `(D(G(z)) - 1)^2 / 2` (Mao et al. 2017, equation 9).
+///
+/// # Errors
+/// The device's.
+pub fn least_squares_generator<D: Device<f32>, T: Tape<f32, D>>(
+    fake: Logits<D, T>,
+) -> Result<Loss<D, T>, D::Err> {
+    let distance = fake.try_sub(1.0f32)?.try_square()?;
+    distance.try_mean()?.try_mul(0.5f32)
+}
+
+/// `max(0, 1 - D(x)) + max(0, 1 + D(G(z)))` (Lim & Ye 2017; Miyato et al. 2018, equation 16).
+///
+/// # Errors
+/// The device's.
+pub fn hinge_discriminator<D: Device<f32>, T: Tape<f32, D>>(
+    real: Logits<D, T>,
+    fake: Logits<D, T>,
+) -> Result<Loss<D, T>, D::Err> {
+    let real = real.try_negate()?.try_add(1.0f32)?.try_relu()?.try_mean()?;
+    let fake = fake.try_add(1.0f32)?.try_relu()?.try_mean()?;
+    real.try_add(fake)
+}
+
+/// `softplus(-(D(a) - D(b)))`, pair by pair: how little `a` is taken for more real than `b` (Jolicoeur-Martineau 2019,
+/// the relativistic pairing; Huang et al. 2024, equation 2).
+///
+/// # Errors
+/// The device's.
+pub fn relativistic<D: Device<f32>, T: Tape<f32, D>>(
+    a: Logits<D, T>,
+    b: Logits<D, T>,
+) -> Result<Loss<D, T>, D::Err> {
+    softplus(b.try_sub(a)?)?.try_mean()
 }
 
 /// The critic's estimate of the Wasserstein distance (Arjovsky et al. 2017, equation 2), negated:
@@ -117,6 +244,96 @@ mod tests {
         assert!((f64::from(value) - expected).abs() < 1e-6);
         for (i, g) in gradients.get(&f).as_vec().into_iter().enumerate() {
             assert!((f64::from(g) - (sigmoid(f64::from(fake[i])) - 1.0) / 3.0).abs() < 1e-6);
+        }
+    }
+
+    /// Value and gradients of each loss against formulas written out in f64.
+    #[test]
+    fn every_objective_is_its_formula() {
+        let cpu = Cpu::default();
+        let real = [0.3f32, -2.0, 5.0];
+        let fake = [-1.5f32, 0.7, 4.0];
+        let softplus = |x: f64| x.exp().ln_1p();
+        let ramp = |x: f64| x.max(0.0);
+        // For an objective: the discriminator's loss of a pair, the generator's, both for one pair.
+        type Pair = fn(f64, f64) -> f64;
+        let formulas: [(Objective, Box<dyn Fn(f64, f64) -> f64>, Pair); 6] = [
+            (
+                Objective::Minimax,
+                Box::new(move |r, f| softplus(-r) + softplus(f)),
+                |_, f| (1.0 - sigmoid(f)).ln(),
+            ),
+            (
+                Objective::NonSaturating,
+                Box::new(move |r, f| softplus(-r) + softplus(f)),
+                |_, f| -sigmoid(f).ln(),
+            ),
+            (
+                Objective::LeastSquares,
+                Box::new(|r, f| ((r - 1.0).powi(2) + f * f) / 2.0),
+                |_, f| (f - 1.0).powi(2) / 2.0,
+            ),
+            (
+                Objective::Hinge,
+                Box::new(move |r, f| ramp(1.0 - r) + ramp(1.0 + f)),
+                |_, f| -f,
+            ),
+            (Objective::Wasserstein, Box::new(|r, f| f - r), |_, f| -f),
+            (
+                Objective::Relativistic,
+                Box::new(|r, f| -sigmoid(r - f).ln()),
+                |r, f| -sigmoid(f - r).ln(),
+            ),
+        ];
+        let slope = |f: &dyn Fn(f64) -> f64, x: f64| (f(x + 1e-5) - f(x - 1e-5)) / 2e-5;
+        for (objective, discriminator, generator) in formulas {
+            let pairs: Vec<(f64, f64)> = real
+                .iter()
+                .zip(fake)
+                .map(|(&r, f)| (f64::from(r), f64::from(f)))
+                .collect();
+            let mean = |f: &dyn Fn(f64, f64) -> f64| {
+                pairs.iter().map(|&(r, g)| f(r, g)).sum::<f64>() / 3.0
+            };
+            let r = cpu.tensor_from_vec(real.to_vec(), (3,));
+            let f = cpu.tensor_from_vec(fake.to_vec(), (3,));
+            let loss = objective
+                .discriminator(r.leaky_trace(), f.leaky_trace())
+                .unwrap();
+            let (value, gradients) = backward(loss).unwrap();
+            assert!(
+                (f64::from(value) - mean(&*discriminator)).abs() < 1e-5,
+                "{objective:?}"
+            );
+            let [by_real, by_fake] = [&r, &f].map(|x| gradients.get(x).as_vec());
+            for (i, &(r, f)) in pairs.iter().enumerate() {
+                let real = slope(&|r| discriminator(r, f), r) / 3.0;
+                let fake = slope(&|f| discriminator(r, f), f) / 3.0;
+                assert!(
+                    (f64::from(by_real[i]) - real).abs() < 1e-5,
+                    "{objective:?}, real {i}"
+                );
+                assert!(
+                    (f64::from(by_fake[i]) - fake).abs() < 1e-5,
+                    "{objective:?}, fake {i}"
+                );
+            }
+            let loss = objective
+                .generator(f.leaky_trace(), Some(r.clone()))
+                .unwrap();
+            let (value, gradients) = backward(loss).unwrap();
+            assert!(
+                (f64::from(value) - mean(&generator)).abs() < 1e-5,
+                "{objective:?}"
+            );
+            let by_fake = gradients.get(&f).as_vec();
+            for (i, &(r, f)) in pairs.iter().enumerate() {
+                let fake = slope(&|f| generator(r, f), f) / 3.0;
+                assert!(
+                    (f64::from(by_fake[i]) - fake).abs() < 1e-5,
+                    "{objective:?}, generator {i}"
+                );
+            }
         }
     }
 

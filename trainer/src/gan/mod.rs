@@ -2,14 +2,15 @@
 //! the loop around it.
 
 pub mod checkpoint;
-pub mod dcgan;
 pub mod fit;
 mod log;
 pub mod losses;
-pub mod mlp;
 pub mod penalties;
+pub mod recipes;
 pub mod store;
 mod training;
 
-pub use dcgan::Size;
-pub use training::{Gan, GanState, Losses, Objective, Settings};
+pub use losses::Objective;
+pub use penalties::Penalty;
+pub use recipes::{Recipe, Size};
+pub use training::{Gan, GanState, Losses, Settings};

@@ -1,9 +1,55 @@
 //! Penalties on a critic's gradient.
 
-use super::losses::Loss;
+use super::losses::{Logits, Loss};
 use crate::nn::{Model, ModelError, device_error};
 use crate::ops::Device;
+use clap::ValueEnum;
 use dfdx::prelude::{Axis, MeanTo, OwnedTape, ReshapeTo, SumTo, TryAdd, TryMul, TrySub};
+use serde::{Deserialize, Serialize};
+
+/// The kinds of [`Penalty`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PenaltyKind {
+    None,
+    /// The norm of the gradient between real and generated images should be 1 (Gulrajani et al. 2017).
+    Gradient,
+    /// The gradient at real and at generated images should be 0: R1 and R2 (Mescheder et al. 2018), on every 8th step.
+    ZeroCentred,
+}
+
+impl PenaltyKind {
+    /// The penalty with a weight, 0.3 or 10 by default.
+    pub fn with(self, weight: Option<f64>) -> Option<Penalty> {
+        match self {
+            Self::None => None,
+            Self::Gradient => Some(Penalty::Gradient(weight.unwrap_or(10.0))),
+            Self::ZeroCentred => Some(Penalty::ZeroCentred {
+                weight: weight.unwrap_or(0.3),
+                every: 8,
+            }),
+        }
+    }
+
+    /// The kind of a penalty, and its weight if there is one.
+    pub fn of(penalty: Option<Penalty>) -> (Self, Option<f64>) {
+        match penalty {
+            None => (Self::None, None),
+            Some(Penalty::Gradient(weight)) => (Self::Gradient, Some(weight)),
+            Some(Penalty::ZeroCentred { weight, .. }) => (Self::ZeroCentred, Some(weight)),
+        }
+    }
+}
+
+/// What keeps a critic's gradient in bounds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Penalty {
+    /// [`gradient_penalty`] between real and generated images, with this weight.
+    Gradient(f64),
+    /// [`zero_centred_penalty`] on real images (R1, Mescheder et al. 2018) and on generated ones (R2), each with half
+    /// this weight, on every so many-th step only and as many times as heavy there (Karras et al. 2020, section 3.2).
+    ZeroCentred { weight: f64, every: u32 },
+}
 
 /// Keeps the norm's own gradient finite where the critic is flat.
 const FLAT: f32 = 1e-12;
@@ -18,16 +64,9 @@ pub fn gradient_penalty<D: Device<f32>>(
     points: &D::Array,
     weight: f64,
 ) -> Result<Loss<D, OwnedTape<f32, D>>, ModelError> {
-    let device = critic.device();
-    let [n, h, w, c] = device.dims(points);
-    let mut tape = OwnedTape::default();
-    let gradient = critic.input_gradient(&mut tape, points)?;
+    let squares = squares(critic, points)?;
     let penalty = || {
-        device
-            .to_tensor(tape, &gradient)?
-            .try_reshape_like(&(n, h * w * c))?
-            .try_square()?
-            .try_sum::<(usize,), Axis<1>>()?
+        squares
             .try_add(FLAT)?
             .try_sqrt()?
             .try_sub(1.0f32)?
@@ -36,6 +75,40 @@ pub fn gradient_penalty<D: Device<f32>>(
             .try_mul(weight as f32)
     };
     penalty().map_err(device_error)
+}
+
+/// `weight * mean(|grad D(x)|^2)` over a batch of points `x` (Mescheder et al. 2018, equation 9), exact for a
+/// piecewise linear critic.
+///
+/// # Errors
+/// A critic that is not piecewise linear; the device's.
+pub fn zero_centred_penalty<D: Device<f32>>(
+    critic: &Model<D>,
+    points: &D::Array,
+    weight: f64,
+) -> Result<Loss<D, OwnedTape<f32, D>>, ModelError> {
+    let squares = squares(critic, points)?;
+    let penalty = || squares.try_mean()?.try_mul(weight as f32);
+    penalty().map_err(device_error)
+}
+
+/// `|grad D(x)|^2` for each point, `(N,)`.
+fn squares<D: Device<f32>>(
+    critic: &Model<D>,
+    points: &D::Array,
+) -> Result<Logits<D, OwnedTape<f32, D>>, ModelError> {
+    let device = critic.device();
+    let [n, h, w, c] = device.dims(points);
+    let mut tape = OwnedTape::default();
+    let gradient = critic.input_gradient(&mut tape, points)?;
+    let squares = || {
+        device
+            .to_tensor(tape, &gradient)?
+            .try_reshape_like(&(n, h * w * c))?
+            .try_square()?
+            .try_sum::<(usize,), Axis<1>>()
+    };
+    squares().map_err(device_error)
 }
 
 #[cfg(test)]
@@ -152,6 +225,15 @@ mod tests {
         let gradient = cpu.gradient(&mut gradients, weight).unwrap();
         for (g, w) in gradient.iter().zip(w) {
             assert!((g - 20.0 * (norm - 1.0) * w / norm).abs() < 1e-4, "{g}");
+        }
+        // Around zero it is `3 |w|^2`, its gradient `6 w`.
+        let (value, mut gradients) =
+            losses::backward(zero_centred_penalty(&critic, &x, 3.0).unwrap()).unwrap();
+        assert!((value - 3.0 * norm * norm).abs() < 1e-4);
+        let weight = &*critic.trained_mut()[0];
+        let gradient = cpu.gradient(&mut gradients, weight).unwrap();
+        for (g, w) in gradient.iter().zip(w) {
+            assert!((g - 6.0 * w).abs() < 1e-4, "{g}");
         }
     }
 

@@ -4,6 +4,7 @@ use super::checkpoint::{Checkpoint, CheckpointError};
 use super::log::{Log, Stepped};
 use crate::files::write_whole;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,8 @@ pub enum StoreError {
     Write { path: PathBuf, source: io::Error },
     #[error("no checkpoint in {} can be used; the newest: {reason}", folder.display())]
     NoneUsable { folder: PathBuf, reason: String },
+    #[error("{}: {reason}", path.display())]
+    Unusable { path: PathBuf, reason: String },
     #[error(transparent)]
     Encode(#[from] CheckpointError),
 }
@@ -113,10 +116,7 @@ impl Store {
         }
         match read(&path) {
             Ok(checkpoint) => Ok(Some(Found { path, checkpoint })),
-            Err(reason) => Err(StoreError::NoneUsable {
-                folder: self.folder.clone(),
-                reason: format!("{}: {reason}", path.display()),
-            }),
+            Err(reason) => Err(StoreError::Unusable { path, reason }),
         }
     }
 
@@ -160,12 +160,19 @@ pub(super) struct Writer {
     store: Store,
     log: Log<Written>,
     keep: usize,
+    /// Steps with a score of which there is no checkpoint any more that could be the best.
+    gone: BTreeSet<u32>,
 }
 
 impl Writer {
     /// Takes the folder up at a step, 0 for a run that begins. Later files, which cannot be used, are set
     /// aside as `*.damaged`.
-    pub fn open(store: Store, keep: usize, step: u32) -> Result<Self, StoreError> {
+    pub fn open(
+        store: Store,
+        keep: usize,
+        step: u32,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Self, StoreError> {
         for (later, path) in store.files()? {
             if later > step {
                 let aside = path.with_extension("safetensors.damaged");
@@ -174,8 +181,13 @@ impl Writer {
         }
         let path = store.folder.join(LOG);
         let log = Log::open(&path, step).map_err(|source| failed(&path, source))?;
-        let writer = Self { store, log, keep };
-        writer.complete_best()?;
+        let mut writer = Self {
+            store,
+            log,
+            keep,
+            gone: BTreeSet::new(),
+        };
+        writer.complete_best(say)?;
         Ok(writer)
     }
 
@@ -244,24 +256,33 @@ impl Writer {
     /// The step with the lowest score, the first of equals.
     fn best_step(&self) -> Option<u32> {
         let scored = self.log.lines().iter();
+        let scored = scored.filter(|line| !self.gone.contains(&line.step));
         let scored = scored.filter_map(|line| Some((line.score?, line.step)));
         let best = scored.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         best.map(|(_, step)| step)
     }
 
-    /// A run that was killed between the two files of a best checkpoint lacks the second.
-    fn complete_best(&self) -> Result<(), StoreError> {
-        let Some(step) = self.best_step() else {
-            return Ok(());
+    /// A run that was killed between the two files of a best checkpoint lacks the second; and it may have been
+    /// damaged since. Then it is the best of those that are left.
+    fn complete_best(&mut self, say: &mut dyn FnMut(&str)) -> Result<(), StoreError> {
+        let path = self.store.folder.join(BEST);
+        let held = match path.exists().then(|| read(&path)) {
+            Some(Ok(checkpoint)) => Some(checkpoint.gan.steps),
+            Some(Err(reason)) => {
+                say(&format!("{}: {reason}; it is set aside", path.display()));
+                let aside = path.with_extension("safetensors.damaged");
+                std::fs::rename(&path, aside).map_err(|source| failed(&path, source))?;
+                None
+            }
+            None => None,
         };
-        let best = self.store.best().ok().flatten();
-        if best.is_some_and(|found| found.checkpoint.gan.steps == step) {
-            return Ok(());
+        while let Some(step) = self.best_step().filter(|&step| held != Some(step)) {
+            if let Ok(checkpoint) = read(&self.path_of(step)) {
+                return self.write_best(&checkpoint.encode()?);
+            }
+            self.gone.insert(step);
         }
-        match read(&self.path_of(step)) {
-            Ok(checkpoint) => self.write_best(&checkpoint.encode()?),
-            Err(_) => Ok(()),
-        }
+        Ok(())
     }
 
     fn write_best(&self, bytes: &[u8]) -> Result<(), StoreError> {

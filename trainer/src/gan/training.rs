@@ -1,5 +1,7 @@
 //! One training step, and all the state that it changes.
 
+use super::losses::{Logits, Loss, Objective};
+use super::penalties::Penalty;
 use super::{losses, penalties};
 use crate::nn::{Initialization, Mode, Model, ModelError, device_error};
 use crate::ops::{Device, Wants};
@@ -9,23 +11,17 @@ use crate::rng::{Rng, Stream};
 use crate::spec::Network;
 use dfdx::prelude::{NoneTape, OwnedTape, TryAdd};
 
-/// What the two networks play for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Objective {
-    /// The minimax game with the generator's non-saturating loss (Goodfellow et al. 2014).
-    NonSaturating,
-    /// The Wasserstein distance (Arjovsky et al. 2017).
-    Wasserstein,
-}
-
 /// What a GAN is made of.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub generator: Network,
     pub discriminator: Network,
     pub objective: Objective,
-    /// Weight of the penalty on the critic's gradient (Gulrajani et al. 2017), if there is one.
-    pub gradient_penalty: Option<f64>,
+    pub penalty: Option<Penalty>,
+    /// Bound on each weight of the critic (Arjovsky et al. 2017, algorithm 1), if there is one.
+    pub weight_clip: Option<f64>,
+    /// Updates of the discriminator for one of the generator, at least 1.
+    pub critic_steps: u32,
     pub initialization: Initialization,
     pub adam: AdamConfig,
     /// Decay of the average of the generator's weights a step, in [0, 1).
@@ -71,9 +67,7 @@ pub struct Gan<D: Device<f32>> {
     pub discriminator_adam: Adam<D>,
     /// The stream that training latents come from, and the points of the gradient penalty.
     pub latents: Rng,
-    objective: Objective,
-    gradient_penalty: Option<f64>,
-    ema_decay: f64,
+    settings: Settings,
     steps: u32,
 }
 
@@ -116,9 +110,7 @@ impl<D: Device<f32>> Gan<D> {
             generator,
             discriminator,
             latents: Rng::new(settings.seed, Stream::Latents),
-            objective: settings.objective,
-            gradient_penalty: settings.gradient_penalty,
-            ema_decay: settings.ema_decay,
+            settings: settings.clone(),
             steps: 0,
         })
     }
@@ -164,21 +156,27 @@ impl<D: Device<f32>> Gan<D> {
             generator,
             discriminator,
             latents: Rng::from_state(state.latents).ok_or(ModelError::Latents)?,
-            objective: settings.objective,
-            gradient_penalty: settings.gradient_penalty,
-            ema_decay: settings.ema_decay,
+            settings: settings.clone(),
             steps: state.steps,
         })
     }
 
-    /// Updates both networks by a batch of `n` real images, `(N, C, H, W)` in [-1, 1].
+    /// Updates the discriminator by each of its batches of `n` real images, `(N, C, H, W)` in [-1, 1],
+    /// [`Settings::critic_steps`] of them one after the other in `real`; then the generator.
     ///
     /// # Errors
     /// The device's.
     pub fn step(&mut self, n: usize, real: &[f32]) -> Result<Losses, ModelError> {
+        let (mut sum, mut batches) = (0.0, 0u8);
+        let mut last = real;
+        for batch in real.chunks(n * self.settings.discriminator.input.len()) {
+            sum += self.discriminator_step(n, batch)?;
+            batches = batches.saturating_add(1);
+            last = batch;
+        }
         let losses = Losses {
-            discriminator: self.discriminator_step(n, real)?,
-            generator: self.generator_step(n)?,
+            discriminator: sum / f32::from(batches),
+            generator: self.generator_step(n, last)?,
         };
         self.steps += 1;
         self.update_average()?;
@@ -194,48 +192,84 @@ impl<D: Device<f32>> Gan<D> {
         let device = self.discriminator.device().clone();
         let latents = self.draw(n)?;
         let (fake, _) = self.generator.forward(&mut NoneTape, &latents, OBSERVE)?;
-        let points = match self.gradient_penalty {
-            Some(weight) => Some((weight, self.between(n, real, &fake)?)),
-            None => None,
+        let between = match self.settings.penalty {
+            Some(Penalty::Gradient(_)) => Some(self.between(n, real, &fake)?),
+            _ => None,
         };
         let real = self.discriminator.input(n, real)?;
+        let penalty = self.penalty(&real, &fake, between.as_ref())?;
         let judge = |images: &D::Array| {
             let mut tape = OwnedTape::default();
             let (verdict, _) = self.discriminator.forward(&mut tape, images, LEARN)?;
             device.to_tensor(tape, &verdict).map_err(device_error)
         };
-        let (real, fake) = (judge(&real)?, judge(&fake)?);
-        let mut loss = match self.objective {
-            Objective::NonSaturating => losses::minimax_discriminator(real, fake),
-            Objective::Wasserstein => losses::wasserstein_critic(real, fake),
-        }
-        .map_err(device_error)?;
-        if let Some((weight, points)) = points {
-            let penalty = penalties::gradient_penalty(&self.discriminator, &points, weight)?;
+        let objective = self.settings.objective;
+        let mut loss = objective
+            .discriminator(judge(&real)?, judge(&fake)?)
+            .map_err(device_error)?;
+        if let Some(penalty) = penalty {
             loss = loss.try_add(penalty).map_err(device_error)?;
         }
         let (value, gradients) = losses::backward(loss).map_err(device_error)?;
         self.discriminator_adam
             .step(&mut self.discriminator, gradients)?;
+        if let Some(limit) = self.settings.weight_clip {
+            for array in self.discriminator.trained_mut() {
+                device.clamp(array, limit).map_err(device_error)?;
+            }
+        }
         Ok(value)
     }
 
-    fn generator_step(&mut self, n: usize) -> Result<f32, ModelError> {
+    /// The penalty that is due at this step; `between` are the points of a gradient penalty.
+    fn penalty(
+        &self,
+        real: &D::Array,
+        fake: &D::Array,
+        between: Option<&D::Array>,
+    ) -> Result<Option<Loss<D, OwnedTape<f32, D>>>, ModelError> {
+        let critic = &self.discriminator;
+        match (self.settings.penalty, between) {
+            (Some(Penalty::Gradient(weight)), Some(points)) => {
+                penalties::gradient_penalty(critic, points, weight).map(Some)
+            }
+            (Some(Penalty::ZeroCentred { weight, every }), _)
+                if self.steps.is_multiple_of(every) =>
+            {
+                let weight = weight / 2.0 * f64::from(every);
+                let r1 = penalties::zero_centred_penalty(critic, real, weight)?;
+                let r2 = penalties::zero_centred_penalty(critic, fake, weight)?;
+                r1.try_add(r2).map(Some).map_err(device_error)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn generator_step(&mut self, n: usize, real: &[f32]) -> Result<f32, ModelError> {
         let device = self.generator.device().clone();
         let latents = self.draw(n)?;
         let mut tape = OwnedTape::default();
         let (fake, statistics) = self.generator.forward(&mut tape, &latents, LEARN)?;
         let (verdict, _) = self.discriminator.forward(&mut tape, &fake, PASS_THROUGH)?;
         let verdict = device.to_tensor(tape, &verdict).map_err(device_error)?;
-        let loss = match self.objective {
-            Objective::NonSaturating => losses::non_saturating_generator(verdict),
-            Objective::Wasserstein => losses::wasserstein_generator(verdict),
+        let objective = self.settings.objective;
+        let real = match objective.is_relative() {
+            true => Some(self.verdict(n, real)?),
+            false => None,
         };
-        let (value, gradients) =
-            losses::backward(loss.map_err(device_error)?).map_err(device_error)?;
+        let loss = objective.generator(verdict, real).map_err(device_error)?;
+        let (value, gradients) = losses::backward(loss).map_err(device_error)?;
         self.generator_adam.step(&mut self.generator, gradients)?;
         self.generator.update_statistics(n, &statistics);
         Ok(value)
+    }
+
+    /// What the discriminator says of real images, nothing recorded.
+    fn verdict(&self, n: usize, real: &[f32]) -> Result<Logits<D, NoneTape>, ModelError> {
+        let device = self.discriminator.device();
+        let real = self.discriminator.input(n, real)?;
+        let (verdict, _) = self.discriminator.forward(&mut NoneTape, &real, OBSERVE)?;
+        device.to_tensor(NoneTape, &verdict).map_err(device_error)
     }
 
     /// A point between each real image, `(N, C, H, W)`, and a generated one, uniform on the line.
@@ -262,7 +296,7 @@ impl<D: Device<f32>> Gan<D> {
     fn update_average(&mut self) -> Result<(), ModelError> {
         // The first steps average over as many steps as there were.
         let steps = f64::from(self.steps);
-        let decay = self.ema_decay.min(steps / (steps + 9.0));
+        let decay = self.settings.ema_decay.min(steps / (steps + 9.0));
         let device = self.generator.device().clone();
         let weights = self.average.trained_mut().into_iter();
         for (average, now) in weights.zip(self.generator.trained_mut()) {

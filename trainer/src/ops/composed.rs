@@ -364,6 +364,12 @@ pub fn adam<E: Dtype, D: Device<E>>(
     Ok(())
 }
 
+/// Brings every number into `[-limit, limit]`.
+pub fn clamp<E: Dtype, D: Device<E>>(array: &mut Array<E, D>, limit: f64) -> Result<(), D::Err> {
+    *array = array.clone().try_clamp(-limit, limit)?;
+    Ok(())
+}
+
 /// Moves `average` towards `value` by the given part of their distance.
 pub fn lerp<E: Dtype, D: Device<E>>(
     average: &mut Array<E, D>,

@@ -139,6 +139,10 @@ impl Device<f32> for Cuda {
         composed::adam(parameter, gradient, moments, step)
     }
 
+    fn clamp(&self, array: &mut Array, limit: f64) -> Outcome<()> {
+        composed::clamp(array, limit)
+    }
+
     fn lerp(&self, average: &mut Array, value: &Array, weight: f64) -> Outcome<()> {
         composed::lerp(average, value, weight)
     }

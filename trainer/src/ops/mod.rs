@@ -219,6 +219,9 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
         step: &AdamStep,
     ) -> Result<(), Self::Err>;
 
+    /// Brings every number into `[-limit, limit]`, in place.
+    fn clamp(&self, array: &mut Self::Array, limit: f64) -> Result<(), Self::Err>;
+
     /// `average = average + (value - average) * weight`, in place.
     fn lerp(
         &self,

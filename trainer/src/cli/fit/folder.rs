@@ -147,12 +147,16 @@ fn newest(plan: &Plan) -> Result<Option<Found>, Failure> {
 fn check_recipe(plan: &Plan, from: Option<&Found>) -> Result<(), Failure> {
     let now = plan.recipe()?;
     let then: toml::Table = match from {
-        Some(found) => found.checkpoint.recipe.parse().or_else(|_| {
-            input(format!(
-                "{} holds no recipe that can be read",
-                found.path.display()
-            ))
-        })?,
+        // By way of the options: a key that was not known then has its default.
+        Some(found) => match toml::from_str::<Options>(&found.checkpoint.recipe) {
+            Ok(options) => Plan::new(options)?.recipe()?,
+            Err(_) => {
+                return input(format!(
+                    "{} holds no recipe that can be read",
+                    found.path.display()
+                ));
+            }
+        },
         None => Plan::new(options(&plan.out, Options::default())?)?.recipe()?,
     };
     let mut keys: Vec<&String> = now.keys().chain(then.keys()).collect();

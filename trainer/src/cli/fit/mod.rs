@@ -30,7 +30,7 @@ use summary::Summary;
 /// and, last, summary.json.
 ///
 /// Ctrl-C (or SIGTERM) ends a run after the step, with a checkpoint; a second one ends it at once. --resume
-/// takes up a run that was stopped or killed: it ends with the same bytes as one left alone.
+/// takes up a run that was stopped or killed; one by --epochs ends with the same bytes as one left alone.
 #[derive(Debug, clap::Args)]
 pub struct FitArgs {
     #[command(flatten)]
@@ -187,10 +187,11 @@ fn prepare(plan: &Plan) -> Result<(Images, Settings), Failure> {
         ..data::Options::default()
     };
     let images = data::load(plan.dataset, Split::Train, &options)?;
-    if images.count < plan.batch as usize {
+    let needed = u64::from(plan.batch) * u64::from(plan.critic_steps);
+    if (images.count as u64) < needed {
         return input(format!(
-            "--batch {} is more than the {} images there are",
-            plan.batch, images.count
+            "a step takes {needed} images (--batch times --critic-steps), and there are {}",
+            images.count
         ));
     }
     let shape = Shape::new(images.channels, images.height, images.width);

@@ -3,9 +3,9 @@
 use crate::cli::Failure;
 use crate::data::Dataset;
 use crate::gan::fit::{Length, OnNan};
-use crate::gan::{Objective, Settings, Size, dcgan};
-use crate::nn::Initialization;
-use crate::optim::AdamConfig;
+use crate::gan::penalties::PenaltyKind;
+use crate::gan::recipes::Parts;
+use crate::gan::{Objective, Recipe, Settings, Size};
 use crate::spec::Shape;
 use anyhow::Context;
 use clap::ValueEnum;
@@ -33,22 +33,37 @@ pub(super) struct Options {
     /// Data set to learn, as `trainer data list` prints it.
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
-    /// What to train [default: dcgan].
+    /// What to train; `trainer recipes` lists them with their parts [default: dcgan].
     #[arg(long)]
     recipe: Option<Recipe>,
-    /// How wide the networks are [default: small].
+    /// How wide the networks of a convolutional recipe are [default: small].
     #[arg(long)]
     size: Option<Size>,
+    /// What the networks play for [default: the recipe's].
+    #[arg(long)]
+    loss: Option<Objective>,
+    /// What keeps the discriminator's gradient in bounds [default: the recipe's].
+    #[arg(long)]
+    penalty: Option<PenaltyKind>,
+    /// Weight of the penalty, above 0 [default: 10 for gradient, 0.3 for zero-centred].
+    #[arg(long, value_name = "WEIGHT")]
+    penalty_weight: Option<f64>,
+    /// Bound on each weight of the discriminator, 0 for none [default: the recipe's].
+    #[arg(long, value_name = "BOUND")]
+    weight_clip: Option<f64>,
+    /// Updates of the discriminator for one of the generator, from 1 to 100 [default: the recipe's].
+    #[arg(long, value_name = "COUNT")]
+    critic_steps: Option<u32>,
     /// Passes over the training images [default: 24].
     #[arg(long, conflicts_with = "minutes")]
     epochs: Option<u32>,
     /// Train for this long instead, all parts of a resumed run together.
     #[arg(long)]
     minutes: Option<f64>,
-    /// Images a step, at least 2 [default: 64].
+    /// Images an update, at least 2 [default: the recipe's].
     #[arg(long)]
     batch: Option<u32>,
-    /// Learning rate of both networks, above 0 and at most 1 [default: 0.0002].
+    /// Learning rate of both networks, above 0 and at most 1 [default: the recipe's].
     #[arg(long)]
     lr: Option<f64>,
     /// The same seed gives the same weights on the same machine, whatever the threads [default: 1].
@@ -83,14 +98,6 @@ pub(super) struct Options {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Recipe {
-    /// Deep convolutional GAN, non-saturating loss (Radford et al. 2016).
-    #[default]
-    Dcgan,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub(super) enum DeviceKind {
     /// The GPU if this build can use one and one is there, else the CPU.
     #[default]
@@ -121,6 +128,11 @@ impl Options {
             dataset: self.dataset.or(other.dataset),
             recipe: self.recipe.or(other.recipe),
             size: self.size.or(other.size),
+            loss: self.loss.or(other.loss),
+            penalty: self.penalty.or(other.penalty),
+            penalty_weight: self.penalty_weight.or(other.penalty_weight),
+            weight_clip: self.weight_clip.or(other.weight_clip),
+            critic_steps: self.critic_steps.or(other.critic_steps),
             epochs: self.epochs.or(other.epochs.filter(|_| !length_given)),
             minutes: self.minutes.or(other.minutes.filter(|_| !length_given)),
             batch: self.batch.or(other.batch),
@@ -142,7 +154,13 @@ impl Options {
 pub(super) struct Plan {
     pub dataset: Dataset,
     pub recipe: Recipe,
-    pub size: Size,
+    /// Of a recipe that comes in several.
+    pub size: Option<Size>,
+    pub loss: Objective,
+    pub penalty: PenaltyKind,
+    pub penalty_weight: Option<f64>,
+    pub weight_clip: f64,
+    pub critic_steps: u32,
     pub length: Length,
     pub batch: u32,
     pub lr: f64,
@@ -171,7 +189,33 @@ impl Plan {
         };
         let dataset: Dataset = dataset.parse().map_err(Failure::from)?;
         let recipe = options.recipe.unwrap_or_default();
-        let size = options.size.unwrap_or(Size::Small);
+        let size = match (options.size, recipe.is_sized()) {
+            (Some(_), false) => return input(format!("the recipe {} has one size", recipe.name())),
+            (size, true) => Some(size.unwrap_or(Size::Small)),
+            (None, false) => None,
+        };
+        let defaults = defaults(recipe);
+        let (kind, weight) = PenaltyKind::of(defaults.penalty);
+        let penalty = options.penalty.unwrap_or(kind);
+        let weight = options
+            .penalty_weight
+            .or(weight.filter(|_| penalty == kind));
+        let penalty_weight = PenaltyKind::of(penalty.with(weight)).1;
+        if options.penalty_weight.is_some() && penalty_weight.is_none() {
+            return input("--penalty-weight is given, but there is no penalty: add --penalty");
+        }
+        if penalty_weight.is_some_and(|weight| !(weight > 0.0 && weight <= 1e6)) {
+            return input("--penalty-weight must be above 0 and at most 1000000");
+        }
+        let clip = options.weight_clip.or(defaults.weight_clip);
+        let weight_clip = clip.unwrap_or(0.0);
+        if !(0.0..=1e6).contains(&weight_clip) {
+            return input("--weight-clip must be from 0 to 1000000");
+        }
+        let critic_steps = options.critic_steps.unwrap_or(defaults.critic_steps);
+        if !(1..=100).contains(&critic_steps) {
+            return input("--critic-steps must be from 1 to 100");
+        }
         let length = match (options.epochs, options.minutes) {
             (Some(_), Some(_)) => return input("give epochs or minutes, not both"),
             (Some(0), _) => return input("--epochs must be at least 1"),
@@ -181,11 +225,11 @@ impl Plan {
             (_, Some(_)) => return input("--minutes must be above 0 and at most 1000000"),
             (epochs, None) => Length::Epochs(epochs.unwrap_or(24)),
         };
-        let batch = options.batch.unwrap_or(64);
+        let batch = options.batch.unwrap_or(defaults.batch);
         if !(2..=65_536).contains(&batch) {
             return input("--batch must be from 2 to 65536");
         }
-        let lr = options.lr.unwrap_or(2e-4);
+        let lr = options.lr.unwrap_or(defaults.optimizer.learning_rate);
         if !(lr > 0.0 && lr <= 1.0) {
             return input("--lr must be above 0 and at most 1");
         }
@@ -212,6 +256,11 @@ impl Plan {
             dataset,
             recipe,
             size,
+            loss: options.loss.unwrap_or(defaults.objective),
+            penalty,
+            penalty_weight,
+            weight_clip,
+            critic_steps,
             length,
             batch,
             lr,
@@ -252,7 +301,12 @@ impl Plan {
         Options {
             dataset: Some(self.dataset.name().to_owned()),
             recipe: Some(self.recipe),
-            size: Some(self.size),
+            size: self.size,
+            loss: Some(self.loss),
+            penalty: Some(self.penalty),
+            penalty_weight: self.penalty_weight,
+            weight_clip: Some(self.weight_clip),
+            critic_steps: Some(self.critic_steps),
             epochs,
             minutes,
             batch: Some(self.batch),
@@ -271,31 +325,25 @@ impl Plan {
 
     /// The networks and numbers of the recipe, for images of one shape.
     pub fn settings(&self, image: Shape) -> Settings {
-        let (generator, discriminator) = match self.recipe {
-            Recipe::Dcgan => dcgan::networks(self.size, image),
-        };
-        Settings {
-            generator,
-            discriminator,
-            objective: Objective::NonSaturating,
-            gradient_penalty: None,
-            initialization: Initialization::Dcgan,
-            adam: AdamConfig {
-                learning_rate: self.lr,
-                beta1: 0.5,
-                beta2: 0.999,
-                epsilon: 1e-8,
-            },
-            ema_decay: 0.999,
-            seed: self.seed,
-        }
+        let mut parts = self.recipe.parts(self.size.unwrap_or(Size::Small), image);
+        parts.objective = self.loss;
+        parts.penalty = self.penalty.with(self.penalty_weight);
+        parts.weight_clip = Some(self.weight_clip).filter(|&bound| bound > 0.0);
+        parts.critic_steps = self.critic_steps;
+        parts.optimizer.learning_rate = self.lr;
+        parts.settings(self.seed)
     }
 }
 
+/// The parts of a recipe that do not depend on the images.
+fn defaults(recipe: Recipe) -> Parts {
+    recipe.parts(Size::Small, Shape::new(1, 28, 28))
+}
+
 /// `runs/fashion-dcgan-small`, or the first of `-2`, `-3`, … that is not there.
-fn free_folder(dataset: Dataset, recipe: Recipe, size: Size) -> PathBuf {
-    let Recipe::Dcgan = recipe;
-    let name = format!("{dataset}-dcgan-{}", size.name());
+fn free_folder(dataset: Dataset, recipe: Recipe, size: Option<Size>) -> PathBuf {
+    let size = size.map_or_else(String::new, |size| format!("-{}", size.name()));
+    let name = format!("{dataset}-{}{size}", recipe.name());
     let numbered = (2..).map(|n| format!("{name}-{n}"));
     std::iter::once(name.clone())
         .chain(numbered)

@@ -1,12 +1,12 @@
 //! What `trainer fit` reports at its end.
 
-use super::options::{Plan, Recipe, input};
+use super::options::{Plan, input};
 use crate::cli::Failure;
 use crate::data::Images;
 use crate::export::{self, quantize::Calibration};
 use crate::files::write_whole;
-use crate::gan::Size;
 use crate::gan::fit::{self, Trained};
+use crate::gan::{Recipe, Size};
 use crate::metrics::Histogram;
 use crate::metrics::fid_cls::{PROTOCOL, Score};
 use crate::ops::Device;
@@ -22,7 +22,8 @@ pub(super) struct Summary {
     run: PathBuf,
     dataset: &'static str,
     recipe: Recipe,
-    size: Size,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<Size>,
     steps: u32,
     minutes: f64,
     images_per_s: f64,

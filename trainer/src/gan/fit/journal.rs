@@ -164,7 +164,7 @@ impl<'a> Journal<'a> {
             discriminator_loss: mean(|l| l.discriminator),
             generator_loss: mean(|l| l.generator),
             learning_rate: gan.learning_rate(),
-            images_per_s: (count * self.run.batch) as f64 / seconds,
+            images_per_s: (count * self.run.images_a_step()) as f64 / seconds,
             entropy: Histogram::of(&pixels).entropy(),
             elapsed_s,
         };

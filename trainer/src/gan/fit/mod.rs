@@ -45,7 +45,7 @@ pub enum OnNan {
 pub struct Run {
     pub settings: Settings,
     pub length: Length,
-    /// Images a step.
+    /// Images an update of the discriminator.
     pub batch: usize,
     /// The run's folder, which is there.
     pub folder: PathBuf,
@@ -56,6 +56,13 @@ pub struct Run {
     /// Checkpoints that are kept, the newest; the best one besides.
     pub keep: usize,
     pub on_nan: OnNan,
+}
+
+impl Run {
+    /// Real images that a step takes: a batch for each update of the discriminator.
+    pub fn images_a_step(&self) -> usize {
+        self.batch * self.settings.critic_steps as usize
+    }
 }
 
 /// How far a run is.
@@ -191,13 +198,14 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         judge: &'a mut Judge<'a, D>,
         watch: &'a mut dyn Watch,
     ) -> Result<Self, FitError> {
-        let order = Order::new(run.settings.seed, source.count(), run.batch);
+        let order = Order::new(run.settings.seed, source.count(), run.images_a_step());
         if let Some(from) = from {
             check(from, run, &order)?;
         }
         let step = from.map_or(0, |from| from.gan.steps);
         tidy(&run.folder)?;
-        let checkpoints = Writer::open(Store::of(&run.folder), run.keep, step)?;
+        let say = &mut |note: &str| watch.note(note);
+        let checkpoints = Writer::open(Store::of(&run.folder), run.keep, step, say)?;
         let journal = Journal::open(run, source.shape(), from)?;
         let before = checkpoints.elapsed_s().or(journal.elapsed_s());
         let before = Duration::from_secs_f64(before.unwrap_or(0.0).max(0.0));
@@ -237,7 +245,8 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         }
         let steps = self.gan.steps();
         Ok(Ended::Finished(Trained {
-            images_per_s: f64::from(steps) * self.run.batch as f64 / self.elapsed.as_secs_f64(),
+            images_per_s: f64::from(steps) * self.run.images_a_step() as f64
+                / self.elapsed.as_secs_f64(),
             generator: self.gan.average,
             steps,
             elapsed: self.elapsed,
@@ -260,7 +269,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
     fn step(&mut self) -> Result<Losses, FitError> {
         let batch = self.order.batch(self.gan.steps());
         self.source.assemble(batch, &mut self.real);
-        let losses = self.gan.step(batch.len(), &self.real)?;
+        let losses = self.gan.step(self.run.batch, &self.real)?;
         self.elapsed = self.before + self.start.elapsed();
         Ok(losses)
     }
@@ -372,6 +381,11 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         }
         if self.rollbacks == MAX_ROLLBACKS {
             return Err(FitError::GivenUp { step });
+        }
+        if self.is_over() {
+            // No time is left to mend it.
+            let last = found.map(|found| found.path);
+            return Err(FitError::NotFinite { step, last });
         }
         self.rollbacks += 1;
         let from = found.as_ref().map(|found| &found.checkpoint);

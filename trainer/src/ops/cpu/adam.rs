@@ -19,8 +19,8 @@ pub(super) fn adam<E: Real>(
     let gradient = take(gradients, &parameter.node)?;
     let [b1, b2, c2, epsilon] = [step.beta1, step.beta2, step.correction2, step.epsilon].map(E::of);
     let rate = E::of(step.learning_rate / step.correction1);
-    // A weight that gets no gradient any more would leave its mean among the denormals, slowly.
-    let tiny = E::of(1e-30);
+    // A weight that gets no gradient any more would leave its moments among the denormals, which are slow.
+    let (tiny, least) = (E::of(1e-30), E::min_positive_value());
     let update = |p: &mut [E], m: &mut [E], v: &mut [E], g: &[E]| {
         vectorized(
             #[inline(always)]
@@ -28,7 +28,8 @@ pub(super) fn adam<E: Real>(
                 for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
                     let mean = b1 * *m + (E::one() - b1) * g;
                     *m = if mean.abs() < tiny { E::zero() } else { mean };
-                    *v = b2 * *v + (E::one() - b2) * g * g;
+                    let square = b2 * *v + (E::one() - b2) * g * g;
+                    *v = if square < least { E::zero() } else { square };
                     *p -= rate * *m / ((*v / c2).sqrt() + epsilon);
                 }
             },
@@ -45,6 +46,29 @@ pub(super) fn adam<E: Real>(
         .zip(gradient.par_chunks(CHUNK))
         .for_each(|(((p, m), v), g)| book(Work::Optimizer, || update(p, m, v, g)));
     Ok(())
+}
+
+/// Brings every number into `[-limit, limit]`.
+pub(super) fn clamp<E: Real>(array: &mut Array<E>, limit: f64) {
+    let limit = E::of(limit);
+    book(Work::Optimizer, || {
+        vectorized(
+            #[inline(always)]
+            || {
+                let numbers = array.data_mut().iter_mut();
+                // Written so that NaN stays.
+                numbers.for_each(|v| {
+                    *v = if *v > limit {
+                        limit
+                    } else if *v < -limit {
+                        -limit
+                    } else {
+                        *v
+                    }
+                });
+            },
+        );
+    });
 }
 
 /// Moves `average` towards `value` by the given part of their distance.

@@ -82,7 +82,10 @@ pub(super) fn give<E: Real>(
     if slot.is_empty() {
         *slot = gradient.into_vec();
     } else {
-        vectorized(|| slot.iter_mut().zip(&*gradient).for_each(|(s, &g)| *s += g));
+        vectorized(
+            #[inline(always)]
+            || slot.iter_mut().zip(&*gradient).for_each(|(s, &g)| *s += g),
+        );
     }
     Ok(())
 }

@@ -11,6 +11,8 @@ pub type Idle<E> = HashMap<usize, Vec<Vec<E>>>;
 pub trait Pooled: Copy + Sized + 'static {
     /// Zero.
     const ZERO: Self;
+    /// NaN.
+    const NOT_A_NUMBER: Self;
 
     /// The store.
     fn idle() -> &'static Mutex<Idle<Self>>;
@@ -20,6 +22,7 @@ macro_rules! pooled {
     ($($number:ty),*) => {$(
         impl Pooled for $number {
             const ZERO: Self = 0.0;
+            const NOT_A_NUMBER: Self = <$number>::NAN;
 
             fn idle() -> &'static Mutex<Idle<Self>> {
                 static IDLE: std::sync::LazyLock<Mutex<Idle<$number>>> =
@@ -45,7 +48,15 @@ impl<E: Pooled> Buffer<E> {
     /// `len` numbers of unspecified value.
     pub(super) fn stale(len: usize) -> Self {
         let idle = store().get_mut(&len).and_then(Vec::pop);
-        Self(idle.unwrap_or_else(|| vec![E::ZERO; len]))
+        let buffer = Self(idle.unwrap_or_else(|| vec![E::ZERO; len]));
+        // So that the tests see whoever reads what was not written.
+        #[cfg(test)]
+        let buffer = {
+            let mut buffer = buffer;
+            buffer.fill(E::NOT_A_NUMBER);
+            buffer
+        };
+        buffer
     }
 
     /// `len` zeros.

@@ -222,6 +222,11 @@ where
         adam::adam(parameter, gradients, moments, step)
     }
 
+    fn clamp(&self, array: &mut Array<E>, limit: f64) -> Result<(), CpuError> {
+        adam::clamp(array, limit);
+        Ok(())
+    }
+
     fn lerp(&self, average: &mut Array<E>, value: &Array<E>, weight: f64) -> Result<(), CpuError> {
         adam::lerp(average, value, weight);
         Ok(())

@@ -11,7 +11,8 @@ impl Activation {
     pub(super) fn apply<E: Real>(self, values: &mut [E]) {
         match self {
             Self::Identity => {}
-            Self::Relu => map(values, |v| if v > E::zero() { v } else { E::zero() }),
+            // Written so that NaN stays.
+            Self::Relu => map(values, |v| if v < E::zero() { E::zero() } else { v }),
             Self::LeakyRelu(slope) => {
                 let slope = E::of(slope);
                 map(values, |v| if v > E::zero() { v } else { v * slope });

@@ -19,6 +19,9 @@ macro_rules! scratch {
                 if buffer.len() < len {
                     buffer.resize(len, 0.0);
                 }
+                // So that the tests see whoever reads what was not written.
+                #[cfg(test)]
+                buffer.fill(<$number>::NAN);
                 let result = work(&mut buffer[..len]);
                 IDLE.with_borrow_mut(|idle| idle.push(buffer));
                 result

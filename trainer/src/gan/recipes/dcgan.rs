@@ -1,5 +1,8 @@
 //! Deep convolutional GANs (Radford et al. 2016), in sizes that fit a microcontroller.
 
+use super::Parts;
+use crate::gan::Objective;
+use crate::optim::AdamConfig;
 use crate::spec::{Layer, Network, Shape};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -37,11 +40,19 @@ impl Size {
 }
 
 /// Numbers of a latent.
-pub const LATENT: usize = 64;
+const LATENT: usize = 64;
 
-/// The generator and the discriminator of a size, for images of one shape.
-pub fn networks(size: Size, image: Shape) -> (Network, Network) {
-    (generator(size, image), discriminator(size, image))
+pub(super) fn parts(size: Size, image: Shape) -> Parts {
+    Parts {
+        generator: generator(size, image),
+        discriminator: discriminator(size, image),
+        objective: Objective::NonSaturating,
+        penalty: None,
+        weight_clip: None,
+        critic_steps: 1,
+        optimizer: AdamConfig::adam(2e-4, 0.5, 0.999),
+        batch: 64,
+    }
 }
 
 /// Latent to image: dense, then two 4x4 stride-2 transposed convolutions, batch norm and ReLU between

@@ -1,5 +1,8 @@
 //! The first GAN (Goodfellow et al. 2014): dense layers only.
 
+use super::Parts;
+use crate::gan::Objective;
+use crate::optim::AdamConfig;
 use crate::spec::{Layer, Network, Shape};
 
 /// Numbers of a latent.
@@ -12,8 +15,21 @@ fn linear(features: usize) -> Layer {
     }
 }
 
+pub(super) fn parts(image: Shape) -> Parts {
+    Parts {
+        generator: generator(image),
+        discriminator: discriminator(image),
+        objective: Objective::NonSaturating,
+        penalty: None,
+        weight_clip: None,
+        critic_steps: 1,
+        optimizer: AdamConfig::adam(2e-4, 0.5, 0.999),
+        batch: 64,
+    }
+}
+
 /// Latent 100 to 128 to 256 to the image: ReLU, tanh at the end.
-pub fn generator(image: Shape) -> Network {
+fn generator(image: Shape) -> Network {
     Network {
         input: Shape::features(LATENT),
         layers: vec![
@@ -29,7 +45,7 @@ pub fn generator(image: Shape) -> Network {
 }
 
 /// Image to 256 to 128 to a logit: ReLU.
-pub fn discriminator(image: Shape) -> Network {
+fn discriminator(image: Shape) -> Network {
     Network {
         input: image,
         layers: vec![

@@ -1,0 +1,49 @@
+//! Dense layers with batch norm in the generator.
+
+use super::Parts;
+use crate::gan::Objective;
+use crate::optim::AdamConfig;
+use crate::spec::{Layer, Network, Shape};
+
+/// Numbers of a latent.
+const LATENT: usize = 100;
+const LEAKY: Layer = Layer::LeakyRelu { slope: 0.2 };
+
+/// Latent 100 to 256 to 512 to the image, no biases, batch norm and LeakyReLU, tanh; image to 512 to 256 to a logit,
+/// LeakyReLU.
+pub(super) fn parts(image: Shape) -> Parts {
+    let linear = |features, bias| Layer::Linear { features, bias };
+    Parts {
+        generator: Network {
+            input: Shape::features(LATENT),
+            layers: vec![
+                linear(256, false),
+                Layer::batch_norm(),
+                LEAKY,
+                linear(512, false),
+                Layer::batch_norm(),
+                LEAKY,
+                linear(image.len(), false),
+                Layer::Reshape(image),
+                Layer::Tanh,
+            ],
+        },
+        discriminator: Network {
+            input: image,
+            layers: vec![
+                Layer::Flatten,
+                linear(512, true),
+                LEAKY,
+                linear(256, true),
+                LEAKY,
+                linear(1, true),
+            ],
+        },
+        objective: Objective::NonSaturating,
+        penalty: None,
+        weight_clip: None,
+        critic_steps: 1,
+        optimizer: AdamConfig::adam(1e-4, 0.9, 0.999),
+        batch: 256,
+    }
+}

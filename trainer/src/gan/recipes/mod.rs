@@ -1,0 +1,134 @@
+//! The models that can be trained by name, one file each: networks, objective, penalty and optimizer. A flag or a
+//! key of the configuration replaces any of the parts.
+
+pub mod dcgan;
+mod dense_bn;
+mod hinge;
+mod lsgan;
+mod mlp;
+mod relativistic;
+mod wgan;
+mod wgan_gp;
+
+pub use dcgan::Size;
+
+use super::penalties::Penalty;
+use super::{Objective, Settings};
+use crate::nn::Initialization;
+use crate::optim::AdamConfig;
+use crate::spec::{Network, Shape};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// A model by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recipe {
+    /// The first GAN: dense layers, ReLU (Goodfellow et al. 2014).
+    Mlp,
+    /// Dense layers, batch norm in the generator, LeakyReLU.
+    DenseBn,
+    /// Deep convolutional GAN, non-saturating loss (Radford et al. 2016).
+    #[default]
+    Dcgan,
+    /// Wasserstein GAN: weights clipped, RMSprop, five critic steps (Arjovsky et al. 2017).
+    Wgan,
+    /// Wasserstein GAN with the gradient penalty, five critic steps (Gulrajani et al. 2017).
+    WganGp,
+    /// Least squares GAN (Mao et al. 2017).
+    Lsgan,
+    /// DCGAN networks with the hinge loss (Lim & Ye 2017).
+    Hinge,
+    /// Relativistic pairing with R1 and R2 penalties (Huang et al. 2024).
+    Relativistic,
+}
+
+/// What a recipe comes to for images of one shape.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    pub generator: Network,
+    pub discriminator: Network,
+    pub objective: Objective,
+    pub penalty: Option<Penalty>,
+    /// Bound on each weight of the critic.
+    pub weight_clip: Option<f64>,
+    /// Updates of the discriminator for one of the generator.
+    pub critic_steps: u32,
+    pub optimizer: AdamConfig,
+    /// Images an update.
+    pub batch: u32,
+}
+
+impl Parts {
+    /// With weights as the DCGAN's begin, and its average of the generator's weights.
+    pub fn settings(self, seed: u64) -> Settings {
+        Settings {
+            generator: self.generator,
+            discriminator: self.discriminator,
+            objective: self.objective,
+            penalty: self.penalty,
+            weight_clip: self.weight_clip,
+            critic_steps: self.critic_steps,
+            initialization: Initialization::Dcgan,
+            adam: self.optimizer,
+            ema_decay: 0.999,
+            seed,
+        }
+    }
+}
+
+impl Recipe {
+    /// The name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mlp => "mlp",
+            Self::DenseBn => "dense-bn",
+            Self::Dcgan => "dcgan",
+            Self::Wgan => "wgan",
+            Self::WganGp => "wgan-gp",
+            Self::Lsgan => "lsgan",
+            Self::Hinge => "hinge",
+            Self::Relativistic => "relativistic",
+        }
+    }
+
+    /// Whether its networks come in the sizes of the DCGAN.
+    pub const fn is_sized(self) -> bool {
+        !matches!(self, Self::Mlp | Self::DenseBn)
+    }
+
+    /// The parts, for images of one shape; the size is for those that come in several.
+    pub fn parts(self, size: Size, image: Shape) -> Parts {
+        match self {
+            Self::Mlp => mlp::parts(image),
+            Self::DenseBn => dense_bn::parts(image),
+            Self::Dcgan => dcgan::parts(size, image),
+            Self::Wgan => wgan::parts(size, image),
+            Self::WganGp => wgan_gp::parts(size, image),
+            Self::Lsgan => lsgan::parts(size, image),
+            Self::Hinge => hinge::parts(size, image),
+            Self::Relativistic => relativistic::parts(size, image),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Networks that fit the images and each other, for grey and colour.
+    #[test]
+    fn every_recipe_makes_images_and_judges_them() {
+        for image in [Shape::new(1, 28, 28), Shape::new(3, 32, 32)] {
+            for &recipe in Recipe::value_variants() {
+                for &size in Size::value_variants() {
+                    let parts = recipe.parts(size, image);
+                    assert_eq!(parts.generator.output(), Ok(image), "{recipe:?}");
+                    assert_eq!(parts.discriminator.input, image, "{recipe:?}");
+                    let verdict = parts.discriminator.output();
+                    assert_eq!(verdict, Ok(Shape::features(1)), "{recipe:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Wasserstein GAN (Arjovsky et al. 2017, algorithm 1) on the networks of the DCGAN.
+
+use super::{Parts, Size, dcgan};
+use crate::gan::Objective;
+use crate::optim::AdamConfig;
+use crate::spec::Shape;
+
+pub(super) fn parts(size: Size, image: Shape) -> Parts {
+    Parts {
+        objective: Objective::Wasserstein,
+        weight_clip: Some(0.01),
+        critic_steps: 5,
+        optimizer: AdamConfig::rmsprop(5e-5),
+        ..dcgan::parts(size, image)
+    }
+}

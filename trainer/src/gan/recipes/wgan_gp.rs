@@ -1,0 +1,18 @@
+//! Wasserstein GAN with the gradient penalty (Gulrajani et al. 2017, algorithm 1) on the networks of the DCGAN,
+//! whose critic has no batch norm.
+
+use super::{Parts, Size, dcgan};
+use crate::gan::Objective;
+use crate::gan::penalties::Penalty;
+use crate::optim::AdamConfig;
+use crate::spec::Shape;
+
+pub(super) fn parts(size: Size, image: Shape) -> Parts {
+    Parts {
+        objective: Objective::Wasserstein,
+        penalty: Some(Penalty::Gradient(10.0)),
+        critic_steps: 5,
+        optimizer: AdamConfig::adam(1e-4, 0.0, 0.9),
+        ..dcgan::parts(size, image)
+    }
+}
