@@ -253,35 +253,29 @@ mod tests {
         let cpu = Cpu::default();
         let real = [0.3f32, -2.0, 5.0];
         let fake = [-1.5f32, 0.7, 4.0];
-        let softplus = |x: f64| x.exp().ln_1p();
-        let ramp = |x: f64| x.max(0.0);
-        // For an objective: the discriminator's loss of a pair, the generator's, both for one pair.
+        /// A loss of a real and a generated verdict.
         type Pair = fn(f64, f64) -> f64;
-        let formulas: [(Objective, Box<dyn Fn(f64, f64) -> f64>, Pair); 6] = [
-            (
-                Objective::Minimax,
-                Box::new(move |r, f| softplus(-r) + softplus(f)),
-                |_, f| (1.0 - sigmoid(f)).ln(),
-            ),
-            (
-                Objective::NonSaturating,
-                Box::new(move |r, f| softplus(-r) + softplus(f)),
-                |_, f| -sigmoid(f).ln(),
-            ),
+        fn softplus(x: f64) -> f64 {
+            x.exp().ln_1p()
+        }
+        let minimax: Pair = |r, f| softplus(-r) + softplus(f);
+        let formulas: [(Objective, Pair, Pair); 6] = [
+            (Objective::Minimax, minimax, |_, f| (1.0 - sigmoid(f)).ln()),
+            (Objective::NonSaturating, minimax, |_, f| -sigmoid(f).ln()),
             (
                 Objective::LeastSquares,
-                Box::new(|r, f| ((r - 1.0).powi(2) + f * f) / 2.0),
+                |r, f| ((r - 1.0).powi(2) + f * f) / 2.0,
                 |_, f| (f - 1.0).powi(2) / 2.0,
             ),
             (
                 Objective::Hinge,
-                Box::new(move |r, f| ramp(1.0 - r) + ramp(1.0 + f)),
+                |r, f| (1.0 - r).max(0.0) + (1.0 + f).max(0.0),
                 |_, f| -f,
             ),
-            (Objective::Wasserstein, Box::new(|r, f| f - r), |_, f| -f),
+            (Objective::Wasserstein, |r, f| f - r, |_, f| -f),
             (
                 Objective::Relativistic,
-                Box::new(|r, f| -sigmoid(r - f).ln()),
+                |r, f| -sigmoid(r - f).ln(),
                 |r, f| -sigmoid(f - r).ln(),
             ),
         ];
@@ -292,9 +286,7 @@ mod tests {
                 .zip(fake)
                 .map(|(&r, f)| (f64::from(r), f64::from(f)))
                 .collect();
-            let mean = |f: &dyn Fn(f64, f64) -> f64| {
-                pairs.iter().map(|&(r, g)| f(r, g)).sum::<f64>() / 3.0
-            };
+            let mean = |f: Pair| pairs.iter().map(|&(r, g)| f(r, g)).sum::<f64>() / 3.0;
             let r = cpu.tensor_from_vec(real.to_vec(), (3,));
             let f = cpu.tensor_from_vec(fake.to_vec(), (3,));
             let loss = objective
@@ -302,7 +294,7 @@ mod tests {
                 .unwrap();
             let (value, gradients) = backward(loss).unwrap();
             assert!(
-                (f64::from(value) - mean(&*discriminator)).abs() < 1e-5,
+                (f64::from(value) - mean(discriminator)).abs() < 1e-5,
                 "{objective:?}"
             );
             let [by_real, by_fake] = [&r, &f].map(|x| gradients.get(x).as_vec());
@@ -323,7 +315,7 @@ mod tests {
                 .unwrap();
             let (value, gradients) = backward(loss).unwrap();
             assert!(
-                (f64::from(value) - mean(&generator)).abs() < 1e-5,
+                (f64::from(value) - mean(generator)).abs() < 1e-5,
                 "{objective:?}"
             );
             let by_fake = gradients.get(&f).as_vec();

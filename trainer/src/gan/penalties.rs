@@ -51,6 +51,9 @@ pub enum Penalty {
     ZeroCentred { weight: f64, every: u32 },
 }
 
+/// A penalty to run backward from.
+pub type Recorded<D> = Loss<D, OwnedTape<f32, D>>;
+
 /// Keeps the norm's own gradient finite where the critic is flat.
 const FLAT: f32 = 1e-12;
 
@@ -63,7 +66,7 @@ pub fn gradient_penalty<D: Device<f32>>(
     critic: &Model<D>,
     points: &D::Array,
     weight: f64,
-) -> Result<Loss<D, OwnedTape<f32, D>>, ModelError> {
+) -> Result<Recorded<D>, ModelError> {
     let squares = squares(critic, points)?;
     let penalty = || {
         squares
@@ -86,7 +89,7 @@ pub fn zero_centred_penalty<D: Device<f32>>(
     critic: &Model<D>,
     points: &D::Array,
     weight: f64,
-) -> Result<Loss<D, OwnedTape<f32, D>>, ModelError> {
+) -> Result<Recorded<D>, ModelError> {
     let squares = squares(critic, points)?;
     let penalty = || squares.try_mean()?.try_mul(weight as f32);
     penalty().map_err(device_error)

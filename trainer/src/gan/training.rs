@@ -1,7 +1,7 @@
 //! One training step, and all the state that it changes.
 
-use super::losses::{Logits, Loss, Objective};
-use super::penalties::Penalty;
+use super::losses::{Logits, Objective};
+use super::penalties::{Penalty, Recorded};
 use super::{losses, penalties};
 use crate::nn::{Initialization, Mode, Model, ModelError, device_error};
 use crate::ops::{Device, Wants};
@@ -227,7 +227,7 @@ impl<D: Device<f32>> Gan<D> {
         real: &D::Array,
         fake: &D::Array,
         between: Option<&D::Array>,
-    ) -> Result<Option<Loss<D, OwnedTape<f32, D>>>, ModelError> {
+    ) -> Result<Option<Recorded<D>>, ModelError> {
         let critic = &self.discriminator;
         match (self.settings.penalty, between) {
             (Some(Penalty::Gradient(weight)), Some(points)) => {

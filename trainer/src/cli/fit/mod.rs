@@ -161,16 +161,27 @@ fn fit_on<D: Device<f32>>(device: D, session: &Session) -> Result<(), Failure> {
     let mut score = |generator: &_| judge.as_ref().map(|j| j.score(generator)).transpose();
     let ended = fit::fit(device, &run, &images, from, &mut score, &mut watch);
     watch.finish();
-    let trained = match ended.map_err(failure)? {
-        Ended::Finished(trained) if !asked.load(Ordering::Relaxed) => trained,
-        Ended::Finished(Trained { steps, .. }) | Ended::Stopped(steps) => {
-            let command = folder::resume_command(&plan.out);
-            return Err(Failure::Stopped(format!(
-                "stopped after step {steps}; go on with: {command}"
-            )));
+    let steps = match ended.map_err(failure)? {
+        Ended::Finished(trained) if !asked.load(Ordering::Relaxed) => {
+            return conclude(plan, &trained, &images, shape);
         }
+        Ended::Finished(trained) => trained.steps,
+        Ended::Stopped(steps) => steps,
     };
-    let summary = Summary::new(plan, &trained, &images, shape)?;
+    let command = folder::resume_command(&plan.out);
+    Err(Failure::Stopped(format!(
+        "stopped after step {steps}; go on with: {command}"
+    )))
+}
+
+/// Exports what was trained and says what it came to.
+fn conclude<D: Device<f32>>(
+    plan: &Plan,
+    trained: &Trained<D>,
+    images: &Images,
+    shape: Shape,
+) -> Result<(), Failure> {
+    let summary = Summary::new(plan, trained, images, shape)?;
     folder::finish(&plan.out, &summary.to_json()?)?;
     if plan.json {
         super::print_json(&summary)

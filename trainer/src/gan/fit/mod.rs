@@ -147,7 +147,7 @@ pub struct Trained<D: Device<f32>> {
 
 /// How a run ended.
 pub enum Ended<D: Device<f32>> {
-    Finished(Trained<D>),
+    Finished(Box<Trained<D>>),
     /// Because [`Watch::stop`] said so, after this step, of which there is a checkpoint.
     Stopped(u32),
 }
@@ -244,7 +244,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
             }
         }
         let steps = self.gan.steps();
-        Ok(Ended::Finished(Trained {
+        Ok(Ended::Finished(Box::new(Trained {
             images_per_s: f64::from(steps) * self.run.images_a_step() as f64
                 / self.elapsed.as_secs_f64(),
             generator: self.gan.average,
@@ -252,7 +252,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
             elapsed: self.elapsed,
             last: self.journal.last(),
             score: self.journal.last_score(),
-        }))
+        })))
     }
 
     fn is_over(&self) -> bool {
