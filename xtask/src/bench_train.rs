@@ -93,10 +93,16 @@ fn compare(net: &'static str, python: &Path, arguments: &Arguments) -> Result<Ou
         eprintln!("{net}, round {round} of {}", arguments.rounds);
         let mut trainer = process::cargo();
         trainer.args(["trainer", "bench", "--json"]);
-        ours.push(measure(net, &mut trainer, arguments)?);
         let mut script = process::command(python);
         script.arg("bench/pytorch_gan.py");
-        torch.push(measure(net, &mut script, arguments)?);
+        let mut sides = [(&mut trainer, &mut ours), (&mut script, &mut torch)];
+        // Neither side is always the first.
+        if round % 2 == 0 {
+            sides.reverse();
+        }
+        for (command, figures) in sides {
+            figures.push(measure(net, command, arguments)?);
+        }
     }
     let speed = |side: &[Measured]| median(side.iter().map(|m| m.images_per_s).collect());
     let peak = |side: &[Measured]| side.iter().map(|m| m.peak_bytes).max().unwrap_or_default();
