@@ -47,8 +47,18 @@ enum Net {
     Small,
     /// DCGAN, size full.
     Full,
-    /// DCGAN, size small, for the Wasserstein distance with a gradient penalty.
+    /// Recipe wgan-gp, size small, one update of the critic a step as in the others.
     WganGp,
+    /// Recipe dense-bn.
+    DenseBn,
+    /// Recipe wgan, size small.
+    Wgan,
+    /// Recipe lsgan, size small.
+    Lsgan,
+    /// Recipe hinge, size small.
+    Hinge,
+    /// Recipe relativistic, size small.
+    Relativistic,
 }
 
 #[derive(Serialize)]
@@ -148,6 +158,11 @@ fn settings(net: Net) -> Settings {
         Net::Small => (Recipe::Dcgan, Size::Small),
         Net::Full => (Recipe::Dcgan, Size::Full),
         Net::WganGp => (Recipe::WganGp, Size::Small),
+        Net::DenseBn => (Recipe::DenseBn, Size::Small),
+        Net::Wgan => (Recipe::Wgan, Size::Small),
+        Net::Lsgan => (Recipe::Lsgan, Size::Small),
+        Net::Hinge => (Recipe::Hinge, Size::Small),
+        Net::Relativistic => (Recipe::Relativistic, Size::Small),
     };
     let mut parts = recipe.parts(size, Shape::new(1, 28, 28));
     // One update of either network is what is measured.
