@@ -100,15 +100,7 @@ impl<D: Device<f32>> Training<D> {
         let (value, gradients) = backward(loss).map_err(device_error)?;
         self.adam.step(&mut self.model, gradients)?;
         self.steps += 1;
-        // The first steps average over as many steps as there were.
-        let steps = f64::from(self.steps);
-        let decay = decay.min(steps / (steps + 9.0));
-        let weights = self.average.trained_mut().into_iter();
-        for (average, now) in weights.zip(self.model.trained_mut()) {
-            device
-                .lerp(average, now, 1.0 - decay)
-                .map_err(device_error)?;
-        }
+        self.average.follow(&mut self.model, decay, self.steps)?;
         Ok(value)
     }
 

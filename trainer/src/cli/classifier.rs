@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::classifier::{self, Augmentation, Classifier, Settings, State};
 use crate::data::{self, Dataset, Images, Split};
-use crate::files::write_whole;
+use crate::files::{sha256, write_whole};
 use crate::metrics::Moments;
 use crate::nn::ModelError;
 use crate::optim::AdamConfig;
@@ -11,7 +11,6 @@ use crate::spec::Shape;
 use anyhow::Context;
 use dfdx::prelude::Cpu;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -140,7 +139,6 @@ fn make(
     };
     let bytes = classifier::encode(&state, &parameters, &moments.gaussian())
         .context("cannot keep the classifier")?;
-    let sum = Sha256::digest(&bytes);
     let report = Report {
         file,
         dataset: dataset.name(),
@@ -148,7 +146,7 @@ fn make(
         seed: args.seed,
         parameters: state.network.parameters().map_err(ModelError::from)?,
         bytes: bytes.len(),
-        sha256: sum.iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: sha256(&bytes),
         seconds: start.elapsed().as_secs_f64(),
         test_accuracy: state.test_accuracy,
         confusion,

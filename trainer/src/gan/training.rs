@@ -179,7 +179,9 @@ impl<D: Device<f32>> Gan<D> {
             generator: self.generator_step(n, last)?,
         };
         self.steps += 1;
-        self.update_average()?;
+        let decay = self.settings.ema_decay;
+        self.average
+            .follow(&mut self.generator, decay, self.steps)?;
         Ok(losses)
     }
 
@@ -291,20 +293,6 @@ impl<D: Device<f32>> Gan<D> {
     fn draw(&mut self, n: usize) -> Result<D::Array, ModelError> {
         let size = self.generator.network().input.len();
         self.generator.input(n, &self.latents.latents(n, size))
-    }
-
-    fn update_average(&mut self) -> Result<(), ModelError> {
-        // The first steps average over as many steps as there were.
-        let steps = f64::from(self.steps);
-        let decay = self.settings.ema_decay.min(steps / (steps + 9.0));
-        let device = self.generator.device().clone();
-        let weights = self.average.trained_mut().into_iter();
-        for (average, now) in weights.zip(self.generator.trained_mut()) {
-            device
-                .lerp(average, now, 1.0 - decay)
-                .map_err(device_error)?;
-        }
-        Ok(())
     }
 
     /// Estimates the averaged generator's batch-norm statistics afresh, from latents that are the same

@@ -1,8 +1,6 @@
 //! Deep convolutional GANs (Radford et al. 2016), in sizes that fit a microcontroller.
 
 use super::Parts;
-use crate::gan::Objective;
-use crate::optim::AdamConfig;
 use crate::spec::{Layer, Network, Shape};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -43,16 +41,7 @@ impl Size {
 const LATENT: usize = 64;
 
 pub(super) fn parts(size: Size, image: Shape) -> Parts {
-    Parts {
-        generator: generator(size, image),
-        discriminator: discriminator(size, image),
-        objective: Objective::NonSaturating,
-        penalty: None,
-        weight_clip: None,
-        critic_steps: 1,
-        optimizer: AdamConfig::adam(2e-4, 0.5, 0.999),
-        batch: 64,
-    }
+    Parts::new(generator(size, image), discriminator(size, image))
 }
 
 /// Latent to image: dense, then two 4x4 stride-2 transposed convolutions, batch norm and ReLU between

@@ -1,7 +1,6 @@
 //! Dense layers with batch norm in the generator.
 
 use super::Parts;
-use crate::gan::Objective;
 use crate::optim::AdamConfig;
 use crate::spec::{Layer, Network, Shape};
 
@@ -13,37 +12,34 @@ const LEAKY: Layer = Layer::LeakyRelu { slope: 0.2 };
 /// LeakyReLU.
 pub(super) fn parts(image: Shape) -> Parts {
     let linear = |features, bias| Layer::Linear { features, bias };
+    let generator = Network {
+        input: Shape::features(LATENT),
+        layers: vec![
+            linear(256, false),
+            Layer::batch_norm(),
+            LEAKY,
+            linear(512, false),
+            Layer::batch_norm(),
+            LEAKY,
+            linear(image.len(), false),
+            Layer::Reshape(image),
+            Layer::Tanh,
+        ],
+    };
+    let discriminator = Network {
+        input: image,
+        layers: vec![
+            Layer::Flatten,
+            linear(512, true),
+            LEAKY,
+            linear(256, true),
+            LEAKY,
+            linear(1, true),
+        ],
+    };
     Parts {
-        generator: Network {
-            input: Shape::features(LATENT),
-            layers: vec![
-                linear(256, false),
-                Layer::batch_norm(),
-                LEAKY,
-                linear(512, false),
-                Layer::batch_norm(),
-                LEAKY,
-                linear(image.len(), false),
-                Layer::Reshape(image),
-                Layer::Tanh,
-            ],
-        },
-        discriminator: Network {
-            input: image,
-            layers: vec![
-                Layer::Flatten,
-                linear(512, true),
-                LEAKY,
-                linear(256, true),
-                LEAKY,
-                linear(1, true),
-            ],
-        },
-        objective: Objective::NonSaturating,
-        penalty: None,
-        weight_clip: None,
-        critic_steps: 1,
         optimizer: AdamConfig::adam(1e-4, 0.9, 0.999),
         batch: 256,
+        ..Parts::new(generator, discriminator)
     }
 }

@@ -1,8 +1,6 @@
 //! The first GAN (Goodfellow et al. 2014): dense layers only.
 
 use super::Parts;
-use crate::gan::Objective;
-use crate::optim::AdamConfig;
 use crate::spec::{Layer, Network, Shape};
 
 /// Numbers of a latent.
@@ -16,16 +14,7 @@ fn linear(features: usize) -> Layer {
 }
 
 pub(super) fn parts(image: Shape) -> Parts {
-    Parts {
-        generator: generator(image),
-        discriminator: discriminator(image),
-        objective: Objective::NonSaturating,
-        penalty: None,
-        weight_clip: None,
-        critic_steps: 1,
-        optimizer: AdamConfig::adam(2e-4, 0.5, 0.999),
-        batch: 64,
-    }
+    Parts::new(generator(image), discriminator(image))
 }
 
 /// Latent 100 to 128 to 256 to the image: ReLU, tanh at the end.

@@ -60,6 +60,20 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// Two networks with the DCGAN's objective and numbers (Radford et al. 2016, section 4).
+    fn new(generator: Network, discriminator: Network) -> Self {
+        Self {
+            generator,
+            discriminator,
+            objective: Objective::NonSaturating,
+            penalty: None,
+            weight_clip: None,
+            critic_steps: 1,
+            optimizer: AdamConfig::adam(2e-4, 0.5, 0.999),
+            batch: 64,
+        }
+    }
+
     /// With weights as the DCGAN's begin, and its average of the generator's weights.
     pub fn settings(self, seed: u64) -> Settings {
         Settings {
