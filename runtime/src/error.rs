@@ -21,8 +21,9 @@ pub enum Error {
     Reserved,
     /// A header field is out of its range (1.1).
     BadHeader,
-    /// The model has classes, which this reader does not support (1.1).
-    Conditional,
+    /// A model with classes does not begin with a linear layer, or its class step is out of range
+    /// (1.2, 6).
+    BadClasses,
     /// The weights are int4, which this reader does not support (1.1).
     Int4,
     /// The work the header promises is not the work of the layers (1.1).
@@ -51,6 +52,10 @@ pub enum Error {
     BufferTooSmall,
     /// A latent, a tensor or an image slice does not have the model's length.
     SliceLength,
+    /// The model has classes, and none was chosen.
+    ClassMissing,
+    /// The model has no class of the number asked for; one without classes has none at all.
+    NoSuchClass,
     /// The layer or model has the other kind of numbers (f32 or int8) than the call asks for.
     WrongNumbers,
 }
@@ -65,7 +70,7 @@ impl Error {
             Self::Checksum => "the blob is damaged: its checksum does not match",
             Self::Reserved => "the blob uses bytes that are reserved in this format version",
             Self::BadHeader => "a field of the blob's header is out of range",
-            Self::Conditional => "the model has classes, which this version does not support",
+            Self::BadClasses => "the classes of the blob's model do not fit its first layer",
             Self::Int4 => "the model has int4 weights, which this version does not support",
             Self::WrongWork => "the work in the blob's header is not that of its layers",
             Self::UnknownOperator => "a layer of the blob has an unknown operator",
@@ -80,6 +85,8 @@ impl Error {
             Self::Overflow => "an accumulator of the blob's model could overflow",
             Self::BufferTooSmall => "the buffer is smaller than the model's working memory",
             Self::SliceLength => "a slice does not have the length the model asks for",
+            Self::ClassMissing => "the model has classes: choose one",
+            Self::NoSuchClass => "the model has no class of this number",
             Self::WrongNumbers => "the model does not have the kind of numbers the call asks for",
         }
     }

@@ -36,7 +36,8 @@ impl<const N: usize> AsMut<[u32]> for Buffer<N> {
 
 /// Makes images from a model in a caller's buffer.
 ///
-/// After [`new`](Self::new) the only possible error is a slice of the wrong length.
+/// After [`new`](Self::new) the only possible errors are a slice of the wrong length and, for a model
+/// with classes, no class chosen or one that there is not.
 #[derive(Debug)]
 pub struct Generator<'m, 'b> {
     model: Model<'m>,
@@ -78,31 +79,48 @@ impl<'m, 'b> Generator<'m, 'b> {
         &self.model
     }
 
+    /// Makes images of `class` from now on. A model with classes needs one before the first image,
+    /// unless it came as [`Model::of_class`].
+    ///
+    /// # Errors
+    /// [`Error::NoSuchClass`] if `class` is not below [`Model::classes`], which is 0 for a model
+    /// without classes; images are then made as before.
+    pub fn set_class(&mut self, class: usize) -> Result<(), Error> {
+        self.model = self.model.of_class(class)?;
+        Ok(())
+    }
+
     /// Makes the image of `seed`: its pixels in `image`, ordered row, column, channel. What they
     /// mean is [`Model::range`].
     ///
     /// # Errors
-    /// [`Error::SliceLength`] if `image` is not [`Model::image_len`] bytes.
+    /// [`Error::SliceLength`] if `image` is not [`Model::image_len`] bytes;
+    /// [`Error::ClassMissing`] if the model has classes and none was chosen.
     pub fn sample(&mut self, seed: u64, image: &mut [u8]) -> Result<(), Error> {
         self.check(image.len())?;
         self.sample_rows(seed, &mut |y: usize, pixels: &[u8]| {
             copy_row(image, y, pixels)
-        });
-        Ok(())
+        })
     }
 
     /// Makes the image of `seed` and hands each row to `sink` as soon as it is made.
-    pub fn sample_rows(&mut self, seed: u64, sink: &mut impl RowSink) {
+    ///
+    /// # Errors
+    /// [`Error::ClassMissing`] if the model has classes and none was chosen.
+    pub fn sample_rows(&mut self, seed: u64, sink: &mut impl RowSink) -> Result<(), Error> {
+        self.check_class()?;
         let mut rng = Rng::new(seed);
         self.start(|_| latent::draw(&mut rng));
         self.pixel_rows(sink);
+        Ok(())
     }
 
     /// Makes the image of a latent: component `q` is worth `q / 32`.
     ///
     /// # Errors
     /// [`Error::SliceLength`] if `latents` is not [`Model::latent_size`] long or `image` is not
-    /// [`Model::image_len`] bytes.
+    /// [`Model::image_len`] bytes; [`Error::ClassMissing`] if the model has classes and none was
+    /// chosen.
     pub fn sample_into(&mut self, latents: &[i8], image: &mut [u8]) -> Result<(), Error> {
         self.check(image.len())?;
         self.rows_into(latents, &mut |y: usize, pixels: &[u8]| {
@@ -113,7 +131,8 @@ impl<'m, 'b> Generator<'m, 'b> {
     /// Makes the image of a latent and hands each row to `sink` as soon as it is made.
     ///
     /// # Errors
-    /// [`Error::SliceLength`] if `latents` is not [`Model::latent_size`] long.
+    /// [`Error::SliceLength`] if `latents` is not [`Model::latent_size`] long;
+    /// [`Error::ClassMissing`] if the model has classes and none was chosen.
     pub fn rows_into(&mut self, latents: &[i8], sink: &mut impl RowSink) -> Result<(), Error> {
         self.start_from(latents)?;
         self.pixel_rows(sink);
@@ -125,7 +144,8 @@ impl<'m, 'b> Generator<'m, 'b> {
     ///
     /// # Errors
     /// [`Error::SliceLength`] if `latents` is not [`Model::latent_size`] long or `values` is not
-    /// [`Model::image_len`] long.
+    /// [`Model::image_len`] long; [`Error::ClassMissing`] if the model has classes and none was
+    /// chosen.
     pub fn values_into(&mut self, latents: &[i8], values: &mut [f32]) -> Result<(), Error> {
         self.check(values.len())?;
         self.start_from(latents)?;
@@ -160,7 +180,15 @@ impl<'m, 'b> Generator<'m, 'b> {
         if latents.len() != self.model.latent_size() {
             return Err(Error::SliceLength);
         }
+        self.check_class()?;
         self.start(|i| latents.get(i).copied().unwrap_or_default());
+        Ok(())
+    }
+
+    fn check_class(&self) -> Result<(), Error> {
+        if self.model.classes() > 0 && self.model.class().is_none() {
+            return Err(Error::ClassMissing);
+        }
         Ok(())
     }
 

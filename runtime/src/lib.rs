@@ -22,8 +22,9 @@
 //! - A seed means the same image on every machine: the [latent] is drawn with integers, and
 //!   int8 arithmetic is specified to the bit. f32 models differ at most in the last bits of tanh
 //!   and sigmoid.
-//! - After [`Model::parse`] has accepted a blob nothing can fail but a slice of the wrong length, and
-//!   nothing can panic: release firmware holds no panicking code for parsing and sampling at all.
+//! - A model with classes makes images of the class it is told: [`Generator::set_class`].
+//! - After [`Model::parse`] has accepted a blob nothing can fail but a slice of the wrong length or a
+//!   class that there is not, and nothing can panic: release firmware holds no panicking code for parsing and sampling at all.
 //! - Layers work row by row, so working memory is a few rows of each tensor
 //!   ([`Model::working_memory`]), and rows can be sent off as they are made
 //!   ([`Generator::sample_rows`]).
@@ -42,8 +43,8 @@
 //!
 //! It runs generators only: a chain of [linear, convolution, transposed convolution and nearest
 //! upsampling layers](Operator) from a latent to an image, with [five activations](Activation).
-//! There are no branches, no batches, no normalization layers (the exporter folds them), no class
-//! conditions and no int4 weights yet. Tensors are limited to 2^22 elements. It does not train.
+//! There are no branches, no batches, no normalization layers (the exporter folds them) and no int4
+//! weights yet. Tensors are limited to 2^22 elements. It does not train.
 //!
 //! # Features
 //!

@@ -97,6 +97,16 @@ pub enum Numbers {
     Int8,
 }
 
+impl Numbers {
+    /// Bytes of a weight in the blob.
+    pub(crate) const fn bytes(self) -> u64 {
+        match self {
+            Self::Float => 4,
+            Self::Int8 => 1,
+        }
+    }
+}
+
 /// One layer of a parsed model. Everything in it has been checked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Layer<'a> {
@@ -114,6 +124,9 @@ pub struct Layer<'a> {
     pub shift: u32,
     /// int8: what one quantum of the output is worth. f32: 0.
     pub scale: f32,
+    /// int8: what one quantum of a class's column is worth, in quanta of the accumulator; 0 where
+    /// there are no columns.
+    pub class_step: i32,
     pub(crate) parameters: Parameters<'a>,
 }
 
@@ -124,6 +137,10 @@ pub(crate) struct Parameters<'a> {
     pub multipliers: &'a [u8],
     pub negative_multipliers: &'a [u8],
     pub weights: &'a [u8],
+    /// The columns of all classes; empty but in the first layer of a model with classes.
+    pub columns: &'a [u8],
+    /// The column of the class that was chosen.
+    pub column: &'a [u8],
 }
 
 impl Layer<'_> {
@@ -137,12 +154,25 @@ impl Layer<'_> {
         self.parameters.weights.len()
     }
 
-    /// Bytes of all parameters in the blob: bias, multipliers and weights.
+    /// Bytes of the columns of all classes in the blob: 0 but in the first layer of a model with
+    /// classes.
+    pub const fn class_bytes(&self) -> usize {
+        self.parameters.columns.len()
+    }
+
+    /// Bytes of all parameters in the blob: bias, multipliers, weights and class columns.
     pub const fn parameter_bytes(&self) -> usize {
         self.parameters.bias.len()
             + self.parameters.multipliers.len()
             + self.parameters.negative_multipliers.len()
             + self.parameters.weights.len()
+            + self.parameters.columns.len()
+    }
+
+    /// Whether the layer cannot run before a class is chosen
+    /// ([`Model::of_class`](crate::Model::of_class)).
+    pub const fn needs_class(&self) -> bool {
+        !self.parameters.columns.is_empty() && self.parameters.column.is_empty()
     }
 
     /// Bytes of working memory that hold this layer's input rows while an image is made.
@@ -191,6 +221,37 @@ impl Layer<'_> {
     /// The f32 model's bias of output `oc`; 0 out of range.
     pub const fn bias_f32(&self, oc: usize) -> f32 {
         super::bytes::f32_at(self.parameters.bias, oc.saturating_mul(4))
+    }
+
+    /// What an accumulator of output `oc` starts as: the bias and, in the first layer of a model with
+    /// classes, what the chosen class adds to it. Of the bias alone if out of range.
+    pub const fn start_i32(&self, oc: usize) -> i32 {
+        let column = super::bytes::u8_at(self.parameters.column, oc) as i8;
+        // A checked model keeps the sum in 32 bits.
+        self.bias_i32(oc) + self.class_step * column as i32
+    }
+
+    /// What the sum of output `oc` starts as in an f32 model: the bias and, in the first layer of a
+    /// model with classes, the chosen class's number added to it.
+    pub const fn start_f32(&self, oc: usize) -> f32 {
+        let bias = self.bias_f32(oc);
+        if self.parameters.column.is_empty() {
+            bias
+        } else {
+            bias + super::bytes::f32_at(self.parameters.column, oc.saturating_mul(4))
+        }
+    }
+
+    /// What the accumulators of outputs `oc` to `oc + 3` start as; of 0 where there are none.
+    #[inline(always)]
+    pub(crate) fn four_starts(&self, oc: usize) -> [i32; 4] {
+        let mut starts = self.four(self.parameters.bias, oc);
+        if let Some(column) = self.parameters.column.get(oc..) {
+            for (start, &q) in starts.iter_mut().zip(column) {
+                *start = start.wrapping_add(self.class_step * i32::from(q as i8));
+            }
+        }
+        starts
     }
 
     /// The requantization multipliers of output `oc` for accumulators from zero up and below zero

@@ -14,7 +14,9 @@ pub(crate) use layer::Parameters;
 pub use layer::{Activation, Layer, Numbers, Operator, Shape, Window};
 
 /// The newest version of the format that this reader knows.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
+/// The version that brought classes.
+const CLASSES_VERSION: u16 = 2;
 /// The most layers a model can have.
 pub const MAX_LAYERS: usize = 32;
 
@@ -54,6 +56,9 @@ pub struct Model<'a> {
     numbers: Numbers,
     layers: usize,
     latent_size: usize,
+    classes: usize,
+    /// The class that images are made of.
+    class: Option<usize>,
     output: Shape,
     range: PixelRange,
     macs: u64,
@@ -79,6 +84,29 @@ impl<'a> Model<'a> {
     /// Components of the latent: `i8` each, worth 1/32 a unit.
     pub const fn latent_size(&self) -> usize {
         self.latent_size
+    }
+
+    /// How many classes there are, 0 to 4096: images of a model with classes are made of the class
+    /// that is chosen. 0 is a model without classes.
+    pub const fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The class that images are made of, if one was chosen.
+    pub const fn class(&self) -> Option<usize> {
+        self.class
+    }
+
+    /// This model as one that makes images of `class`.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchClass`] if `class` is not below [`classes`](Self::classes).
+    pub const fn of_class(mut self, class: usize) -> Result<Self, Error> {
+        if class >= self.classes {
+            return Err(Error::NoSuchClass);
+        }
+        self.class = Some(class);
+        Ok(self)
     }
 
     /// Size of the image.
@@ -159,8 +187,9 @@ const fn parse_header<'a>(blob: &'a [u8]) -> Result<Model<'a>, Error> {
     if layers == 0 || layers > MAX_LAYERS || latent_size == 0 || latent_size > MAX_EXTENT {
         return Err(Error::BadHeader);
     }
-    if u16_at(blob, 20) != 0 {
-        return Err(Error::Conditional);
+    let classes = u16_at(blob, 20) as usize;
+    if classes > MAX_EXTENT || (classes > 0 && u16_at(blob, 10) < CLASSES_VERSION) {
+        return Err(Error::BadHeader);
     }
     if !zeros(blob, 30, 32) || !zeros(blob, 40, HEADER_LEN) {
         return Err(Error::Reserved);
@@ -172,6 +201,8 @@ const fn parse_header<'a>(blob: &'a [u8]) -> Result<Model<'a>, Error> {
         numbers,
         layers,
         latent_size,
+        classes,
+        class: None,
         output,
         range,
         macs,

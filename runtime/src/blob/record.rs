@@ -42,8 +42,38 @@ pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
         numbers,
         shift: u8_at(record, 6) as u32,
         scale: f32_at(record, 24),
-        parameters: split(bytes, numbers, activation, layer::outputs(operator, output)),
+        class_step: class_step(record) as i32,
+        parameters: chosen(
+            split(
+                bytes,
+                numbers,
+                activation,
+                layer::outputs(operator, output),
+                columns_len(model, index, operator, output),
+            ),
+            model,
+        ),
     }
+}
+
+/// Bytes of the class columns of layer `index`.
+const fn columns_len(model: &Model<'_>, index: usize, operator: Operator, output: Shape) -> u64 {
+    if index > 0 {
+        return 0;
+    }
+    model.classes as u64 * layer::outputs(operator, output) as u64 * model.numbers.bytes()
+}
+
+/// The parameters with the column of the class that the model was asked for.
+const fn chosen<'a>(mut parameters: Parameters<'a>, model: &Model<'a>) -> Parameters<'a> {
+    if let Some(class) = model.class {
+        let len = parameters.columns.len() / order::divisor(model.classes);
+        parameters.column = match part(parameters.columns, class * len, len) {
+            Some(column) => column,
+            None => &[],
+        };
+    }
+    parameters
 }
 
 /// Checks every record and its parameters, how the layers connect, and the sum of their work.
@@ -56,7 +86,7 @@ pub(super) const fn check_all(model: &Model<'_>) -> Result<(), Error> {
     let mut index = 0;
     while index < model.layers {
         let record = record(model.blob, index);
-        check!(check(model, record));
+        check!(check(model, record, index));
         let layer = decode(model, index);
         if !same(layer.input, input) {
             return Err(Error::Disconnected);
@@ -94,21 +124,44 @@ pub(super) const fn check_all(model: &Model<'_>) -> Result<(), Error> {
     }
 }
 
-const fn check(model: &Model<'_>, record: &[u8]) -> Result<(), Error> {
+const fn check(model: &Model<'_>, record: &[u8], index: usize) -> Result<(), Error> {
     let Some(operator) = operator(record) else {
         return Err(Error::UnknownOperator);
     };
     let Some(activation) = activation(record) else {
         return Err(Error::BadActivation);
     };
-    if u8_at(record, 7) != 0 || !super::zeros(record, 36, RECORD_LEN) {
+    if u8_at(record, 7) != 0 || !super::zeros(record, 38, RECORD_LEN) {
         return Err(Error::Reserved);
     }
+    check!(check_classes(model, record, index, operator));
     let (input, output) = shapes(record);
     check!(check_geometry(operator, model.numbers, record));
     check!(check_shapes(operator, input, output));
     check!(check_numbers(operator, activation, model.numbers, record));
-    check_parameters(model, record, operator, activation, input, output)
+    check_parameters(model, record, index, operator, activation, input, output)
+}
+
+/// Section 6, items 1 and 3.
+const fn check_classes(
+    model: &Model<'_>,
+    record: &[u8],
+    index: usize,
+    operator: Operator,
+) -> Result<(), Error> {
+    let step = class_step(record);
+    if index > 0 || model.classes == 0 {
+        return if step == 0 {
+            Ok(())
+        } else {
+            Err(Error::Reserved)
+        };
+    }
+    match (operator, model.numbers) {
+        (Operator::Linear, Numbers::Int8) if step > 0 => Ok(()),
+        (Operator::Linear, Numbers::Float) if step == 0 => Ok(()),
+        _ => Err(Error::BadClasses),
+    }
 }
 
 const fn check_geometry(operator: Operator, numbers: Numbers, record: &[u8]) -> Result<(), Error> {
@@ -219,6 +272,7 @@ const fn check_numbers(
 const fn check_parameters(
     model: &Model<'_>,
     record: &[u8],
+    index: usize,
     operator: Operator,
     activation: Activation,
     input: Shape,
@@ -230,12 +284,9 @@ const fn check_parameters(
         (Numbers::Int8, Activation::LeakyRelu { .. }) => 3,
         (Numbers::Int8, _) => 2,
     };
-    let weight_len = match model.numbers {
-        Numbers::Float => 4,
-        Numbers::Int8 => 1,
-    };
-    let weights = order::weights(operator, model.numbers, input, output);
-    if length(record) as u64 != outputs as u64 * 4 * vectors + weights * weight_len {
+    let weights = order::weights(operator, model.numbers, input, output) * model.numbers.bytes();
+    let columns = columns_len(model, index, operator, output);
+    if length(record) as u64 != outputs as u64 * 4 * vectors + weights + columns {
         return Err(Error::BadParameters);
     }
     let Some(bytes) = part(model.blob, start(record), length(record)) else {
@@ -244,9 +295,10 @@ const fn check_parameters(
     match model.numbers {
         Numbers::Float => check_finite(bytes),
         Numbers::Int8 => {
-            let products = products(operator, input);
-            let parameters = split(bytes, model.numbers, activation, outputs);
-            check!(check_bias(parameters.bias, products, u8_at(record, 6)));
+            // What all the products and the class's column can add up to.
+            let reach = products(operator, input) * (255 * 128) + class_step(record) as u64 * 128;
+            let parameters = split(bytes, model.numbers, activation, outputs, columns);
+            check!(check_bias(parameters.bias, reach, u8_at(record, 6)));
             check!(check_multipliers(parameters.multipliers));
             check_multipliers(parameters.negative_multipliers)
         }
@@ -274,10 +326,10 @@ const fn check_finite(bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// Section 4.2, item 1.
-const fn check_bias(bias: &[u8], products: u64, shift: u8) -> Result<(), Error> {
+const fn check_bias(bias: &[u8], rest: u64, shift: u8) -> Result<(), Error> {
     let mut at = 0;
     while at < bias.len() {
-        let reach = products * (255 * 128) + i32_at(bias, at).unsigned_abs() as u64;
+        let reach = rest + i32_at(bias, at).unsigned_abs() as u64;
         if reach << shift > i32::MAX as u64 {
             return Err(Error::Overflow);
         }
@@ -297,12 +349,14 @@ const fn check_multipliers(multipliers: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Splits a layer's parameters into their parts (section 3).
+/// Splits a layer's parameters into their parts (section 3), the last of which, the columns, have
+/// `columns` bytes.
 const fn split(
     bytes: &[u8],
     numbers: Numbers,
     activation: Activation,
     outputs: usize,
+    columns: u64,
 ) -> Parameters<'_> {
     let len = outputs * 4;
     let (bias, rest) = split_at(bytes, len);
@@ -310,15 +364,18 @@ const fn split(
         Numbers::Float => split_at(rest, 0),
         Numbers::Int8 => split_at(rest, len),
     };
-    let (negative_multipliers, weights) = match (numbers, activation) {
+    let (negative_multipliers, rest) = match (numbers, activation) {
         (Numbers::Int8, Activation::LeakyRelu { .. }) => split_at(rest, len),
         _ => split_at(rest, 0),
     };
+    let (weights, columns) = split_at(rest, rest.len().saturating_sub(columns as usize));
     Parameters {
         bias,
         multipliers,
         negative_multipliers,
         weights,
+        columns,
+        column: &[],
     }
 }
 
@@ -343,6 +400,10 @@ const fn start(record: &[u8]) -> usize {
 
 const fn length(record: &[u8]) -> usize {
     u32_at(record, 32) as usize
+}
+
+const fn class_step(record: &[u8]) -> u16 {
+    u16_at(record, 36)
 }
 
 const fn operator(record: &[u8]) -> Option<Operator> {

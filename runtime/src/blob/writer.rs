@@ -9,7 +9,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::{
-    Activation, CRC_LEN, FORMAT_VERSION, HEADER_LEN, MAGIC, Model, Numbers, Operator, RECORD_LEN,
+    Activation, CLASSES_VERSION, CRC_LEN, HEADER_LEN, MAGIC, Model, Numbers, Operator, RECORD_LEN,
     Shape, Window, bytes, layer, order,
 };
 use crate::Error;
@@ -59,6 +59,30 @@ pub enum Parameters {
     },
 }
 
+/// The class columns of a model's first layer (section 6): for each class in turn, a number for each
+/// output, ordered channel, row, column of the output's shape like the layer's bias.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Columns {
+    /// Of an f32 model: what the class adds to the bias.
+    Float(Vec<f32>),
+    /// Of an int8 model.
+    Int8 {
+        /// -127 to 127.
+        columns: Vec<i8>,
+        /// What one of them is worth, in quanta of its output's accumulator; at least 1.
+        step: u16,
+    },
+}
+
+/// The classes of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Classes {
+    /// How many there are: 1 to 4096.
+    pub count: usize,
+    /// What they add to the first layer, which must be linear.
+    pub columns: Columns,
+}
+
 /// Why a model cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -79,7 +103,7 @@ pub enum WriteError {
         /// The layer, from 0.
         layer: usize,
     },
-    /// A weight is -128.
+    /// A weight or a class's column has a -128.
     Weight {
         /// The layer, from 0.
         layer: usize,
@@ -140,6 +164,29 @@ impl From<Error> for WriteError {
 /// [`WriteError`] for parameters that do not fit their layer, and for any model that
 /// [`Model::parse`] would refuse.
 pub fn write(latent_size: usize, layers: &[LayerSpec]) -> Result<Vec<u8>, WriteError> {
+    encode(latent_size, None, layers)
+}
+
+/// Writes the blob of a model with classes.
+///
+/// # Errors
+/// As [`write`], [`WriteError::Mixed`] also for columns of the other kind of numbers.
+pub fn write_conditional(
+    latent_size: usize,
+    classes: &Classes,
+    layers: &[LayerSpec],
+) -> Result<Vec<u8>, WriteError> {
+    if classes.count == 0 {
+        return Err(Error::BadClasses.into());
+    }
+    encode(latent_size, Some(classes), layers)
+}
+
+fn encode(
+    latent_size: usize,
+    classes: Option<&Classes>,
+    layers: &[LayerSpec],
+) -> Result<Vec<u8>, WriteError> {
     let numbers = numbers_of(layers)?;
     let mut blob = vec![0; HEADER_LEN + RECORD_LEN * layers.len()];
     let mut input = Shape::new(1, 1, latent_size);
@@ -151,6 +198,7 @@ pub fn write(latent_size: usize, layers: &[LayerSpec]) -> Result<Vec<u8>, WriteE
             spec,
             numbers,
             input,
+            classes: classes.filter(|_| index == 0),
         };
         let parameters = layer.parameters()?;
         blob.resize(blob.len().next_multiple_of(16), 0);
@@ -174,7 +222,7 @@ pub fn write(latent_size: usize, layers: &[LayerSpec]) -> Result<Vec<u8>, WriteE
     let header = header(
         blob.len() + CRC_LEN,
         layers.len(),
-        latent_size,
+        [latent_size, classes.map_or(0, |classes| classes.count)],
         input,
         numbers,
         activation,
@@ -230,19 +278,21 @@ impl Fields {
 fn header(
     blob_len: usize,
     layers: usize,
-    latent_size: usize,
+    [latent_size, classes]: [usize; 2],
     output: Shape,
     numbers: Numbers,
     activation: Option<Activation>,
     macs: u64,
 ) -> Option<[u8; HEADER_LEN]> {
     let mut fields = Fields(MAGIC.to_vec());
-    fields.put(FORMAT_VERSION.to_le_bytes());
-    fields.put(1u16.to_le_bytes());
+    // What needs no newer reader is not said to.
+    let version = if classes > 0 { CLASSES_VERSION } else { 1 };
+    fields.put(version.to_le_bytes());
+    fields.put(version.to_le_bytes());
     fields.put(u32::try_from(blob_len).ok()?.to_le_bytes());
     fields.put_u16(layers)?;
     fields.put_u16(latent_size)?;
-    fields.put_u16(0)?;
+    fields.put_u16(classes)?;
     fields.put_shape(output)?;
     fields.put([match numbers {
         Numbers::Float => 1,
@@ -269,6 +319,8 @@ struct Encoder<'a> {
     spec: &'a LayerSpec,
     numbers: Numbers,
     input: Shape,
+    /// The model's, if this is its first layer.
+    classes: Option<&'a Classes>,
 }
 
 impl Encoder<'_> {
@@ -326,10 +378,56 @@ impl Encoder<'_> {
         fields.put(scale.to_le_bytes());
         fields.put(u32::try_from(start).ok()?.to_le_bytes());
         fields.put(u32::try_from(len).ok()?.to_le_bytes());
+        fields.put(self.class_step().to_le_bytes());
         Some(fields)
     }
 
+    fn class_step(&self) -> u16 {
+        match self.classes.map(|classes| &classes.columns) {
+            Some(Columns::Int8 { step, .. }) => *step,
+            Some(Columns::Float(_)) | None => 0,
+        }
+    }
+
     fn parameters(&self) -> Result<Encoded, WriteError> {
+        let mut encoded = self.own_parameters()?;
+        if let Some(classes) = self.classes {
+            encoded.bytes.extend(self.columns(classes)?);
+        }
+        Ok(encoded)
+    }
+
+    /// The class columns as they stand in the blob.
+    fn columns(&self, classes: &Classes) -> Result<Vec<u8>, WriteError> {
+        match (&classes.columns, self.numbers) {
+            (Columns::Float(columns), Numbers::Float) => {
+                let columns = self.each_class(classes.count, columns)?;
+                Ok(columns.iter().flat_map(|x| x.to_le_bytes()).collect())
+            }
+            (Columns::Int8 { columns, .. }, Numbers::Int8) => {
+                if columns.contains(&-128) {
+                    return Err(WriteError::Weight { layer: self.index });
+                }
+                let columns = self.each_class(classes.count, columns)?;
+                Ok(columns.iter().map(|&q| q as u8).collect())
+            }
+            _ => Err(WriteError::Mixed),
+        }
+    }
+
+    /// `count` vectors over the outputs, from PyTorch's order to the blob's.
+    fn each_class<T: Copy>(&self, count: usize, values: &[T]) -> Result<Vec<T>, WriteError> {
+        let outputs = layer::outputs(self.spec.operator, self.spec.output);
+        let expected = count.saturating_mul(outputs);
+        self.check_len("numbers in class columns", values.len(), expected)?;
+        let mut ordered = Vec::with_capacity(values.len());
+        for column in values.chunks_exact(outputs.max(1)) {
+            ordered.extend(self.vector("numbers in a class column", column)?);
+        }
+        Ok(ordered)
+    }
+
+    fn own_parameters(&self) -> Result<Encoded, WriteError> {
         match &self.spec.parameters {
             Parameters::None => {
                 let outputs = layer::outputs(self.spec.operator, self.spec.output);

@@ -40,9 +40,13 @@ fn upsample_row(layer: &Layer<'_>, y: usize, factor: usize, input: &[f32], out: 
 fn linear_row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
     let row_len = layer.output.row_len();
     let bias = words(layer.parameters.bias, y * row_len);
+    let column = words(layer.parameters.column, y * row_len);
     let weights = words(layer.parameters.weights, y * row_len * input.len());
     for (chunk, out) in out.chunks_mut(LANES).enumerate() {
         let mut sums = load(bias, chunk * LANES, out.len());
+        for (sum, &column) in sums.iter_mut().zip(column.iter().skip(chunk * LANES)) {
+            *sum += f32::from_le_bytes(column);
+        }
         add_products(&mut sums, input, weights, row_len, chunk * LANES);
         store(layer, &sums, out);
     }

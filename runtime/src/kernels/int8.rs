@@ -105,7 +105,7 @@ fn linear_row<K: InnerProducts>(
             };
             tiles = rest;
             let output = (y * width + x) * channels + group * 4;
-            let mut acc = layer.four(layer.parameters.bias, output);
+            let mut acc = layer.four_starts(output);
             K::linear(&mut acc, input, weights);
             let quanta = finish_four(layer, output, acc);
             for (i, q) in quanta.into_iter().enumerate().take(channels - group * 4) {

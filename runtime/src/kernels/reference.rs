@@ -10,7 +10,8 @@ use crate::{Error, Layer, Numbers, Operator, Shape};
 /// Runs one int8 layer. An `input` beyond the quanta that the layer before it can give may wrap.
 ///
 /// # Errors
-/// [`Error::WrongNumbers`] for an f32 layer, [`Error::SliceLength`] for a slice of the wrong length.
+/// [`Error::WrongNumbers`] for an f32 layer, [`Error::SliceLength`] for a slice of the wrong length,
+/// [`Error::ClassMissing`] for the first layer of a model with classes before one is chosen.
 pub fn run_int8(layer: &Layer<'_>, input: &[i16], output: &mut [i16]) -> Result<(), Error> {
     check(layer, Numbers::Int8, input.len(), output.len())?;
     for_each_output(layer, |at, y, x, c| {
@@ -19,7 +20,7 @@ pub fn run_int8(layer: &Layer<'_>, input: &[i16], output: &mut [i16]) -> Result<
             return;
         }
         let bias = bias_of(layer, y, x, c);
-        let mut acc = layer.bias_i32(bias);
+        let mut acc = layer.start_i32(bias);
         for_each_product(layer, y, x, c, |place, weight| {
             let product = i32::from(input[place]) * i32::from(layer.weight_i8(weight));
             acc = acc.wrapping_add(product);
@@ -35,7 +36,7 @@ pub fn run_int8(layer: &Layer<'_>, input: &[i16], output: &mut [i16]) -> Result<
 ///
 /// # Errors
 /// [`Error::WrongNumbers`] for an int8 layer, [`Error::SliceLength`] for a slice of the wrong
-/// length.
+/// length, [`Error::ClassMissing`] for the first layer of a model with classes before one is chosen.
 pub fn run_float(layer: &Layer<'_>, input: &[f32], output: &mut [f32]) -> Result<(), Error> {
     check(layer, Numbers::Float, input.len(), output.len())?;
     for_each_output(layer, |at, y, x, c| {
@@ -43,7 +44,7 @@ pub fn run_float(layer: &Layer<'_>, input: &[f32], output: &mut [f32]) -> Result
             output[at] = input[element(layer.input, y / factor, x / factor, c)];
             return;
         }
-        let mut sum = layer.bias_f32(bias_of(layer, y, x, c));
+        let mut sum = layer.start_f32(bias_of(layer, y, x, c));
         for_each_product(layer, y, x, c, |place, weight| {
             sum += input[place] * layer.weight_f32(weight);
         });
@@ -58,6 +59,9 @@ fn check(layer: &Layer<'_>, numbers: Numbers, input: usize, output: usize) -> Re
     }
     if input != layer.input.len() || output != layer.output.len() {
         return Err(Error::SliceLength);
+    }
+    if layer.needs_class() {
+        return Err(Error::ClassMissing);
     }
     Ok(())
 }
