@@ -11,7 +11,8 @@ use tract_onnx::pb::{
     tensor_shape_proto::dimension::Value as Extent, type_proto,
 };
 
-/// The ONNX file of a network: `x` of the network's input to `y` of its output, `N` at once.
+/// The ONNX file of a network: `x` of the network's input, and its `class` if it is told one, to `y` of
+/// its output, `N` at once.
 pub fn onnx(network: &Network, parameters: &Parameters) -> Vec<u8> {
     let steps = network.walk().expect("a network that fits together");
     let mut graph = GraphProto {
@@ -25,7 +26,10 @@ pub fn onnx(network: &Network, parameters: &Parameters) -> Vec<u8> {
     }
     let mut current = "x".to_owned();
     let mut extents = vec![network.input.len()];
-    graph.input = vec![value("x", &extents)];
+    graph.input = vec![value("x", DataType::Float, &extents)];
+    if network.classes().is_some() {
+        graph.input.push(value("class", DataType::Int64, &[]));
+    }
     for step in &steps {
         let wanted = match step.layer {
             Layer::Linear { .. } => vec![step.input.len()],
@@ -40,7 +44,7 @@ pub fn onnx(network: &Network, parameters: &Parameters) -> Vec<u8> {
     }
     let last = reshaped(&mut graph, current, &extents, "last");
     graph.node.push(node("Identity", vec![last], "y"));
-    graph.output = vec![value("y", &extents)];
+    graph.output = vec![value("y", DataType::Float, &extents)];
     ModelProto {
         ir_version: 8,
         opset_import: vec![OperatorSetIdProto {
@@ -85,6 +89,12 @@ fn layer(graph: &mut GraphProto, step: &Step<'_>, input: String, numbers: &Param
         Layer::BatchNorm { epsilon, .. } => {
             inputs.extend(parts(&["gamma", "beta", "mean", "variance"]));
             ("BatchNormalization", vec![float("epsilon", epsilon)])
+        }
+        Layer::ClassEmbedding { .. } => {
+            let rows = vec![part("embedding"), "class".to_owned()];
+            graph.node.push(node("Gather", rows, &part("row")));
+            inputs.push(part("row"));
+            ("Concat", vec![ints("axis", &[1])])
         }
         Layer::Relu => ("Relu", Vec::new()),
         Layer::LeakyRelu { slope } => ("LeakyRelu", vec![float("alpha", slope)]),
@@ -154,7 +164,7 @@ fn node(op: &str, input: Vec<String>, output: &str) -> NodeProto {
     }
 }
 
-fn value(name: &str, extents: &[usize]) -> ValueInfoProto {
+fn value(name: &str, kind: DataType, extents: &[usize]) -> ValueInfoProto {
     let sizes = extents.iter().map(|&n| Extent::DimValue(n as i64));
     let dims = std::iter::once(Extent::DimParam("N".into())).chain(sizes);
     let dim = dims.map(|value| Dimension {
@@ -162,7 +172,7 @@ fn value(name: &str, extents: &[usize]) -> ValueInfoProto {
         ..Dimension::default()
     });
     let tensor = type_proto::Tensor {
-        elem_type: DataType::Float.into(),
+        elem_type: kind.into(),
         shape: Some(TensorShapeProto { dim: dim.collect() }),
     };
     ValueInfoProto {

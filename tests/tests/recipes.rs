@@ -17,12 +17,15 @@ fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
     for &recipe in Recipe::value_variants() {
         let settings = recipe.parts(Size::Nano, images.shape()).settings(1);
         let numbers: Vec<u32> = (0..BATCH as u32 * settings.critic_steps).collect();
-        let mut real = Vec::new();
-        images.assemble(&numbers, &mut real);
+        let (mut real, mut classes) = (Vec::new(), Vec::new());
+        images.assemble(&numbers, &mut real, &mut classes);
+        if settings.generator.classes().is_none() {
+            classes.clear();
+        }
         let mut gan = Gan::new(Cpu::default(), &settings).unwrap();
         let before = [&gan.generator, &gan.discriminator].map(|m| m.parameters().unwrap());
         for _ in 0..2 {
-            let losses = gan.step(BATCH, &real).unwrap();
+            let losses = gan.step(BATCH, &real, &classes).unwrap();
             assert!(losses.is_finite(), "{recipe:?}: {losses:?}");
         }
         gan.settle_average().unwrap();
@@ -32,7 +35,7 @@ fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
                 let moved = &after.tensors[name].data;
                 assert!(moved.iter().all(|v| v.is_finite()), "{recipe:?}: {name}");
                 // A bias that moves all verdicts alike has no gradient where only their differences count.
-                let learns = name.ends_with("weight");
+                let learns = name.ends_with("weight") || name.ends_with("embedding");
                 assert!(
                     !learns || moved != &tensor.data,
                     "{recipe:?}: {name} has not moved"

@@ -48,7 +48,7 @@ fn a_steady_step_keeps_no_memory() {
         let real: Vec<f32> = (0..count).map(|_| rng.uniform() as f32).collect();
         let mut steps = |count: usize| {
             for _ in 0..count {
-                gan.step(n, &real).unwrap();
+                gan.step(n, &real, &[]).unwrap();
             }
         };
         steps(5);

@@ -38,7 +38,7 @@ fn train(settings: &Settings, steps: usize) -> Gan<Cpu> {
     let len = BATCH * settings.discriminator.input.len();
     for _ in 0..steps {
         let real: Vec<f32> = (0..len).map(|_| rng.uniform() as f32 - 0.5).collect();
-        let losses = gan.step(BATCH, &real).unwrap();
+        let losses = gan.step(BATCH, &real, &[]).unwrap();
         assert!(losses.discriminator.is_finite() && losses.generator.is_finite());
     }
     gan
@@ -53,7 +53,7 @@ fn assert_export_agrees(model: &Model<Cpu>) {
     let mut tract = TractEngine::new(onnx).unwrap();
     let (count, size) = (20, network.input.len());
     let exported = tract.images(&latents(5, count, size)).unwrap();
-    let ours = model.evaluate(&fit::latents(5, count, size)).unwrap();
+    let ours = model.evaluate(&fit::latents(5, count, size), &[]).unwrap();
     assert_eq!(ours.len(), exported.data.len());
     let spread = ours.iter().fold(0f32, |m, v| m.max(v.abs()));
     assert!(spread > 1e-3, "the images are blank");
@@ -176,8 +176,8 @@ fn a_restored_gan_goes_on_as_the_one_it_was_saved_from() {
     let real: Vec<f32> = (0..BATCH * 784).map(|i| (i % 97) as f32 / 97.0).collect();
     for _ in 0..3 {
         assert_eq!(
-            gan.step(BATCH, &real).unwrap(),
-            again.step(BATCH, &real).unwrap()
+            gan.step(BATCH, &real, &[]).unwrap(),
+            again.step(BATCH, &real, &[]).unwrap()
         );
         assert!(gan.state().unwrap() == again.state().unwrap());
     }
@@ -188,7 +188,7 @@ fn a_restored_gan_goes_on_as_the_one_it_was_saved_from() {
 fn losses_begin_at_ln_2() {
     let settings = settings(Size::Nano, Shape::new(1, 28, 28));
     let mut gan = Gan::new(Cpu::default(), &settings).unwrap();
-    let losses = gan.step(BATCH, &vec![0.1; BATCH * 784]).unwrap();
+    let losses = gan.step(BATCH, &vec![0.1; BATCH * 784], &[]).unwrap();
     let ln_2 = std::f32::consts::LN_2;
     assert!(
         (losses.discriminator - 2.0 * ln_2).abs() < 0.05,

@@ -19,6 +19,7 @@ pub struct HostTensor {
 /// | Linear | `{i}.weight`, `{i}.bias` | `[out, in]`, `[out]` |
 /// | Conv2d | `{i}.weight`, `{i}.bias` | `[out, in, k, k]`, `[out]` |
 /// | ConvTranspose2d | `{i}.weight`, `{i}.bias` | `[in, out, k, k]`, `[out]` |
+/// | ClassEmbedding | `{i}.embedding` | `[classes, channels, height, width]` |
 /// | BatchNorm | `{i}.gamma`, `{i}.beta`, `{i}.mean`, `{i}.variance` | `[channels]` |
 ///
 /// `i` counts the layers of [`Network::layers`] from 0; there is a bias where the layer has one. The
@@ -102,6 +103,10 @@ pub fn tensors_of(step: &Step<'_>) -> Vec<(String, Vec<usize>)> {
             bias,
             ..
         } => with_bias(vec![inputs, channels, kernel, kernel], channels, bias),
+        Layer::ClassEmbedding { classes, channels } => vec![(
+            name("embedding"),
+            vec![classes, channels, step.input.height, step.input.width],
+        )],
         Layer::BatchNorm { .. } => ["gamma", "beta", "mean", "variance"]
             .map(|part| (name(part), vec![inputs]))
             .to_vec(),

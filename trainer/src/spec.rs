@@ -80,6 +80,8 @@ pub enum Layer {
     Upsample { factor: usize },
     /// Batch normalization per channel (Ioffe & Szegedy 2015).
     BatchNorm { epsilon: f64, momentum: f64 },
+    /// Joins a trained embedding of the sample's class to its numbers, as more channels (Mirza & Osindero 2014).
+    ClassEmbedding { classes: usize, channels: usize },
     /// `max(x, 0)`.
     Relu,
     /// `x` where positive, else `slope * x`.
@@ -111,6 +113,7 @@ impl Layer {
             Self::ConvTranspose2d { .. } => "ConvTranspose2d",
             Self::Upsample { .. } => "Upsample",
             Self::BatchNorm { .. } => "BatchNorm",
+            Self::ClassEmbedding { .. } => "ClassEmbedding",
             Self::Relu => "ReLU",
             Self::LeakyRelu { .. } => "LeakyReLU",
             Self::Tanh => "Tanh",
@@ -181,6 +184,18 @@ impl Layer {
                 input.height.saturating_mul(factor),
                 input.width.saturating_mul(factor),
             )),
+            Self::ClassEmbedding { classes, channels } => {
+                if !(1..=MOST_CLASSES).contains(&classes) || !(1..=LARGEST).contains(&channels) {
+                    return Err(format!(
+                        "has {classes} classes and {channels} channels: at least 1 of each, and at most {MOST_CLASSES} classes"
+                    ));
+                }
+                Ok(Shape::new(
+                    input.channels + channels,
+                    input.height,
+                    input.width,
+                ))
+            }
             Self::Reshape(shape) if shape.len() == input.len() => Ok(shape),
             Self::Reshape(shape) => Err(format!(
                 "turns {} numbers ({input}) into {} ({shape})",
@@ -223,6 +238,9 @@ impl Layer {
                 ..
             } => with_bias(input.channels * channels * kernel * kernel, channels, bias),
             Self::BatchNorm { .. } => 2 * input.channels,
+            Self::ClassEmbedding { classes, channels } => {
+                classes * channels * input.height * input.width
+            }
             _ => 0,
         }
     }
@@ -242,6 +260,8 @@ impl Layer {
 
 /// The largest side of a picture, number of channels, kernel or stride; no network here comes near it.
 const LARGEST: usize = 1 << 20;
+/// The most classes that images can be of.
+const MOST_CLASSES: usize = 1 << 12;
 /// The most numbers in a picture.
 const MOST: usize = 1 << 28;
 
@@ -309,6 +329,14 @@ impl Step<'_> {
 }
 
 impl Network {
+    /// How many classes the network is told, if it is told any: those of its first class embedding.
+    pub fn classes(&self) -> Option<usize> {
+        self.layers.iter().find_map(|layer| match *layer {
+            Layer::ClassEmbedding { classes, .. } => Some(classes),
+            _ => None,
+        })
+    }
+
     /// Every layer with its input and output shape.
     ///
     /// # Errors

@@ -80,7 +80,13 @@ impl Source for Images {
         IMAGES
     }
 
-    fn assemble(&self, batch: &[u32], real: &mut Vec<f32>) {
+    fn classes(&self) -> usize {
+        2
+    }
+
+    fn assemble(&self, batch: &[u32], real: &mut Vec<f32>, classes: &mut Vec<u32>) {
+        classes.clear();
+        classes.extend(batch.iter().map(|number| number % 2));
         real.clear();
         for &number in batch {
             real.extend((0..16).map(|pixel| ((number * 31 + pixel * 7) % 64) as f32 / 32.0 - 1.0));

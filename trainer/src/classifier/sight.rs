@@ -88,8 +88,8 @@ impl Classifier {
     /// # Errors
     /// The device's.
     pub fn judge(&self, pixels: &[u8]) -> Result<Judged, ModelError> {
-        let features = self.body.evaluate(&to_samples(pixels))?;
-        let logits = self.head.evaluate(&features)?;
+        let features = self.body.evaluate(&to_samples(pixels), &[])?;
+        let logits = self.head.evaluate(&features, &[])?;
         let classes = logits.chunks_exact(self.classes().max(1)).map(most_likely);
         Ok(Judged {
             classes: classes.collect(),
@@ -137,7 +137,7 @@ mod tests {
             .collect();
         let judged = classifier.judge(&pixels).unwrap();
         assert_eq!(judged.features.len(), 70 * 64);
-        let logits = whole.evaluate(&to_samples(&pixels)).unwrap();
+        let logits = whole.evaluate(&to_samples(&pixels), &[]).unwrap();
         let expected: Vec<u8> = logits
             .chunks(10)
             .map(|row| {

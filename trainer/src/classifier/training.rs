@@ -94,7 +94,7 @@ impl<D: Device<f32>> Training<D> {
         let device = self.model.device().clone();
         let x = self.model.input(labels.len(), samples)?;
         let mut tape = OwnedTape::default();
-        let (logits, _) = self.model.forward(&mut tape, &x, LEARN)?;
+        let (logits, _) = self.model.forward(&mut tape, &x, &[], LEARN)?;
         let logits = device.to_tensor(tape, &logits).map_err(device_error)?;
         let loss = cross_entropy(logits, labels, self.classes).map_err(device_error)?;
         let (value, gradients) = backward(loss).map_err(device_error)?;
@@ -111,10 +111,12 @@ impl<D: Device<f32>> Training<D> {
         let order = Rng::new(settings.seed, Stream::Order(settings.epochs));
         let order = { order }.permutation(images.count as u32);
         let mut rng = Rng::new(settings.seed, Stream::Augmentation(settings.epochs));
-        let batches = order
-            .chunks_exact(n)
-            .take(BATCHES)
-            .map(|batch| assemble(images, batch, settings.augmentation, &mut rng).0);
+        let batches = order.chunks_exact(n).take(BATCHES).map(|batch| {
+            (
+                assemble(images, batch, settings.augmentation, &mut rng).0,
+                Vec::new(),
+            )
+        });
         self.average.estimate_statistics(n, batches)?;
         Ok(self.average)
     }

@@ -110,7 +110,7 @@ fn measure(net: Net, args: &BenchArgs) -> Result<Measured, Failure> {
     let mut steps_for = |seconds: f64| -> Result<(u32, Duration), Failure> {
         let (start, mut steps) = (Instant::now(), 0);
         while start.elapsed() < Duration::from_secs_f64(seconds) {
-            gan.step(n, &real)?;
+            gan.step(n, &real, &[])?;
             steps += 1;
         }
         Ok((steps, start.elapsed()))

@@ -130,6 +130,12 @@ fn add(
         Layer::BatchNorm { epsilon, .. } => {
             return fold_batch_norm(layers, step, parameters, epsilon);
         }
+        Layer::ClassEmbedding { .. } => {
+            return Err(refuse(
+                step,
+                "stands elsewhere than in front of the first Linear layer",
+            ));
+        }
         Layer::Relu => return attach(layers, step, Activation::Relu),
         // A slope of 1 is no activation at all.
         Layer::LeakyRelu { slope } if slope as f32 >= 1.0 => return Ok(()),

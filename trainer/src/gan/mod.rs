@@ -13,4 +13,4 @@ mod training;
 pub use losses::Objective;
 pub use penalties::Penalty;
 pub use recipes::{Recipe, Size};
-pub use training::{Gan, GanState, Losses, Settings};
+pub use training::{Gan, GanState, Losses, Settings, classes_in_turn};

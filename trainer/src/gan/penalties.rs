@@ -65,9 +65,10 @@ const FLAT: f32 = 1e-12;
 pub fn gradient_penalty<D: Device<f32>>(
     critic: &Model<D>,
     points: &D::Array,
+    classes: &[u32],
     weight: f64,
 ) -> Result<Recorded<D>, ModelError> {
-    let squares = squares(critic, points)?;
+    let squares = squares(critic, points, classes)?;
     let penalty = || {
         squares
             .try_add(FLAT)?
@@ -88,9 +89,10 @@ pub fn gradient_penalty<D: Device<f32>>(
 pub fn zero_centred_penalty<D: Device<f32>>(
     critic: &Model<D>,
     points: &D::Array,
+    classes: &[u32],
     weight: f64,
 ) -> Result<Recorded<D>, ModelError> {
-    let squares = squares(critic, points)?;
+    let squares = squares(critic, points, classes)?;
     let penalty = || squares.try_mean()?.try_mul(weight as f32);
     penalty().map_err(device_error)
 }
@@ -99,11 +101,12 @@ pub fn zero_centred_penalty<D: Device<f32>>(
 fn squares<D: Device<f32>>(
     critic: &Model<D>,
     points: &D::Array,
+    classes: &[u32],
 ) -> Result<Logits<D, OwnedTape<f32, D>>, ModelError> {
     let device = critic.device();
     let [n, h, w, c] = device.dims(points);
     let mut tape = OwnedTape::default();
-    let gradient = critic.input_gradient(&mut tape, points)?;
+    let gradient = critic.input_gradient(&mut tape, points, classes)?;
     let squares = || {
         device
             .to_tensor(tape, &gradient)?
@@ -188,12 +191,14 @@ mod tests {
             weights: false,
         };
         let mut tape = OwnedTape::default();
-        let (y, _) = critic.forward(&mut tape, &x, Mode::Train(wants)).unwrap();
+        let (y, _) = critic
+            .forward(&mut tape, &x, &[], Mode::Train(wants))
+            .unwrap();
         let sum = cpu.to_tensor(tape, &y).unwrap().try_sum().unwrap();
         let (_, mut gradients) = losses::backward(sum).unwrap();
         let expected = cpu.gradient(&mut gradients, &x).unwrap();
         let ours = critic
-            .input_gradient(&mut OwnedTape::default(), &x)
+            .input_gradient(&mut OwnedTape::default(), &x, &[])
             .unwrap();
         assert!(expected.iter().any(|g| g.abs() > 0.1));
         for (a, b) in cpu.to_host(&ours).iter().zip(&expected) {

@@ -71,6 +71,25 @@ pub struct Gan<D: Device<f32>> {
     steps: u32,
 }
 
+/// Real images to learn from.
+#[derive(Clone, Copy, Default)]
+struct Batch<'a> {
+    /// How many.
+    n: usize,
+    /// `(N, C, H, W)`.
+    images: &'a [f32],
+    /// The class of each, or none.
+    classes: &'a [u32],
+}
+
+/// The classes of `count` images of a network, each class in turn; none where it is told none.
+pub fn classes_in_turn(network: &Network, count: usize) -> Vec<u32> {
+    match network.classes() {
+        Some(classes) => (0..classes as u32).cycle().take(count).collect(),
+        None => Vec::new(),
+    }
+}
+
 /// Gradients for the weights, none for the batch itself.
 const LEARN: Mode = Mode::Train(Wants {
     input: false,
@@ -162,21 +181,25 @@ impl<D: Device<f32>> Gan<D> {
     }
 
     /// Updates the discriminator by each of its batches of `n` real images, `(N, C, H, W)` in [-1, 1],
-    /// [`Settings::critic_steps`] of them one after the other in `real`; then the generator.
+    /// [`Settings::critic_steps`] of them one after the other in `real`; then the generator. `classes` has the
+    /// class of each image if the networks are told them; generated images are of the classes of the real ones.
     ///
     /// # Errors
-    /// The device's.
-    pub fn step(&mut self, n: usize, real: &[f32]) -> Result<Losses, ModelError> {
+    /// Classes that the networks do not know; the device's.
+    pub fn step(&mut self, n: usize, real: &[f32], classes: &[u32]) -> Result<Losses, ModelError> {
         let (mut sum, mut batches) = (0.0, 0u8);
-        let mut last = real;
-        for batch in real.chunks(n * self.settings.discriminator.input.len()) {
-            sum += self.discriminator_step(n, batch)?;
+        let mut last = Batch::default();
+        let mut rest = classes;
+        for images in real.chunks(n * self.settings.discriminator.input.len()) {
+            let (classes, after) = rest.split_at(n.min(rest.len()));
+            last = Batch { n, images, classes };
+            rest = after;
+            sum += self.discriminator_step(last)?;
             batches = batches.saturating_add(1);
-            last = batch;
         }
         let losses = Losses {
             discriminator: sum / f32::from(batches),
-            generator: self.generator_step(n, last)?,
+            generator: self.generator_step(last)?,
         };
         self.steps += 1;
         let decay = self.settings.ema_decay;
@@ -190,19 +213,23 @@ impl<D: Device<f32>> Gan<D> {
         self.steps
     }
 
-    fn discriminator_step(&mut self, n: usize, real: &[f32]) -> Result<f32, ModelError> {
+    fn discriminator_step(&mut self, batch: Batch<'_>) -> Result<f32, ModelError> {
         let device = self.discriminator.device().clone();
-        let latents = self.draw(n)?;
-        let (fake, _) = self.generator.forward(&mut NoneTape, &latents, OBSERVE)?;
+        let classes = batch.classes;
+        let latents = self.draw(batch.n)?;
+        let generator = &self.generator;
+        let (fake, _) = generator.forward(&mut NoneTape, &latents, classes, OBSERVE)?;
+        let real = self.discriminator.input(batch.n, batch.images)?;
         let between = match self.settings.penalty {
-            Some(Penalty::Gradient(_)) => Some(self.between(n, real, &fake)?),
+            Some(Penalty::Gradient(_)) => Some(self.between(&real, &fake)?),
             _ => None,
         };
-        let real = self.discriminator.input(n, real)?;
-        let penalty = self.penalty(&real, &fake, between.as_ref())?;
+        let penalty = self.penalty(&real, &fake, between.as_ref(), classes)?;
         let judge = |images: &D::Array| {
             let mut tape = OwnedTape::default();
-            let (verdict, _) = self.discriminator.forward(&mut tape, images, LEARN)?;
+            let (verdict, _) = self
+                .discriminator
+                .forward(&mut tape, images, classes, LEARN)?;
             device.to_tensor(tape, &verdict).map_err(device_error)
         };
         let objective = self.settings.objective;
@@ -229,34 +256,38 @@ impl<D: Device<f32>> Gan<D> {
         real: &D::Array,
         fake: &D::Array,
         between: Option<&D::Array>,
+        classes: &[u32],
     ) -> Result<Option<Recorded<D>>, ModelError> {
         let critic = &self.discriminator;
         match (self.settings.penalty, between) {
             (Some(Penalty::Gradient(weight)), Some(points)) => {
-                penalties::gradient_penalty(critic, points, weight).map(Some)
+                penalties::gradient_penalty(critic, points, classes, weight).map(Some)
             }
             (Some(Penalty::ZeroCentred { weight, every }), _)
                 if self.steps.is_multiple_of(every) =>
             {
                 let weight = weight / 2.0 * f64::from(every);
-                let r1 = penalties::zero_centred_penalty(critic, real, weight)?;
-                let r2 = penalties::zero_centred_penalty(critic, fake, weight)?;
+                let r1 = penalties::zero_centred_penalty(critic, real, classes, weight)?;
+                let r2 = penalties::zero_centred_penalty(critic, fake, classes, weight)?;
                 r1.try_add(r2).map(Some).map_err(device_error)
             }
             _ => Ok(None),
         }
     }
 
-    fn generator_step(&mut self, n: usize, real: &[f32]) -> Result<f32, ModelError> {
+    fn generator_step(&mut self, batch: Batch<'_>) -> Result<f32, ModelError> {
         let device = self.generator.device().clone();
+        let Batch { n, classes, .. } = batch;
         let latents = self.draw(n)?;
         let mut tape = OwnedTape::default();
-        let (fake, statistics) = self.generator.forward(&mut tape, &latents, LEARN)?;
-        let (verdict, _) = self.discriminator.forward(&mut tape, &fake, PASS_THROUGH)?;
+        let generator = &self.generator;
+        let (fake, statistics) = generator.forward(&mut tape, &latents, classes, LEARN)?;
+        let discriminator = &self.discriminator;
+        let (verdict, _) = discriminator.forward(&mut tape, &fake, classes, PASS_THROUGH)?;
         let verdict = device.to_tensor(tape, &verdict).map_err(device_error)?;
         let objective = self.settings.objective;
         let real = match objective.is_relative() {
-            true => Some(self.verdict(n, real)?),
+            true => Some(self.verdict(batch)?),
             false => None,
         };
         let loss = objective.generator(verdict, real).map_err(device_error)?;
@@ -267,20 +298,19 @@ impl<D: Device<f32>> Gan<D> {
     }
 
     /// What the discriminator says of real images, nothing recorded.
-    fn verdict(&self, n: usize, real: &[f32]) -> Result<Logits<D, NoneTape>, ModelError> {
-        let device = self.discriminator.device();
-        let real = self.discriminator.input(n, real)?;
-        let (verdict, _) = self.discriminator.forward(&mut NoneTape, &real, OBSERVE)?;
+    fn verdict(&self, batch: Batch<'_>) -> Result<Logits<D, NoneTape>, ModelError> {
+        let (device, discriminator) = (self.discriminator.device(), &self.discriminator);
+        let real = discriminator.input(batch.n, batch.images)?;
+        let (verdict, _) = discriminator.forward(&mut NoneTape, &real, batch.classes, OBSERVE)?;
         device.to_tensor(NoneTape, &verdict).map_err(device_error)
     }
 
-    /// A point between each real image, `(N, C, H, W)`, and a generated one, uniform on the line.
-    fn between(&mut self, n: usize, real: &[f32], fake: &D::Array) -> Result<D::Array, ModelError> {
+    /// A point between each real image and a generated one, uniform on the line.
+    fn between(&mut self, real: &D::Array, fake: &D::Array) -> Result<D::Array, ModelError> {
         let device = self.discriminator.device().clone();
-        let real = self.discriminator.input(n, real)?;
-        let dims = device.dims(&real);
-        let (mut points, fake) = (device.to_host(&real), device.to_host(fake));
-        let len = points.len() / n;
+        let dims = device.dims(real);
+        let (mut points, fake) = (device.to_host(real), device.to_host(fake));
+        let len = points.len() / dims[0];
         for (points, fake) in points.chunks_exact_mut(len).zip(fake.chunks_exact(len)) {
             let share = self.latents.uniform() as f32;
             for (point, &fake) in points.iter_mut().zip(fake) {
@@ -305,7 +335,8 @@ impl<D: Device<f32>> Gan<D> {
         const BATCH: usize = 128;
         let size = self.average.network().input.len();
         let mut rng = Rng::new(0, Stream::Latents);
-        let batches = (0..BATCHES).map(|_| rng.latents(BATCH, size));
+        let classes = classes_in_turn(self.average.network(), BATCH);
+        let batches = (0..BATCHES).map(|_| (rng.latents(BATCH, size), classes.clone()));
         self.average.estimate_statistics(BATCH, batches)
     }
 }

@@ -3,7 +3,7 @@
 use super::{Gaussian, Moments, frechet};
 use crate::classifier::{self, Classifier, DecodeError, Frozen};
 use crate::data::Dataset;
-use crate::gan::fit;
+use crate::gan::{classes_in_turn, fit};
 use crate::nn::{Model, ModelError};
 use crate::ops::Device;
 use serde::{Deserialize, Serialize};
@@ -71,16 +71,18 @@ impl FidCls {
     }
 
     /// Scores 5,000 images of a generator with values in [-1, 1], those of the seeds 1 to 5,000 as the
-    /// runtime draws them, rounded to pixels. The bits do not depend on the number of threads.
+    /// runtime draws them, rounded to pixels; of a conditional one, each class in turn. The bits do not depend on the number of threads.
     ///
     /// # Errors
     /// The device's.
     pub fn score<D: Device<f32>>(&self, generator: &Model<D>) -> Result<Score, ModelError> {
         let size = generator.network().input.len();
         let latents = fit::latents(FIRST_SEED, SAMPLES, size);
+        let classes = classes_in_turn(generator.network(), SAMPLES);
         let mut tally = self.tally();
-        for latents in latents.chunks(AT_ONCE * size) {
-            tally.add(&fit::to_pixels(&generator.evaluate(latents)?))?;
+        for (i, latents) in latents.chunks(AT_ONCE * size).enumerate() {
+            let classes = classes.chunks(AT_ONCE).nth(i).unwrap_or_default();
+            tally.add(&fit::to_pixels(&generator.evaluate(latents, classes)?))?;
         }
         Ok(tally.score())
     }

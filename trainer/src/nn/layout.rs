@@ -15,6 +15,14 @@ pub(super) fn layouts(input: Shape, steps: &[Step<'_>]) -> Result<Vec<Shape>, Sp
                 Layer::Conv2d { .. }
                 | Layer::ConvTranspose2d { .. }
                 | Layer::Upsample { .. } => step.output,
+                Layer::ClassEmbedding { .. } if same_order(current, step.input) => step.output,
+                Layer::ClassEmbedding { .. } => {
+                    return Err(SpecError {
+                        index: step.index,
+                        name: step.layer.name(),
+                        reason: format!("follows a {current} picture that is read as {}", step.input),
+                    });
+                }
                 Layer::Reshape(shape) if !shape.is_flat() && !same_order(current, *shape) => {
                     return Err(SpecError {
                         index: step.index,
@@ -37,7 +45,10 @@ fn becomes(after: &[Step<'_>]) -> Option<Shape> {
     for step in after {
         match step.layer {
             Layer::Reshape(shape) if !shape.is_flat() => return Some(*shape),
-            Layer::Linear { .. } | Layer::Conv2d { .. } | Layer::ConvTranspose2d { .. } => break,
+            Layer::Linear { .. }
+            | Layer::Conv2d { .. }
+            | Layer::ConvTranspose2d { .. }
+            | Layer::ClassEmbedding { .. } => break,
             _ => {}
         }
     }

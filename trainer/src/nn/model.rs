@@ -34,6 +34,8 @@ enum Kind<A> {
     Conv2d(Weights<A>, Window),
     ConvTranspose2d(Weights<A>, Window, (usize, usize)),
     BatchNorm(Norm<A>),
+    /// The table, `(classes, H, W, channels)`.
+    ClassEmbedding(A),
     Upsample(usize),
     Activation,
     View(Shape),
@@ -72,7 +74,8 @@ type Ran<D> = Result<
 /// How weights begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Initialization {
-    /// Weights normal(0, 0.02), batch-norm gains normal(1, 0.02), biases 0 (Radford et al. 2016).
+    /// Weights normal(0, 0.02), batch-norm gains normal(1, 0.02), biases 0 (Radford et al. 2016); class
+    /// embeddings normal(0, 1), as PyTorch's.
     Dcgan,
 }
 
@@ -88,6 +91,16 @@ pub enum ModelError {
     /// An exact gradient penalty needs a network of straight pieces that leaves batches unmixed.
     #[error("the gradient penalty cannot pass through a layer of type {0}")]
     NoPenalty(&'static str),
+    /// Classes where the network is told none, or not one of its own for each sample.
+    #[error("{found} classes were given for {samples} images of a network that knows {known}")]
+    Classes {
+        /// How many classes were given.
+        found: usize,
+        /// How many samples there are.
+        samples: usize,
+        /// How many classes the network knows.
+        known: usize,
+    },
     /// A stream of random numbers has a state that no stream comes to.
     #[error("the saved state of the random numbers is none")]
     Latents,
@@ -113,6 +126,7 @@ impl Initialization {
                 let len = shape.iter().product();
                 let data = match name.rsplit('.').next() {
                     Some("weight") => (0..len).map(|_| 0.02 * rng.normal() as f32).collect(),
+                    Some("embedding") => (0..len).map(|_| rng.normal() as f32).collect(),
                     Some("gamma") => (0..len).map(|_| 1.0 + 0.02 * rng.normal() as f32).collect(),
                     Some("variance") => vec![1.0; len],
                     _ => vec![0.0; len],
@@ -192,7 +206,8 @@ impl<D: Device<f32>> Model<D> {
         self.device.array(&data, dims).map_err(device_error)
     }
 
-    /// Runs a batch `(N, H, W, C)`. In [`Mode::Train`] the batch statistics come back for
+    /// Runs a batch `(N, H, W, C)`; `classes` has the class of each sample if the network is told them, and none
+    /// otherwise. In [`Mode::Train`] the batch statistics come back for
     /// [`Model::update_statistics`].
     ///
     /// # Errors
@@ -201,8 +216,10 @@ impl<D: Device<f32>> Model<D> {
         &self,
         tape: &mut T,
         x: &D::Array,
+        classes: &[u32],
         mode: Mode,
     ) -> Result<(D::Array, Statistics), ModelError> {
+        self.check_classes(x, classes)?;
         let mut wants = match mode {
             Mode::Train(wants) => wants,
             Mode::Evaluate => Wants {
@@ -214,7 +231,7 @@ impl<D: Device<f32>> Model<D> {
         let mut x = x.clone();
         for (at, module) in self.modules.iter().enumerate() {
             let (y, batch) = self
-                .run(tape, module, &x, wants, mode == Mode::Evaluate)
+                .run(tape, module, &x, classes, wants, mode == Mode::Evaluate)
                 .map_err(device_error)?;
             statistics.extend(batch.map(|batch| (at, batch)));
             // Whatever has been computed with weights that learn must pass its gradient on.
@@ -224,11 +241,28 @@ impl<D: Device<f32>> Model<D> {
         Ok((x, statistics))
     }
 
+    /// A class of the network's for each sample, or none where it is told none.
+    fn check_classes(&self, x: &D::Array, classes: &[u32]) -> Result<(), ModelError> {
+        let known = self.network.classes();
+        let samples = self.device.dims(x)[0];
+        let needed = known.map_or(0, |_| samples);
+        let known = known.unwrap_or(0);
+        match classes.len() == needed && classes.iter().all(|&class| (class as usize) < known) {
+            true => Ok(()),
+            false => Err(ModelError::Classes {
+                found: classes.len(),
+                samples,
+                known,
+            }),
+        }
+    }
+
     fn run<T: Tape<f32, D>>(
         &self,
         tape: &mut T,
         module: &Module<D::Array>,
         x: &D::Array,
+        classes: &[u32],
         wants: Wants,
         evaluate: bool,
     ) -> Ran<D> {
@@ -256,6 +290,7 @@ impl<D: Device<f32>> Model<D> {
                 )?;
                 return Ok((y, Some(batch)));
             }
+            Kind::ClassEmbedding(table) => self.device.join_rows(tape, x, table, classes)?,
             Kind::Upsample(factor) => self.device.upsample(tape, x, *factor)?,
             Kind::Activation => self.device.activation(tape, x, act)?,
             Kind::View(shape) => {
@@ -276,14 +311,15 @@ impl<D: Device<f32>> Model<D> {
         }
     }
 
-    /// Sets the running statistics to the mean over batches of `n` inputs that `batch` hands out.
+    /// Sets the running statistics to the mean over batches of `n` inputs that `batch` hands out, with the class
+    /// of each as [`Model::forward`] takes them.
     ///
     /// # Errors
     /// The device's.
     pub fn estimate_statistics(
         &mut self,
         n: usize,
-        batches: impl IntoIterator<Item = Vec<f32>>,
+        batches: impl IntoIterator<Item = (Vec<f32>, Vec<u32>)>,
     ) -> Result<(), ModelError> {
         let mode = Mode::Train(Wants {
             input: false,
@@ -291,9 +327,9 @@ impl<D: Device<f32>> Model<D> {
         });
         // So that the outcome does not depend, in its last bit, on what was there.
         self.forget_statistics();
-        for (seen, samples) in batches.into_iter().enumerate() {
+        for (seen, (samples, classes)) in batches.into_iter().enumerate() {
             let x = self.input(n, &samples)?;
-            let (_, statistics) = self.forward(&mut NoneTape, &x, mode)?;
+            let (_, statistics) = self.forward(&mut NoneTape, &x, &classes, mode)?;
             for (at, batch) in &statistics {
                 if let Kind::BatchNorm(norm) = &mut self.modules[*at].kind {
                     norm.move_to(batch, n, 1.0 / (seen + 1) as f32);
@@ -340,6 +376,7 @@ impl<D: Device<f32>> Model<D> {
                     arrays.extend(w.bias.as_mut());
                 }
                 Kind::BatchNorm(norm) => arrays.extend([&mut norm.gamma, &mut norm.beta]),
+                Kind::ClassEmbedding(table) => arrays.push(table),
                 Kind::Upsample(_) | Kind::Activation | Kind::View(_) => {}
             }
         }
@@ -393,23 +430,31 @@ impl<D: Device<f32>> Model<D> {
             ]
             .map(|numbers| rest.to_host(numbers))
             .to_vec(),
+            Kind::ClassEmbedding(table) => weight
+                .map(|order| order.to_host(&host(table)))
+                .into_iter()
+                .collect(),
             Kind::Upsample(_) | Kind::Activation | Kind::View(_) => Vec::new(),
         }
     }
 
     /// Runs samples through the network, a batch at a time, by the running statistics. Samples are
-    /// in C, H, W order, going in and coming out.
+    /// in C, H, W order, going in and coming out; `classes` are as [`Model::forward`] takes them.
     ///
     /// # Errors
     /// The device's.
-    pub fn evaluate(&self, samples: &[f32]) -> Result<Vec<f32>, ModelError> {
+    pub fn evaluate(&self, samples: &[f32], classes: &[u32]) -> Result<Vec<f32>, ModelError> {
         const BATCH: usize = 64;
         let len = self.network.input.len();
         let order = Order::features(self.output);
         let mut outputs = Vec::with_capacity(samples.len() / len * self.output.len());
+        let mut rest = classes;
         for batch in samples.chunks(BATCH * len) {
-            let x = self.input(batch.len() / len, batch)?;
-            let (y, _) = self.forward(&mut NoneTape, &x, Mode::Evaluate)?;
+            let n = batch.len() / len;
+            let x = self.input(n, batch)?;
+            let (classes, after) = rest.split_at(n.min(rest.len()));
+            let (y, _) = self.forward(&mut NoneTape, &x, classes, Mode::Evaluate)?;
+            rest = after;
             for sample in self.device.to_host(&y).chunks_exact(self.output.len()) {
                 outputs.extend(order.to_host(sample));
             }
@@ -421,7 +466,10 @@ impl<D: Device<f32>> Model<D> {
 impl<A> Module<A> {
     fn takes_activation(&self) -> bool {
         self.activation == Activation::Identity
-            && !matches!(self.kind, Kind::Upsample(_) | Kind::View(_))
+            && !matches!(
+                self.kind,
+                Kind::ClassEmbedding(_) | Kind::Upsample(_) | Kind::View(_)
+            )
     }
 }
 
@@ -473,7 +521,7 @@ fn activation(layer: &Layer) -> Option<Activation> {
 fn orders(step: &Step<'_>, before: Shape, after: Shape) -> (Option<Order>, Order) {
     match step.layer {
         Layer::Linear { .. } => (Some(Order::linear(after, before)), Order::features(after)),
-        Layer::Conv2d { .. } | Layer::ConvTranspose2d { .. } => {
+        Layer::ClassEmbedding { .. } | Layer::Conv2d { .. } | Layer::ConvTranspose2d { .. } => {
             let (_, extents) = &tensors_of(step)[0];
             let channels = Shape::features(step.output.channels);
             (Some(Order::convolution(extents)), Order::features(channels))
@@ -560,6 +608,12 @@ fn build<D: Device<f32>>(
             epsilon,
             momentum,
         }),
+        Layer::ClassEmbedding { classes, channels } => {
+            let data = host("embedding").zip(weight_order.as_ref());
+            let data = data.map(|(data, order)| order.to_device(data));
+            let dims = [classes, step.input.height, step.input.width, channels];
+            Kind::ClassEmbedding(array(data.ok_or_else(|| missing("embedding"))?, dims)?)
+        }
         Layer::Upsample { factor } => Kind::Upsample(factor),
         _ => Kind::View(step.output),
     })

@@ -245,6 +245,66 @@ pub fn conv_transpose2d<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     affine(tape, &rows, weight, w.bias.as_ref(), dims, act)
 }
 
+/// The pixels as `(C, N * H * W)`.
+fn planes<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+) -> Result<Matrix<E, D>, D::Err> {
+    let [n, h, w, c] = dims(x);
+    on(tape, x, |x| {
+        x.try_reshape_like(&(n * h * w, c))?
+            .try_permute::<_, Axes2<1, 0>>()
+    })
+}
+
+/// `(C, N * H * W)` as `(N, H, W, C)`.
+fn pixels<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    planes: &Matrix<E, D>,
+    [n, h, w, c]: Dims,
+) -> Result<Array<E, D>, D::Err> {
+    on(tape, planes, |planes| {
+        planes
+            .try_permute::<_, Axes2<1, 0>>()?
+            .try_reshape_like(&(n, h, w, c))
+    })
+}
+
+/// Joins the rows `(H, W, E)` of `table` that `classes` names to the samples `(H, W, C)` of `x`.
+pub fn join_rows<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    table: &Array<E, D>,
+    classes: &[u32],
+) -> Result<Array<E, D>, D::Err> {
+    let [n, h, w, c] = dims(x);
+    let [count, .., more] = dims(table);
+    let indices = classes.iter().map(|&class| class as usize).collect();
+    let indices = x.device().try_tensor_from_vec(indices, (n,))?;
+    let flat = on(tape, table, |t| t.try_reshape_like(&(count, h * w * more)))?;
+    let rows: Matrix<E, D> = on(tape, &flat, |t| t.try_gather(indices))?;
+    let rows = on(tape, &rows, |r| r.try_reshape_like(&(n, h, w, more)))?;
+    let rows = planes(tape, &rows)?;
+    let own = planes(tape, x)?;
+    let joined = on(tape, &own, |own| (own, rows).try_concat_along(Axis::<0>))?;
+    pixels(tape, &joined, [n, h, w, c + more])
+}
+
+/// The first channels of each pixel.
+pub fn first_channels<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    channels: usize,
+) -> Result<Array<E, D>, D::Err> {
+    let [n, h, w, _] = dims(x);
+    let indices = x
+        .device()
+        .try_tensor_from_vec((0..channels).collect(), (channels,))?;
+    let all = planes(tape, x)?;
+    let first = on(tape, &all, |all| all.try_gather(indices))?;
+    pixels(tape, &first, [n, h, w, channels])
+}
+
 /// Nearest-neighbour upsampling by a whole factor.
 pub fn upsample<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     tape: &mut T,

@@ -105,6 +105,25 @@ impl Device<f32> for Cuda {
         composed::upsample(tape, x, factor)
     }
 
+    fn join_rows<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        table: &Array,
+        classes: &[u32],
+    ) -> Outcome<Array> {
+        composed::join_rows(tape, x, table, classes)
+    }
+
+    fn first_channels<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        channels: usize,
+    ) -> Outcome<Array> {
+        composed::first_channels(tape, x, channels)
+    }
+
     fn activation<T: Tape<f32, Self>>(
         &self,
         tape: &mut T,

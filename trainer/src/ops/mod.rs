@@ -185,6 +185,24 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
         factor: usize,
     ) -> Result<Self::Array, Self::Err>;
 
+    /// Joins to each pixel of sample `i` those of the row `classes[i]` of `table`, as more channels: `(N, H, W, C)`
+    /// and `(classes, H, W, E)` to `(N, H, W, C + E)`. There is a class for each sample, and a row for each class.
+    fn join_rows<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        table: &Self::Array,
+        classes: &[u32],
+    ) -> Result<Self::Array, Self::Err>;
+
+    /// The first channels of each pixel: `(N, H, W, C)` to `(N, H, W, channels)`.
+    fn first_channels<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        channels: usize,
+    ) -> Result<Self::Array, Self::Err>;
+
     /// An activation by itself.
     fn activation<T: Tape<E, Self>>(
         &self,

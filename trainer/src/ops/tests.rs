@@ -26,6 +26,9 @@ enum Op {
     BatchNorm,
     ScaleShift,
     Upsample(usize),
+    /// A table of so many rows.
+    JoinRows(usize),
+    FirstChannels,
     Activation,
     Slope,
 }
@@ -48,8 +51,24 @@ impl Case {
             Op::Linear => ([o, 1, 1, h * w * c], [1, 1, 1, o]),
             Op::Conv2d(Window { kernel, .. }) => ([o, kernel, kernel, c], [1, 1, 1, o]),
             Op::ConvTranspose2d(Window { kernel, .. }, _) => ([c, kernel, kernel, o], [1, 1, 1, o]),
+            Op::JoinRows(rows) => ([rows, h, w, o], [1, 1, 1, 1]),
             _ => ([1, 1, 1, c], [1, 1, 1, c]),
         }
+    }
+
+    /// How many of input, weight and bias get a gradient.
+    fn learnt(&self) -> usize {
+        match self.op {
+            Op::Linear | Op::Conv2d(_) | Op::ConvTranspose2d(..) | Op::BatchNorm => 3,
+            Op::JoinRows(_) => 2,
+            _ => 1,
+        }
+    }
+
+    /// A class for each sample.
+    fn classes(&self, rows: usize) -> Vec<u32> {
+        let numbers = (0..self.input[0]).map(|i| (i * i + 1) % rows);
+        numbers.map(|class| class as u32).collect()
     }
 
     fn large(&self, window: Window, output_padding: usize) -> (usize, usize) {
@@ -86,6 +105,8 @@ impl Case {
                 cpu.scale_shift(tape, x, &scale, &shift, self.act)
             }
             Op::Upsample(factor) => cpu.upsample(tape, x, factor),
+            Op::JoinRows(rows) => cpu.join_rows(tape, x, &w.weight, &self.classes(rows)),
+            Op::FirstChannels => cpu.first_channels(tape, x, self.input[3].div_ceil(2)),
             Op::Activation => cpu.activation(tape, x, self.act),
             Op::Slope => {
                 let output = numbers(x.data().len(), 5);
@@ -123,6 +144,8 @@ impl Case {
                 composed::scale_shift(tape, x, &scale, &shift, self.act)
             }
             Op::Upsample(factor) => composed::upsample(tape, x, factor),
+            Op::JoinRows(rows) => composed::join_rows(tape, x, &w.weight, &self.classes(rows)),
+            Op::FirstChannels => composed::first_channels(tape, x, self.input[3].div_ceil(2)),
             Op::Activation => composed::activation(tape, x, self.act),
             Op::Slope => {
                 let output = numbers(self.input.iter().product(), 5);
@@ -182,15 +205,11 @@ impl Case {
         let &(n, h, wide, c) = reference.shape();
         let r = cpu.tensor_from_vec(numbers(y.len(), 9), (n, h, wide, c));
         let mut g = (reference.put_tape(tape) * r).sum::<Rank0, _>().backward();
-        let learns = !matches!(
-            self.op,
-            Op::ScaleShift | Op::Upsample(_) | Op::Activation | Op::Slope
-        );
         let oracle: Vec<Vec<f64>> = [&x, &w.weight, w.bias.as_ref().unwrap()]
             .map(|a| composed::gradient(&mut g, a).unwrap().as_vec())
             .to_vec();
         let names = ["input", "weight", "bias"];
-        for i in 0..if learns { 3 } else { 1 } {
+        for i in 0..self.learnt() {
             close(names[i], &gradients[i], &oracle[i], 1e-9);
         }
 
@@ -209,7 +228,7 @@ impl Case {
             y.iter().map(|&y| y > 0.0).collect()
         };
         let corner = matches!(self.act, Activation::Relu | Activation::LeakyRelu(_));
-        for i in 0..if learns { 3 } else { 1 } {
+        for i in 0..self.learnt() {
             let len = data[i].0.len();
             for at in [0, len / 3, len / 2, len - 1] {
                 let (mut up, mut down) = (data.clone(), data.clone());
@@ -270,6 +289,8 @@ fn ops() -> impl Strategy<Value = Op> {
         Just(Op::BatchNorm),
         Just(Op::ScaleShift),
         (1usize..4).prop_map(Op::Upsample),
+        (1usize..4).prop_map(Op::JoinRows),
+        Just(Op::FirstChannels),
         Just(Op::Activation),
         Just(Op::Slope),
     ]

@@ -6,7 +6,7 @@ use crate::data::Images;
 use crate::export::{self, quantize::Calibration};
 use crate::files::write_whole;
 use crate::gan::fit::{self, Trained};
-use crate::gan::{Recipe, Size};
+use crate::gan::{Recipe, Size, classes_in_turn};
 use crate::metrics::Histogram;
 use crate::metrics::fid_cls::{PROTOCOL, Score};
 use crate::ops::Device;
@@ -62,12 +62,13 @@ impl Summary {
         shape: Shape,
     ) -> Result<Self, Failure> {
         const SAMPLES: usize = 1024;
-        const GRID: usize = 64;
         let generator = &trained.generator;
         let network = generator.network();
         let latents = fit::latents(plan.seed, SAMPLES, network.input.len());
-        let pixels = fit::to_pixels(&generator.evaluate(&latents)?);
-        let grid = report::montage(&pixels[..GRID * shape.len()], shape, 8)
+        let classes = classes_in_turn(network, SAMPLES);
+        let pixels = fit::to_pixels(&generator.evaluate(&latents, &classes)?);
+        let shown = &pixels[..fit::grid(network) * shape.len()];
+        let grid = report::montage(shown, shape, fit::columns(network))
             .context("cannot encode the sample grid")?;
         let path = plan.out.join("samples.png");
         write_whole(&path, &grid)

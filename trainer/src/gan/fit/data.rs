@@ -11,8 +11,10 @@ pub trait Source {
     fn shape(&self) -> Shape;
     /// How many there are.
     fn count(&self) -> usize;
-    /// Makes `real` the images of these numbers, `(N, C, H, W)`, values in [-1, 1].
-    fn assemble(&self, batch: &[u32], real: &mut Vec<f32>);
+    /// How many classes the images are of, 0 where nothing is known of them.
+    fn classes(&self) -> usize;
+    /// Makes `real` the images of these numbers, `(N, C, H, W)`, values in [-1, 1], and `classes` the class of each.
+    fn assemble(&self, batch: &[u32], real: &mut Vec<f32>, classes: &mut Vec<u32>);
 }
 
 impl Source for Images {
@@ -24,8 +26,16 @@ impl Source for Images {
         self.count
     }
 
+    fn classes(&self) -> usize {
+        let last = self.labels.iter().max();
+        last.map_or(0, |&last| usize::from(last) + 1)
+    }
+
     /// Pixel `p` as `(p - 128) / 128`.
-    fn assemble(&self, batch: &[u32], real: &mut Vec<f32>) {
+    fn assemble(&self, batch: &[u32], real: &mut Vec<f32>, classes: &mut Vec<u32>) {
+        let labels = batch.iter().filter_map(|&i| self.labels.get(i as usize));
+        classes.clear();
+        classes.extend(labels.map(|&label| u32::from(label)));
         real.clear();
         for pixels in batch.iter().filter_map(|&i| self.image(i as usize)) {
             real.extend(pixels.iter().map(|&p| (f32::from(p) - 128.0) / 128.0));

@@ -5,13 +5,13 @@ use crate::engines;
 use crate::files::write_whole;
 use crate::gan::checkpoint::Checkpoint;
 use crate::gan::log::{Log, Stepped};
-use crate::gan::{Gan, Losses};
+use crate::gan::{Gan, Losses, classes_in_turn};
 use crate::metrics::Histogram;
 use crate::metrics::fid_cls::Score;
 use crate::nn::Model;
 use crate::ops::Device;
 use crate::report::{self, Curve};
-use crate::spec::Shape;
+use crate::spec::{Network, Shape};
 use pocketgan::latent;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -20,8 +20,21 @@ use std::time::Duration;
 
 /// Steps from one line of the log to the next.
 const LOG_EVERY: u32 = 50;
-/// Images in a sample grid, eight to a row.
-const GRID: usize = 64;
+/// Rows of a sample grid.
+const ROWS: usize = 8;
+
+/// Columns of a sample grid: one for each class if the generator is told them and they are few.
+pub fn columns(generator: &Network) -> usize {
+    match generator.classes() {
+        Some(classes @ 2..=16) => classes,
+        _ => 8,
+    }
+}
+
+/// Images in a sample grid.
+pub fn grid(generator: &Network) -> usize {
+    ROWS * columns(generator)
+}
 
 /// A line of `stats.jsonl`: means since the line before.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,6 +100,8 @@ pub(super) struct Journal<'a> {
     since: Vec<Losses>,
     /// The latents that every grid shows.
     fixed: Vec<f32>,
+    /// Their classes, if the generator is told them.
+    classes: Vec<u32>,
 }
 
 impl<'a> Journal<'a> {
@@ -94,12 +109,15 @@ impl<'a> Journal<'a> {
     pub fn open(run: &'a Run, shape: Shape, from: Option<&Checkpoint>) -> Result<Self, FitError> {
         let path = run.folder.join("stats.jsonl");
         let step = from.map_or(0, |from| from.gan.steps);
+        let generator = &run.settings.generator;
+        let count = grid(generator);
         Ok(Self {
             run,
             shape,
             stats: Log::open(&path, step).map_err(|source| failed(&path, source))?,
             since: from.map_or_else(Vec::new, |from| from.since.clone()),
-            fixed: latents(run.settings.seed, GRID, run.settings.generator.input.len()),
+            fixed: latents(run.settings.seed, count, generator.input.len()),
+            classes: classes_in_turn(generator, count),
         })
     }
 
@@ -155,7 +173,7 @@ impl<'a> Journal<'a> {
         let count = self.since.len();
         let mean =
             |loss: fn(&Losses) -> f32| self.since.iter().map(loss).sum::<f32>() / count as f32;
-        let pixels = to_pixels(&gan.generator.evaluate(&self.fixed)?);
+        let pixels = to_pixels(&gan.generator.evaluate(&self.fixed, &self.classes)?);
         let elapsed_s = elapsed.as_secs_f64();
         let seconds = elapsed_s - self.elapsed_s().unwrap_or(0.0);
         let line = Line {
@@ -194,9 +212,12 @@ impl<'a> Journal<'a> {
         generator: &Model<D>,
         epoch: u32,
     ) -> Result<PathBuf, FitError> {
-        let pixels = to_pixels(&generator.evaluate(&self.fixed)?);
+        let pixels = to_pixels(&generator.evaluate(&self.fixed, &self.classes)?);
         let name = format!("samples/epoch-{epoch:04}.png");
-        self.write(&name, &report::montage(&pixels, self.shape, 8)?)
+        self.write(
+            &name,
+            &report::montage(&pixels, self.shape, columns(generator.network()))?,
+        )
     }
 
     pub fn plot(&self) -> Result<(), FitError> {

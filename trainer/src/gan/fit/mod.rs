@@ -13,7 +13,7 @@ use crate::ops::Device;
 use data::Order;
 pub use data::Source;
 use journal::Journal;
-pub use journal::{Line, ScoreLine, latents, to_pixels};
+pub use journal::{Line, ScoreLine, columns, grid, latents, to_pixels};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -180,6 +180,8 @@ struct Loop<'a, D: Device<f32>> {
     order: Order,
     /// The batch of the step.
     real: Vec<f32>,
+    /// The class of each of its images.
+    classes: Vec<u32>,
     journal: Journal<'a>,
     checkpoints: Writer,
     /// Time of the parts of the run before this one.
@@ -220,6 +222,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
             rollbacks,
             order,
             real: Vec::new(),
+            classes: Vec::new(),
             journal,
             checkpoints,
             before,
@@ -268,8 +271,13 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
 
     fn step(&mut self) -> Result<Losses, FitError> {
         let batch = self.order.batch(self.gan.steps());
-        self.source.assemble(batch, &mut self.real);
-        let losses = self.gan.step(self.run.batch, &self.real)?;
+        self.source
+            .assemble(batch, &mut self.real, &mut self.classes);
+        let classes = match self.run.settings.generator.classes() {
+            Some(_) => self.classes.as_slice(),
+            None => &[],
+        };
+        let losses = self.gan.step(self.run.batch, &self.real, classes)?;
         self.elapsed = self.before + self.start.elapsed();
         Ok(losses)
     }

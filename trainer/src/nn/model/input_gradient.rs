@@ -5,7 +5,7 @@ use crate::ops::{Activation, Device, Dims, Wants, Weights, Window};
 use dfdx::prelude::{NoneTape, Tape};
 
 impl<D: Device<f32>> Model<D> {
-    /// The gradient of the sum of the network's outputs with respect to its input, `(N, H, W, C)`, as a
+    /// The gradient of the sum of the network's outputs with respect to its input, `(N, H, W, C)` of the given classes, as a
     /// forward pass through the transposed layers that the tape records: its own gradient with respect
     /// to the weights follows from it. Exact where the network is piecewise linear: the pieces are
     /// constants then.
@@ -16,7 +16,9 @@ impl<D: Device<f32>> Model<D> {
         &self,
         tape: &mut T,
         x: &D::Array,
+        classes: &[u32],
     ) -> Result<D::Array, ModelError> {
+        self.check_classes(x, classes)?;
         let mut outputs = Vec::with_capacity(self.modules.len());
         let mut current = x.clone();
         for module in &self.modules {
@@ -24,7 +26,7 @@ impl<D: Device<f32>> Model<D> {
                 input: false,
                 weights: false,
             };
-            let ran = self.run(&mut NoneTape, module, &current, none, false);
+            let ran = self.run(&mut NoneTape, module, &current, classes, none, false);
             let (next, _) = ran.map_err(device_error)?;
             outputs.push((self.device.dims(&current), next.clone()));
             current = next;
@@ -83,6 +85,8 @@ impl<D: Device<f32>> Model<D> {
             Kind::ConvTranspose2d(w, window, _) => {
                 device.conv2d(tape, gradient, &bare(w), *window, act, wants)
             }
+            // The table is no input.
+            Kind::ClassEmbedding(_) => device.first_channels(tape, gradient, input[3]),
             Kind::Activation => Ok(gradient.clone()),
             Kind::View(_) => device.reshape(tape, gradient, input),
             Kind::BatchNorm(_) | Kind::Upsample(_) => {

@@ -10,6 +10,7 @@ mod array;
 mod buffer;
 mod convolution;
 mod gemm;
+mod join;
 mod linear;
 mod norm;
 mod pointwise;
@@ -183,6 +184,25 @@ where
         factor: usize,
     ) -> Result<Array<E>, CpuError> {
         pointwise::upsample(self, tape, x, factor)
+    }
+
+    fn join_rows<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        table: &Array<E>,
+        classes: &[u32],
+    ) -> Result<Array<E>, CpuError> {
+        join::join_rows(self, tape, x, table, classes)
+    }
+
+    fn first_channels<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        channels: usize,
+    ) -> Result<Array<E>, CpuError> {
+        join::first_channels(self, tape, x, channels)
     }
 
     fn activation<T: Tape<E, Self>>(

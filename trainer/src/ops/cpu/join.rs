@@ -1,0 +1,81 @@
+//! Channels joined to a picture, and taken from it.
+
+use super::array::{give, take};
+use super::{Array, Buffer, Real};
+use dfdx::prelude::{Cpu, CpuError, Tape};
+use rayon::prelude::*;
+
+pub(super) fn join_rows<E: Real, T: Tape<E, Cpu>>(
+    cpu: &Cpu,
+    tape: &mut T,
+    x: &Array<E>,
+    table: &Array<E>,
+    classes: &[u32],
+) -> Result<Array<E>, CpuError> {
+    let [n, h, w, c] = x.dims;
+    let [_, .., more] = table.dims;
+    let (pixels, wide) = (h * w, c + more);
+    let mut data = Buffer::stale(n * pixels * wide);
+    let samples = data.par_chunks_mut(pixels * wide);
+    let samples = samples.zip(x.data().par_chunks(pixels * c)).zip(classes);
+    samples.for_each(|((to, from), &class)| {
+        let row = &table.data()[class as usize * pixels * more..][..pixels * more];
+        let pixels = from.chunks_exact(c).zip(row.chunks_exact(more));
+        for (to, (own, joined)) in to.chunks_exact_mut(wide).zip(pixels) {
+            to[..c].copy_from_slice(own);
+            to[c..].copy_from_slice(joined);
+        }
+    });
+    let y = Array::new(cpu, data, [n, h, w, wide])?;
+    let (output, input, rows) = (y.node.clone(), x.node.clone(), table.node.clone());
+    let (classes, len) = (classes.to_vec(), table.data().len());
+    tape.add_backward_op(move |gradients| {
+        let from = take(gradients, &output)?;
+        if from.is_empty() {
+            return Ok(());
+        }
+        // Sample after sample, so that the sums do not depend on the threads.
+        let mut sums = Buffer::zeros(len);
+        for (from, &class) in from.chunks_exact(pixels * wide).zip(&classes) {
+            let row = &mut sums[class as usize * pixels * more..][..pixels * more];
+            for (sums, from) in row.chunks_exact_mut(more).zip(from.chunks_exact(wide)) {
+                sums.iter_mut().zip(&from[c..]).for_each(|(s, &g)| *s += g);
+            }
+        }
+        give(gradients, &rows, sums)?;
+        give(gradients, &input, cut(&from, wide, c))
+    });
+    Ok(y)
+}
+
+pub(super) fn first_channels<E: Real, T: Tape<E, Cpu>>(
+    cpu: &Cpu,
+    tape: &mut T,
+    x: &Array<E>,
+    channels: usize,
+) -> Result<Array<E>, CpuError> {
+    let [n, h, w, c] = x.dims;
+    let y = Array::new(cpu, cut(x.data(), c, channels), [n, h, w, channels])?;
+    let (output, input) = (y.node.clone(), x.node.clone());
+    tape.add_backward_op(move |gradients| {
+        let from = take(gradients, &output)?;
+        if from.is_empty() {
+            return Ok(());
+        }
+        let mut sum = Buffer::zeros(n * h * w * c);
+        for (to, from) in sum.chunks_exact_mut(c).zip(from.chunks_exact(channels)) {
+            to[..channels].copy_from_slice(from);
+        }
+        give(gradients, &input, sum)
+    });
+    Ok(y)
+}
+
+/// The first `channels` of the `wide` of each pixel.
+fn cut<E: Real>(x: &[E], wide: usize, channels: usize) -> Buffer<E> {
+    let mut first = Buffer::stale(x.len() / wide * channels);
+    for (to, from) in first.chunks_exact_mut(channels).zip(x.chunks_exact(wide)) {
+        to.copy_from_slice(&from[..channels]);
+    }
+    first
+}
