@@ -11,8 +11,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [size, path] = arguments.as_slice() else {
-        return fail("usage: random_model nano|small|tiny|tiny-f32 PATH");
+    let (size, classes, path) = match arguments.as_slice() {
+        [size, path] => (size, None, path),
+        [size, classes, path] => (size, Some(classes), path),
+        _ => return fail("usage: random_model nano|small|tiny|tiny-f32 [CLASSES] PATH"),
     };
     let ((latent, plans), numbers) = match size.as_str() {
         "nano" => (common::benchmark(32), Numbers::Int8),
@@ -21,7 +23,13 @@ fn main() -> ExitCode {
         "tiny-f32" => (common::tiny(), Numbers::Float),
         _ => return fail("the sizes are nano, small, tiny and tiny-f32"),
     };
-    let blob = match common::blob(latent, &plans, numbers, &mut Rng::new(1)) {
+    let mut rng = Rng::new(1);
+    let blob = match classes.map(|classes| classes.parse()) {
+        None => common::blob(latent, &plans, numbers, &mut rng),
+        Some(Ok(classes)) => common::conditional_blob(latent, classes, &plans, numbers, &mut rng),
+        Some(Err(_)) => return fail("the number of classes is not a number"),
+    };
+    let blob = match blob {
         Ok(blob) => blob,
         Err(error) => return fail(&error.to_string()),
     };

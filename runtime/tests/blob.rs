@@ -3,7 +3,10 @@
 mod common;
 
 use common::{linear, upsample, windowed};
-use pocketgan::blob::writer::{LayerSpec, Parameters, WriteError, write};
+use pocketgan::blob::writer::{
+    Classes, Columns, LayerSpec, Parameters, WriteError, write, write_conditional,
+};
+use pocketgan::kernels::reference::run_int8;
 use pocketgan::{Activation, Error, Generator, Model, Numbers, Operator, Rng, Shape};
 use proptest::prelude::*;
 
@@ -17,6 +20,23 @@ fn plans() -> Vec<common::Plan> {
 
 fn blob(numbers: Numbers) -> Vec<u8> {
     common::blob(6, &plans(), numbers, &mut Rng::new(1)).expect("a valid model")
+}
+
+const CLASSES: usize = 3;
+
+fn conditional(numbers: Numbers) -> Vec<u8> {
+    common::conditional_blob(6, CLASSES, &plans(), numbers, &mut Rng::new(1))
+        .expect("a valid model")
+}
+
+fn every_kind() -> [Vec<u8>; 4] {
+    let [int8, float] = [Numbers::Int8, Numbers::Float];
+    [
+        blob(int8),
+        blob(float),
+        conditional(int8),
+        conditional(float),
+    ]
 }
 
 /// The blob with the change, its checksum made right again.
@@ -101,14 +121,69 @@ fn weights_lie_where_the_format_says() {
     assert_eq!(layer.weight_i8(expected), 77);
 }
 
+/// Without classes a blob says that version 1 can read it; with classes, that version 1 cannot.
 #[test]
-fn every_damaged_byte_and_every_cut_is_refused() {
+fn a_model_with_classes_is_read_back_as_it_was_written() {
     for numbers in [Numbers::Int8, Numbers::Float] {
-        let blob = blob(numbers);
+        let (plain, blob) = (blob(numbers), conditional(numbers));
+        assert_eq!(plain[8..12], [1, 0, 1, 0]);
+        assert_eq!(blob[8..12], [2, 0, 2, 0]);
+        let plain = Model::parse(&plain).expect("written blobs parse");
+        let model = Model::parse(&blob).expect("written blobs parse");
+        assert_eq!((plain.classes(), model.classes()), (0, CLASSES));
+        assert_eq!(model.macs(), plain.macs());
+        assert_eq!(model.buffer_len(), plain.buffer_len());
+        let bytes = if numbers == Numbers::Int8 { 1 } else { 4 };
+        let class_bytes: Vec<_> = model.layers().map(|l| l.class_bytes()).collect();
+        assert_eq!(class_bytes, [30 * CLASSES * bytes, 0, 0, 0]);
+        let (layer, plain) = (model.layer(0), plain.layer(0));
+        assert_eq!(layer.weight_bytes(), plain.weight_bytes());
+        assert_eq!(
+            layer.parameter_bytes(),
+            plain.parameter_bytes() + class_bytes[0]
+        );
+    }
+}
+
+/// The columns are the last of the first layer's parameters, class after class, and their outputs are
+/// ordered row, column, channel.
+#[test]
+fn columns_lie_where_the_format_says() {
+    let plans = plans();
+    let mut rng = Rng::new(1);
+    let layers = common::layers(6, &plans, Numbers::Int8, &mut rng);
+    // PyTorch's order is [class][channel][row][column] of 5 x 2 x 3.
+    let mut columns = vec![0; 2 * 30];
+    columns[30 + (4 * 2 + 1) * 3 + 2] = -77;
+    let columns = Columns::Int8 { columns, step: 300 };
+    let classes = Classes { count: 2, columns };
+    let blob = write_conditional(6, &classes, &layers).expect("a valid model");
+    assert_eq!(blob[20..22], [2, 0]);
+    assert_eq!(blob[RECORD + 36..RECORD + 38], 300u16.to_le_bytes());
+    let length = RECORD + 32;
+    let length = u32::from_le_bytes(blob[length..length + 4].try_into().expect("four bytes"));
+    let end = parameters(&blob, 0) + length as usize;
+    let nonzero: Vec<_> = (0..60).filter(|i| blob[end - 60 + i] != 0).collect();
+    // The last of the second class: row 1, column 2, channel 4.
+    assert_eq!(nonzero, [59]);
+    let model = Model::parse(&blob).expect("written blobs parse");
+    for (class, added) in [(0, 0), (1, -77 * 300)] {
+        let layer = model.of_class(class).expect("two classes").layer(0);
+        assert_eq!(layer.start_i32(29), layer.bias_i32(29) + added);
+        assert_eq!(layer.start_i32(28), layer.bias_i32(28));
+    }
+}
+
+#[test]
+fn every_flipped_bit_and_every_cut_is_refused() {
+    for blob in every_kind() {
         for at in 0..blob.len() {
             let mut damaged = blob.clone();
-            damaged[at] ^= 0x10;
-            assert!(Model::parse(&damaged).is_err(), "byte {at}");
+            for bit in 0..8 {
+                damaged[at] ^= 1 << bit;
+                assert!(Model::parse(&damaged).is_err(), "byte {at}, bit {bit}");
+                damaged[at] = blob[at];
+            }
             assert!(Model::parse(&blob[..at]).is_err(), "cut at {at}");
         }
         let longer = [blob.as_slice(), &[0]].concat();
@@ -122,13 +197,14 @@ fn each_rule_has_its_error() {
     let weights = parameters(&blob, 1);
     let cases: &[(usize, &[u8], Error)] = &[
         (0, b"\x88", Error::NotABlob),
-        (10, &[2, 0], Error::TooNew),
+        (10, &[3, 0], Error::TooNew),
         (8, &[0, 0], Error::BadHeader),
         (16, &[0, 0], Error::BadHeader),
         (16, &[33, 0], Error::BadHeader),
         (18, &[0, 0], Error::BadHeader),
         (18, &[7, 0], Error::Disconnected),
-        (20, &[10, 0], Error::Conditional),
+        // Version 1 has no classes.
+        (20, &[10, 0], Error::BadHeader),
         (22, &[9, 0], Error::Disconnected),
         (28, &[3], Error::Int4),
         (28, &[0], Error::BadHeader),
@@ -147,6 +223,7 @@ fn each_rule_has_its_error() {
         (RECORD + 6, &[16], Error::BadGeometry),
         (RECORD + 6, &[15], Error::Overflow),
         (RECORD + 7, &[1], Error::Reserved),
+        (RECORD + 36, &[1], Error::Reserved),
         (2 * RECORD + 63, &[1], Error::Reserved),
         (RECORD + 8, &[2, 0], Error::BadShape),
         (2 * RECORD + 14, &[5, 0], Error::BadShape),
@@ -174,10 +251,65 @@ fn each_rule_has_its_error() {
         let refused = Model::parse(&changed(blob.clone(), *at, bytes)).err();
         assert_eq!(refused, Some(*error), "{bytes:?} at {at}");
     }
+    let conditional = self::conditional(Numbers::Int8);
+    let cases: &[(usize, &[u8], Error)] = &[
+        (10, &[1, 0], Error::BadHeader),
+        (20, &[0, 0], Error::Reserved),
+        (20, &[1, 16], Error::BadHeader),
+        (20, &[2, 0], Error::BadParameters),
+        (20, &[4, 0], Error::BadParameters),
+        (20, &[0, 16], Error::BadParameters),
+        (RECORD, &[4, 0, 0, 1], Error::BadClasses),
+        (RECORD + 36, &[0, 0], Error::BadClasses),
+        (RECORD + 38, &[1], Error::Reserved),
+        (2 * RECORD + 36, &[1], Error::Reserved),
+    ];
+    for (at, bytes, error) in cases {
+        let refused = Model::parse(&changed(conditional.clone(), *at, bytes)).err();
+        assert_eq!(refused, Some(*error), "{bytes:?} at {at}");
+    }
+    let floats = self::conditional(Numbers::Float);
+    let stepped = changed(floats.clone(), RECORD + 36, &[1]);
+    assert_eq!(Model::parse(&stepped), Err(Error::BadClasses));
+    // The last column's last number, in front of the next layer's parameters.
+    let at = parameters(&floats, 1) / 4 * 4 - 16;
+    let at = (at..at + 16)
+        .rev()
+        .find(|&at| floats[at] != 0)
+        .expect("a number")
+        / 4
+        * 4;
+    let infinite = changed(floats, at, &f32::INFINITY.to_le_bytes());
+    assert_eq!(Model::parse(&infinite), Err(Error::BadNumber));
     let floats = self::blob(Numbers::Float);
     let at = parameters(&floats, 1) + 40;
     let infinite = changed(floats, at, &f32::INFINITY.to_le_bytes());
     assert_eq!(Model::parse(&infinite), Err(Error::BadNumber));
+}
+
+/// The class's part of an accumulator's bound: step * 128 (4.2).
+#[test]
+fn a_column_that_could_overflow_is_refused() {
+    let plan = [linear(Activation::Tanh, 1, 1, 1)];
+    let mut layers = common::layers(4, &plan, Numbers::Int8, &mut Rng::new(1));
+    let columns = Columns::Int8 {
+        columns: vec![0],
+        step: u16::MAX,
+    };
+    let classes = Classes { count: 1, columns };
+    let most = i32::MAX - 4 * 255 * 128 - 65_535 * 128;
+    let mut written = |bias: i32| {
+        let (_, biases, multipliers) = int8(&mut layers[0]);
+        *biases = vec![bias];
+        *multipliers = vec![1e-5];
+        write_conditional(4, &classes, &layers).map(drop)
+    };
+    let overflow = Err(WriteError::Refused(Error::Overflow));
+    assert_eq!([most, -most].map(&mut written), [Ok(()), Ok(())]);
+    assert_eq!(
+        [most + 1, -most - 1].map(&mut written),
+        [overflow, overflow]
+    );
 }
 
 #[test]
@@ -266,6 +398,51 @@ fn the_writer_refuses_what_does_not_fit() {
 }
 
 #[test]
+fn the_writer_refuses_classes_that_do_not_fit() {
+    let refused = |numbers, change: &dyn Fn(&mut Classes, &mut Vec<LayerSpec>)| {
+        let mut rng = Rng::new(1);
+        let mut layers = common::layers(6, &plans(), numbers, &mut rng);
+        let mut classes = common::classes(CLASSES, &plans()[0], numbers, &mut rng);
+        change(&mut classes, &mut layers);
+        write_conditional(6, &classes, &layers).expect_err("must be refused")
+    };
+    let columns = |columns, step| Columns::Int8 { columns, step };
+    let int8 = Numbers::Int8;
+    assert_eq!(
+        refused(int8, &|c, _| c.count = 4),
+        WriteError::Length {
+            layer: 0,
+            what: "numbers in class columns",
+            found: 90,
+            expected: 120,
+        }
+    );
+    assert_eq!(
+        refused(int8, &|c, _| c.columns = columns(vec![-128; 90], 1)),
+        WriteError::Weight { layer: 0 }
+    );
+    assert_eq!(
+        refused(int8, &|c, _| c.columns = columns(vec![1; 90], 0)),
+        WriteError::Refused(Error::BadClasses)
+    );
+    let floats =
+        |c: &mut Classes, _: &mut Vec<LayerSpec>| c.columns = Columns::Float(vec![0.0; 90]);
+    assert_eq!(refused(int8, &floats), WriteError::Mixed);
+    for numbers in [int8, Numbers::Float] {
+        let none = refused(numbers, &|c, _| c.count = 0);
+        assert_eq!(none, WriteError::Refused(Error::BadClasses));
+    }
+    let window = windowed(Shape::new(1, 1, 6), true, [4, 1, 0, 0], Activation::Tanh, 2);
+    let layers = common::layers(6, &[window.expect("fits")], int8, &mut Rng::new(1));
+    let columns = columns(vec![0; 2], 1);
+    let first_is_a_window = write_conditional(6, &Classes { count: 1, columns }, &layers);
+    assert_eq!(
+        first_is_a_window,
+        Err(WriteError::Refused(Error::BadClasses))
+    );
+}
+
+#[test]
 fn multipliers_above_a_half_take_a_shift() {
     let plan = [
         linear(Activation::None, 1, 1, 3),
@@ -316,6 +493,53 @@ fn calls_with_the_wrong_lengths_are_errors() {
     );
 }
 
+#[test]
+fn calls_with_the_wrong_class_are_errors() {
+    let (plain, blob) = (blob(Numbers::Int8), conditional(Numbers::Int8));
+    let model = Model::parse(&plain).expect("written blobs parse");
+    let mut buffer = vec![0; model.buffer_len()];
+    let mut image = [0; 192];
+    let mut generator = Generator::new(&model, buffer.as_mut_slice()).expect("large enough");
+    assert_eq!(generator.set_class(0), Err(Error::NoSuchClass));
+    assert_eq!(generator.sample(1, &mut image), Ok(()));
+
+    let model = Model::parse(&blob).expect("written blobs parse");
+    let mut generator = Generator::new(&model, buffer.as_mut_slice()).expect("large enough");
+    let missing = Err(Error::ClassMissing);
+    let mut rows = 0;
+    let mut count = |_: usize, _: &[u8]| rows += 1;
+    assert_eq!(generator.sample(1, &mut image), missing);
+    assert_eq!(generator.sample_rows(1, &mut count), missing);
+    assert_eq!(generator.sample_into(&[0; 6], &mut image), missing);
+    assert_eq!(generator.rows_into(&[0; 6], &mut count), missing);
+    assert_eq!(generator.values_into(&[0; 6], &mut [0.0; 192]), missing);
+    assert_eq!(rows, 0);
+    for class in [CLASSES, usize::MAX] {
+        assert_eq!(generator.set_class(class), Err(Error::NoSuchClass));
+        assert_eq!(model.of_class(class), Err(Error::NoSuchClass));
+    }
+    assert_eq!(generator.sample(1, &mut image), missing);
+    let layer = model.layer(0);
+    let refused = run_int8(&layer, &[0; 6], &mut [0; 30]);
+    assert_eq!(refused, missing);
+
+    let mut images = Vec::new();
+    for class in 0..CLASSES {
+        assert_eq!(generator.set_class(class), Ok(()));
+        assert_eq!(generator.model().class(), Some(class));
+        // A class that there is not changes nothing.
+        assert_eq!(generator.set_class(CLASSES), Err(Error::NoSuchClass));
+        assert_eq!(generator.sample(1, &mut image), Ok(()));
+        images.push(image);
+        let mut buffer = vec![0; model.buffer_len()];
+        let model = model.of_class(class).expect("a class of the model");
+        let mut other = Generator::new(&model, buffer.as_mut_slice()).expect("large enough");
+        assert_eq!(other.sample(1, &mut image), Ok(()));
+        assert_eq!(images.last(), Some(&image));
+    }
+    assert!(images[0] != images[1] && images[1] != images[2] && images[0] != images[2]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -324,10 +548,12 @@ proptest! {
     #[test]
     fn forged_blobs_are_refused_or_run(
         float: bool,
-        changes in prop::collection::vec((12usize..RECORD * 5, any::<u8>()), 1..6),
+        classes: bool,
+        changes in prop::collection::vec((8usize..RECORD * 5, any::<u8>()), 1..6),
         latents: [i8; 6],
     ) {
-        let mut blob = blob(if float { Numbers::Float } else { Numbers::Int8 });
+        let numbers = if float { Numbers::Float } else { Numbers::Int8 };
+        let mut blob = if classes { conditional(numbers) } else { blob(numbers) };
         for (at, byte) in changes {
             blob[at] = byte;
         }
@@ -337,6 +563,9 @@ proptest! {
             let mut generator = Generator::new(&model, buffer.as_mut_slice()).expect("large enough");
             let mut image = vec![0; model.image_len()];
             let latents = latents.get(..model.latent_size()).unwrap_or(&latents);
+            if model.classes() > 0 {
+                generator.set_class(model.classes() - 1).expect("the last class");
+            }
             generator.sample_into(latents, &mut image).expect("lengths fit");
         }
     }

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{linear, upsample, windowed};
-use pocketgan::blob::writer::{LayerSpec, Parameters, write};
+use pocketgan::blob::writer::{Classes, Columns, LayerSpec, Parameters, write, write_conditional};
 use pocketgan::{Activation, Model, Numbers, Operator, Rng, Shape};
 
 /// A tensor in PyTorch's order: channel, row, column.
@@ -166,16 +166,62 @@ fn latent(model: &Model, latents: &[i8], unit: f64) -> Tensor {
     }
 }
 
+/// The layers of a model of one class: what the class adds, added to the first layer's biases.
+fn of_class(layers: &[LayerSpec], classes: &Classes, class: usize) -> Vec<LayerSpec> {
+    let mut layers = layers.to_vec();
+    match (&mut layers[0].parameters, &classes.columns) {
+        (Parameters::Float { bias, .. }, Columns::Float(columns)) => {
+            let column = &columns[class * bias.len()..];
+            bias.iter_mut().zip(column).for_each(|(b, c)| *b += c);
+        }
+        (Parameters::Int8 { bias, .. }, Columns::Int8 { columns, step }) => {
+            let column = &columns[class * bias.len()..];
+            let added = column.iter().map(|&q| i32::from(q) * i32::from(*step));
+            bias.iter_mut().zip(added).for_each(|(b, c)| *b += c);
+        }
+        other => panic!("{other:?}"),
+    }
+    layers
+}
+
+/// Calls `check` with random models: a blob, the class to ask it for, the layers that it then has, and
+/// a seed for latents.
+fn each_model(numbers: Numbers, mut check: impl FnMut(&[u8], Option<usize>, &[LayerSpec], u64)) {
+    for seed in 0..30 {
+        let mut rng = Rng::new(seed);
+        let plans = stack(seed);
+        let layers = common::layers(7, &plans, numbers, &mut rng);
+        check(
+            &write(7, &layers).expect("a valid model"),
+            None,
+            &layers,
+            seed,
+        );
+        let classes = common::classes(3, &plans[0], numbers, &mut rng);
+        let blob = write_conditional(7, &classes, &layers).expect("a valid model");
+        let class = seed as usize % 3;
+        check(
+            &blob,
+            Some(class),
+            &of_class(&layers, &classes, class),
+            seed,
+        );
+    }
+}
+
+fn parsed(blob: &[u8], class: Option<usize>) -> Model<'_> {
+    let model = Model::parse(blob).expect("written blobs parse");
+    class.map_or(model, |class| model.of_class(class).expect("a class"))
+}
+
 /// With micromath the stated error of each tanh goes through the layers behind it.
 #[test]
 fn float_layers_compute_pytorchs_operators() {
-    for seed in 0..30 {
-        let layers = common::layers(7, &stack(seed), Numbers::Float, &mut Rng::new(seed));
-        let blob = write(7, &layers).expect("a valid model");
-        let model = Model::parse(&blob).expect("written blobs parse");
+    each_model(Numbers::Float, |blob, class, layers, seed| {
+        let model = parsed(blob, class);
         let latents = common::latents(&model, seed);
         let mut tensor = latent(&model, &latents, 1.0 / 32.0);
-        for spec in &layers {
+        for spec in layers {
             tensor = match (&spec.parameters, spec.operator) {
                 (Parameters::Float { weights, bias }, _) => {
                     let [weights, bias] = [weights, bias]
@@ -202,7 +248,7 @@ fn float_layers_compute_pytorchs_operators() {
                 "{ours} {theirs}"
             );
         }
-    }
+    });
 }
 
 /// In quanta, each layer given the runtime's own input: the definition's real number, rounded, may
@@ -210,10 +256,8 @@ fn float_layers_compute_pytorchs_operators() {
 #[test]
 fn int8_layers_compute_pytorchs_operators_to_a_quantum() {
     let (mut outputs, mut different) = (0, 0);
-    for seed in 0..30 {
-        let layers = common::layers(7, &stack(seed), Numbers::Int8, &mut Rng::new(seed));
-        let blob = write(7, &layers).expect("a valid model");
-        let model = Model::parse(&blob).expect("written blobs parse");
+    each_model(Numbers::Int8, |blob, class, layers, seed| {
+        let model = parsed(blob, class);
         let latents = common::latents(&model, seed);
         let mut tensor = latent(&model, &latents, 1.0);
         for (spec, ours) in layers.iter().zip(common::reference_int8(&model, &latents)) {
@@ -260,7 +304,7 @@ fn int8_layers_compute_pytorchs_operators_to_a_quantum() {
                 *tensor.at(c, pixel / shape.width, pixel % shape.width) = f64::from(q);
             }
         }
-    }
+    });
     assert!(
         outputs > 5_000 && different * 100 < outputs,
         "{different} of {outputs}"

@@ -7,6 +7,9 @@ use pocketgan::{Buffer, Error, Generator, Model, include_model};
 const INT8: Model = include_model!("data/v1-int8.pgan");
 const FLOAT: Model = include_model!("data/v1-f32.pgan");
 
+const INT8_CLASSES: Model = include_model!("data/v2-int8.pgan");
+const FLOAT_CLASSES: Model = include_model!("data/v2-f32.pgan");
+
 const INT8_IMAGE: &str = "\
 d0 b7 bc ca d5 d0 cb d0
 cc ca cc bf cd d1 cc cf
@@ -70,6 +73,68 @@ fn the_first_f32_blob_makes_its_image() -> Result<(), Error> {
         let golden = golden.expect("two hexadecimal digits");
         assert!(pixel.abs_diff(golden) <= 1, "{}", picture(&image));
     }
+    Ok(())
+}
+
+/// The images of the classes 0 to 2, side by side.
+const INT8_CLASS_IMAGES: &str = "\
+ce 80 a2 d3 d3 ab c7 d1  c5 cd d1 cc ba c7 da d1  ce 80 9c df d6 8a b1 ce
+c4 ac c0 bb c5 c0 c3 c8  d2 be ca c1 bd d3 ce bd  c5 bf c4 b9 bb a9 b2 c9
+cc ca c2 aa c7 c3 a7 be  d4 b0 c3 b7 bf d3 bc ab  cc de c8 97 bd ad 84 c0
+c6 cd d6 d8 b8 a8 d2 c6  b9 b9 cf ce be a7 c1 b9  c9 db e8 d4 ba bf d5 c8
+ad c4 e6 dc 6e 8e ea cf  a1 c4 dc d9 a2 82 ce c7  ae c7 f2 e5 91 cb f4 d1
+c4 ca ca e2 d5 92 bc d1  c9 c6 cb ed ca 6e b7 d0  bd d5 c1 a3 c7 a8 bd d1
+d2 d1 c2 ea f0 ac b2 d1  da c5 bf f1 e2 7c af d0  c5 df b9 ae dd 9d aa d1
+cf cf cf eb ba 6d c3 d1  ce c9 cf e5 c2 95 ca d0  cc cd ce e8 be 84 c8 d1";
+const FLOAT_CLASS_IMAGES: &str = "\
+cd c2 c4 c7 c6 c5 c5 cd  d1 c6 c3 c1 c1 c4 c6 d0  c8 b9 bf c3 bf be c1 cd
+d4 c1 c0 c2 c4 c1 c0 cf  d7 c2 c3 b9 bb bf bd d1  d0 b4 b2 b3 b9 b2 ad ce
+d4 c0 bf c8 cc cb c8 cf  d6 c4 c6 c6 ca cf cb d4  d9 c5 c1 cd d7 d8 d1 d5
+d3 bb ba cf cb cb d3 cc  d6 c0 c2 cd c8 d2 d5 d3  d7 c2 c4 db d4 dd e4 d3
+da ca c9 c6 b8 b9 cc d9  d7 c8 cd ca bb ba c6 d6  d3 c5 cb cb af ae ca d9
+d9 ce ce c1 c3 be bb d8  d6 cb ca c4 c7 bc b9 d7  d3 c7 c4 bd c3 b2 ab da
+d4 c3 c3 be c3 c2 bd d7  d8 ca c6 c4 ca c4 bd d3  d9 cc c6 c5 d0 c4 b7 d3
+d2 b4 b4 ad af b5 b0 d5  d5 bf be b7 b9 b5 b3 d0  d5 c2 c1 ba be b5 b2 d1";
+
+/// The images of seed 1, each class's beside the one before.
+fn class_pictures<const N: usize>(model: &Model) -> Result<String, Error> {
+    let mut buffer = Buffer::<N>::new();
+    let mut generator = Generator::new(model, &mut buffer)?;
+    let mut rows = vec![String::new(); model.output().height];
+    for class in 0..model.classes() {
+        generator.set_class(class)?;
+        let mut image = vec![0; model.image_len()];
+        generator.sample(1, &mut image)?;
+        for (row, line) in rows.iter_mut().zip(picture(&image).lines()) {
+            *row = format!("{row}  {line}").trim_start().to_owned();
+        }
+    }
+    Ok(rows.join("\n"))
+}
+
+#[test]
+fn the_first_int8_blob_with_classes_makes_its_images() -> Result<(), Error> {
+    let pictures = class_pictures::<{ INT8_CLASSES.buffer_len() }>(&INT8_CLASSES)?;
+    assert_eq!(pictures, INT8_CLASS_IMAGES);
+    Ok(())
+}
+
+/// One step either way is left to the mathematics library.
+#[test]
+fn the_first_f32_blob_with_classes_makes_its_images() -> Result<(), Error> {
+    let pictures = class_pictures::<{ FLOAT_CLASSES.buffer_len() }>(&FLOAT_CLASSES)?;
+    let pixels = |text: &str| {
+        let pixels = text
+            .split_whitespace()
+            .map(|pixel| u8::from_str_radix(pixel, 16));
+        pixels
+            .collect::<Result<Vec<_>, _>>()
+            .expect("two hexadecimal digits each")
+    };
+    let (ours, golden) = (pixels(&pictures), pixels(FLOAT_CLASS_IMAGES));
+    assert_eq!(ours.len(), golden.len());
+    let close = ours.iter().zip(golden).all(|(a, b)| a.abs_diff(b) <= 1);
+    assert!(close, "{pictures}");
     Ok(())
 }
 

@@ -19,11 +19,30 @@ const ACTIVATIONS: [Activation; 5] = [
 fn check(latent: usize, plans: &[Plan], numbers: Numbers, seed: u64) -> usize {
     let mut rng = Rng::new(seed);
     let blob = common::blob(latent, plans, numbers, &mut rng).expect("a valid model");
+    check_model(
+        &Model::parse(&blob).expect("written blobs parse"),
+        plans,
+        seed,
+    )
+}
+
+/// As [`check`], for every class of a model with classes.
+fn check_classes(latent: usize, count: usize, plans: &[Plan], numbers: Numbers, seed: u64) {
+    let mut rng = Rng::new(seed);
+    let blob = common::conditional_blob(latent, count, plans, numbers, &mut rng);
+    let blob = blob.expect("a valid model");
     let model = Model::parse(&blob).expect("written blobs parse");
-    let latents = common::latents(&model, seed);
+    for class in 0..count {
+        check_model(&model.of_class(class).expect("a class"), plans, seed);
+    }
+}
+
+fn check_model(model: &Model, plans: &[Plan], seed: u64) -> usize {
+    let numbers = model.numbers();
+    let latents = common::latents(model, seed);
     // A dirty, oversized buffer: what it holds must not matter.
     let mut buffer = vec![0xdead_beef; model.buffer_len() + 3];
-    let mut generator = Generator::new(&model, buffer.as_mut_slice()).expect("large enough");
+    let mut generator = Generator::new(model, buffer.as_mut_slice()).expect("large enough");
     let mut image = vec![0; model.image_len()];
     let mut values = vec![0.0; model.image_len()];
     // Twice, since nothing may be left over from one image to the next.
@@ -42,7 +61,7 @@ fn check(latent: usize, plans: &[Plan], numbers: Numbers, seed: u64) -> usize {
             } else {
                 0
             };
-            let quanta = common::reference_int8(&model, &latents)
+            let quanta = common::reference_int8(model, &latents)
                 .pop()
                 .expect("layers");
             let expected: Vec<u8> = quanta.iter().map(|q| (q + offset) as u8).collect();
@@ -51,7 +70,7 @@ fn check(latent: usize, plans: &[Plan], numbers: Numbers, seed: u64) -> usize {
             assert_eq!(values, worth);
         }
         Numbers::Float => {
-            let expected = common::reference_float(&model, &latents);
+            let expected = common::reference_float(model, &latents);
             let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&values), bits(&expected), "{plans:?}");
         }
@@ -111,6 +130,23 @@ fn linear_and_upsample_match_the_reference() {
     }
 }
 
+/// Outputs in whole and broken groups of four and of sixteen, in one row and in many.
+#[test]
+fn every_class_matches_the_reference() {
+    for seed in 0..40 {
+        let n = |m: u64| (seed * 7 % m) as usize + 1;
+        let shaped = linear(ACTIVATIONS[n(5) - 1], n(3), n(5), n(19));
+        let hidden = windowed(shaped.2, false, [1, 1, 0, 0], Activation::Tanh, 3).expect("fits");
+        let dense = linear(Activation::Sigmoid, n(4), n(3), n(37));
+        for numbers in [Numbers::Int8, Numbers::Float] {
+            check_classes(n(13), n(4), &[shaped, hidden], numbers, seed);
+            check_classes(n(9), n(11), &[dense], numbers, seed);
+        }
+    }
+    let (latent, plans) = common::benchmark(32);
+    check_classes(latent, 10, &plans, Numbers::Int8, 3);
+}
+
 #[test]
 fn the_first_layer_may_be_a_window() {
     let latent = Shape::new(1, 1, 10);
@@ -145,10 +181,12 @@ fn a_seed_is_its_latent_and_rows_come_in_order() {
         .expect("lengths fit");
     assert_eq!(by_seed, by_latent);
     let mut rows = Vec::new();
-    generator.sample_rows(77, &mut |y: usize, pixels: &[u8]| {
-        assert_eq!((y, pixels.len()), (rows.len() / 28, 28));
-        rows.extend_from_slice(pixels);
-    });
+    generator
+        .sample_rows(77, &mut |y: usize, pixels: &[u8]| {
+            assert_eq!((y, pixels.len()), (rows.len() / 28, 28));
+            rows.extend_from_slice(pixels);
+        })
+        .expect("no classes");
     assert_eq!(rows, by_seed);
     generator.sample(78, &mut by_latent).expect("lengths fit");
     assert_ne!(rows, by_latent);

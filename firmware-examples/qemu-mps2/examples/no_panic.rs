@@ -29,12 +29,13 @@ fn main() -> ! {
     if let Ok(model) = Model::parse(blob)
         && let Ok(mut generator) = Generator::new(&model, buffer)
     {
+        let _ = black_box(generator.set_class(black_box(1)));
         let _ = black_box(generator.sample(1, image));
         let _ = black_box(generator.sample_into(latents, image));
         let _ = black_box(generator.values_into(latents, values));
-        generator.sample_rows(1, &mut |y: usize, pixels: &[u8]| {
+        let _ = black_box(generator.sample_rows(1, &mut |y: usize, pixels: &[u8]| {
             black_box((y, pixels));
-        });
+        }));
     }
     loop {
         black_box(());

@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use pocketgan::blob::writer::{LayerSpec, Parameters, WriteError, write};
+use pocketgan::blob::writer::{
+    Classes, Columns, LayerSpec, Parameters, WriteError, write, write_conditional,
+};
 use pocketgan::kernels::reference;
 use pocketgan::{Activation, Model, Numbers, Operator, Rng, Shape, Window, latent};
 
@@ -134,6 +136,39 @@ pub fn blob(
     rng: &mut Rng,
 ) -> Result<Vec<u8>, WriteError> {
     write(latent, &layers(latent, plans, numbers, rng))
+}
+
+/// `count` classes with random columns that change the first layer's sums about as much as its
+/// products do.
+pub fn classes(count: usize, first: &Plan, numbers: Numbers, rng: &mut Rng) -> Classes {
+    let len = count * first.2.len();
+    let columns = match numbers {
+        Numbers::Float => {
+            let unit = |_| below(rng, 20_001) as f32 / 10_000.0 - 1.0;
+            Columns::Float((0..len).map(unit).collect())
+        }
+        Numbers::Int8 => Columns::Int8 {
+            columns: (0..len)
+                .map(|_| below(rng, 255) as i8 ^ i8::MIN)
+                .map(|q| q.max(-127))
+                .collect(),
+            step: 1 + below(rng, 60) as u16,
+        },
+    };
+    Classes { count, columns }
+}
+
+/// As [`blob`], with classes.
+pub fn conditional_blob(
+    latent: usize,
+    count: usize,
+    plans: &[Plan],
+    numbers: Numbers,
+    rng: &mut Rng,
+) -> Result<Vec<u8>, WriteError> {
+    let layers = layers(latent, plans, numbers, rng);
+    let classes = classes(count, &plans[0], numbers, rng);
+    write_conditional(latent, &classes, &layers)
 }
 
 pub fn latents(model: &Model, seed: u64) -> Vec<i8> {
