@@ -43,14 +43,9 @@ pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
         shift: u8_at(record, 6) as u32,
         scale: f32_at(record, 24),
         class_step: class_step(record) as i32,
-        parameters: chosen(
-            split(
-                bytes,
-                numbers,
-                activation,
-                layer::outputs(operator, output),
-                columns_len(model, index, operator, output),
-            ),
+        parameters: with_columns(
+            split(bytes, numbers, activation, layer::outputs(operator, output)),
+            columns_len(model, index, operator, output),
             model,
         ),
     }
@@ -64,8 +59,18 @@ const fn columns_len(model: &Model<'_>, index: usize, operator: Operator, output
     model.classes as u64 * layer::outputs(operator, output) as u64 * model.numbers.bytes()
 }
 
-/// The parameters with the column of the class that the model was asked for.
-const fn chosen<'a>(mut parameters: Parameters<'a>, model: &Model<'a>) -> Parameters<'a> {
+/// The parameters with the last `len` bytes of the weights taken for what they are: the columns, among
+/// which is that of the model's class.
+const fn with_columns<'a>(
+    mut parameters: Parameters<'a>,
+    len: u64,
+    model: &Model<'a>,
+) -> Parameters<'a> {
+    if len == 0 {
+        return parameters;
+    }
+    let weights = parameters.weights.len().saturating_sub(len as usize);
+    (parameters.weights, parameters.columns) = split_at(parameters.weights, weights);
     if let Some(class) = model.class {
         let len = parameters.columns.len() / order::divisor(model.classes);
         parameters.column = match part(parameters.columns, class * len, len) {
@@ -297,7 +302,7 @@ const fn check_parameters(
         Numbers::Int8 => {
             // What all the products and the class's column can add up to.
             let reach = products(operator, input) * (255 * 128) + class_step(record) as u64 * 128;
-            let parameters = split(bytes, model.numbers, activation, outputs, columns);
+            let parameters = split(bytes, model.numbers, activation, outputs);
             check!(check_bias(parameters.bias, reach, u8_at(record, 6)));
             check!(check_multipliers(parameters.multipliers));
             check_multipliers(parameters.negative_multipliers)
@@ -349,14 +354,12 @@ const fn check_multipliers(multipliers: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Splits a layer's parameters into their parts (section 3), the last of which, the columns, have
-/// `columns` bytes.
+/// Splits a layer's parameters into their parts (section 3); columns stay with the weights.
 const fn split(
     bytes: &[u8],
     numbers: Numbers,
     activation: Activation,
     outputs: usize,
-    columns: u64,
 ) -> Parameters<'_> {
     let len = outputs * 4;
     let (bias, rest) = split_at(bytes, len);
@@ -364,17 +367,16 @@ const fn split(
         Numbers::Float => split_at(rest, 0),
         Numbers::Int8 => split_at(rest, len),
     };
-    let (negative_multipliers, rest) = match (numbers, activation) {
+    let (negative_multipliers, weights) = match (numbers, activation) {
         (Numbers::Int8, Activation::LeakyRelu { .. }) => split_at(rest, len),
         _ => split_at(rest, 0),
     };
-    let (weights, columns) = split_at(rest, rest.len().saturating_sub(columns as usize));
     Parameters {
         bias,
         multipliers,
         negative_multipliers,
         weights,
-        columns,
+        columns: &[],
         column: &[],
     }
 }
