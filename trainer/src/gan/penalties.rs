@@ -404,7 +404,9 @@ mod tests {
         let refused = |network: &Network| {
             let critic = model(network);
             let x = critic.input(2, &points(2, network)).unwrap();
-            gradient_penalty(&critic, &x, &[], 10.0).unwrap_err().to_string()
+            gradient_penalty(&critic, &x, &[], 10.0)
+                .unwrap_err()
+                .to_string()
         };
         assert!(
             refused(&network).contains("Conv2d"),
