@@ -15,7 +15,11 @@ fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
     let fashion = "fashion".parse().unwrap();
     let images = data::load(fashion, Split::Train, &Options::default()).unwrap();
     for &recipe in Recipe::value_variants() {
-        let settings = recipe.parts(Size::Nano, images.shape()).settings(1);
+        let mut parts = recipe.parts(Size::Nano, images.shape());
+        if parts.conditional {
+            parts.tell(images.classes());
+        }
+        let settings = parts.settings(1);
         let numbers: Vec<u32> = (0..BATCH as u32 * settings.critic_steps).collect();
         let (mut real, mut classes) = (Vec::new(), Vec::new());
         images.assemble(&numbers, &mut real, &mut classes);

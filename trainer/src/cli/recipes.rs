@@ -15,7 +15,7 @@ pub struct RecipesArgs {
     json: bool,
 }
 
-/// A recipe's defaults; the parameters are for 28x28 grey images, size small.
+/// A recipe's defaults; the parameters are for 28x28 grey images of ten classes, size small.
 #[derive(Serialize)]
 struct Listed {
     recipe: Recipe,
@@ -23,6 +23,7 @@ struct Listed {
     generator_parameters: usize,
     discriminator_parameters: usize,
     sizes: Vec<Size>,
+    conditional: bool,
     loss: Objective,
     penalty: PenaltyKind,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +50,10 @@ pub fn run(args: RecipesArgs) -> Result<(), Failure> {
 
 impl Listed {
     fn new(recipe: Recipe) -> Result<Self, SpecError> {
-        let parts = recipe.parts(Size::Small, Shape::new(1, 28, 28));
+        let mut parts = recipe.parts(Size::Small, Shape::new(1, 28, 28));
+        if parts.conditional {
+            parts.tell(10);
+        }
         let (penalty, penalty_weight) = PenaltyKind::of(parts.penalty);
         let help = recipe.to_possible_value();
         let help = help.and_then(|value| Some(value.get_help()?.to_string()));
@@ -62,6 +66,7 @@ impl Listed {
                 true => Size::value_variants().to_vec(),
                 false => Vec::new(),
             },
+            conditional: parts.conditional,
             loss: parts.objective,
             penalty,
             penalty_weight,
@@ -77,10 +82,14 @@ impl Listed {
     fn print(&self) {
         say!("{:<13} {}", self.recipe.name(), self.about);
         say!(
-            "{:<13} parameters {} and {}; loss {}, penalty {}{}; batch {}, lr {}, betas {} and {}, critic steps {}{}",
+            "{:<13} parameters {} and {}{}; loss {}, penalty {}{}; batch {}, lr {}, betas {} and {}, critic steps {}{}",
             "",
             self.generator_parameters,
             self.discriminator_parameters,
+            match self.conditional {
+                true => ", told the class",
+                false => "",
+            },
             name(self.loss),
             name(self.penalty),
             self.penalty_weight

@@ -183,26 +183,30 @@ mod tests {
 
     #[test]
     fn the_input_gradient_is_the_tapes() {
-        let (network, cpu) = (critic(), Cpu::default());
-        let critic = Model::new(cpu.clone(), &network, &parameters(&network)).unwrap();
-        let x = critic.input(5, &points(5, &network)).unwrap();
-        let wants = Wants {
-            input: true,
-            weights: false,
-        };
-        let mut tape = OwnedTape::default();
-        let (y, _) = critic
-            .forward(&mut tape, &x, &[], Mode::Train(wants))
-            .unwrap();
-        let sum = cpu.to_tensor(tape, &y).unwrap().try_sum().unwrap();
-        let (_, mut gradients) = losses::backward(sum).unwrap();
-        let expected = cpu.gradient(&mut gradients, &x).unwrap();
-        let ours = critic
-            .input_gradient(&mut OwnedTape::default(), &x, &[])
-            .unwrap();
-        assert!(expected.iter().any(|g| g.abs() > 0.1));
-        for (a, b) in cpu.to_host(&ours).iter().zip(&expected) {
-            assert!((a - b).abs() < 1e-5, "{a} against {b}");
+        let mut told = critic();
+        let (classes, channels) = (3, 2);
+        let embedding = Layer::ClassEmbedding { classes, channels };
+        told.layers.insert(0, embedding);
+        for (network, classes) in [(critic(), [].as_slice()), (told, &[0, 2, 1, 1, 0])] {
+            let cpu = Cpu::default();
+            let critic = Model::new(cpu.clone(), &network, &parameters(&network)).unwrap();
+            let x = critic.input(5, &points(5, &network)).unwrap();
+            let wants = Wants {
+                input: true,
+                weights: false,
+            };
+            let mut tape = OwnedTape::default();
+            let ran = critic.forward(&mut tape, &x, classes, Mode::Train(wants));
+            let sum = cpu.to_tensor(tape, &ran.unwrap().0).unwrap();
+            let (_, mut gradients) = losses::backward(sum.try_sum().unwrap()).unwrap();
+            let expected = cpu.gradient(&mut gradients, &x).unwrap();
+            let ours = critic.input_gradient(&mut OwnedTape::default(), &x, classes);
+            assert!(expected.iter().any(|g| g.abs() > 0.1));
+            let ours = cpu.to_host(&ours.unwrap());
+            assert_eq!(ours.len(), expected.len());
+            for (a, b) in ours.iter().zip(&expected) {
+                assert!((a - b).abs() < 1e-5, "{a} against {b}");
+            }
         }
     }
 
@@ -227,7 +231,7 @@ mod tests {
         let mut critic = Model::new(cpu.clone(), &network, &parameters).unwrap();
         let x = critic.input(4, &points(4, &network)).unwrap();
         let (value, mut gradients) =
-            losses::backward(gradient_penalty(&critic, &x, 10.0).unwrap()).unwrap();
+            losses::backward(gradient_penalty(&critic, &x, &[], 10.0).unwrap()).unwrap();
         assert!((value - 10.0 * (norm - 1.0).powi(2)).abs() < 1e-4);
         let weight = &*critic.trained_mut()[0];
         let gradient = cpu.gradient(&mut gradients, weight).unwrap();
@@ -236,7 +240,7 @@ mod tests {
         }
         // Around zero it is `3 |w|^2`, its gradient `6 w`.
         let (value, mut gradients) =
-            losses::backward(zero_centred_penalty(&critic, &x, 3.0).unwrap()).unwrap();
+            losses::backward(zero_centred_penalty(&critic, &x, &[], 3.0).unwrap()).unwrap();
         assert!((value - 3.0 * norm * norm).abs() < 1e-4);
         let weight = &*critic.trained_mut()[0];
         let gradient = cpu.gradient(&mut gradients, weight).unwrap();
@@ -346,7 +350,7 @@ mod tests {
             x: cpu.to_host(&batch).into_iter().map(f64::from).collect(),
             n: 4,
         };
-        let loss = gradient_penalty(&critic, &batch, 10.0).unwrap();
+        let loss = gradient_penalty(&critic, &batch, &[], 10.0).unwrap();
         let (value, mut gradients) = losses::backward(loss).unwrap();
         let arrays: Vec<_> = critic
             .trained_mut()
@@ -400,7 +404,9 @@ mod tests {
         let refused = |network: &Network| {
             let critic = model(network);
             let x = critic.input(2, &points(2, network)).unwrap();
-            gradient_penalty(&critic, &x, 10.0).unwrap_err().to_string()
+            gradient_penalty(&critic, &x, &[], 10.0)
+                .unwrap_err()
+                .to_string()
         };
         assert!(
             refused(&network).contains("Conv2d"),

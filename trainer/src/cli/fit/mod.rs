@@ -9,7 +9,7 @@ mod summary;
 use super::Failure;
 use crate::data::{self, Images, Split};
 use crate::gan::Settings;
-use crate::gan::fit::{self, Ended, FitError, Run, Trained};
+use crate::gan::fit::{self, Ended, FitError, Run, Source, Trained};
 use crate::gan::store::{Found, StoreError};
 use crate::metrics::FidCls;
 use crate::ops::Device;
@@ -206,7 +206,13 @@ fn prepare(plan: &Plan) -> Result<(Images, Settings), Failure> {
         ));
     }
     let shape = Shape::new(images.channels, images.height, images.width);
-    let settings = plan.settings(shape);
+    let classes = images.classes();
+    if plan.conditional && classes < 2 {
+        return input(
+            "these images are of no classes that one could ask for: leave --conditional out",
+        );
+    }
+    let settings = plan.settings(shape, classes);
     if settings.generator.output() != Ok(shape) {
         return input(format!(
             "this recipe makes images whose sides are multiples of 4, not {shape}"

@@ -39,6 +39,9 @@ pub(super) struct Options {
     /// How wide the networks of a convolutional recipe are [default: small].
     #[arg(long)]
     size: Option<Size>,
+    /// Tell both networks the class of an image, so that one can ask for a class [default: the recipe's].
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    conditional: Option<bool>,
     /// What the networks play for [default: the recipe's].
     #[arg(long)]
     loss: Option<Objective>,
@@ -128,6 +131,7 @@ impl Options {
             dataset: self.dataset.or(other.dataset),
             recipe: self.recipe.or(other.recipe),
             size: self.size.or(other.size),
+            conditional: self.conditional.or(other.conditional),
             loss: self.loss.or(other.loss),
             penalty: self.penalty.or(other.penalty),
             penalty_weight: self.penalty_weight.or(other.penalty_weight),
@@ -156,6 +160,7 @@ pub(super) struct Plan {
     pub recipe: Recipe,
     /// Of a recipe that comes in several.
     pub size: Option<Size>,
+    pub conditional: bool,
     pub loss: Objective,
     pub penalty: PenaltyKind,
     pub penalty_weight: Option<f64>,
@@ -256,6 +261,7 @@ impl Plan {
             dataset,
             recipe,
             size,
+            conditional: options.conditional.unwrap_or(defaults.conditional),
             loss: options.loss.unwrap_or(defaults.objective),
             penalty,
             penalty_weight,
@@ -302,6 +308,7 @@ impl Plan {
             dataset: Some(self.dataset.name().to_owned()),
             recipe: Some(self.recipe),
             size: self.size,
+            conditional: Some(self.conditional),
             loss: Some(self.loss),
             penalty: Some(self.penalty),
             penalty_weight: self.penalty_weight,
@@ -323,9 +330,12 @@ impl Plan {
         }
     }
 
-    /// The networks and numbers of the recipe, for images of one shape.
-    pub fn settings(&self, image: Shape) -> Settings {
+    /// The networks and numbers of the recipe, for images of one shape and of so many classes.
+    pub fn settings(&self, image: Shape, classes: usize) -> Settings {
         let mut parts = self.recipe.parts(self.size.unwrap_or(Size::Small), image);
+        if self.conditional {
+            parts.tell(classes);
+        }
         parts.objective = self.loss;
         parts.penalty = self.penalty.with(self.penalty_weight);
         parts.weight_clip = Some(self.weight_clip).filter(|&bound| bound > 0.0);

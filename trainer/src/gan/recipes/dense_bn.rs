@@ -6,7 +6,7 @@ use crate::spec::{Layer, Network, Shape};
 
 /// Numbers of a latent.
 const LATENT: usize = 100;
-const LEAKY: Layer = Layer::LeakyRelu { slope: 0.2 };
+pub(super) const LEAKY: Layer = Layer::LeakyRelu { slope: 0.2 };
 
 /// Latent 100 to 256 to 512 to the image, no biases, batch norm and LeakyReLU, tanh; image to 512 to 256 to a logit,
 /// LeakyReLU.

@@ -1,9 +1,12 @@
 //! The models that can be trained by name, one file each: networks, objective, penalty and optimizer. A flag or a
 //! key of the configuration replaces any of the parts.
 
+mod cdcgan;
+mod cgan;
 pub mod dcgan;
 mod dense_bn;
 mod hinge;
+mod keras;
 mod lsgan;
 mod mlp;
 mod relativistic;
@@ -16,7 +19,7 @@ use super::penalties::Penalty;
 use super::{Objective, Settings};
 use crate::nn::Initialization;
 use crate::optim::AdamConfig;
-use crate::spec::{Network, Shape};
+use crate::spec::{Layer, Network, Shape};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -28,9 +31,15 @@ pub enum Recipe {
     Mlp,
     /// Dense layers, batch norm in the generator, LeakyReLU.
     DenseBn,
+    /// The small GAN of many tutorials: a dense layer, then dense layers pixel by pixel.
+    Keras,
     /// Deep convolutional GAN, non-saturating loss (Radford et al. 2016).
     #[default]
     Dcgan,
+    /// Conditional GAN, dense: both networks are told the class (Mirza & Osindero 2014).
+    Cgan,
+    /// Conditional DCGAN.
+    Cdcgan,
     /// Wasserstein GAN: weights clipped, RMSprop, five critic steps (Arjovsky et al. 2017).
     Wgan,
     /// Wasserstein GAN with the gradient penalty, five critic steps (Gulrajani et al. 2017).
@@ -48,6 +57,8 @@ pub enum Recipe {
 pub struct Parts {
     pub generator: Network,
     pub discriminator: Network,
+    /// Whether both networks are told the class of an image; [`Parts::tell`] does it.
+    pub conditional: bool,
     pub objective: Objective,
     pub penalty: Option<Penalty>,
     /// Bound on each weight of the critic.
@@ -65,12 +76,22 @@ impl Parts {
         Self {
             generator,
             discriminator,
+            conditional: false,
             objective: Objective::NonSaturating,
             penalty: None,
             weight_clip: None,
             critic_steps: 1,
             optimizer: AdamConfig::adam(2e-4, 0.5, 0.999),
             batch: 64,
+        }
+    }
+
+    /// Tells both networks the class of an image, one of `classes`: an embedding of 50 numbers beside the latent, and
+    /// an embedding as large as a plane beside the image.
+    pub fn tell(&mut self, classes: usize) {
+        for (network, channels) in [(&mut self.generator, 50), (&mut self.discriminator, 1)] {
+            let embedding = Layer::ClassEmbedding { classes, channels };
+            network.layers.insert(0, embedding);
         }
     }
 
@@ -97,7 +118,10 @@ impl Recipe {
         match self {
             Self::Mlp => "mlp",
             Self::DenseBn => "dense-bn",
+            Self::Keras => "keras",
             Self::Dcgan => "dcgan",
+            Self::Cgan => "cgan",
+            Self::Cdcgan => "cdcgan",
             Self::Wgan => "wgan",
             Self::WganGp => "wgan-gp",
             Self::Lsgan => "lsgan",
@@ -108,7 +132,7 @@ impl Recipe {
 
     /// Whether its networks come in the sizes of the DCGAN.
     pub const fn is_sized(self) -> bool {
-        !matches!(self, Self::Mlp | Self::DenseBn)
+        !matches!(self, Self::Mlp | Self::DenseBn | Self::Keras | Self::Cgan)
     }
 
     /// The parts, for images of one shape; the size is for those that come in several.
@@ -116,7 +140,10 @@ impl Recipe {
         match self {
             Self::Mlp => mlp::parts(image),
             Self::DenseBn => dense_bn::parts(image),
+            Self::Keras => keras::parts(image),
             Self::Dcgan => dcgan::parts(size, image),
+            Self::Cgan => cgan::parts(image),
+            Self::Cdcgan => cdcgan::parts(size, image),
             Self::Wgan => wgan::parts(size, image),
             Self::WganGp => wgan_gp::parts(size, image),
             Self::Lsgan => lsgan::parts(size, image),
@@ -136,7 +163,8 @@ mod tests {
         for image in [Shape::new(1, 28, 28), Shape::new(3, 32, 32)] {
             for &recipe in Recipe::value_variants() {
                 for &size in Size::value_variants() {
-                    let parts = recipe.parts(size, image);
+                    let mut parts = recipe.parts(size, image);
+                    parts.tell(10);
                     assert_eq!(parts.generator.output(), Ok(image), "{recipe:?}");
                     assert_eq!(parts.discriminator.input, image, "{recipe:?}");
                     let verdict = parts.discriminator.output();

@@ -1,0 +1,29 @@
+//! The conditional GAN (Mirza & Osindero 2014), dense: both networks are told the class.
+
+use super::{Parts, dense_bn};
+use crate::spec::{Layer, Network, Shape};
+
+/// Latent 100 and the class to 256 to 512 to the image, LeakyReLU, tanh; image and class to 512 to 256 to a logit.
+pub(super) fn parts(image: Shape) -> Parts {
+    let linear = |features| Layer::Linear {
+        features,
+        bias: true,
+    };
+    let dense = dense_bn::parts(image);
+    let generator = Network {
+        input: dense.generator.input,
+        layers: vec![
+            linear(256),
+            dense_bn::LEAKY,
+            linear(512),
+            dense_bn::LEAKY,
+            linear(image.len()),
+            Layer::Reshape(image),
+            Layer::Tanh,
+        ],
+    };
+    Parts {
+        conditional: true,
+        ..Parts::new(generator, dense.discriminator)
+    }
+}
