@@ -9,7 +9,7 @@ fn uniform(rng: &mut Rng) -> f32 {
     rng.next_u32() as f32 / (1u64 << 31) as f32 - 1.0
 }
 
-/// Random parameters of a network: batch-norm statistics near 0 and 1, weights of variance 2 over the
+/// Random parameters of a network: batch-norm statistics near 0 and 1, embeddings of variance 1, weights of variance 2 over the
 /// products of an output, and a sixteenth of that in the last layer: where one quantum inside is many
 /// outside, a single rounding to the other side would break the bound on the whole network.
 pub fn random_parameters(network: &Network, seed: u64) -> Parameters {
@@ -25,6 +25,7 @@ pub fn random_parameters(network: &Network, seed: u64) -> Parameters {
             let (middle, spread) = match name.split_once('.').expect("a layer's part").1 {
                 "weight" => (0.0, spread),
                 "gamma" | "variance" => (1.0, 0.5),
+                "embedding" => (0.0, 1.7),
                 _ => (0.0, 0.2),
             };
             let count = shape.iter().product();
@@ -91,7 +92,27 @@ pub fn all() -> Vec<(&'static str, Network)> {
         ("upsample kept, convolutions", convolutions()),
         ("dense, sigmoid", dense()),
         ("latent as a picture, odd windows", odd_windows()),
+        ("conditional nano", conditional(dcgan(32, 16), 10, 50)),
+        ("conditional dense", conditional(dense(), 7, 3)),
+        (
+            "conditional LeakyReLU, RGB",
+            conditional(upsampling(), 3, 24),
+        ),
+        (
+            "one class, no batch norm",
+            conditional(convolutions(), 1, 5),
+        ),
     ]
+}
+
+/// A network that is told one of `classes` classes through an embedding of `channels` numbers.
+pub fn conditional(network: Network, classes: usize, channels: usize) -> Network {
+    let embedding = Layer::ClassEmbedding { classes, channels };
+    let layers = std::iter::once(embedding).chain(network.layers);
+    Network {
+        input: network.input,
+        layers: layers.collect(),
+    }
 }
 
 fn upsampling() -> Network {

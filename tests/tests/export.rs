@@ -1,20 +1,22 @@
 //! Folding and quantization against ONNX Runtime and against their definitions.
 
 use pocketgan_tests::{networks, unfolded};
-use pocketgan_trainer::engines::{Arithmetic, Engine, OrtEngine, OrtGraph, latents};
+use pocketgan_trainer::engines::{
+    Arithmetic, Engine, OrtEngine, OrtGraph, RuntimeEngine, TractEngine, classes_in_turn, latents,
+};
 use pocketgan_trainer::export::fold::{FoldError, Folded, fold};
 use pocketgan_trainer::export::onnx::{self, OnnxModel};
 use pocketgan_trainer::export::quantize::{Calibration, quantize};
 use pocketgan_trainer::export::{Bundle, blob};
 use pocketgan_trainer::parameters::Parameters;
 use pocketgan_trainer::spec::{Layer, Network, Shape};
-use pocketgan_trainer::verify::{Comparison, ExportedModel, verify};
+use pocketgan_trainer::verify::{Comparison, ExportedModel, VerifyError, verify};
 
 /// The images of a folded network, from ONNX Runtime.
-fn images(folded: &Folded, latents: &[i8]) -> Vec<f32> {
+fn images(folded: &Folded, latents: &[i8], classes: &[u32]) -> Vec<f32> {
     let model = OnnxModel::read(&onnx::float_model(folded)).unwrap();
     let mut engine = OrtEngine::new(model, Arithmetic::Optimized).unwrap();
-    engine.images(latents).unwrap().data
+    engine.images(latents, classes).unwrap().data
 }
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
@@ -31,9 +33,12 @@ fn a_folded_network_computes_what_the_unfolded_one_does() {
         let x: Vec<f32> = latents.iter().map(|&q| f32::from(q) / 32.0).collect();
         let whole = unfolded::onnx(&network, &parameters);
         let mut whole = OrtGraph::new(&whole, Arithmetic::AsWritten).unwrap();
-        let expected = whole.run(&x, &[network.input.len()]).unwrap();
+        let classes = classes_in_turn(network.classes().unwrap_or(0), 16);
+        let expected = whole.run_classes(&x, &[network.input.len()], &classes);
         let folded = fold(&network, &parameters).unwrap();
-        let difference = largest_difference(&expected, &images(&folded, &latents));
+        assert_eq!(folded.latent_size, network.input.len());
+        let images = images(&folded, &latents, &classes);
+        let difference = largest_difference(&expected.unwrap(), &images);
         assert!(difference < 2e-5, "{name}: {difference}");
     }
 }
@@ -43,6 +48,11 @@ fn folding_leaves_only_what_a_device_must_compute() {
     for (name, network, layers) in [
         ("nano", networks::dcgan(32, 16), 3),
         ("upsampling", networks::all().remove(2).1, 3),
+        (
+            "conditional",
+            networks::conditional(networks::dcgan(32, 16), 10, 50),
+            3,
+        ),
     ] {
         let parameters = networks::random_parameters(&network, 5);
         let folded = fold(&network, &parameters).unwrap();
@@ -93,6 +103,105 @@ fn a_planted_error_is_found_and_its_layer_named() {
     assert_eq!(found, ["runtime f32, tract", "runtime f32, ONNX Runtime"]);
 }
 
+/// A class that is drawn wrong is found, in whichever file: one column of the table, of the last class.
+#[test]
+fn a_planted_error_in_one_class_is_found() {
+    let network = networks::conditional(networks::dcgan(8, 4), 6, 5);
+    let last = |columns: usize| columns * 5 / 6;
+    let found = failures(&network, |model, parameters| {
+        let folded = fold(&network, parameters).unwrap();
+        let mut quantized = quantize(&folded, Calibration::default());
+        let columns = &mut quantized.layers[0].columns;
+        let start = last(columns.len());
+        columns[start..].reverse();
+        model.int8_blob = blob::int8_blob(&quantized).unwrap();
+    });
+    assert_eq!(
+        found,
+        [
+            "runtime int8, ONNX Runtime: layer 0 (linear)",
+            "runtime int8, ONNX Runtime: whole network"
+        ]
+    );
+    let found = failures(&network, |model, parameters| {
+        let mut folded = fold(&network, parameters).unwrap();
+        let columns = &mut folded.layers[0].columns;
+        let start = last(columns.len());
+        columns[start..].reverse();
+        model.float_onnx = OnnxModel::read(&onnx::float_model(&folded)).unwrap();
+    });
+    assert_eq!(found, ["runtime f32, tract", "runtime f32, ONNX Runtime"]);
+}
+
+/// The same network with and without classes is not the same model.
+#[test]
+fn files_with_and_without_classes_are_told_apart() {
+    let network = networks::dcgan(8, 4);
+    let export = |network: &Network| {
+        let parameters = networks::random_parameters(network, 7);
+        Bundle::new(network, &parameters, Calibration::default()).unwrap()
+    };
+    let plain = export(&network);
+    for (count, classes) in [(3, 4), (4, 3)] {
+        let conditional = export(&networks::conditional(network.clone(), count, 5));
+        let other = export(&networks::conditional(network.clone(), classes, 5));
+        for int8_onnx in [&plain.int8_onnx, &other.int8_onnx] {
+            let model = ExportedModel {
+                float_onnx: OnnxModel::read(&conditional.float_onnx).unwrap(),
+                int8_onnx: OnnxModel::read(int8_onnx).unwrap(),
+                float_blob: conditional.float_blob.clone(),
+                int8_blob: conditional.int8_blob.clone(),
+            };
+            assert!(matches!(
+                verify(&model, 1, 256),
+                Err(VerifyError::Mismatched)
+            ));
+        }
+    }
+}
+
+/// All engines refuse classes that do not fit, with the same sentence.
+#[test]
+fn engines_refuse_classes_that_do_not_fit() {
+    let engines = |network: &Network| -> Vec<Box<dyn Engine>> {
+        let parameters = networks::random_parameters(network, 7);
+        let bundle = Bundle::new(network, &parameters, Calibration::default()).unwrap();
+        let onnx = || OnnxModel::read(&bundle.float_onnx).unwrap();
+        vec![
+            Box::new(RuntimeEngine::new(bundle.int8_blob.clone()).unwrap()),
+            Box::new(TractEngine::new(onnx()).unwrap()),
+            Box::new(OrtEngine::new(onnx(), Arithmetic::Optimized).unwrap()),
+        ]
+    };
+    let network = networks::dcgan(8, 4);
+    let two = latents(1, 2, 64);
+    let refusal = |engine: &mut dyn Engine, classes: &[u32]| {
+        engine.images(&two, classes).unwrap_err().to_string()
+    };
+    for mut engine in engines(&network) {
+        assert_eq!(engine.classes(), 0);
+        assert_eq!(
+            refusal(engine.as_mut(), &[0, 0]),
+            "2 classes were given where the model takes 0"
+        );
+    }
+    for mut engine in engines(&networks::conditional(network, 3, 5)) {
+        assert_eq!(engine.classes(), 3);
+        for (classes, sentence) in [
+            (&[][..], "0 classes were given where the model takes 2"),
+            (&[1], "1 classes were given where the model takes 2"),
+            (
+                &[1, 3],
+                "there is no class 3: the model has 3 classes, counted from 0",
+            ),
+        ] {
+            assert_eq!(refusal(engine.as_mut(), classes), sentence);
+        }
+        let images = engine.images(&two, &[2, 0]).unwrap();
+        assert_eq!(images.count(), 2);
+    }
+}
+
 #[test]
 fn files_of_different_models_are_told_apart() {
     let export = |network: &Network| {
@@ -135,6 +244,14 @@ fn quantized_weights_and_biases_are_within_half_a_quantum() {
                 let error = (f64::from(b) - f64::from(q) * scale).abs();
                 assert!(error <= 0.5001 * scale, "{name}: {b} became {q} x {scale}");
             }
+            let step = f64::from(int8.class_step);
+            assert_eq!(int8.columns.len(), float.columns.len(), "{name}");
+            for (i, (&c, &q)) in float.columns.iter().zip(&int8.columns).enumerate() {
+                let output = i % float.bias.len();
+                let scale = f64::from(int8.weight_scale[output]) * f64::from(input_scale) * step;
+                let error = (f64::from(c) - f64::from(q) * scale).abs();
+                assert!(error <= 0.5001 * scale, "{name}: {c} became {q} x {scale}");
+            }
             input_scale = int8.scale;
         }
     }
@@ -150,7 +267,7 @@ fn int8_images_are_close_to_float_ones() {
     let run = |onnx: &[u8]| {
         let model = OnnxModel::read(onnx).unwrap();
         let mut engine = OrtEngine::new(model, Arithmetic::AsWritten).unwrap();
-        engine.images(&latents).unwrap().data
+        engine.images(&latents, &[]).unwrap().data
     };
     let (float, int8) = (run(&bundle.float_onnx), run(&bundle.int8_onnx));
     let power = |a: &mut dyn Iterator<Item = f32>| a.map(|x| f64::from(x * x)).sum::<f64>();
@@ -182,6 +299,13 @@ fn channels_without_weights_are_exported() {
     let comparisons = verify(&model, 1, 256).unwrap();
     let failed: Vec<_> = comparisons.iter().filter(|c| !c.passes()).collect();
     assert!(failed.is_empty(), "{failed:?}");
+}
+
+fn linear2() -> Layer {
+    Layer::Linear {
+        features: 2,
+        bias: false,
+    }
 }
 
 fn refusal(layers: Vec<Layer>) -> String {
@@ -240,6 +364,26 @@ fn a_network_that_the_runtime_cannot_run_is_refused_by_layer() {
         refusal(vec![linear.clone(), picture, conv, linear]),
         "layer 3 (Linear) needs a vector for an input"
     );
+    let embedding = Layer::ClassEmbedding {
+        classes: 3,
+        channels: 2,
+    };
+    let reason = "(ClassEmbedding) stands elsewhere than in front of the first Linear layer";
+    for (at, layers) in [
+        (0, vec![embedding.clone()]),
+        (0, vec![embedding.clone(), embedding.clone(), linear2()]),
+        (0, vec![embedding.clone(), Layer::Relu, linear2()]),
+        (
+            1,
+            vec![linear2(), embedding.clone(), linear2(), Layer::Tanh],
+        ),
+        (
+            2,
+            vec![embedding.clone(), linear2(), embedding, Layer::Tanh],
+        ),
+    ] {
+        assert_eq!(refusal(layers), format!("layer {at} {reason}"));
+    }
 }
 
 /// Exporting replaces the files that are there, leaves no others, and none when it cannot.

@@ -1,7 +1,7 @@
 //! Every model in `models/`: in every engine, and as its card says.
 
 use pocketgan_trainer::classifier::{self, FEATURES};
-use pocketgan_trainer::engines::{Engine, RuntimeEngine, latents};
+use pocketgan_trainer::engines::{Engine, RuntimeEngine, classes_in_turn, latents};
 use pocketgan_trainer::metrics::FidCls;
 use pocketgan_trainer::metrics::fid_cls::{PROTOCOL, SAMPLES};
 use pocketgan_trainer::verify::{ExportedModel, verify};
@@ -73,9 +73,11 @@ fn the_cards_scores_are_those_of_the_models() {
         let mut engine = RuntimeEngine::open(&folder.join("model-f32.pgan")).unwrap();
         let mut tally = judge.tally();
         let size = engine.latent_size();
-        for latents in latents(1, SAMPLES, size).chunks(500 * size) {
+        let classes = classes_in_turn(engine.classes(), SAMPLES);
+        let classes = classes.chunks(500).chain(std::iter::repeat(&[][..]));
+        for (latents, classes) in latents(1, SAMPLES, size).chunks(500 * size).zip(classes) {
             tally
-                .add(&engine.images(latents).unwrap().to_pixels())
+                .add(&engine.images(latents, classes).unwrap().to_pixels())
                 .unwrap();
         }
         let score = tally.score();

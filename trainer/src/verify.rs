@@ -6,7 +6,7 @@
 
 use crate::engines::{
     Arithmetic, Engine, EngineError, OrtEngine, OrtGraph, RuntimeEngine, TractEngine,
-    channels_first, latents, read, read_onnx, spec_shape,
+    channels_first, classes_in_turn, latents, read, read_onnx, spec_shape,
 };
 use crate::export::onnx::{LayerModel, OnnxError, OnnxModel};
 use crate::export::{FLOAT_BLOB, FLOAT_ONNX, INT8_BLOB, INT8_ONNX};
@@ -148,7 +148,38 @@ impl Differences {
     }
 }
 
-/// Compares the engines on `count` latents, those of the seeds `seed`, `seed + 1`, ….
+/// What the engines are compared on: latents, and the class of each if the model has classes.
+struct Inputs {
+    latent_size: usize,
+    latents: Vec<i8>,
+    classes: Vec<u32>,
+}
+
+impl Inputs {
+    /// At most `BATCH` inputs at a time.
+    fn batches(&self) -> impl Iterator<Item = (&[i8], &[u32])> {
+        let latents = self.latents.chunks(BATCH * self.latent_size);
+        let classes = self.classes.chunks(BATCH);
+        latents.zip(classes.chain(std::iter::repeat(&[][..])))
+    }
+
+    /// The latents, each with the model as it is for its class.
+    fn each<'a>(
+        &'a self,
+        model: &Model<'a>,
+    ) -> Result<Vec<(&'a [i8], Model<'a>)>, pocketgan::Error> {
+        let latents = self.latents.chunks_exact(self.latent_size).enumerate();
+        let each = latents.map(|(i, latent)| Ok((latent, of_class(model, self.classes.get(i))?)));
+        each.collect()
+    }
+}
+
+fn of_class<'a>(model: &Model<'a>, class: Option<&u32>) -> Result<Model<'a>, pocketgan::Error> {
+    class.map_or(Ok(*model), |&class| model.of_class(class as usize))
+}
+
+/// Compares the engines on `count` latents, those of the seeds `seed`, `seed + 1`, …, each class in turn; on more if
+/// there are more classes.
 ///
 /// # Errors
 /// Files that are not of one model, and whatever keeps an engine from running.
@@ -160,9 +191,14 @@ pub fn verify(
     let float = Model::parse(&model.float_blob)?;
     let int8 = Model::parse(&model.int8_blob)?;
     check_facts(model, &float, &int8)?;
-    let latents = latents(seed, count, int8.latent_size());
-    let mut comparisons = compare_floats(model, &float, &latents)?;
-    comparisons.extend(compare_int8(model, &int8, &latents)?);
+    let count = count.max(int8.classes());
+    let inputs = Inputs {
+        latent_size: int8.latent_size(),
+        latents: latents(seed, count, int8.latent_size()),
+        classes: classes_in_turn(int8.classes(), count),
+    };
+    let mut comparisons = compare_floats(model, &float, &inputs)?;
+    comparisons.extend(compare_int8(model, &int8, &inputs)?);
     Ok(comparisons)
 }
 
@@ -174,9 +210,13 @@ fn check_facts(
 ) -> Result<(), VerifyError> {
     let of_blob = |blob: &Model<'_>| {
         let output = spec_shape(blob.output());
-        (blob.latent_size(), blob.layer_count(), output, blob.range())
+        let sizes = [blob.latent_size(), blob.classes(), blob.layer_count()];
+        (sizes, output, blob.range())
     };
-    let of_onnx = |onnx: &OnnxModel| (onnx.latent_size, onnx.layers, onnx.output, onnx.range);
+    let of_onnx = |onnx: &OnnxModel| {
+        let sizes = [onnx.latent_size, onnx.classes, onnx.layers];
+        (sizes, onnx.output, onnx.range)
+    };
     let facts = of_blob(int8);
     let same = of_blob(float) == facts
         && of_onnx(&model.float_onnx) == facts
@@ -193,9 +233,12 @@ fn check_facts(
 fn compare_floats(
     model: &ExportedModel,
     blob: &Model<'_>,
-    latents: &[i8],
+    inputs: &Inputs,
 ) -> Result<Vec<Comparison>, VerifyError> {
-    let fast = RuntimeEngine::new(model.float_blob.clone())?.images(latents)?;
+    let Inputs {
+        latents, classes, ..
+    } = inputs;
+    let fast = RuntimeEngine::new(model.float_blob.clone())?.images(latents, classes)?;
     let mut comparisons = Vec::new();
     let onnx = &model.float_onnx;
     let mut others: [(&str, Box<dyn Engine>); 2] = [
@@ -209,7 +252,7 @@ fn compare_floats(
         ),
     ];
     for (what, engine) in &mut others {
-        let theirs = engine.images(latents)?;
+        let theirs = engine.images(latents, classes)?;
         let mut differences = Differences::default();
         differences.add_all(
             fast.data.iter().map(|&y| y.into()),
@@ -218,9 +261,10 @@ fn compare_floats(
         comparisons.push(differences.comparison(*what, "", FLOAT_BOUND));
     }
     let mut bits = Differences::default();
-    let reference = latents
-        .par_chunks_exact(blob.latent_size())
-        .map(|latent| Ok(channels_first(fast.shape, &reference_float(blob, latent)?)))
+    let reference = inputs
+        .each(blob)?
+        .par_iter()
+        .map(|(latent, blob)| Ok(channels_first(fast.shape, &reference_float(blob, latent)?)))
         .collect::<Result<Vec<_>, VerifyError>>()?;
     let reference: Vec<f32> = reference.into_iter().flatten().collect();
     if reference.len() != fast.data.len() {
@@ -261,7 +305,7 @@ fn reference_int8(model: &Model<'_>, latent: &[i8]) -> Result<Vec<Vec<i16>>, poc
 fn compare_int8(
     model: &ExportedModel,
     blob: &Model<'_>,
-    latents: &[i8],
+    inputs: &Inputs,
 ) -> Result<Vec<Comparison>, VerifyError> {
     let quantum = match blob.range() {
         PixelRange::Signed => 1.0 / 128.0,
@@ -271,23 +315,23 @@ fn compare_int8(
     let mut twin = OrtEngine::new(model.int8_onnx.clone(), Arithmetic::AsWritten)?;
     let mut layers = LayerTwin::all(&model.int8_onnx, blob)?;
     let (mut bits, mut whole) = (Differences::default(), Differences::default());
-    let size = blob.latent_size();
-    for batch in latents.chunks(BATCH * size) {
-        let tensors = batch
-            .par_chunks_exact(size)
-            .map(|latent| reference_int8(blob, latent))
+    let each = inputs.each(blob)?;
+    for ((latents, classes), each) in inputs.batches().zip(each.chunks(BATCH)) {
+        let tensors = each
+            .par_iter()
+            .map(|(latent, blob)| reference_int8(blob, latent))
             .collect::<Result<Vec<_>, _>>()?;
         for (index, layer) in layers.iter_mut().enumerate() {
-            layer.compare(&tensors, index)?;
+            layer.compare(&tensors, if index == 0 { classes } else { &[] }, index)?;
         }
-        let images = fast.images(batch)?;
+        let images = fast.images(latents, classes)?;
         let quanta = images.data.iter().map(|&y| f64::from(y) / quantum);
         let reference = tensors.iter().filter_map(|tensors| tensors.last());
         let reference: Vec<i16> = reference
             .flat_map(|image| channels_first(images.shape, image))
             .collect();
         bits.add_all(quanta.clone(), reference.iter().map(|&q| q.into()))?;
-        let theirs = twin.images(batch)?;
+        let theirs = twin.images(latents, classes)?;
         whole.add_all(quanta, theirs.data.iter().map(|&y| f64::from(y) / quantum))?;
     }
     let mut comparisons =
@@ -340,14 +384,20 @@ impl<'a> LayerTwin<'a> {
     }
 
     /// Gives the twin what the runtime's layer `index` was given, in `tensors` of each latent, and
-    /// compares what both make of it.
-    fn compare(&mut self, tensors: &[Vec<Vec<i16>>], index: usize) -> Result<(), VerifyError> {
+    /// compares what both make of it; `classes` are what the first layer is told besides.
+    fn compare(
+        &mut self,
+        tensors: &[Vec<Vec<i16>>],
+        classes: &[u32],
+        index: usize,
+    ) -> Result<(), VerifyError> {
         let shape = spec_shape(self.layer.input);
         let input = tensors
             .iter()
             .flat_map(|t| channels_first(shape, &t[index]));
         let input: Vec<f32> = input.map(|q| f32::from(q) * self.input_scale).collect();
-        let theirs = self.graph.run(&input, &self.input_dims)?;
+        let graph = &mut self.graph;
+        let theirs = graph.run_classes(&input, &self.input_dims, classes)?;
         let shape = spec_shape(self.layer.output);
         let ours: Vec<i16> = tensors
             .iter()

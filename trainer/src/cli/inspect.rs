@@ -22,7 +22,11 @@ struct Report {
     model: PathBuf,
     numbers: String,
     latent_size: usize,
+    /// 0 for a model without classes.
+    classes: usize,
     blob_bytes: usize,
+    /// What the classes take of them.
+    class_bytes: usize,
     /// RAM to make an image row by row.
     working_memory: usize,
     /// RAM of the image itself, where it is kept whole.
@@ -63,7 +67,9 @@ impl Report {
             model: path,
             numbers: format!("{:?}", model.numbers()).to_lowercase(),
             latent_size: model.latent_size(),
+            classes: model.classes(),
             blob_bytes: model.blob_len(),
+            class_bytes: model.layers().map(|layer| layer.class_bytes()).sum(),
             working_memory: model.working_memory(),
             image_bytes: model.image_len(),
             macs: model.macs(),
@@ -106,6 +112,13 @@ impl Report {
             "flash           {:>9} bytes, the whole blob",
             self.blob_bytes
         );
+        if self.classes > 0 {
+            say!(
+                "classes         {:>9} bytes of that flash, for {}",
+                self.class_bytes,
+                self.classes
+            );
+        }
         say!(
             "working memory  {:>9} bytes of RAM, images row by row",
             self.working_memory

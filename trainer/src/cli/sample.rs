@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// Draw images from an exported model into one PNG file.
 ///
 /// The image of a seed is the same on every machine with the runtime, and the same but for rounding
-/// with the other engines.
+/// with the other engines. A model with classes draws each class in turn, or the one that is asked for.
 #[derive(Debug, clap::Args)]
 pub struct SampleArgs {
     /// A run's folder (its newest checkpoint while it has no exported model), a model's folder in
@@ -20,15 +20,18 @@ pub struct SampleArgs {
     /// What runs the model.
     #[arg(long, value_enum, default_value_t)]
     engine: EngineKind,
-    /// How many images.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
-    count: u32,
+    /// The class of all images, counted from 0, of a model with classes.
+    #[arg(long, value_name = "CLASS")]
+    class: Option<u32>,
+    /// How many images; by default 64, or 8 of each class if each is drawn in turn (2 to 16 classes).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    count: Option<u32>,
     /// Seed of the first image; the others follow.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Images in a row.
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
-    columns: u32,
+    /// Images in a row; by default 8, or one of each class if each is drawn in turn (2 to 16 classes).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    columns: Option<u32>,
     /// The PNG file to write; what was there is replaced.
     #[arg(short, long, value_name = "FILE", default_value = "samples.png")]
     output: PathBuf,
@@ -51,6 +54,8 @@ struct Sampled {
 #[derive(Serialize)]
 struct Sample {
     seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<u32>,
     /// Of the pixels in the device's order: row, column, channel.
     pixels_sha256: String,
 }
@@ -73,26 +78,68 @@ fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Box<dyn Engine>), Fa
     Ok((found.path, engine))
 }
 
+/// Which images to draw.
+struct Plan {
+    count: usize,
+    columns: usize,
+    /// The class of each image; none for a model without classes.
+    classes: Vec<u32>,
+}
+
+impl Plan {
+    /// What the arguments come to for a model with so many classes.
+    fn new(args: &SampleArgs, model: &Path, classes: usize) -> Result<Self, Failure> {
+        let usual = match (args.class, classes) {
+            (None, classes @ 2..=16) => classes,
+            _ => 8,
+        };
+        let columns = args.columns.map_or(usual, |columns| columns as usize);
+        let count = args.count.map_or(8 * usual, |count| count as usize);
+        let classes = match args.class {
+            None => engines::classes_in_turn(classes, count),
+            Some(class) if (class as usize) < classes => vec![class; count],
+            Some(class) => return Err(Failure::Input(no_such_class(model, class, classes))),
+        };
+        Ok(Self {
+            count,
+            columns,
+            classes,
+        })
+    }
+}
+
+fn no_such_class(model: &Path, class: u32, classes: usize) -> String {
+    let model = model.display();
+    match classes {
+        0 => format!("{model} has no classes; leave out --class"),
+        n => format!(
+            "{model} has no class {class}; its classes are 0 to {}",
+            n - 1
+        ),
+    }
+}
+
 pub fn run(args: SampleArgs) -> Result<(), Failure> {
     let (path, mut engine) = open(&args.model, args.engine)?;
-    let count = args.count as usize;
-    let latents = engines::latents(args.seed, count, engine.latent_size());
-    let images = engine.images(&latents)?;
+    let plan = Plan::new(&args, &path, engine.classes())?;
+    let latents = engines::latents(args.seed, plan.count, engine.latent_size());
+    let images = engine.images(&latents, &plan.classes)?;
     let shape = images.shape;
     let pixels = images.to_pixels();
-    let png = montage(&pixels, shape, args.columns as usize).context("cannot encode the images")?;
+    let png = montage(&pixels, shape, plan.columns).context("cannot encode the images")?;
     write_whole(&args.output, &png).map_err(|error| {
         Failure::Input(format!("cannot write {}: {error}", args.output.display()))
     })?;
     if !args.json {
         say!(
-            "{count} images from {}: {}",
+            "{} images from {}: {}",
+            plan.count,
             path.display(),
             args.output.display()
         );
         return Ok(());
     }
-    let images = pixels.chunks_exact(shape.len()).zip(0..);
+    let images = pixels.chunks_exact(shape.len()).enumerate();
     super::print_json(&Sampled {
         model: path,
         engine: args.engine,
@@ -101,8 +148,9 @@ pub fn run(args: SampleArgs) -> Result<(), Failure> {
         height: shape.height,
         width: shape.width,
         images: images
-            .map(|(pixels, i)| Sample {
-                seed: args.seed.wrapping_add(i),
+            .map(|(i, pixels)| Sample {
+                seed: args.seed.wrapping_add(i as u64),
+                class: plan.classes.get(i).copied(),
                 pixels_sha256: sha256(&engines::channels_last(shape, pixels)),
             })
             .collect(),

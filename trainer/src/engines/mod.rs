@@ -49,11 +49,16 @@ pub trait Engine {
     /// Components of a latent.
     fn latent_size(&self) -> usize;
 
-    /// Makes one image of each latent in `latents` (`[N, latent size]`, component `q` worth `q / 32`).
+    /// How many classes the model has; 0 for one without.
+    fn classes(&self) -> usize;
+
+    /// Makes one image of each latent in `latents` (`[N, latent size]`, component `q` worth `q / 32`), of its class in
+    /// `classes` (`[N]`, none for a model without classes).
     ///
     /// # Errors
-    /// [`EngineError::Latents`] for a rest of a latent, and whatever the engine reports.
-    fn images(&mut self, latents: &[i8]) -> Result<Images, EngineError>;
+    /// [`EngineError::Latents`] for a rest of a latent, [`EngineError::ClassCount`] and [`EngineError::NoSuchClass`]
+    /// for classes that do not fit, and whatever the engine reports.
+    fn images(&mut self, latents: &[i8], classes: &[u32]) -> Result<Images, EngineError>;
 }
 
 /// Which engine makes the images.
@@ -117,6 +122,22 @@ pub enum EngineError {
         /// Components of one latent.
         latent_size: usize,
     },
+    /// There are more or fewer classes than images to make of them, or any for a model without classes.
+    #[error("{found} classes were given where the model takes {expected}")]
+    ClassCount {
+        /// Classes given.
+        found: usize,
+        /// One for each image, or 0 for a model without classes.
+        expected: usize,
+    },
+    /// A class is not one of the model's.
+    #[error("there is no class {class}: the model has {classes} classes, counted from 0")]
+    NoSuchClass {
+        /// The class asked for.
+        class: u32,
+        /// How many the model has.
+        classes: usize,
+    },
     /// The engine failed on the model.
     #[error("{engine} cannot run the model: {reason}")]
     Failed {
@@ -149,6 +170,11 @@ pub fn latents(seed: u64, count: usize, latent_size: usize) -> Vec<i8> {
     latents
 }
 
+/// The classes of `count` images of a model with `classes` classes, each in turn; none where it has none.
+pub fn classes_in_turn(classes: usize, count: usize) -> Vec<u32> {
+    (0..classes as u32).cycle().take(count).collect()
+}
+
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, EngineError> {
     std::fs::read(path).map_err(|source| EngineError::Read {
         path: path.into(),
@@ -164,15 +190,27 @@ pub(crate) fn read_onnx(path: &Path) -> Result<crate::export::onnx::OnnxModel, E
     })
 }
 
-/// How many latents there are, if they are whole.
-fn count_of(latents: &[i8], latent_size: usize) -> Result<usize, EngineError> {
+/// How many images an engine is asked for, if the latents are whole and the classes fit them.
+fn count_of(engine: &impl Engine, latents: &[i8], asked: &[u32]) -> Result<usize, EngineError> {
+    let (latent_size, classes) = (engine.latent_size(), engine.classes());
     if latent_size == 0 || !latents.len().is_multiple_of(latent_size) {
         return Err(EngineError::Latents {
             found: latents.len(),
             latent_size,
         });
     }
-    Ok(latents.len() / latent_size)
+    let count = latents.len() / latent_size;
+    let expected = if classes > 0 { count } else { 0 };
+    if asked.len() != expected {
+        return Err(EngineError::ClassCount {
+            found: asked.len(),
+            expected,
+        });
+    }
+    match asked.iter().find(|&&class| class as usize >= classes) {
+        Some(&class) => Err(EngineError::NoSuchClass { class, classes }),
+        None => Ok(count),
+    }
 }
 
 fn to_floats(latents: &[i8]) -> Vec<f32> {

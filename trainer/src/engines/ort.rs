@@ -54,12 +54,17 @@ impl Engine for OrtEngine {
         self.model.latent_size
     }
 
-    fn images(&mut self, latents: &[i8]) -> Result<Images, EngineError> {
+    fn classes(&self) -> usize {
+        self.model.classes
+    }
+
+    fn images(&mut self, latents: &[i8], classes: &[u32]) -> Result<Images, EngineError> {
         let size = self.model.latent_size;
-        let count = count_of(latents, size)?;
+        let count = count_of(self, latents, classes)?;
         let mut data = Vec::with_capacity(count * self.model.output.len());
-        for batch in to_floats(latents).chunks(BATCH * size) {
-            data.extend(self.graph.run(batch, &[size])?);
+        for (i, batch) in to_floats(latents).chunks(BATCH * size).enumerate() {
+            let classes = classes.chunks(BATCH).nth(i).unwrap_or_default();
+            data.extend(self.graph.run_classes(batch, &[size], classes)?);
         }
         Ok(Images {
             shape: self.model.output,
@@ -69,7 +74,8 @@ impl Engine for OrtEngine {
     }
 }
 
-/// An ONNX graph of one float input and one float output, `N` samples at once, on one thread.
+/// An ONNX graph of one float input, classes if it takes them, and one float output, `N` samples at once, on one
+/// thread.
 #[derive(Debug)]
 pub struct OrtGraph {
     session: Session,
@@ -99,11 +105,33 @@ impl OrtGraph {
     /// # Errors
     /// What ONNX Runtime says.
     pub fn run(&mut self, input: &[f32], dims: &[usize]) -> Result<Vec<f32>, EngineError> {
+        self.run_classes(input, dims, &[])
+    }
+
+    /// As [`run`](Self::run), with the class of each sample for a graph that takes classes as its second input, and
+    /// none for another.
+    ///
+    /// # Errors
+    /// What ONNX Runtime says.
+    pub fn run_classes(
+        &mut self,
+        input: &[f32],
+        dims: &[usize],
+        classes: &[u32],
+    ) -> Result<Vec<f32>, EngineError> {
         let size: usize = dims.iter().product();
         let count = input.len() / size.max(1);
         let shape: Vec<usize> = std::iter::once(count).chain(dims.iter().copied()).collect();
         let tensor = TensorRef::from_array_view((shape, input)).map_err(failed)?;
-        let outputs = self.session.run(ort::inputs![tensor]).map_err(failed)?;
+        let classes: Vec<i64> = classes.iter().map(|&class| class.into()).collect();
+        let outputs = if classes.is_empty() {
+            self.session.run(ort::inputs![tensor])
+        } else {
+            let classes = TensorRef::from_array_view(([classes.len()], classes.as_slice()));
+            self.session
+                .run(ort::inputs![tensor, classes.map_err(failed)?])
+        };
+        let outputs = outputs.map_err(failed)?;
         let (_, values) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
         Ok(values.to_vec())
     }

@@ -11,6 +11,7 @@ pub struct RuntimeEngine {
     blob: Vec<u8>,
     buffer: Vec<u32>,
     latent_size: usize,
+    classes: usize,
 }
 
 impl RuntimeEngine {
@@ -34,6 +35,7 @@ impl RuntimeEngine {
         Ok(Self {
             buffer: vec![0; model.buffer_len()],
             latent_size: model.latent_size(),
+            classes: model.classes(),
             blob,
         })
     }
@@ -52,14 +54,21 @@ impl Engine for RuntimeEngine {
         self.latent_size
     }
 
-    fn images(&mut self, latents: &[i8]) -> Result<Images, EngineError> {
-        let count = count_of(latents, self.latent_size)?;
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn images(&mut self, latents: &[i8], classes: &[u32]) -> Result<Images, EngineError> {
+        let count = count_of(self, latents, classes)?;
         let model = Model::parse(&self.blob).map_err(failed)?;
         let mut generator = Generator::new(&model, &mut self.buffer).map_err(failed)?;
         let shape = spec_shape(model.output());
         let mut image = vec![0.0; shape.len()];
         let mut data = Vec::with_capacity(count * shape.len());
-        for latent in latents.chunks_exact(self.latent_size) {
+        for (i, latent) in latents.chunks_exact(self.latent_size).enumerate() {
+            if let Some(&class) = classes.get(i) {
+                generator.set_class(class as usize).map_err(failed)?;
+            }
             generator.values_into(latent, &mut image).map_err(failed)?;
             data.extend(channels_first(shape, &image));
         }

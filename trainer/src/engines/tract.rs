@@ -31,12 +31,14 @@ impl TractEngine {
 }
 
 fn plan(model: &OnnxModel) -> TractResult<Arc<TypedRunnableModel>> {
-    tract_onnx::onnx()
+    let mut graph = tract_onnx::onnx()
         .with_ignore_value_info(true)
         .model_for_proto_model(&model.proto)?
-        .with_input_fact(0, f32::fact([1, model.latent_size]).into())?
-        .into_optimized()?
-        .into_runnable()
+        .with_input_fact(0, f32::fact([1, model.latent_size]).into())?;
+    if model.classes > 0 {
+        graph = graph.with_input_fact(1, i64::fact([1]).into())?;
+    }
+    graph.into_optimized()?.into_runnable()
 }
 
 impl Engine for TractEngine {
@@ -44,12 +46,17 @@ impl Engine for TractEngine {
         self.model.latent_size
     }
 
-    fn images(&mut self, latents: &[i8]) -> Result<Images, EngineError> {
+    fn classes(&self) -> usize {
+        self.model.classes
+    }
+
+    fn images(&mut self, latents: &[i8], classes: &[u32]) -> Result<Images, EngineError> {
         let size = self.model.latent_size;
-        let count = count_of(latents, size)?;
+        let count = count_of(self, latents, classes)?;
         let mut data = Vec::with_capacity(count * self.model.output.len());
-        for latent in to_floats(latents).chunks_exact(size) {
-            data.extend(run(&self.plan, latent).map_err(failed)?);
+        for (i, latent) in to_floats(latents).chunks_exact(size).enumerate() {
+            let class = classes.get(i).copied();
+            data.extend(run(&self.plan, latent, class).map_err(failed)?);
         }
         Ok(Images {
             shape: self.model.output,
@@ -59,9 +66,16 @@ impl Engine for TractEngine {
     }
 }
 
-fn run(plan: &Arc<TypedRunnableModel>, latent: &[f32]) -> TractResult<Vec<f32>> {
-    let input = Tensor::from_shape(&[1, latent.len()], latent)?;
-    let outputs = plan.run(tvec!(input.into()))?;
+fn run(
+    plan: &Arc<TypedRunnableModel>,
+    latent: &[f32],
+    class: Option<u32>,
+) -> TractResult<Vec<f32>> {
+    let mut inputs: TVec<TValue> = tvec!(Tensor::from_shape(&[1, latent.len()], latent)?.into());
+    if let Some(class) = class {
+        inputs.push(Tensor::from_shape(&[1], &[i64::from(class)])?.into());
+    }
+    let outputs = plan.run(inputs)?;
     let Some(image) = outputs.first() else {
         return Ok(Vec::new());
     };

@@ -4,7 +4,9 @@ use super::fold::Folded;
 use super::quantize::Quantized;
 use crate::spec::Shape;
 use pocketgan::Activation;
-use pocketgan::blob::writer::{LayerSpec, Parameters, WriteError, write};
+use pocketgan::blob::writer::{
+    Classes, Columns, LayerSpec, Parameters, WriteError, write, write_conditional,
+};
 
 /// The f32 blob of a network.
 ///
@@ -23,7 +25,14 @@ pub fn float_blob(folded: &Folded) -> Result<Vec<u8>, WriteError> {
             },
         },
     });
-    write(folded.latent_size, &layers.collect::<Vec<_>>())
+    let columns = folded.layers.first().map(|layer| layer.columns.clone());
+    let columns = Columns::Float(columns.unwrap_or_default());
+    encode(
+        folded.latent_size,
+        folded.classes,
+        columns,
+        layers.collect(),
+    )
 }
 
 /// The int8 blob of a network.
@@ -51,7 +60,29 @@ pub fn int8_blob(quantized: &Quantized) -> Result<Vec<u8>, WriteError> {
             },
         }
     });
-    write(quantized.latent_size, &layers.collect::<Vec<_>>())
+    let first = quantized.layers.first();
+    let columns = Columns::Int8 {
+        columns: first.map_or_else(Vec::new, |layer| layer.columns.clone()),
+        step: first.map_or(0, |layer| layer.class_step),
+    };
+    encode(
+        quantized.latent_size,
+        quantized.classes,
+        columns,
+        layers.collect(),
+    )
+}
+
+fn encode(
+    latent_size: usize,
+    count: usize,
+    columns: Columns,
+    layers: Vec<LayerSpec>,
+) -> Result<Vec<u8>, WriteError> {
+    match count {
+        0 => write(latent_size, &layers),
+        _ => write_conditional(latent_size, &Classes { count, columns }, &layers),
+    }
 }
 
 fn runtime_shape(shape: Shape) -> pocketgan::Shape {

@@ -2,7 +2,8 @@
 //!
 //! Batch normalization goes into the weights in front of it, an upsampling by 2 and the 3x3
 //! convolution behind it become one 4x4 stride-2 transposed convolution, activations are attached to
-//! their layer, and a Reshape becomes the output shape of its Linear layer.
+//! their layer, a Reshape becomes the output shape of its Linear layer, and the class embedding of a
+//! conditional network becomes a column of numbers for each class beside the first layer's bias.
 
 use crate::parameters::{Parameters, ParametersError};
 use crate::spec::{Layer, Network, Shape, SpecError, Step};
@@ -13,6 +14,8 @@ use pocketgan::{Activation, Operator, Window};
 pub struct Folded {
     /// Components of the latent.
     pub latent_size: usize,
+    /// How many classes there are; 0 without.
+    pub classes: usize,
     /// At least one layer; the last one's activation is tanh or sigmoid.
     pub layers: Vec<FoldedLayer>,
 }
@@ -32,6 +35,9 @@ pub struct FoldedLayer {
     pub weight: Vec<f32>,
     /// One for each feature or output channel; empty for an upsample.
     pub bias: Vec<f32>,
+    /// The first layer of a network with classes: what each class adds to the bias, `[classes][features]`, the middle
+    /// of the least and the greatest being part of the bias. Empty otherwise.
+    pub columns: Vec<f32>,
 }
 
 /// Why a network cannot be exported.
@@ -74,12 +80,23 @@ pub fn fold(network: &Network, parameters: &Parameters) -> Result<Folded, FoldEr
         return Err(FoldError::NotAGenerator);
     }
     let mut layers: Vec<FoldedLayer> = Vec::new();
-    for step in steps {
-        add(&mut layers, &step, parameters)?;
+    let mut rest = steps.as_slice();
+    if let [embedding, linear, behind @ ..] = rest
+        && let Layer::ClassEmbedding { channels, .. } = *embedding.layer
+        && let Layer::Linear { .. } = linear.layer
+    {
+        add(&mut layers, linear, parameters)?;
+        let table = parameters.get(embedding.index, "embedding");
+        fold_embedding(&mut layers, channels, table.unwrap_or_default());
+        rest = behind;
+    }
+    for step in rest {
+        add(&mut layers, step, parameters)?;
     }
     match layers.last().map(|layer| layer.activation) {
         Some(Activation::Tanh | Activation::Sigmoid) => Ok(Folded {
             latent_size: network.input.len(),
+            classes: network.classes().unwrap_or(0),
             layers,
         }),
         _ => Err(refuse(
@@ -163,9 +180,43 @@ fn add(
             output: step.output,
             weight: weight.to_vec(),
             bias: bias.map_or_else(|| vec![0.0; bias_len], <[f32]>::to_vec),
+            columns: Vec::new(),
         },
     );
     Ok(())
+}
+
+/// Takes the embedding `table`, `[classes, channels]`, out of the inputs of the first layer, the last of which it
+/// makes: `W [z; e] + b = W_z z + (W_e e + b)`.
+fn fold_embedding(layers: &mut [FoldedLayer], channels: usize, table: &[f32]) {
+    let Some(layer) = layers.first_mut() else {
+        return;
+    };
+    let inputs = layer.input.len();
+    let latent_size = inputs - channels;
+    let mut columns = Vec::new();
+    for embedding in table.chunks_exact(channels) {
+        columns.extend(layer.weight.chunks_exact(inputs).map(|row| {
+            let products = row[latent_size..].iter().zip(embedding);
+            products
+                .map(|(&w, &e)| f64::from(w) * f64::from(e))
+                .sum::<f64>()
+        }));
+    }
+    let outputs = layer.bias.len();
+    for (output, bias) in layer.bias.iter_mut().enumerate() {
+        let mine = || columns.iter().skip(output).step_by(outputs).copied();
+        let middle =
+            (mine().fold(f64::INFINITY, f64::min) + mine().fold(f64::NEG_INFINITY, f64::max)) / 2.0;
+        *bias = (f64::from(*bias) + middle) as f32;
+        for column in columns.iter_mut().skip(output).step_by(outputs) {
+            *column -= middle;
+        }
+    }
+    layer.columns = columns.into_iter().map(|number| number as f32).collect();
+    let rows = layer.weight.chunks_exact(inputs);
+    layer.weight = rows.flat_map(|row| &row[..latent_size]).copied().collect();
+    layer.input = Shape::features(latent_size);
 }
 
 /// Adds a layer, or puts it in place of the upsampling in front of it.
@@ -264,6 +315,10 @@ fn fold_batch_norm(
         let c = output / area;
         let centred = f64::from(*bias) - f64::from(mean[c]);
         *bias = (centred * scale[c] + f64::from(beta[c])) as f32;
+    }
+    let outputs = layer.bias.len();
+    for (i, number) in layer.columns.iter_mut().enumerate() {
+        *number = (f64::from(*number) * scale[i % outputs / area]) as f32;
     }
     for i in 0..layer.weight.len() {
         let c = layer.output_of_weight(i) / area;

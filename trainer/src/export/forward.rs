@@ -18,15 +18,16 @@ impl<'a> Forward<'a> {
         }
     }
 
-    /// Runs one latent and hands each layer's index and output, activation included and ordered row,
+    /// Runs one latent, of `class` if the network has classes, and hands each layer's index and output, activation included and ordered row,
     /// column, channel, to `visit`.
     ///
-    /// `latent` must have the latent's size; component `q` is worth `q / 32`.
-    pub fn run(&self, latent: &[i8], mut visit: impl FnMut(usize, &[f32])) {
+    /// `latent` must have the latent's size; component `q` is worth `q / 32`. `class` must be one of the network's;
+    /// without classes it does not matter.
+    pub fn run(&self, latent: &[i8], class: usize, mut visit: impl FnMut(usize, &[f32])) {
         let scale = pocketgan::latent::SCALE;
         let mut values: Vec<f32> = latent.iter().map(|&q| f32::from(q) * scale).collect();
         for (index, (layer, weights)) in self.layers.iter().enumerate() {
-            values = run_layer(layer, weights, &values);
+            values = run_layer(layer, weights, &values, class);
             visit(index, &values);
         }
     }
@@ -63,13 +64,17 @@ fn channels_first(layer: &FoldedLayer, place: usize) -> usize {
     place % channels * layer.output.height * layer.output.width + place / channels
 }
 
-fn run_layer(layer: &FoldedLayer, weights: &[f32], input: &[f32]) -> Vec<f32> {
+fn run_layer(layer: &FoldedLayer, weights: &[f32], input: &[f32], class: usize) -> Vec<f32> {
     let pixels = layer.output.height * layer.output.width;
     let mut output = match layer.operator {
         Operator::Upsample { factor } => return upsample(layer, factor, input),
-        Operator::Linear => (0..layer.bias.len())
-            .map(|o| layer.bias[channels_first(layer, o)])
-            .collect(),
+        Operator::Linear => {
+            let column = layer.columns.chunks_exact(layer.bias.len()).nth(class);
+            let starts = (0..layer.bias.len()).map(|o| channels_first(layer, o));
+            starts
+                .map(|o| layer.bias[o] + column.map_or(0.0, |column| column[o]))
+                .collect()
+        }
         _ => layer.bias.repeat(pixels),
     };
     match layer.operator {

@@ -13,7 +13,7 @@ use pocketgan::{Activation, Operator, Rng, latent};
 pub struct Calibration {
     /// Seed of the first latent; the others follow.
     pub seed: u64,
-    /// How many latents; raised to [`Calibration::LEAST`].
+    /// How many latents, each class in turn; raised to [`Calibration::LEAST`], and to the number of classes.
     pub count: usize,
 }
 
@@ -36,6 +36,8 @@ impl Default for Calibration {
 pub struct Quantized {
     /// Components of the latent, each worth 1/32.
     pub latent_size: usize,
+    /// How many classes there are; 0 without.
+    pub classes: usize,
     /// The layers, first to last.
     pub layers: Vec<QuantizedLayer>,
 }
@@ -57,6 +59,11 @@ pub struct QuantizedLayer {
     pub weight_scale: Vec<f32>,
     /// For each output or output channel, in quanta of the accumulator.
     pub bias: Vec<i32>,
+    /// The first layer of a network with classes: what each class adds to the bias, `[classes][features]`, -127 to
+    /// 127. Empty otherwise.
+    pub columns: Vec<i8>,
+    /// What a quantum of the columns is worth, in quanta of the accumulator; 0 where there are none.
+    pub class_step: u16,
     /// What a quantum of the input is worth.
     pub input_scale: f32,
     /// What a quantum of the output is worth.
@@ -93,6 +100,7 @@ pub fn quantize(folded: &Folded, calibration: Calibration) -> Quantized {
     });
     Quantized {
         latent_size: folded.latent_size,
+        classes: folded.classes,
         layers: layers.collect(),
     }
 }
@@ -117,6 +125,7 @@ fn quantize_layer(
     let bias = layer.bias.iter().zip(&weight_scale).map(|(&bias, &scale)| {
         (f64::from(bias) / (f64::from(scale) * f64::from(input_scale))).round() as i32
     });
+    let (columns, class_step) = quantize_columns(layer, &weight_scale, input_scale);
     QuantizedLayer {
         operator: layer.operator,
         activation: layer.activation,
@@ -124,6 +133,8 @@ fn quantize_layer(
         output: layer.output,
         weight: weight.collect(),
         bias: bias.collect(),
+        columns,
+        class_step,
         weight_scale,
         input_scale,
         scale,
@@ -131,7 +142,32 @@ fn quantize_layer(
     }
 }
 
-/// Per output channel the largest weight over 127, made coarser where the multiplier or the bias
+/// The columns and their step, the least that all of them fit with.
+fn quantize_columns(layer: &FoldedLayer, weight_scale: &[f32], input_scale: f32) -> (Vec<i8>, u16) {
+    if layer.columns.is_empty() {
+        return (Vec::new(), 0);
+    }
+    let scales = weight_scale.iter().cycle();
+    let columns =
+        layer.columns.iter().zip(scales).map(|(&number, &scale)| {
+            f64::from(number) / (f64::from(scale) * f64::from(input_scale))
+        });
+    let columns: Vec<f64> = columns.collect();
+    let largest = columns.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+    let step = (largest / 127.0).ceil().max(1.0);
+    let quanta = columns
+        .iter()
+        .map(|column| (column / step).round().clamp(-127.0, 127.0) as i8);
+    (quanta.collect(), step as u16)
+}
+
+/// The largest step of the columns of a layer with `inputs` inputs: beyond it, rounding a column to steps would cost
+/// more than rounding the weights does. These weigh latents, which are 32 quanta from 0 in the root mean square.
+fn largest_step(inputs: usize) -> f64 {
+    32.0 * (inputs as f64).sqrt()
+}
+
+/// Per output channel the largest weight over 127, made coarser where the multiplier, the bias or a class's column
 /// would otherwise leave its range (a channel of next to no weights).
 fn weight_scales(layer: &FoldedLayer, input_scale: f32, scale: f32) -> Vec<f32> {
     let unit = match layer.activation {
@@ -144,9 +180,23 @@ fn weight_scales(layer: &FoldedLayer, input_scale: f32, scale: f32) -> Vec<f32> 
         let output = layer.output_of_weight(i);
         largest[output] = largest[output].max(weight.abs());
     }
-    let scales = largest.iter().zip(&layer.bias).map(|(&largest, &bias)| {
+    let mut columns = vec![0.0f32; layer.bias.len()];
+    for column in layer.columns.chunks_exact(columns.len().max(1)) {
+        for (largest, number) in columns.iter_mut().zip(column) {
+            *largest = largest.max(number.abs());
+        }
+    }
+    let column_range = 127.0 * largest_step(layer.input.len()) * f64::from(input_scale);
+    let scales = largest.iter().zip(&layer.bias).zip(&columns);
+    let scales = scales.map(|((&largest, &bias), &column)| {
         let for_bias = f64::from(bias).abs() / (f64::from(input_scale) * MAX_BIAS);
-        short((f64::from(largest) / 127.0).max(finest).max(for_bias))
+        let for_columns = f64::from(column) / column_range;
+        short(
+            (f64::from(largest) / 127.0)
+                .max(finest)
+                .max(for_bias)
+                .max(for_columns),
+        )
     });
     scales.collect()
 }
@@ -163,12 +213,16 @@ fn calibrate(folded: &Folded, calibration: Calibration) -> Vec<f32> {
     let forward = Forward::new(folded);
     let each_latent = |visit: &mut dyn FnMut(usize, &[f32])| {
         let mut latent = vec![0; folded.latent_size];
-        for i in 0..calibration.count.max(Calibration::LEAST) {
+        let count = calibration
+            .count
+            .max(Calibration::LEAST)
+            .max(folded.classes);
+        for i in 0..count {
             latent::fill(
                 &mut Rng::new(calibration.seed.wrapping_add(i as u64)),
                 &mut latent,
             );
-            forward.run(&latent, &mut *visit);
+            forward.run(&latent, i % folded.classes.max(1), &mut *visit);
         }
     };
     let mut largest = vec![0.0f32; folded.layers.len()];

@@ -73,6 +73,9 @@ impl Numbers {
     }
 }
 
+/// The name of the classes, a second input of the graph.
+pub const CLASS: &str = "class";
+
 /// A graph whose nodes form a chain from `latent` to `image`.
 pub struct Graph {
     proto: GraphProto,
@@ -84,13 +87,17 @@ pub struct Graph {
 }
 
 impl Graph {
-    pub fn new(latent_size: usize) -> Self {
+    /// The beginning: `latent`, and [`CLASS`] if there are classes.
+    pub fn new(latent_size: usize, classes: usize) -> Self {
         let shape = Shape::features(latent_size);
-        let input = value_info("latent", shape, false);
+        let mut input = vec![value_info("latent", shape, false)];
+        if classes > 0 {
+            input.push(tensor_info(CLASS, DataType::Int64, Vec::new()));
+        }
         Self {
             proto: GraphProto {
                 name: "generator".into(),
-                input: vec![input],
+                input,
                 ..GraphProto::default()
             },
             current: "latent".into(),
@@ -114,7 +121,8 @@ impl Graph {
         self.current = name;
     }
 
-    /// Adds a layer behind the end of the chain; `parameters` are the names of weight and bias.
+    /// Adds a layer behind the end of the chain; `parameters` are the names of weight, bias and, in the first layer of a
+    /// network with classes, class columns.
     pub fn layer(&mut self, facts: &LayerFacts, parameters: &[String], output: &str) {
         let linear = facts.operator == Operator::Linear;
         self.arrange(!linear, facts.input, facts.part("input"));
@@ -130,7 +138,14 @@ impl Graph {
         } else {
             end.clone()
         };
-        self.operator(facts, parameters, &sum);
+        match parameters {
+            [weight, bias, columns] => {
+                let own = facts.part("own_sum");
+                self.operator(facts, &[weight.clone(), bias.clone()], &own);
+                self.add_column(facts, columns, own, &sum);
+            }
+            _ => self.operator(facts, parameters, &sum),
+        }
         if has_activation {
             self.activation(facts, &sum, &end);
         }
@@ -164,6 +179,14 @@ impl Graph {
             }
         };
         self.node(op, inputs, output, attributes);
+    }
+
+    /// Adds the column of each sample's class to `own`.
+    fn add_column(&mut self, facts: &LayerFacts, columns: &str, own: String, output: &str) {
+        let column = facts.part("column");
+        let inputs = vec![columns.to_owned(), CLASS.to_owned()];
+        self.node("Gather", inputs, &column, vec![int("axis", 0)]);
+        self.node("Add", vec![own, column], output, Vec::new());
     }
 
     fn activation(&mut self, facts: &LayerFacts, input: &str, output: &str) {
@@ -264,6 +287,11 @@ fn value_info(name: &str, shape: Shape, picture: bool) -> ValueInfoProto {
         true => vec![shape.channels, shape.height, shape.width],
         false => vec![shape.len()],
     };
+    tensor_info(name, DataType::Float, sizes)
+}
+
+/// A tensor `[N, sizes…]`.
+fn tensor_info(name: &str, data_type: DataType, sizes: Vec<usize>) -> ValueInfoProto {
     let sizes = sizes.into_iter().map(|n| Extent::DimValue(n as i64));
     let extents = std::iter::once(Extent::DimParam("N".into())).chain(sizes);
     let dim = extents.map(|value| Dimension {
@@ -274,7 +302,7 @@ fn value_info(name: &str, shape: Shape, picture: bool) -> ValueInfoProto {
         name: name.into(),
         r#type: Some(TypeProto {
             value: Some(type_proto::Value::TensorType(type_proto::Tensor {
-                elem_type: DataType::Float.into(),
+                elem_type: data_type.into(),
                 shape: Some(TensorShapeProto { dim: dim.collect() }),
             })),
             ..TypeProto::default()

@@ -1,7 +1,8 @@
 //! ONNX files of folded and quantized networks (opset 17).
 //!
 //! Both take `latent`, float `[N, latent size]` of multiples of 1/32, and give `image`, float
-//! `[N, C, H, W]`, in [-1, 1] behind tanh and in [0, 1] behind sigmoid. The tensor `layer{i}` is what
+//! `[N, C, H, W]`, in [-1, 1] behind tanh and in [0, 1] behind sigmoid. With classes there is a second input, `class`,
+//! int64 `[N]`, whose rows of a table of columns are added to the first layer's sums. The tensor `layer{i}` is what
 //! layer `i` gives, activation included; the last layer gives `image`.
 //!
 //! The int8 twin is in the QDQ form: weights are int8 behind a DequantizeLinear per output channel,
@@ -24,6 +25,7 @@ use tract_onnx::pb::{
 
 const PRODUCER: &str = "pocketgan";
 const LATENT_SIZE: &str = "pocketgan.latent_size";
+const CLASSES: &str = "pocketgan.classes";
 const LATENT_SCALE: &str = "pocketgan.latent_scale";
 const PIXELS: &str = "pocketgan.pixels";
 const LAYERS: &str = "pocketgan.layers";
@@ -42,7 +44,7 @@ fn layer_output(index: usize, layers: usize) -> String {
 
 /// The float model of a network, as bytes of an ONNX file.
 pub fn float_model(folded: &Folded) -> Vec<u8> {
-    let mut graph = Graph::new(folded.latent_size);
+    let mut graph = Graph::new(folded.latent_size, folded.classes);
     let count = folded.layers.len();
     for (index, layer) in folded.layers.iter().enumerate() {
         let facts = LayerFacts {
@@ -61,18 +63,23 @@ pub fn float_model(folded: &Folded) -> Vec<u8> {
             let bias = Numbers::floats(&layer.bias);
             parameters.push(graph.constant(facts.part("bias"), &[layer.bias.len()], bias));
         }
+        if !layer.columns.is_empty() {
+            let dims = [folded.classes, layer.bias.len()];
+            let columns = Numbers::floats(&layer.columns);
+            parameters.push(graph.constant(facts.part("columns"), &dims, columns));
+        }
         graph.layer(&facts, &parameters, &layer_output(index, count));
     }
     let last = folded.layers.last().map(|layer| layer.activation);
     let mut graph = graph.finish();
     // Without them tract takes any N, or a fixed one.
     graph.value_info.clear();
-    model(graph, folded.latent_size, count, last)
+    model(graph, [folded.latent_size, folded.classes], count, last)
 }
 
 /// The int8 twin of a network in the QDQ form, as bytes of an ONNX file.
 pub fn int8_model(quantized: &Quantized) -> Vec<u8> {
-    let mut graph = Graph::new(quantized.latent_size);
+    let mut graph = Graph::new(quantized.latent_size, quantized.classes);
     let count = quantized.layers.len();
     let latent = graph.quantized("latent", "latent.dequantized", latent::SCALE, false);
     graph.continue_from(latent);
@@ -80,7 +87,8 @@ pub fn int8_model(quantized: &Quantized) -> Vec<u8> {
         int8_layer(&mut graph, layer, index, &layer_output(index, count));
     }
     let last = quantized.layers.last().map(|layer| layer.activation);
-    model(graph.finish(), quantized.latent_size, count, last)
+    let sizes = [quantized.latent_size, quantized.classes];
+    model(graph.finish(), sizes, count, last)
 }
 
 fn int8_layer(graph: &mut Graph, layer: &QuantizedLayer, index: usize, output: &str) {
@@ -106,7 +114,7 @@ fn int8_layer(graph: &mut Graph, layer: &QuantizedLayer, index: usize, output: &
         bytes: layer.bias.iter().flat_map(|b| b.to_le_bytes()).collect(),
     };
     let bias_scale: Vec<f32> = layer.accumulator_scales().map(|s| s as f32).collect();
-    let parameters = [
+    let mut parameters = vec![
         graph.dequantized_constant(
             facts.part("weight"),
             &facts.weight_dims(),
@@ -116,6 +124,20 @@ fn int8_layer(graph: &mut Graph, layer: &QuantizedLayer, index: usize, output: &
         ),
         graph.dequantized_constant(facts.part("bias"), &[outputs], bias, &bias_scale, 0),
     ];
+    if !layer.columns.is_empty() {
+        let columns = Numbers {
+            data_type: DataType::Int8,
+            bytes: layer.columns.iter().map(|&q| q as u8).collect(),
+        };
+        let step = f64::from(layer.class_step);
+        let scales: Vec<f32> = layer
+            .accumulator_scales()
+            .map(|s| (s * step) as f32)
+            .collect();
+        let dims = [layer.columns.len() / outputs, outputs];
+        let columns = graph.dequantized_constant(facts.part("columns"), &dims, columns, &scales, 1);
+        parameters.push(columns);
+    }
     let float = facts.part("float");
     graph.layer(&facts, &parameters, &float);
     let quantized = graph.quantized(&float, output, layer.scale, layer.unsigned);
@@ -124,7 +146,7 @@ fn int8_layer(graph: &mut Graph, layer: &QuantizedLayer, index: usize, output: &
 
 fn model(
     graph: GraphProto,
-    latent_size: usize,
+    [latent_size, classes]: [usize; 2],
     layers: usize,
     last: Option<Activation>,
 ) -> Vec<u8> {
@@ -132,12 +154,15 @@ fn model(
         Some(Activation::Sigmoid) => UNSIGNED,
         _ => SIGNED,
     };
-    let properties = [
+    let mut properties = vec![
         (LATENT_SIZE, latent_size.to_string()),
         (LATENT_SCALE, latent::SCALE.to_string()),
         (LAYERS, layers.to_string()),
         (PIXELS, pixels.to_string()),
     ];
+    if classes > 0 {
+        properties.push((CLASSES, classes.to_string()));
+    }
     ModelProto {
         ir_version: 8,
         opset_import: vec![OperatorSetIdProto {
@@ -149,11 +174,12 @@ fn model(
         doc_string: "Makes an image from a latent whose components are multiples of 1/32.".into(),
         graph: Some(graph),
         metadata_props: properties
+            .into_iter()
             .map(|(key, value)| StringStringEntryProto {
                 key: key.into(),
                 value,
             })
-            .to_vec(),
+            .collect(),
         ..ModelProto::default()
     }
     .encode_to_vec()

@@ -1,6 +1,7 @@
 //! Reading back the ONNX files that this crate writes, and no others.
 
-use super::{LATENT_SCALE, LATENT_SIZE, LAYERS, PIXELS, PRODUCER, SIGNED, UNSIGNED};
+use super::graph::CLASS;
+use super::{CLASSES, LATENT_SCALE, LATENT_SIZE, LAYERS, PIXELS, PRODUCER, SIGNED, UNSIGNED};
 use crate::spec::Shape;
 use pocketgan::{PixelRange, latent};
 use prost::Message;
@@ -16,6 +17,8 @@ pub struct OnnxModel {
     pub proto: ModelProto,
     /// Components of the latent.
     pub latent_size: usize,
+    /// How many classes there are; 0 without.
+    pub classes: usize,
     /// How many layers the model has.
     pub layers: usize,
     /// Shape of the image.
@@ -63,6 +66,13 @@ impl OnnxModel {
             let value = value.filter(|n| (1..=1 << 16).contains(n));
             value.ok_or_else(|| OnnxError::Damaged(key.into()))
         };
+        let classes = match property(CLASSES) {
+            Some(_) => count(CLASSES)?,
+            None => 0,
+        };
+        if (classes > 0) != tensor(&proto, CLASS).is_ok() {
+            return Err(OnnxError::Damaged(CLASSES.into()));
+        }
         let range = match property(PIXELS) {
             Some(SIGNED) => PixelRange::Signed,
             Some(UNSIGNED) => PixelRange::Unsigned,
@@ -71,6 +81,7 @@ impl OnnxModel {
         let image = tensor(&proto, "image")?;
         Ok(Self {
             latent_size: count(LATENT_SIZE)?,
+            classes,
             layers: count(LAYERS)?,
             output: shape_of(image).ok_or_else(|| OnnxError::Damaged("image".into()))?,
             range,
@@ -84,7 +95,7 @@ impl OnnxModel {
     }
 
     /// Layer `index` alone: from what the layer before it gives (`[N, features]` or `[N, C, H, W]`,
-    /// in floats) to what it gives.
+    /// in floats) to what it gives. The first layer of a model with classes takes them too.
     ///
     /// # Errors
     /// [`OnnxError::Damaged`] if the model has no such layer.
@@ -100,6 +111,9 @@ impl OnnxModel {
         let input_dims = extents(&from).ok_or_else(|| OnnxError::Damaged(input.clone()))?;
         keep_between(&mut graph, &input, &output);
         graph.input = vec![from];
+        if index == 0 && self.classes > 0 {
+            graph.input.push(tensor(&self.proto, CLASS)?.clone());
+        }
         graph.output = vec![to];
         graph.value_info.clear();
         let proto = ModelProto {
