@@ -1,4 +1,5 @@
-//! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-train | profile | soak`.
+//! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-train | profile |
+//! recipes | soak`.
 
 mod bare_metal;
 mod bench_train;
@@ -10,6 +11,7 @@ mod onnxruntime;
 mod process;
 mod profile;
 mod python;
+mod recipes;
 mod setup;
 mod soak;
 mod test;
@@ -41,6 +43,8 @@ enum Chore {
     BenchTrain(bench_train::Arguments),
     /// Account for the time of a training step, net by net.
     Profile(profile::Arguments),
+    /// Train every recipe on real images, score it, and write docs/recipes.md.
+    Recipes(recipes::Arguments),
     /// Kill, stop and resume a run over and over, and check all that it leaves.
     Soak(soak::Arguments),
 }
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         Chore::FirmwareBench(arguments) => firmware::bench(&arguments),
         Chore::BenchTrain(arguments) => bench_train::run(&arguments),
         Chore::Profile(arguments) => profile::run(&arguments),
+        Chore::Recipes(arguments) => recipes::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
     };
     match outcome {

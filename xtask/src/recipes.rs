@@ -1,0 +1,277 @@
+//! `cargo xtask recipes`: trains every recipe on real images, scores it, and writes `docs/recipes.md`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::{process, workspace};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// One epoch each and no Inception: whether all of it works. The page goes beside the runs, not into docs/.
+    #[arg(long)]
+    quick: bool,
+    /// Train, score and print these only, and write no page.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Print one JSON object a recipe on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A recipe as it is trained for the page.
+struct Entry {
+    recipe: &'static str,
+    size: Option<&'static str>,
+    /// So many that two idle cores take about five minutes.
+    epochs: u32,
+}
+
+const fn entry(recipe: &'static str, size: Option<&'static str>, epochs: u32) -> Entry {
+    Entry {
+        recipe,
+        size,
+        epochs,
+    }
+}
+
+const DATASET: &str = "fashion";
+
+const ENTRIES: [Entry; 15] = [
+    entry("mlp", None, 70),
+    entry("dense-bn", None, 60),
+    entry("keras", None, 24),
+    entry("dcgan", Some("nano"), 28),
+    entry("dcgan", Some("small"), 12),
+    entry("dcgan", Some("full"), 5),
+    entry("cgan", None, 50),
+    entry("cdcgan", Some("nano"), 28),
+    entry("wgan", Some("nano"), 50),
+    entry("wgan-gp", Some("nano"), 30),
+    entry("lsgan", Some("nano"), 28),
+    entry("hinge", Some("nano"), 28),
+    entry("relativistic", Some("nano"), 20),
+    entry("relativistic", Some("small"), 9),
+    entry("vae", Some("small"), 16),
+];
+
+/// What a run's `summary.json` says.
+#[derive(Deserialize)]
+struct Summary {
+    minutes: f64,
+    parameters: u64,
+    blob_bytes: u64,
+}
+
+/// What `trainer eval --json` prints; the figures are the float model's.
+#[derive(Deserialize)]
+struct Evaluated {
+    fid_cls: Option<f64>,
+    fid_inception: Option<f64>,
+    entropy: Option<f64>,
+    coverage: Option<f64>,
+    js_classes: Option<f64>,
+    engines: std::collections::BTreeMap<String, Quantized>,
+}
+
+/// The figures of one engine.
+#[derive(Deserialize)]
+struct Quantized {
+    fid_cls: Option<f64>,
+}
+
+/// A row of the page.
+#[derive(Serialize)]
+struct Row {
+    recipe: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<&'static str>,
+    dataset: &'static str,
+    epochs: u32,
+    minutes: f64,
+    parameters: u64,
+    blob_bytes: u64,
+    fid_cls: Option<f64>,
+    fid_cls_int8: Option<f64>,
+    fid_inception: Option<f64>,
+    entropy: Option<f64>,
+    coverage: Option<f64>,
+    js_classes: Option<f64>,
+}
+
+/// Trains what is not trained yet, scores what is not scored yet, and writes the page.
+///
+/// # Errors
+///
+/// A training or a score fails; a file cannot be written.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let runs = workspace::root().join(match arguments.quick {
+        true => "runs/recipes-quick",
+        false => "runs/recipes",
+    });
+    let chosen = |entry: &&Entry| {
+        arguments.only.is_empty() || arguments.only.iter().any(|name| *name == entry.label())
+    };
+    let entries: Vec<&Entry> = ENTRIES.iter().filter(chosen).collect();
+    anyhow::ensure!(
+        !entries.is_empty(),
+        "no recipe has that name; there are: {}",
+        ENTRIES.map(|entry| entry.label()).join(", ")
+    );
+    let mut rows = Vec::new();
+    for entry in entries {
+        let run = runs.join(entry.label());
+        entry.train(&run, arguments.quick)?;
+        let row = entry.score(&run, arguments.quick)?;
+        if arguments.json {
+            println!("{}", serde_json::to_string(&row)?);
+        }
+        rows.push((entry, run, row));
+    }
+    if !arguments.only.is_empty() {
+        return Ok(());
+    }
+    let docs = match arguments.quick {
+        true => runs,
+        false => workspace::root().join("docs"),
+    };
+    write_page(&docs, &rows, arguments.quick)
+}
+
+impl Entry {
+    fn label(&self) -> String {
+        match self.size {
+            Some(size) => format!("{}-{size}", self.recipe),
+            None => self.recipe.to_owned(),
+        }
+    }
+
+    fn epochs(&self, quick: bool) -> u32 {
+        if quick { 1 } else { self.epochs }
+    }
+
+    /// The flags of `trainer fit`.
+    fn flags(&self, quick: bool) -> Vec<String> {
+        let mut flags = vec!["--dataset".into(), DATASET.into()];
+        flags.extend(["--recipe".into(), self.recipe.into()]);
+        if let Some(size) = self.size {
+            flags.extend(["--size".into(), size.into()]);
+        }
+        flags.extend(["--epochs".into(), self.epochs(quick).to_string()]);
+        flags
+    }
+
+    /// Trains into a folder, or goes on where that was stopped.
+    fn train(&self, run: &Path, quick: bool) -> Result<()> {
+        let mut trainer = process::cargo();
+        trainer.args(["trainer", "fit"]);
+        match run.join("config.toml").exists() {
+            true => trainer.arg("--resume").arg(run),
+            false => trainer.args(self.flags(quick)).arg("--out").arg(run),
+        };
+        // Standard output is for the figures.
+        let printed = process::output(trainer.stderr(std::process::Stdio::inherit()))?;
+        eprint!("{printed}");
+        Ok(())
+    }
+
+    /// The row of a finished run.
+    fn score(&self, run: &Path, quick: bool) -> Result<Row> {
+        let path = run.join("eval.json");
+        if !path.exists() {
+            let mut trainer = process::cargo();
+            trainer.args(["trainer", "eval", "--json"]).arg(run);
+            trainer.args(["--engine", "float", "--engine", "int8"]);
+            if !quick {
+                trainer.args(["--fid", "inception"]);
+            }
+            let printed = process::output(trainer.stderr(std::process::Stdio::inherit()))?;
+            fs::write(&path, printed)?;
+        }
+        let evaluated: Evaluated = read(&path)?;
+        let summary: Summary = read(&run.join("summary.json"))?;
+        let int8 = evaluated.engines.get("int8");
+        Ok(Row {
+            recipe: self.recipe,
+            size: self.size,
+            dataset: DATASET,
+            epochs: self.epochs(quick),
+            minutes: summary.minutes,
+            parameters: summary.parameters,
+            blob_bytes: summary.blob_bytes,
+            fid_cls: evaluated.fid_cls,
+            fid_cls_int8: int8.and_then(|figures| figures.fid_cls),
+            fid_inception: evaluated.fid_inception,
+            entropy: evaluated.entropy,
+            coverage: evaluated.coverage,
+            js_classes: evaluated.js_classes,
+        })
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("{} is not what was expected", path.display()))
+}
+
+/// `recipes.md`, `recipes.jsonl` and a grid of samples for each row in `recipes/`.
+fn write_page(docs: &Path, rows: &[(&Entry, PathBuf, Row)], quick: bool) -> Result<()> {
+    let grids = docs.join("recipes");
+    fs::create_dir_all(&grids)?;
+    let (mut table, mut sections, mut lines) = (String::new(), String::new(), String::new());
+    for (entry, run, row) in rows {
+        let label = entry.label();
+        fs::copy(run.join("samples.png"), grids.join(format!("{label}.png")))?;
+        writeln!(table, "{}", table_row(&label, row))?;
+        writeln!(lines, "{}", serde_json::to_string(row)?)?;
+        let command = format!("cargo trainer fit {}", entry.flags(quick).join(" "));
+        writeln!(
+            sections,
+            "\n## {label}\n\n```\n{command}\n```\n\n![Samples of {label}](recipes/{label}.png)"
+        )?;
+    }
+    let page = format!("{HEAD}{table}{sections}");
+    fs::write(docs.join("recipes.md"), page)?;
+    fs::write(docs.join("recipes.jsonl"), lines)?;
+    eprintln!("wrote {}", docs.join("recipes.md").display());
+    Ok(())
+}
+
+/// What stands above the rows.
+const HEAD: &str = "\
+# The recipes, measured
+
+`cargo xtask recipes` trains each recipe on Fashion-MNIST's 60,000 training images by the command below it, with a budget of
+epochs that takes some five minutes on two idle cores, scores it with `trainer eval`, and writes this page.
+[scores.md](scores.md) says what each figure is. They are short runs for comparison, not the best that a recipe can give.
+
+Minutes are those of the machine that wrote the page. Figures are of the float model, `int8` of the quantized blob.
+`fid-cls` is `fid-cls-5k-test`, `fid-inception` is `fid-inception-10k-test`: the lower the better. `entropy` is that of the
+pixels, `JS classes` the divergence of the classes from equal shares.
+
+| recipe | minutes | parameters | blob, bytes | fid-cls | int8 | fid-inception | entropy | coverage | JS classes |
+|---|---|---|---|---|---|---|---|---|---|
+";
+
+fn table_row(label: &str, row: &Row) -> String {
+    let figure = |value: Option<f64>, digits: usize| {
+        value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
+    };
+    format!(
+        "| [{label}](#{label}) | {:.1} | {} | {} | {} | {} | {} | {} | {} | {} |",
+        row.minutes,
+        row.parameters,
+        row.blob_bytes,
+        figure(row.fid_cls, 2),
+        figure(row.fid_cls_int8, 2),
+        figure(row.fid_inception, 2),
+        figure(row.entropy, 3),
+        figure(row.coverage, 3),
+        figure(row.js_classes, 4),
+    )
+}
