@@ -11,8 +11,31 @@ use serde::{Deserialize, Serialize};
 use crate::bare_metal::Toolchain;
 use crate::{elf, host, process, setup, workspace};
 
+/// A model of the example.
+struct Example {
+    /// The feature that chooses it.
+    feature: &'static str,
+    /// Its blob, from the root of the workspace.
+    blob: &'static str,
+}
+
 /// The models that the benchmark measures.
-const MODELS: [&str; 2] = ["nano", "small"];
+const MODELS: [Example; 3] = [
+    Example {
+        feature: "nano",
+        blob: "models/fashion-nano/model.pgan",
+    },
+    Example {
+        feature: "small",
+        blob: "models/fashion-small/model.pgan",
+    },
+    DIGITS,
+];
+/// The model with classes.
+const DIGITS: Example = Example {
+    feature: "digits",
+    blob: "runtime/tests/data/v2-int8.pgan",
+};
 /// Seeds that the benchmark samples.
 const SEEDS: RangeInclusive<u64> = 1..=16;
 
@@ -28,6 +51,8 @@ pub struct BenchArguments {
 struct Sample {
     target: String,
     model: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    class: Option<usize>,
     seed: u64,
     instructions: u64,
     ram_bytes: u64,
@@ -78,10 +103,12 @@ pub fn show() -> Result<()> {
 pub fn bench(arguments: &BenchArguments) -> Result<()> {
     let toolchain = setup::firmware()?;
     if !arguments.json {
-        println!("model  seed  instructions  RAM, bytes  flash, bytes  SHA-256 of the pixels");
+        println!(
+            "model   class  seed  instructions  RAM, bytes  flash, bytes  SHA-256 of the pixels"
+        );
     }
     for model in MODELS {
-        for measured in measure(&toolchain, model)? {
+        for measured in measure(&toolchain, model.feature)? {
             if arguments.json {
                 println!("{}", serde_json::to_string(&measured)?);
                 continue;
@@ -91,8 +118,11 @@ pub fn bench(arguments: &BenchArguments) -> Result<()> {
                 flash_bytes,
             } = measured;
             println!(
-                "{:<5}  {:>4}  {:>12}  {:>10}  {flash_bytes:>12}  {}",
+                "{:<6}  {:>5}  {:>4}  {:>12}  {:>10}  {flash_bytes:>12}  {}",
                 sample.model,
+                sample
+                    .class
+                    .map_or_else(String::new, |class| class.to_string()),
                 sample.seed,
                 sample.instructions,
                 sample.ram_bytes,
@@ -103,8 +133,8 @@ pub fn bench(arguments: &BenchArguments) -> Result<()> {
     Ok(())
 }
 
-/// Checks that no panic can be reached (the example links only then), the example's run, and the
-/// pixels of each model and seed against this machine's.
+/// Checks that no panic can be reached (the example links only then), the example's run, what it does
+/// when it is asked for a class, and the pixels of each model, class and seed against this machine's.
 ///
 /// # Errors
 ///
@@ -112,19 +142,63 @@ pub fn bench(arguments: &BenchArguments) -> Result<()> {
 pub fn test(toolchain: &Toolchain) -> Result<()> {
     process::run(&mut cargo(toolchain, "build", &["--example", "no_panic"]))?;
     process::run(&mut cargo(toolchain, "run", &[]))?;
-    for model in MODELS {
-        let here = host::pixels_sha256(model, SEEDS)?;
-        for (Measured { sample, .. }, here) in measure(toolchain, model)?.iter().zip(here) {
+    test_requests(toolchain)?;
+    for Example { feature, blob } in MODELS {
+        let there = measure(toolchain, feature)?;
+        let pictures = there.iter().map(|m| (m.sample.class, m.sample.seed));
+        let here = host::pixels_sha256(blob, pictures)?;
+        for (Measured { sample, .. }, here) in there.iter().zip(here) {
             ensure!(
                 sample.pixels_sha256 == here,
-                "{model}, seed {}: the pixels' SHA-256 is {} on the {} and {here} here",
+                "{feature}, class {:?}, seed {}: the pixels' SHA-256 is {} on the {} and {here} here",
+                sample.class,
                 sample.seed,
                 sample.pixels_sha256,
                 sample.target
             );
         }
-        eprintln!("{model}: the same pixels on the device and here, seeds {SEEDS:?}");
+        eprintln!("{feature}: the same pixels on the device and here, seeds {SEEDS:?}");
     }
+    Ok(())
+}
+
+/// Checks that the example shows each class in turn, shows the class it is asked for, and refuses what
+/// it cannot show.
+fn test_requests(toolchain: &Toolchain) -> Result<()> {
+    let show = |words: &[&str]| {
+        let mut run = cargo(toolchain, "run", &["--no-default-features", "--features"]);
+        run.arg(DIGITS.feature).arg("--").args(words);
+        process::output(&mut run)
+    };
+    let sums = |printed: &str| -> Vec<String> {
+        let lines = printed.lines();
+        let sums = lines.filter_map(|line| line.strip_prefix("SHA-256 of the pixels: "));
+        sums.map(str::to_owned).collect()
+    };
+    let classes = host::classes(DIGITS.blob)?;
+    let last = classes - 1;
+    let in_turn = (0..classes).map(|class| (Some(class), 1));
+    let here = host::pixels_sha256(DIGITS.blob, in_turn)?;
+    ensure!(
+        sums(&show(&[])?) == here,
+        "the example does not show each of the {classes} classes in turn"
+    );
+    let here = host::pixels_sha256(DIGITS.blob, [(Some(last), 7)])?;
+    ensure!(
+        sums(&show(&["-append", &format!("{last} 7")])?) == here,
+        "asked for class {last} and seed 7, the example shows something else"
+    );
+    for (words, sentence) in [
+        (classes.to_string(), format!("there is no class {classes}")),
+        ("seven".into(), "ask for a class and a seed".into()),
+        ("1 2 3".into(), "ask for a class and a seed".into()),
+    ] {
+        match show(&["-append", &words]) {
+            Err(error) if error.to_string().contains(&sentence) => {}
+            other => bail!("asked for {words:?}, the example answers {other:?}"),
+        }
+    }
+    eprintln!("the example shows the class it is asked for");
     Ok(())
 }
 

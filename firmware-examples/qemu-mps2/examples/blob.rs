@@ -1,4 +1,5 @@
-//! Samples any blob of the host's file system, for tests: one JSON object for each seed from 1.
+//! Samples any blob of the host's file system, for tests: one JSON object for each seed from 1, a model
+//! with classes of each class in turn.
 //!
 //! `qemu-system-arm ... -semihosting-config enable=on,target=native,arg=blob,arg=PATH,arg=SEEDS`
 #![no_std]
@@ -60,6 +61,9 @@ fn run(blob: &mut [u8], buffer: &mut [u32], image: &mut [u8]) -> Result<(), Fail
         .get_mut(..model.image_len())
         .ok_or(Failure("the image is too large for this board"))?;
     for seed in 1..=seeds {
+        if let Some(class) = (seed as usize - 1).checked_rem(model.classes()) {
+            generator.set_class(class)?;
+        }
         let mut result = Ok(());
         let count = instructions(|| result = generator.sample(seed, image));
         result?;
