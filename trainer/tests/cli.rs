@@ -3,6 +3,7 @@
 use pocketgan_tests::networks;
 use pocketgan_trainer::export::export;
 use pocketgan_trainer::export::quantize::Calibration;
+use pocketgan_trainer::spec::Network;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -42,8 +43,11 @@ struct Folder(TempDir);
 
 impl Folder {
     fn with_model() -> Self {
+        Self::with(networks::dcgan(8, 4))
+    }
+
+    fn with(network: Network) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let network = networks::dcgan(8, 4);
         let parameters = networks::random_parameters(&network, 1);
         export(&network, &parameters, Calibration::default(), folder.path()).unwrap();
         Self(folder)
@@ -101,6 +105,77 @@ fn verify_reports_a_good_model_in_one_json_object() {
     let output = trainer(folder.path(), &["verify", "."]);
     let table = String::from_utf8(output.stdout).unwrap();
     assert_eq!(table.lines().count(), 9, "{table}");
+}
+
+fn json(folder: &Folder, arguments: &[&str]) -> serde_json::Value {
+    let output = trainer(folder.path(), arguments);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The class and the checksum of each image that `sample` says it drew.
+fn sampled(folder: &Folder, arguments: &str) -> Vec<(Option<u64>, String)> {
+    let arguments: Vec<&str> = ["sample", ".", "--json"]
+        .into_iter()
+        .chain(arguments.split_whitespace())
+        .collect();
+    let report = json(folder, &arguments);
+    let images = report["images"].as_array().unwrap().iter();
+    images
+        .map(|image| {
+            let sum = image["pixels_sha256"].as_str().unwrap();
+            (image["class"].as_u64(), sum.to_owned())
+        })
+        .collect()
+}
+
+/// Without `--class` each class in turn and one to a column; with it the same images of that class.
+#[test]
+fn sample_draws_each_class_or_the_one_asked_for() {
+    let folder = Folder::with(networks::conditional(networks::dcgan(8, 4), 3, 5));
+    let all = sampled(&folder, "--seed 5");
+    let classes: Vec<_> = all.iter().filter_map(|(class, _)| *class).collect();
+    assert_eq!(classes, [0, 1, 2].repeat(8));
+    let grid = image::open(folder.file("samples.png")).unwrap();
+    // Three columns and eight rows of 28 pixels, each twice as large, with gaps of 2.
+    assert_eq!((grid.width(), grid.height()), (3 * 58 + 2, 8 * 58 + 2));
+    for class in 0..3 {
+        let one = sampled(&folder, &format!("--seed 5 --count 24 --class {class}"));
+        assert!(one.iter().all(|(of, _)| *of == Some(class)));
+        for (i, image) in one.iter().enumerate() {
+            assert_eq!(*image == all[i], i as u64 % 3 == class, "{i}");
+        }
+    }
+    assert_eq!(sampled(&folder, "--class 1").len(), 64);
+    assert_eq!(
+        sampled(&folder, "--class 1 --engine ort --count 3").len(),
+        3
+    );
+    let cost = json(&folder, &["inspect", ".", "--json"]);
+    assert_eq!(
+        (&cost["classes"], &cost["class_bytes"]),
+        (&3.into(), &(3 * 8 * 49).into())
+    );
+    let sentence = refusal(folder.path(), &["sample", ".", "--class", "3"]);
+    assert!(
+        sentence.ends_with("has no class 3; its classes are 0 to 2"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn a_class_of_a_model_without_classes_is_refused() {
+    let folder = Folder::with_model();
+    let images = sampled(&folder, "--count 2");
+    assert!(images.iter().all(|(class, _)| class.is_none()));
+    let before = folder.contents();
+    let sentence = refusal(folder.path(), &["sample", ".", "--class", "0"]);
+    assert!(
+        sentence.ends_with("has no classes; leave out --class"),
+        "{sentence}"
+    );
+    assert_eq!(folder.contents(), before);
 }
 
 /// A well-formed blob that is not the model of the other files: exit code 1, not 2.
