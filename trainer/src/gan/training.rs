@@ -1,6 +1,7 @@
 //! One training step, and all the state that it changes.
 
-use super::losses::{Logits, Objective};
+use super::game::{Adversarial, Game};
+use super::losses::Logits;
 use super::penalties::{Penalty, Recorded};
 use super::{losses, penalties};
 use crate::nn::{Initialization, Mode, Model, ModelError, device_error};
@@ -11,17 +12,13 @@ use crate::rng::{Rng, Stream};
 use crate::spec::Network;
 use dfdx::prelude::{NoneTape, OwnedTape, TryAdd};
 
-/// What a GAN is made of.
+/// What a GAN is made of, or what takes its place: a variational autoencoder has its decoder for the generator and
+/// its encoder, from images to means and log-variances of latents, for the discriminator.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub generator: Network,
     pub discriminator: Network,
-    pub objective: Objective,
-    pub penalty: Option<Penalty>,
-    /// Bound on each weight of the critic (Arjovsky et al. 2017, algorithm 1), if there is one.
-    pub weight_clip: Option<f64>,
-    /// Updates of the discriminator for one of the generator, at least 1.
-    pub critic_steps: u32,
+    pub game: Game,
     pub initialization: Initialization,
     pub adam: AdamConfig,
     /// Decay of the average of the generator's weights a step, in [0, 1).
@@ -29,7 +26,9 @@ pub struct Settings {
     pub seed: u64,
 }
 
-/// The losses of a step.
+/// The losses of a step. Those of a variational autoencoder are the two parts of the bound, in nats an image: the
+/// divergence of the latents from the prior stands in the discriminator's place, the reconstruction's loss in the
+/// generator's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Losses {
     pub discriminator: f32,
@@ -57,7 +56,7 @@ pub struct GanState {
     pub discriminator_adam: AdamState,
 }
 
-/// A generator and a discriminator in training.
+/// A generator and a discriminator in training, or a decoder and an encoder in their places.
 pub struct Gan<D: Device<f32>> {
     pub generator: Model<D>,
     pub discriminator: Model<D>,
@@ -65,7 +64,8 @@ pub struct Gan<D: Device<f32>> {
     pub average: Model<D>,
     pub generator_adam: Adam<D>,
     pub discriminator_adam: Adam<D>,
-    /// The stream that training latents come from, and the points of the gradient penalty.
+    /// The stream that training latents come from, the points of the gradient penalty, and the noise of an encoder's
+    /// latents.
     pub latents: Rng,
     settings: Settings,
     steps: u32,
@@ -161,22 +161,15 @@ impl<D: Device<f32>> Gan<D> {
         })
     }
 
-    /// Updates the discriminator by each of its batches of `n` real images, `(N, C, H, W)` in [-1, 1],
-    /// [`Settings::critic_steps`] of them one after the other in `real`; then the generator.
+    /// Updates both networks by batches of `n` real images, `(N, C, H, W)` in [-1, 1], [`Game::batches`] of
+    /// them one after the other in `real`; then the average.
     ///
     /// # Errors
-    /// The device's.
+    /// Networks that do not fit the game; the device's.
     pub fn step(&mut self, n: usize, real: &[f32]) -> Result<Losses, ModelError> {
-        let (mut sum, mut batches) = (0.0, 0u8);
-        let mut last = real;
-        for batch in real.chunks(n * self.settings.discriminator.input.len()) {
-            sum += self.discriminator_step(n, batch)?;
-            batches = batches.saturating_add(1);
-            last = batch;
-        }
-        let losses = Losses {
-            discriminator: sum / f32::from(batches),
-            generator: self.generator_step(n, last)?,
+        let losses = match self.settings.game {
+            Game::Adversarial(rules) => self.adversarial_step(rules, n, real)?,
+            Game::Variational(rules) => self.variational_step(rules, n, real)?,
         };
         self.steps += 1;
         let decay = self.settings.ema_decay;
@@ -185,37 +178,62 @@ impl<D: Device<f32>> Gan<D> {
         Ok(losses)
     }
 
+    /// Updates the discriminator by each of its batches, then the generator.
+    fn adversarial_step(
+        &mut self,
+        rules: Adversarial,
+        n: usize,
+        real: &[f32],
+    ) -> Result<Losses, ModelError> {
+        let (mut sum, mut batches) = (0.0, 0u8);
+        let mut last = real;
+        for batch in real.chunks(n * self.settings.discriminator.input.len()) {
+            sum += self.discriminator_step(rules, n, batch)?;
+            batches = batches.saturating_add(1);
+            last = batch;
+        }
+        Ok(Losses {
+            discriminator: sum / f32::from(batches),
+            generator: self.generator_step(rules, n, last)?,
+        })
+    }
+
     /// How many steps were taken.
     pub fn steps(&self) -> u32 {
         self.steps
     }
 
-    fn discriminator_step(&mut self, n: usize, real: &[f32]) -> Result<f32, ModelError> {
+    fn discriminator_step(
+        &mut self,
+        rules: Adversarial,
+        n: usize,
+        real: &[f32],
+    ) -> Result<f32, ModelError> {
         let device = self.discriminator.device().clone();
         let latents = self.draw(n)?;
         let (fake, _) = self.generator.forward(&mut NoneTape, &latents, OBSERVE)?;
-        let between = match self.settings.penalty {
+        let between = match rules.penalty {
             Some(Penalty::Gradient(_)) => Some(self.between(n, real, &fake)?),
             _ => None,
         };
         let real = self.discriminator.input(n, real)?;
-        let penalty = self.penalty(&real, &fake, between.as_ref())?;
+        let penalty = self.penalty(rules, &real, &fake, between.as_ref())?;
         let judge = |images: &D::Array| {
             let mut tape = OwnedTape::default();
             let (verdict, _) = self.discriminator.forward(&mut tape, images, LEARN)?;
             device.to_tensor(tape, &verdict).map_err(device_error)
         };
-        let objective = self.settings.objective;
+        let objective = rules.objective;
         let mut loss = objective
             .discriminator(judge(&real)?, judge(&fake)?)
             .map_err(device_error)?;
         if let Some(penalty) = penalty {
             loss = loss.try_add(penalty).map_err(device_error)?;
         }
-        let (value, gradients) = losses::backward(loss).map_err(device_error)?;
+        let (value, mut gradients) = losses::backward(loss).map_err(device_error)?;
         self.discriminator_adam
-            .step(&mut self.discriminator, gradients)?;
-        if let Some(limit) = self.settings.weight_clip {
+            .step(&mut self.discriminator, &mut gradients)?;
+        if let Some(limit) = rules.weight_clip {
             for array in self.discriminator.trained_mut() {
                 device.clamp(array, limit).map_err(device_error)?;
             }
@@ -226,12 +244,13 @@ impl<D: Device<f32>> Gan<D> {
     /// The penalty that is due at this step; `between` are the points of a gradient penalty.
     fn penalty(
         &self,
+        rules: Adversarial,
         real: &D::Array,
         fake: &D::Array,
         between: Option<&D::Array>,
     ) -> Result<Option<Recorded<D>>, ModelError> {
         let critic = &self.discriminator;
-        match (self.settings.penalty, between) {
+        match (rules.penalty, between) {
             (Some(Penalty::Gradient(weight)), Some(points)) => {
                 penalties::gradient_penalty(critic, points, weight).map(Some)
             }
@@ -247,21 +266,27 @@ impl<D: Device<f32>> Gan<D> {
         }
     }
 
-    fn generator_step(&mut self, n: usize, real: &[f32]) -> Result<f32, ModelError> {
+    fn generator_step(
+        &mut self,
+        rules: Adversarial,
+        n: usize,
+        real: &[f32],
+    ) -> Result<f32, ModelError> {
         let device = self.generator.device().clone();
         let latents = self.draw(n)?;
         let mut tape = OwnedTape::default();
         let (fake, statistics) = self.generator.forward(&mut tape, &latents, LEARN)?;
         let (verdict, _) = self.discriminator.forward(&mut tape, &fake, PASS_THROUGH)?;
         let verdict = device.to_tensor(tape, &verdict).map_err(device_error)?;
-        let objective = self.settings.objective;
+        let objective = rules.objective;
         let real = match objective.is_relative() {
             true => Some(self.verdict(n, real)?),
             false => None,
         };
         let loss = objective.generator(verdict, real).map_err(device_error)?;
-        let (value, gradients) = losses::backward(loss).map_err(device_error)?;
-        self.generator_adam.step(&mut self.generator, gradients)?;
+        let (value, mut gradients) = losses::backward(loss).map_err(device_error)?;
+        self.generator_adam
+            .step(&mut self.generator, &mut gradients)?;
         self.generator.update_statistics(n, &statistics);
         Ok(value)
     }

@@ -28,6 +28,8 @@ enum Op {
     Upsample(usize),
     Activation,
     Slope,
+    /// The input's numbers are the moments.
+    Reparameterize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +52,16 @@ impl Case {
             Op::ConvTranspose2d(Window { kernel, .. }, _) => ([c, kernel, kernel, o], [1, 1, 1, o]),
             _ => ([1, 1, 1, c], [1, 1, 1, c]),
         }
+    }
+
+    /// Sizes of the latents whose moments the input is.
+    fn latents(&self) -> Dims {
+        let [n, h, w, c] = self.input;
+        [n, 1, 1, h * w * c / 2]
+    }
+
+    fn noise(&self) -> Vec<f64> {
+        numbers(self.latents().iter().product(), 5)
     }
 
     fn large(&self, window: Window, output_padding: usize) -> (usize, usize) {
@@ -92,6 +104,10 @@ impl Case {
                 let output = Device::array(&cpu, &output, self.input).unwrap();
                 cpu.slope(tape, x, &output, self.act)
             }
+            Op::Reparameterize => {
+                let noise = Device::array(&cpu, &self.noise(), self.latents()).unwrap();
+                cpu.reparameterize(tape, x, &noise)
+            }
         }
         .unwrap()
     }
@@ -128,6 +144,11 @@ impl Case {
                 let output = numbers(self.input.iter().product(), 5);
                 let output = x.device().tensor_from_vec(output, *x.shape());
                 composed::slope(tape, x, &output, self.act)
+            }
+            Op::Reparameterize => {
+                let [n, h, w, c] = self.latents();
+                let noise = x.device().tensor_from_vec(self.noise(), (n, h, w, c));
+                composed::reparameterize(tape, x, &noise)
             }
         }
         .unwrap()
@@ -184,7 +205,7 @@ impl Case {
         let mut g = (reference.put_tape(tape) * r).sum::<Rank0, _>().backward();
         let learns = !matches!(
             self.op,
-            Op::ScaleShift | Op::Upsample(_) | Op::Activation | Op::Slope
+            Op::ScaleShift | Op::Upsample(_) | Op::Activation | Op::Slope | Op::Reparameterize
         );
         let oracle: Vec<Vec<f64>> = [&x, &w.weight, w.bias.as_ref().unwrap()]
             .map(|a| composed::gradient(&mut g, a).unwrap().as_vec())
@@ -272,6 +293,7 @@ fn ops() -> impl Strategy<Value = Op> {
         (1usize..4).prop_map(Op::Upsample),
         Just(Op::Activation),
         Just(Op::Slope),
+        Just(Op::Reparameterize),
     ]
 }
 
@@ -296,6 +318,7 @@ proptest! {
             // Two samples or more, or the variance is nothing but epsilon.
             Op::BatchNorm => input[0] * h * w > 8,
             Op::Slope => act.is_piecewise_linear(),
+            Op::Reparameterize => input[1..].iter().product::<usize>().is_multiple_of(2),
             _ => true,
         };
         prop_assume!(legal);
