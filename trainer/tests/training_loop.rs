@@ -3,10 +3,11 @@
 use dfdx::prelude::Cpu;
 use pocketgan_trainer::gan::checkpoint::{Checkpoint, DecodeError};
 use pocketgan_trainer::gan::fit::{
-    Ended, FitError, Judge, Length, Line, OnNan, Progress, Run, Source, Watch, fit,
+    Ended, FitError, Judge, Length, Line, OnCollapse, OnNan, Progress, Run, Source, Watch, fit,
 };
 use pocketgan_trainer::gan::store::{Store, StoreError};
 use pocketgan_trainer::gan::{Objective, Settings};
+use pocketgan_trainer::metrics::collapse::Limits;
 use pocketgan_trainer::metrics::fid_cls::Score;
 use pocketgan_trainer::nn::{Initialization, ModelError};
 use pocketgan_trainer::optim::AdamConfig;
@@ -88,7 +89,10 @@ impl Source for Images {
         if batch == self.poisoned && !self.cured.get() {
             real[0] = f32::NAN;
         }
-        self.asked.borrow_mut().push(batch.to_vec());
+        // The others are for the watch on collapse.
+        if batch.len() == BATCH {
+            self.asked.borrow_mut().push(batch.to_vec());
+        }
     }
 }
 
@@ -178,6 +182,8 @@ impl Bench {
             checkpoint_every,
             keep: 1000,
             on_nan: OnNan::Stop,
+            on_collapse: OnCollapse::Warn,
+            limits: Limits::default(),
         };
         Self {
             folder,

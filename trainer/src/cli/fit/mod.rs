@@ -12,6 +12,7 @@ use crate::gan::Settings;
 use crate::gan::fit::{self, Ended, FitError, Run, Trained};
 use crate::gan::store::{Found, StoreError};
 use crate::metrics::FidCls;
+use crate::metrics::collapse::Limits;
 use crate::ops::Device;
 use crate::spec::{Network, Shape};
 use dfdx::prelude::Cpu;
@@ -39,7 +40,7 @@ pub struct FitArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Take the run in this folder up again, with its own configuration. Beside it only --threads,
-    /// --checkpoint-every, --keep, --on-nan, --device, --data-dir and --json may say something else.
+    /// --checkpoint-every, --keep, --on-nan, --on-collapse, --device, --data-dir and --json may say something else.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "out"])]
     resume: Option<PathBuf>,
 }
@@ -153,6 +154,8 @@ fn fit_on<D: Device<f32>>(device: D, session: &Session) -> Result<(), Failure> {
         checkpoint_every: plan.checkpoint_every,
         keep: plan.keep as usize,
         on_nan: plan.on_nan,
+        on_collapse: plan.on_collapse,
+        limits: Limits::default(),
     };
     let asked = signals::listen()?;
     let mut watch = Screen::new(asked.clone());
