@@ -57,7 +57,7 @@ struct Sample {
 
 /// The engine on a file, on a folder's exported model, or on the newest checkpoint of a run that has not been
 /// exported yet; and the path of that.
-fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Box<dyn Engine>), Failure> {
+pub(super) fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Box<dyn Engine>), Failure> {
     let exported = match model.is_dir() {
         true => model.join(kind.file_name()),
         false => model.to_owned(),

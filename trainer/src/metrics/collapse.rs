@@ -165,8 +165,10 @@ pub fn class_coverage(counts: &[u32]) -> f64 {
 /// When figures speak of collapse.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// Steps at a run's beginning that are not judged: every generator begins with one grey for all.
+    /// Steps at a run's beginning that are not judged: every generator begins with one grey for all, or with noise.
     pub warm_up: u32,
+    /// Steps after which a generator is judged whose figures have never been well.
+    pub patience: u32,
     /// Lines of the log that the mean is taken of.
     pub window: usize,
     /// The pixel entropy is low below this,
@@ -185,13 +187,14 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            warm_up: 1000,
+            warm_up: 2000,
+            patience: 6000,
             window: 4,
             entropy: 0.6,
-            entropy_share: 0.6,
-            nearest_generated: 0.1,
-            nearest_training: 0.1,
-            class_coverage: 0.5,
+            entropy_share: 0.7,
+            nearest_generated: 0.05,
+            nearest_training: 0.05,
+            class_coverage: 1.0 / 3.0,
         }
     }
 }
@@ -237,6 +240,20 @@ impl fmt::Display for Sign {
 }
 
 impl Limits {
+    /// What figures must reach to be clearly well: a quarter more, so that one near its limit is not now one and now the
+    /// other.
+    pub fn clear(self) -> Self {
+        const MORE: f64 = 1.25;
+        Self {
+            entropy: MORE * self.entropy,
+            entropy_share: MORE * self.entropy_share,
+            nearest_generated: MORE * self.nearest_generated,
+            nearest_training: MORE * self.nearest_training,
+            class_coverage: MORE * self.class_coverage,
+            ..self
+        }
+    }
+
     /// What speaks of collapse in the figures of images; `own` is the entropy of the training images.
     pub fn judge(&self, figures: &Diversity, own: f64) -> Vec<Sign> {
         let entropy = self.entropy.min(self.entropy_share * own);
@@ -270,4 +287,147 @@ fn low(figure: Figure, value: Option<f64>, limit: f64) -> Option<Sign> {
         value,
         limit,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Rng, Stream};
+    use proptest::prelude::*;
+
+    /// Noise: images of 16 pixels.
+    fn noise(count: usize, stream: Stream) -> Vec<u8> {
+        let mut rng = Rng::new(1, stream);
+        (0..count * 16)
+            .map(|_| (256.0 * rng.uniform()) as u8)
+            .collect()
+    }
+
+    fn near(a: Option<f64>, b: f64) -> bool {
+        a.is_some_and(|a| (a - b).abs() < 1e-6)
+    }
+
+    /// Four training images of two pixels at the corners of a rectangle of 30 by 40: the nearest other is at 30,
+    /// which is a distance of `sqrt(900 / 2) / 255`.
+    #[test]
+    fn distances_by_hand() {
+        let reference = Reference::new(vec![0, 0, 30, 0, 0, 40, 30, 40], 2);
+        // Two at the same corner, one 10 beside another, one in the middle, 25 from every corner and 18 from the third.
+        let generated = [0, 0, 0, 0, 30, 10, 15, 20];
+        let figures = reference.diversity(&generated);
+        let third = 325f64.sqrt();
+        assert!(
+            near(figures.nearest_generated, 2.0 * third / 4.0 / 30.0),
+            "{figures:?}"
+        );
+        assert!(
+            near(figures.nearest_training, (10.0 + 25.0) / 4.0 / 30.0),
+            "{figures:?}"
+        );
+        // The pixel values 0 (four times), 30, 10, 15, 20.
+        let entropy = (0.5 * 2f64.ln() + 0.5 * 8f64.ln()) / 256f64.ln();
+        assert!(near(Some(figures.entropy), entropy), "{figures:?}");
+    }
+
+    #[test]
+    fn further_images_of_the_same_kind_are_like_the_data() {
+        let reference = Reference::new(noise(COMPARED, Stream::Latents), 16);
+        let figures = reference.diversity(&noise(AT_ONCE, Stream::Initialization));
+        let (generated, training) = (figures.nearest_generated, figures.nearest_training);
+        assert!((generated.unwrap() - 1.0).abs() < 0.1, "{figures:?}");
+        assert!((training.unwrap() - 1.0).abs() < 0.1, "{figures:?}");
+        assert!(
+            Limits::default()
+                .judge(&figures, reference.entropy())
+                .is_empty()
+        );
+    }
+
+    /// Fewer training images than are generated at once, and more by a rest.
+    #[test]
+    fn any_number_of_training_images_will_do() {
+        for count in [2, 63, 64, 65, 100, 200] {
+            let reference = Reference::new(noise(count, Stream::Latents), 16);
+            let figures = reference.diversity(&noise(AT_ONCE, Stream::Initialization));
+            let generated = figures.nearest_generated.unwrap();
+            assert!((0.6..1.6).contains(&generated), "{count}: {figures:?}");
+        }
+        for count in [0, 1] {
+            let reference = Reference::new(noise(count, Stream::Latents), 16);
+            let figures = reference.diversity(&noise(AT_ONCE, Stream::Initialization));
+            assert_eq!(
+                (figures.nearest_generated, figures.nearest_training),
+                (None, None)
+            );
+        }
+    }
+
+    /// Data that are all alike have nothing to be collapsed from.
+    #[test]
+    fn alike_data_are_no_measure() {
+        let reference = Reference::new(vec![7; 100 * 16], 16);
+        let figures = reference.diversity(&[7; AT_ONCE * 16]);
+        assert_eq!(
+            (figures.nearest_generated, figures.nearest_training),
+            (None, None)
+        );
+        assert!(
+            Limits::default()
+                .judge(&figures, reference.entropy())
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_log_gives_the_figures_back_exactly() {
+        let reference = Reference::new(noise(200, Stream::Latents), 16);
+        let figures = reference.diversity(&noise(AT_ONCE, Stream::Initialization));
+        for figure in [figures.entropy, figures.nearest_generated.unwrap()] {
+            let text = serde_json::to_string(&figure).unwrap();
+            assert_eq!(serde_json::from_str::<f64>(&text).unwrap(), figure);
+            assert!(text.len() <= "0.123456".len(), "{text}");
+        }
+    }
+
+    #[test]
+    fn coverage_leaves_out_what_may_be_errors() {
+        assert_eq!(class_coverage(&[500; 10]), 1.0);
+        assert_eq!(class_coverage(&[5000, 0, 0, 0]), 0.25);
+        // A tenth of a fair share is 50 of 5,000 images.
+        assert_eq!(class_coverage(&[2451, 2450, 50, 49, 0, 0, 0, 0, 0, 0]), 0.3);
+        assert_eq!(class_coverage(&[0, 0]), 0.0);
+        assert_eq!(class_coverage(&[]), 0.0);
+    }
+
+    /// Pictures of many greys keep the figure of 0.6; those of few, which have less themselves, do not.
+    #[test]
+    fn the_entropys_limit_is_within_the_datas_own() {
+        let limits = Limits::default();
+        let limit = |own| {
+            let figures = Diversity {
+                entropy: 0.0,
+                nearest_generated: None,
+                nearest_training: None,
+            };
+            limits.judge(&figures, own)[0].limit
+        };
+        assert_eq!(limit(1.0), 0.6);
+        assert!(limit(0.25) < 0.25);
+    }
+
+    proptest! {
+        /// Against the definition, every pair in full.
+        #[test]
+        fn nearest_is_the_nearest(
+            pixels in prop::collection::vec(any::<u8>(), 3 * 300),
+            image in prop::collection::vec(any::<u8>(), 300),
+        ) {
+            let distance = |other: &[u8]| {
+                let squares = image.iter().zip(other).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2));
+                (squares.sum::<f64>() / 300.0).sqrt() / 255.0
+            };
+            let expected = pixels.chunks(300).map(distance).fold(f64::MAX, f64::min);
+            prop_assert!((nearest(&image, pixels.chunks(300)) - expected).abs() < 1e-12);
+        }
+    }
 }

@@ -294,10 +294,15 @@ impl Plan {
         Ok(text.context("cannot write the configuration as TOML")?)
     }
 
+    /// The same as a table.
+    pub fn to_table(&self) -> Result<toml::Table, Failure> {
+        let table = toml::Table::try_from(self.options());
+        Ok(table.context("cannot write the configuration as TOML")?)
+    }
+
     /// The part of the configuration that decides the result.
     pub fn recipe(&self) -> Result<toml::Table, Failure> {
-        let table = toml::Table::try_from(self.options());
-        let mut table = table.context("cannot write the configuration as TOML")?;
+        let mut table = self.to_table()?;
         table.retain(|key, _| !CIRCUMSTANCES.contains(&key));
         Ok(table)
     }

@@ -83,6 +83,11 @@ impl Run {
     pub fn images_a_step(&self) -> usize {
         self.batch * self.settings.critic_steps as usize
     }
+
+    /// Steps of an epoch over so many images.
+    pub fn steps_an_epoch(&self, images: usize) -> u32 {
+        Order::new(self.settings.seed, images, self.images_a_step()).per_epoch()
+    }
 }
 
 /// How far a run is.
