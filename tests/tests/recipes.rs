@@ -6,7 +6,7 @@ use pocketgan_trainer::data::{self, Options, Split};
 use pocketgan_trainer::export::export;
 use pocketgan_trainer::export::quantize::Calibration;
 use pocketgan_trainer::gan::fit::Source;
-use pocketgan_trainer::gan::{Gan, Recipe, Size};
+use pocketgan_trainer::gan::{Adversarial, Game, Gan, Recipe, Size};
 use pocketgan_trainer::verify::{ExportedModel, verify};
 
 #[test]
@@ -20,7 +20,7 @@ fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
             parts.tell(images.classes());
         }
         let settings = parts.settings(1);
-        let numbers: Vec<u32> = (0..BATCH as u32 * settings.critic_steps).collect();
+        let numbers: Vec<u32> = (0..BATCH as u32 * settings.game.batches()).collect();
         let (mut real, mut classes) = (Vec::new(), Vec::new());
         images.assemble(&numbers, &mut real, &mut classes);
         if settings.generator.classes().is_none() {
@@ -46,7 +46,11 @@ fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
                 );
             }
         }
-        if let Some(bound) = settings.weight_clip {
+        if let Game::Adversarial(Adversarial {
+            weight_clip: Some(bound),
+            ..
+        }) = settings.game
+        {
             let weights = after[1].tensors.values().flat_map(|t| &t.data);
             assert!(
                 weights

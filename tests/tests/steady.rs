@@ -34,7 +34,7 @@ static ALLOCATOR: Counting = Counting;
 fn a_steady_step_keeps_no_memory() {
     let image = Shape::new(1, 28, 28);
     let parts = Recipe::WganGp.parts(Size::Nano, image);
-    let steps_of_critic = parts.critic_steps as usize;
+    let steps_of_critic = parts.game.batches() as usize;
     let settings = parts.settings(1);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(1)

@@ -13,7 +13,11 @@ use pocketgan_trainer::spec::{Layer, Network, Shape};
 const BATCH: usize = 12;
 
 fn settings(size: Size, image: Shape) -> Settings {
-    let mut settings = Recipe::Dcgan.parts(size, image).settings(7);
+    of(Recipe::Dcgan, size, image)
+}
+
+fn of(recipe: Recipe, size: Size, image: Shape) -> Settings {
+    let mut settings = recipe.parts(size, image).settings(7);
     settings.adam.learning_rate = 2e-3;
     settings.ema_decay = 0.9;
     settings
@@ -77,9 +81,11 @@ fn what_was_trained_is_what_is_exported() {
 
 #[test]
 fn colour_images_keep_their_channels() {
-    let mut gan = train(&settings(Size::Nano, Shape::new(3, 8, 12)), 2);
-    gan.settle_average().unwrap();
-    assert_export_agrees(&gan.average);
+    for recipe in [Recipe::Dcgan, Recipe::Vae] {
+        let mut gan = train(&of(recipe, Size::Nano, Shape::new(3, 8, 12)), 2);
+        gan.settle_average().unwrap();
+        assert_export_agrees(&gan.average);
+    }
 }
 
 /// Every kind of layer, dense batch norm before the picture included.
@@ -134,6 +140,12 @@ fn every_layer_is_exported_as_it_is_trained() {
 
 #[test]
 fn a_seed_gives_the_same_weights_with_any_number_of_threads() {
+    for recipe in [Recipe::Dcgan, Recipe::Vae] {
+        same_with_any_number_of_threads(recipe);
+    }
+}
+
+fn same_with_any_number_of_threads(recipe: Recipe) {
     let state = |threads: usize, seed: u64| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -142,7 +154,7 @@ fn a_seed_gives_the_same_weights_with_any_number_of_threads() {
         pool.install(|| {
             let settings = Settings {
                 seed,
-                ..settings(Size::Nano, Shape::new(1, 28, 28))
+                ..of(recipe, Size::Nano, Shape::new(1, 28, 28))
             };
             let mut gan = train(&settings, 4);
             gan.settle_average().unwrap();
@@ -170,12 +182,17 @@ fn a_checkpoint_holds_the_averaged_generator() {
 /// All that a step changes is in a checkpoint: the steps after it are those that would have followed.
 #[test]
 fn a_restored_gan_goes_on_as_the_one_it_was_saved_from() {
-    let settings = settings(Size::Nano, Shape::new(1, 28, 28));
-    let mut gan = train(&settings, 3);
+    for recipe in [Recipe::Dcgan, Recipe::Vae] {
+        goes_on_as_it_was(&of(recipe, Size::Nano, Shape::new(1, 28, 28)));
+    }
+}
+
+fn goes_on_as_it_was(settings: &Settings) {
+    let mut gan = train(settings, 3);
     let bytes = checkpoint(&gan).encode().unwrap();
     let state = Checkpoint::decode(&bytes).unwrap().gan;
     assert_eq!(state, gan.state().unwrap());
-    let mut again = Gan::restore(Cpu::default(), &settings, &state).unwrap();
+    let mut again = Gan::restore(Cpu::default(), settings, &state).unwrap();
     let real: Vec<f32> = (0..BATCH * 784).map(|i| (i % 97) as f32 / 97.0).collect();
     for _ in 0..3 {
         assert_eq!(

@@ -95,7 +95,7 @@ impl<D: Device<f32>> Adam<D> {
     pub fn step(
         &mut self,
         model: &mut Model<D>,
-        mut gradients: Gradients<f32, D>,
+        gradients: &mut Gradients<f32, D>,
     ) -> Result<(), ModelError> {
         self.steps += 1;
         let AdamConfig {
@@ -120,7 +120,7 @@ impl<D: Device<f32>> Adam<D> {
         let device = model.device().clone();
         for (array, moments) in model.trained_mut().into_iter().zip(&mut self.moments) {
             device
-                .adam(array, &mut gradients, moments, &step)
+                .adam(array, gradients, moments, &step)
                 .map_err(crate::nn::device_error)?;
         }
         Ok(())

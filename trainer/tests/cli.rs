@@ -293,6 +293,30 @@ fn unknown_names_and_flags_are_refused() {
         let sentence = refusal(arguments);
         assert!(sentence.contains(named), "{arguments:?}: {sentence}");
     }
+    let cases = [
+        (
+            "vae --loss hinge",
+            "vae is a variational autoencoder, which has no --loss",
+        ),
+        ("vae --penalty none", "no --penalty"),
+        ("vae --penalty-weight 3", "no --penalty-weight"),
+        ("vae --weight-clip 0.1", "no --weight-clip"),
+        ("vae --critic-steps 2", "no --critic-steps"),
+        ("vae --beta 0", "--beta must be above 0"),
+        ("vae --beta NaN", "--beta must be above 0"),
+        ("vae --likelihood poisson", "poisson"),
+        (
+            "dcgan --beta 2",
+            "dcgan is an adversarial network, which has no --beta",
+        ),
+        ("wgan --likelihood gaussian", "no --likelihood"),
+    ];
+    for (words, named) in cases {
+        let words = words.split_whitespace();
+        let fit = ["fit", "--dataset", "fashion", "--recipe"].into_iter();
+        let sentence = refusal(&fit.chain(words).collect::<Vec<_>>());
+        assert!(sentence.contains(named), "{sentence}");
+    }
     std::fs::write(
         folder.path().join("run.toml"),
         "dataset = \"fashion\"\ncolour = 1\n",

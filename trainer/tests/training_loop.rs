@@ -6,7 +6,7 @@ use pocketgan_trainer::gan::fit::{
     Ended, FitError, Judge, Length, Line, OnNan, Progress, Run, Source, Watch, fit,
 };
 use pocketgan_trainer::gan::store::{Store, StoreError};
-use pocketgan_trainer::gan::{Objective, Settings};
+use pocketgan_trainer::gan::{Adversarial, Likelihood, Objective, Settings, Variational};
 use pocketgan_trainer::metrics::fid_cls::Score;
 use pocketgan_trainer::nn::{Initialization, ModelError};
 use pocketgan_trainer::optim::AdamConfig;
@@ -51,10 +51,7 @@ fn settings() -> Settings {
                 linear(1),
             ],
         },
-        objective: Objective::NonSaturating,
-        penalty: None,
-        weight_clip: None,
-        critic_steps: 1,
+        game: Adversarial::new(Objective::NonSaturating).into(),
         initialization: Initialization::Dcgan,
         adam: AdamConfig::adam(1e-2, 0.5, 0.999),
         ema_decay: 0.99,
@@ -192,6 +189,24 @@ impl Bench {
         }
     }
 
+    /// The same with a variational autoencoder: the second network is its encoder.
+    fn variational(checkpoint_every: u32) -> Self {
+        let mut bench = Self::new(checkpoint_every);
+        let settings = &mut bench.run.settings;
+        let latent = settings.generator.input.len();
+        settings.discriminator.layers.pop();
+        settings.discriminator.layers.push(Layer::Linear {
+            features: 2 * latent,
+            bias: true,
+        });
+        settings.game = Variational {
+            likelihood: Likelihood::Bernoulli,
+            beta: 1.0,
+        }
+        .into();
+        bench
+    }
+
     fn store(&self) -> Store {
         Store::of(self.folder.path())
     }
@@ -299,7 +314,17 @@ fn every_checkpoint_leads_to_the_same_end() {
 /// Wherever a run dies or is stopped, and however often it writes.
 #[test]
 fn a_run_that_dies_is_taken_up_exactly() {
-    let alone = Bench::new(1000);
+    let steps = [1, 6, 7, 8, 20, 21, 22, 49, 50, 51, 63, 90, 104];
+    taken_up_exactly(Bench::new, &steps);
+}
+
+#[test]
+fn a_variational_run_that_dies_is_taken_up_exactly() {
+    taken_up_exactly(Bench::variational, &[7, 21, 50, 90]);
+}
+
+fn taken_up_exactly(new: fn(u32) -> Bench, steps: &[u32]) {
+    let alone = new(1000);
     alone.go(Fate::LeftAlone).finished();
     let samples = |bench: &Bench| {
         let names = std::fs::read_dir(bench.folder.path().join("samples")).unwrap();
@@ -307,9 +332,9 @@ fn a_run_that_dies_is_taken_up_exactly() {
         names.sort();
         names
     };
-    for step in [1, 6, 7, 8, 20, 21, 22, 49, 50, 51, 63, 90, 104] {
+    for &step in steps {
         for (every, fate) in [(7, Fate::Dies(step)), (1000, Fate::Stops(step))] {
-            let bench = Bench::new(every);
+            let bench = new(every);
             let part = bench.go(fate);
             match fate {
                 Fate::Stops(step) => {

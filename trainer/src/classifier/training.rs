@@ -97,8 +97,8 @@ impl<D: Device<f32>> Training<D> {
         let (logits, _) = self.model.forward(&mut tape, &x, &[], LEARN)?;
         let logits = device.to_tensor(tape, &logits).map_err(device_error)?;
         let loss = cross_entropy(logits, labels, self.classes).map_err(device_error)?;
-        let (value, gradients) = backward(loss).map_err(device_error)?;
-        self.adam.step(&mut self.model, gradients)?;
+        let (value, mut gradients) = backward(loss).map_err(device_error)?;
+        self.adam.step(&mut self.model, &mut gradients)?;
         self.steps += 1;
         self.average.follow(&mut self.model, decay, self.steps)?;
         Ok(value)

@@ -1,7 +1,7 @@
 //! `trainer bench`: how fast training is, and where its time goes.
 
 use super::Failure;
-use crate::gan::{Gan, Recipe, Settings, Size};
+use crate::gan::{Game, Gan, Recipe, Settings, Size};
 use crate::ops::cpu::account;
 use crate::rng::{Rng, Stream};
 use crate::spec::Shape;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Measure full GAN steps (both updates) on the CPU, in images a second.
+/// Measure full training steps (both networks' updates) on the CPU, in images a second.
 ///
 /// Images are noise of Fashion-MNIST's size: the arithmetic does not depend on what they show.
 #[derive(Debug, clap::Args)]
@@ -59,6 +59,8 @@ enum Net {
     Hinge,
     /// Recipe relativistic, size small.
     Relativistic,
+    /// Recipe vae, size small.
+    Vae,
 }
 
 #[derive(Serialize)]
@@ -163,9 +165,12 @@ fn settings(net: Net) -> Settings {
         Net::Lsgan => (Recipe::Lsgan, Size::Small),
         Net::Hinge => (Recipe::Hinge, Size::Small),
         Net::Relativistic => (Recipe::Relativistic, Size::Small),
+        Net::Vae => (Recipe::Vae, Size::Small),
     };
     let mut parts = recipe.parts(size, Shape::new(1, 28, 28));
     // One update of either network is what is measured.
-    parts.critic_steps = 1;
+    if let Game::Adversarial(rules) = &mut parts.game {
+        rules.critic_steps = 1;
+    }
     parts.settings(1)
 }

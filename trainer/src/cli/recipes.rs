@@ -2,10 +2,11 @@
 
 use super::Failure;
 use crate::gan::penalties::PenaltyKind;
-use crate::gan::{Objective, Recipe, Size};
+use crate::gan::{Adversarial, Game, Likelihood, Objective, Recipe, Size, Variational};
 use crate::spec::{Shape, SpecError};
 use clap::ValueEnum;
 use serde::Serialize;
+use std::fmt;
 
 /// List the recipes with their parts; `trainer fit` has a flag for each part.
 #[derive(Debug, clap::Args)]
@@ -24,16 +25,82 @@ struct Listed {
     discriminator_parameters: usize,
     sizes: Vec<Size>,
     conditional: bool,
-    loss: Objective,
-    penalty: PenaltyKind,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    penalty_weight: Option<f64>,
-    weight_clip: f64,
-    critic_steps: u32,
+    #[serde(flatten)]
+    rules: Rules,
     batch: u32,
     lr: f64,
     beta1: f64,
     beta2: f64,
+}
+
+/// What the networks play for.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Rules {
+    Adversarial {
+        loss: Objective,
+        penalty: PenaltyKind,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        penalty_weight: Option<f64>,
+        weight_clip: f64,
+        critic_steps: u32,
+    },
+    Variational {
+        likelihood: Likelihood,
+        beta: f64,
+    },
+}
+
+impl From<Game> for Rules {
+    fn from(game: Game) -> Self {
+        match game {
+            Game::Adversarial(Adversarial {
+                objective,
+                penalty,
+                weight_clip,
+                critic_steps,
+            }) => {
+                let (penalty, penalty_weight) = PenaltyKind::of(penalty);
+                Self::Adversarial {
+                    loss: objective,
+                    penalty,
+                    penalty_weight,
+                    weight_clip: weight_clip.unwrap_or(0.0),
+                    critic_steps,
+                }
+            }
+            Game::Variational(Variational { likelihood, beta }) => {
+                Self::Variational { likelihood, beta }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Adversarial {
+                loss,
+                penalty,
+                penalty_weight,
+                weight_clip,
+                critic_steps,
+            } => {
+                write!(f, "loss {}, penalty {}", name(loss), name(penalty))?;
+                if let Some(weight) = penalty_weight {
+                    write!(f, " {weight}")?;
+                }
+                write!(f, ", critic steps {critic_steps}")?;
+                if weight_clip > 0.0 {
+                    write!(f, ", weights within {weight_clip}")?;
+                }
+                Ok(())
+            }
+            Self::Variational { likelihood, beta } => {
+                write!(f, "likelihood {}, beta {beta}", name(likelihood))
+            }
+        }
+    }
 }
 
 pub fn run(args: RecipesArgs) -> Result<(), Failure> {
@@ -54,7 +121,6 @@ impl Listed {
         if parts.conditional {
             parts.tell(10);
         }
-        let (penalty, penalty_weight) = PenaltyKind::of(parts.penalty);
         let help = recipe.to_possible_value();
         let help = help.and_then(|value| Some(value.get_help()?.to_string()));
         Ok(Self {
@@ -67,11 +133,7 @@ impl Listed {
                 false => Vec::new(),
             },
             conditional: parts.conditional,
-            loss: parts.objective,
-            penalty,
-            penalty_weight,
-            weight_clip: parts.weight_clip.unwrap_or(0.0),
-            critic_steps: parts.critic_steps,
+            rules: parts.game.into(),
             batch: parts.batch,
             lr: parts.optimizer.learning_rate,
             beta1: parts.optimizer.beta1,
@@ -82,7 +144,7 @@ impl Listed {
     fn print(&self) {
         say!("{:<13} {}", self.recipe.name(), self.about);
         say!(
-            "{:<13} parameters {} and {}{}; loss {}, penalty {}{}; batch {}, lr {}, betas {} and {}, critic steps {}{}",
+            "{:<13} parameters {} and {}{}; {}; batch {}, lr {}, betas {} and {}",
             "",
             self.generator_parameters,
             self.discriminator_parameters,
@@ -90,19 +152,11 @@ impl Listed {
                 true => ", told the class",
                 false => "",
             },
-            name(self.loss),
-            name(self.penalty),
-            self.penalty_weight
-                .map_or_else(String::new, |weight| format!(" {weight}")),
+            self.rules,
             self.batch,
             self.lr,
             self.beta1,
             self.beta2,
-            self.critic_steps,
-            match self.weight_clip {
-                0.0 => String::new(),
-                bound => format!(", weights within {bound}"),
-            }
         );
     }
 }

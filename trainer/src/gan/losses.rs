@@ -76,7 +76,9 @@ impl Objective {
 }
 
 /// `ln(1 + e^x)`, written so that neither a large nor a small `x` overflows.
-fn softplus<D: Device<f32>, T: Tape<f32, D>>(x: Logits<D, T>) -> Result<Logits<D, T>, D::Err> {
+pub(super) fn softplus<D: Device<f32>, T: Tape<f32, D>>(
+    x: Logits<D, T>,
+) -> Result<Logits<D, T>, D::Err> {
     let tail = x
         .retaped::<T>()
         .try_abs()?

@@ -1,6 +1,7 @@
 //! One training step, and all the state that it changes.
 
-use super::losses::{Logits, Objective};
+use super::game::{Adversarial, Game};
+use super::losses::Logits;
 use super::penalties::{Penalty, Recorded};
 use super::{losses, penalties};
 use crate::nn::{Initialization, Mode, Model, ModelError, device_error};
@@ -11,17 +12,13 @@ use crate::rng::{Rng, Stream};
 use crate::spec::Network;
 use dfdx::prelude::{NoneTape, OwnedTape, TryAdd};
 
-/// What a GAN is made of.
+/// What a GAN is made of, or what takes its place: a variational autoencoder has its decoder for the generator and
+/// its encoder, from images to means and log-variances of latents, for the discriminator.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub generator: Network,
     pub discriminator: Network,
-    pub objective: Objective,
-    pub penalty: Option<Penalty>,
-    /// Bound on each weight of the critic (Arjovsky et al. 2017, algorithm 1), if there is one.
-    pub weight_clip: Option<f64>,
-    /// Updates of the discriminator for one of the generator, at least 1.
-    pub critic_steps: u32,
+    pub game: Game,
     pub initialization: Initialization,
     pub adam: AdamConfig,
     /// Decay of the average of the generator's weights a step, in [0, 1).
@@ -29,7 +26,9 @@ pub struct Settings {
     pub seed: u64,
 }
 
-/// The losses of a step.
+/// The losses of a step. Those of a variational autoencoder are the two parts of the bound, in nats an image: the
+/// divergence of the latents from the prior stands in the discriminator's place, the reconstruction's loss in the
+/// generator's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Losses {
     pub discriminator: f32,
@@ -57,7 +56,7 @@ pub struct GanState {
     pub discriminator_adam: AdamState,
 }
 
-/// A generator and a discriminator in training.
+/// A generator and a discriminator in training, or a decoder and an encoder in their places.
 pub struct Gan<D: Device<f32>> {
     pub generator: Model<D>,
     pub discriminator: Model<D>,
@@ -65,21 +64,22 @@ pub struct Gan<D: Device<f32>> {
     pub average: Model<D>,
     pub generator_adam: Adam<D>,
     pub discriminator_adam: Adam<D>,
-    /// The stream that training latents come from, and the points of the gradient penalty.
+    /// The stream that training latents come from, the points of the gradient penalty, and the noise of an encoder's
+    /// latents.
     pub latents: Rng,
     settings: Settings,
     steps: u32,
 }
 
 /// Real images to learn from.
-#[derive(Clone, Copy, Default)]
-struct Batch<'a> {
-    /// How many.
-    n: usize,
-    /// `(N, C, H, W)`.
-    images: &'a [f32],
+#[derive(Clone, Copy)]
+pub(super) struct Batch<'a> {
+    /// How many; of an adversarial step, for each update of the discriminator.
+    pub n: usize,
+    /// `(N, C, H, W)`, in [-1, 1].
+    pub images: &'a [f32],
     /// The class of each, or none.
-    classes: &'a [u32],
+    pub classes: &'a [u32],
 }
 
 /// The classes of `count` images of a network, each class in turn; none where it is told none.
@@ -180,26 +180,21 @@ impl<D: Device<f32>> Gan<D> {
         })
     }
 
-    /// Updates the discriminator by each of its batches of `n` real images, `(N, C, H, W)` in [-1, 1],
-    /// [`Settings::critic_steps`] of them one after the other in `real`; then the generator. `classes` has the
-    /// class of each image if the networks are told them; generated images are of the classes of the real ones.
+    /// Updates both networks by batches of `n` real images, `(N, C, H, W)` in [-1, 1], [`Game::batches`] of
+    /// them one after the other in `real`; then the average. `classes` has the class of each image if the networks are
+    /// told them; generated images are of the classes of the real ones.
     ///
     /// # Errors
-    /// Classes that the networks do not know; the device's.
+    /// Networks that do not fit the game, classes that they do not know; the device's.
     pub fn step(&mut self, n: usize, real: &[f32], classes: &[u32]) -> Result<Losses, ModelError> {
-        let (mut sum, mut batches) = (0.0, 0u8);
-        let mut last = Batch::default();
-        let mut rest = classes;
-        for images in real.chunks(n * self.settings.discriminator.input.len()) {
-            let (classes, after) = rest.split_at(n.min(rest.len()));
-            last = Batch { n, images, classes };
-            rest = after;
-            sum += self.discriminator_step(last)?;
-            batches = batches.saturating_add(1);
-        }
-        let losses = Losses {
-            discriminator: sum / f32::from(batches),
-            generator: self.generator_step(last)?,
+        let batch = Batch {
+            n,
+            images: real,
+            classes,
+        };
+        let losses = match self.settings.game {
+            Game::Adversarial(rules) => self.adversarial_step(rules, batch)?,
+            Game::Variational(rules) => self.variational_step(rules, batch)?,
         };
         self.steps += 1;
         let decay = self.settings.ema_decay;
@@ -208,23 +203,56 @@ impl<D: Device<f32>> Gan<D> {
         Ok(losses)
     }
 
+    /// Updates the discriminator by each of its batches, then the generator.
+    fn adversarial_step(
+        &mut self,
+        rules: Adversarial,
+        all: Batch<'_>,
+    ) -> Result<Losses, ModelError> {
+        let (mut sum, mut batches) = (0.0, 0u8);
+        let mut last = all;
+        let mut rest = all.classes;
+        for images in all
+            .images
+            .chunks(all.n * self.settings.discriminator.input.len())
+        {
+            let (classes, after) = rest.split_at(all.n.min(rest.len()));
+            rest = after;
+            last = Batch {
+                images,
+                classes,
+                ..all
+            };
+            sum += self.discriminator_step(rules, last)?;
+            batches = batches.saturating_add(1);
+        }
+        Ok(Losses {
+            discriminator: sum / f32::from(batches),
+            generator: self.generator_step(rules, last)?,
+        })
+    }
+
     /// How many steps were taken.
     pub fn steps(&self) -> u32 {
         self.steps
     }
 
-    fn discriminator_step(&mut self, batch: Batch<'_>) -> Result<f32, ModelError> {
+    fn discriminator_step(
+        &mut self,
+        rules: Adversarial,
+        batch: Batch<'_>,
+    ) -> Result<f32, ModelError> {
         let device = self.discriminator.device().clone();
         let classes = batch.classes;
         let latents = self.draw(batch.n)?;
         let generator = &self.generator;
         let (fake, _) = generator.forward(&mut NoneTape, &latents, classes, OBSERVE)?;
         let real = self.discriminator.input(batch.n, batch.images)?;
-        let between = match self.settings.penalty {
+        let between = match rules.penalty {
             Some(Penalty::Gradient(_)) => Some(self.between(&real, &fake)?),
             _ => None,
         };
-        let penalty = self.penalty(&real, &fake, between.as_ref(), classes)?;
+        let penalty = self.penalty(rules, &real, &fake, between.as_ref(), classes)?;
         let judge = |images: &D::Array| {
             let mut tape = OwnedTape::default();
             let (verdict, _) = self
@@ -232,17 +260,17 @@ impl<D: Device<f32>> Gan<D> {
                 .forward(&mut tape, images, classes, LEARN)?;
             device.to_tensor(tape, &verdict).map_err(device_error)
         };
-        let objective = self.settings.objective;
+        let objective = rules.objective;
         let mut loss = objective
             .discriminator(judge(&real)?, judge(&fake)?)
             .map_err(device_error)?;
         if let Some(penalty) = penalty {
             loss = loss.try_add(penalty).map_err(device_error)?;
         }
-        let (value, gradients) = losses::backward(loss).map_err(device_error)?;
+        let (value, mut gradients) = losses::backward(loss).map_err(device_error)?;
         self.discriminator_adam
-            .step(&mut self.discriminator, gradients)?;
-        if let Some(limit) = self.settings.weight_clip {
+            .step(&mut self.discriminator, &mut gradients)?;
+        if let Some(limit) = rules.weight_clip {
             for array in self.discriminator.trained_mut() {
                 device.clamp(array, limit).map_err(device_error)?;
             }
@@ -253,13 +281,14 @@ impl<D: Device<f32>> Gan<D> {
     /// The penalty that is due at this step; `between` are the points of a gradient penalty.
     fn penalty(
         &self,
+        rules: Adversarial,
         real: &D::Array,
         fake: &D::Array,
         between: Option<&D::Array>,
         classes: &[u32],
     ) -> Result<Option<Recorded<D>>, ModelError> {
         let critic = &self.discriminator;
-        match (self.settings.penalty, between) {
+        match (rules.penalty, between) {
             (Some(Penalty::Gradient(weight)), Some(points)) => {
                 penalties::gradient_penalty(critic, points, classes, weight).map(Some)
             }
@@ -275,7 +304,7 @@ impl<D: Device<f32>> Gan<D> {
         }
     }
 
-    fn generator_step(&mut self, batch: Batch<'_>) -> Result<f32, ModelError> {
+    fn generator_step(&mut self, rules: Adversarial, batch: Batch<'_>) -> Result<f32, ModelError> {
         let device = self.generator.device().clone();
         let Batch { n, classes, .. } = batch;
         let latents = self.draw(n)?;
@@ -285,14 +314,15 @@ impl<D: Device<f32>> Gan<D> {
         let discriminator = &self.discriminator;
         let (verdict, _) = discriminator.forward(&mut tape, &fake, classes, PASS_THROUGH)?;
         let verdict = device.to_tensor(tape, &verdict).map_err(device_error)?;
-        let objective = self.settings.objective;
+        let objective = rules.objective;
         let real = match objective.is_relative() {
             true => Some(self.verdict(batch)?),
             false => None,
         };
         let loss = objective.generator(verdict, real).map_err(device_error)?;
-        let (value, gradients) = losses::backward(loss).map_err(device_error)?;
-        self.generator_adam.step(&mut self.generator, gradients)?;
+        let (value, mut gradients) = losses::backward(loss).map_err(device_error)?;
+        self.generator_adam
+            .step(&mut self.generator, &mut gradients)?;
         self.generator.update_statistics(n, &statistics);
         Ok(value)
     }

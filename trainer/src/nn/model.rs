@@ -101,6 +101,9 @@ pub enum ModelError {
         /// How many classes the network knows.
         known: usize,
     },
+    /// The numbers in front of the tanh were asked for.
+    #[error("a Bernoulli likelihood needs a decoder whose last layer is Tanh, not {0}")]
+    NoTanh(&'static str),
     /// A stream of random numbers has a state that no stream comes to.
     #[error("the saved state of the random numbers is none")]
     Latents,
@@ -185,6 +188,21 @@ impl<D: Device<f32>> Model<D> {
     /// The device that the model lives on.
     pub fn device(&self) -> &D {
         &self.device
+    }
+
+    /// The same network, with the same arrays, without the tanh that it ends with.
+    ///
+    /// # Errors
+    /// Another layer at its end.
+    pub fn without_tanh(&self) -> Result<Self, ModelError> {
+        let mut bare = self.clone();
+        match (bare.network.layers.pop(), bare.modules.last_mut()) {
+            (Some(Layer::Tanh), Some(last)) => {
+                last.activation = Activation::Identity;
+                Ok(bare)
+            }
+            (last, _) => Err(ModelError::NoTanh(last.map_or("none", |last| last.name()))),
+        }
     }
 
     /// Puts a batch of `n` samples, each in C, H, W order, on the device.

@@ -393,6 +393,27 @@ fn spread<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     })
 }
 
+/// A draw from each of a batch of normal distributions.
+pub fn reparameterize<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    moments: &Array<E, D>,
+    noise: &Array<E, D>,
+) -> Result<Array<E, D>, D::Err> {
+    let [n, h, w, c] = dims(moments);
+    let size = h * w * c / 2;
+    let rows = on(tape, moments, |m| m.try_reshape_like(&(n, 2 * size)))?;
+    let means = on(tape, &rows, |m| m.try_slice((.., ..size)))?;
+    let noise = noise.clone().try_reshape_like(&(n, size))?;
+    let offsets = on(tape, &rows, |m| {
+        m.try_slice((.., size..))?
+            .try_mul(number::<E>(0.5))?
+            .try_exp()?
+            .try_mul(noise)
+    })?;
+    let drawn = on(tape, &means, |m| m.try_add(offsets))?;
+    on(tape, &drawn, |z| z.try_reshape_like(&(n, 1, 1, size)))
+}
+
 /// The gradient of a tensor; zeros where none came.
 pub fn gradient<E: Dtype, D: Device<E>>(
     gradients: &mut Gradients<E, D>,

@@ -143,6 +143,15 @@ impl Device<f32> for Cuda {
         composed::slope(tape, x, output, act)
     }
 
+    fn reparameterize<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        moments: &Array,
+        noise: &Array,
+    ) -> Outcome<Array> {
+        composed::reparameterize(tape, moments, noise)
+    }
+
     fn gradient(&self, gradients: &mut Gradients<f32, Self>, x: &Array) -> Outcome<Vec<f32>> {
         Ok(composed::gradient(gradients, x)?.as_vec())
     }

@@ -221,6 +221,16 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
         act: Activation,
     ) -> Result<Self::Array, Self::Err>;
 
+    /// A draw from each of a batch of normal distributions, `mean + exp(log_variance / 2) * noise` (Kingma & Welling
+    /// 2014, section 2.4). Each sample of `moments` holds, in order, `L` means and then `L` log-variances; `noise`, a
+    /// constant, and what comes out are `(N, 1, 1, L)`.
+    fn reparameterize<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        moments: &Self::Array,
+        noise: &Self::Array,
+    ) -> Result<Self::Array, Self::Err>;
+
     /// The gradient of an array after the backward pass, in the order of its dims; zeros where none came.
     fn gradient(
         &self,

@@ -31,6 +31,8 @@ enum Op {
     FirstChannels,
     Activation,
     Slope,
+    /// The input's numbers are the moments.
+    Reparameterize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +71,16 @@ impl Case {
     fn classes(&self, rows: usize) -> Vec<u32> {
         let numbers = (0..self.input[0]).map(|i| (i * i + 1) % rows);
         numbers.map(|class| class as u32).collect()
+    }
+
+    /// Sizes of the latents whose moments the input is.
+    fn latents(&self) -> Dims {
+        let [n, h, w, c] = self.input;
+        [n, 1, 1, h * w * c / 2]
+    }
+
+    fn noise(&self) -> Vec<f64> {
+        numbers(self.latents().iter().product(), 5)
     }
 
     fn large(&self, window: Window, output_padding: usize) -> (usize, usize) {
@@ -113,6 +125,10 @@ impl Case {
                 let output = Device::array(&cpu, &output, self.input).unwrap();
                 cpu.slope(tape, x, &output, self.act)
             }
+            Op::Reparameterize => {
+                let noise = Device::array(&cpu, &self.noise(), self.latents()).unwrap();
+                cpu.reparameterize(tape, x, &noise)
+            }
         }
         .unwrap()
     }
@@ -151,6 +167,11 @@ impl Case {
                 let output = numbers(self.input.iter().product(), 5);
                 let output = x.device().tensor_from_vec(output, *x.shape());
                 composed::slope(tape, x, &output, self.act)
+            }
+            Op::Reparameterize => {
+                let [n, h, w, c] = self.latents();
+                let noise = x.device().tensor_from_vec(self.noise(), (n, h, w, c));
+                composed::reparameterize(tape, x, &noise)
             }
         }
         .unwrap()
@@ -293,6 +314,7 @@ fn ops() -> impl Strategy<Value = Op> {
         Just(Op::FirstChannels),
         Just(Op::Activation),
         Just(Op::Slope),
+        Just(Op::Reparameterize),
     ]
 }
 
@@ -317,6 +339,7 @@ proptest! {
             // Two samples or more, or the variance is nothing but epsilon.
             Op::BatchNorm => input[0] * h * w > 8,
             Op::Slope => act.is_piecewise_linear(),
+            Op::Reparameterize => input[1..].iter().product::<usize>().is_multiple_of(2),
             _ => true,
         };
         prop_assume!(legal);

@@ -136,8 +136,9 @@ fn fit_on<D: Device<f32>>(device: D, session: &Session) -> Result<(), Failure> {
         }
     };
     let shape = Shape::new(images.channels, images.height, images.width);
+    let [first, second] = plan.game.networks();
     tell!(
-        "{}: {} images of {shape}; generator {} parameters, discriminator {}; into {}",
+        "{}: {} images of {shape}; {first} {} parameters, {second} {}; into {}",
         plan.dataset,
         images.count,
         parameters(&settings.generator),
@@ -155,7 +156,7 @@ fn fit_on<D: Device<f32>>(device: D, session: &Session) -> Result<(), Failure> {
         on_nan: plan.on_nan,
     };
     let asked = signals::listen()?;
-    let mut watch = Screen::new(asked.clone());
+    let mut watch = Screen::new(plan.game, asked.clone());
     let found = session.resumed.as_ref().and_then(|(_, from)| from.as_ref());
     let from = found.map(|found| &found.checkpoint);
     let mut score = |generator: &_| judge.as_ref().map(|j| j.score(generator)).transpose();
@@ -198,7 +199,7 @@ fn prepare(plan: &Plan) -> Result<(Images, Settings), Failure> {
         ..data::Options::default()
     };
     let images = data::load(plan.dataset, Split::Train, &options)?;
-    let needed = u64::from(plan.batch) * u64::from(plan.critic_steps);
+    let needed = u64::from(plan.batch) * u64::from(plan.game.batches());
     if (images.count as u64) < needed {
         return input(format!(
             "a step takes {needed} images (--batch times --critic-steps), and there are {}",

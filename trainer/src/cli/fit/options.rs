@@ -5,7 +5,7 @@ use crate::data::Dataset;
 use crate::gan::fit::{Length, OnNan};
 use crate::gan::penalties::PenaltyKind;
 use crate::gan::recipes::Parts;
-use crate::gan::{Objective, Recipe, Settings, Size};
+use crate::gan::{Adversarial, Game, Likelihood, Objective, Recipe, Settings, Size, Variational};
 use crate::spec::Shape;
 use anyhow::Context;
 use clap::ValueEnum;
@@ -57,6 +57,12 @@ pub(super) struct Options {
     /// Updates of the discriminator for one of the generator, from 1 to 100 [default: the recipe's].
     #[arg(long, value_name = "COUNT")]
     critic_steps: Option<u32>,
+    /// How an image is compared with what the decoder of a variational autoencoder makes [default: the recipe's].
+    #[arg(long)]
+    likelihood: Option<Likelihood>,
+    /// Weight of the divergence of a variational autoencoder's latents from the prior, above 0 [default: 1].
+    #[arg(long, value_name = "WEIGHT")]
+    beta: Option<f64>,
     /// Passes over the training images [default: 24].
     #[arg(long, conflicts_with = "minutes")]
     epochs: Option<u32>,
@@ -137,6 +143,8 @@ impl Options {
             penalty_weight: self.penalty_weight.or(other.penalty_weight),
             weight_clip: self.weight_clip.or(other.weight_clip),
             critic_steps: self.critic_steps.or(other.critic_steps),
+            likelihood: self.likelihood.or(other.likelihood),
+            beta: self.beta.or(other.beta),
             epochs: self.epochs.or(other.epochs.filter(|_| !length_given)),
             minutes: self.minutes.or(other.minutes.filter(|_| !length_given)),
             batch: self.batch.or(other.batch),
@@ -152,6 +160,95 @@ impl Options {
             json: self.json.or(other.json),
         }
     }
+
+    /// The options that a game is described by.
+    fn of(game: Game) -> Self {
+        match game {
+            Game::Adversarial(rules) => {
+                let (penalty, penalty_weight) = PenaltyKind::of(rules.penalty);
+                Self {
+                    loss: Some(rules.objective),
+                    penalty: Some(penalty),
+                    penalty_weight,
+                    weight_clip: Some(rules.weight_clip.unwrap_or(0.0)),
+                    critic_steps: Some(rules.critic_steps),
+                    ..Self::default()
+                }
+            }
+            Game::Variational(rules) => Self {
+                likelihood: Some(rules.likelihood),
+                beta: Some(rules.beta),
+                ..Self::default()
+            },
+        }
+    }
+
+    /// Refuses what describes another game than the recipe's.
+    fn check_game(&self, recipe: Recipe, game: Game) -> Result<(), Failure> {
+        let adversarial = [
+            ("loss", self.loss.is_some()),
+            ("penalty", self.penalty.is_some()),
+            ("penalty-weight", self.penalty_weight.is_some()),
+            ("weight-clip", self.weight_clip.is_some()),
+            ("critic-steps", self.critic_steps.is_some()),
+        ];
+        let variational = [
+            ("likelihood", self.likelihood.is_some()),
+            ("beta", self.beta.is_some()),
+        ];
+        let (kind, foreign) = match game {
+            Game::Adversarial(_) => ("an adversarial network", &variational[..]),
+            Game::Variational(_) => ("a variational autoencoder", &adversarial[..]),
+        };
+        match foreign.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => input(format!(
+                "the recipe {} is {kind}, which has no --{flag}",
+                recipe.name()
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// The rules of an adversarial recipe.
+    fn adversarial(&self, defaults: Adversarial) -> Result<Adversarial, Failure> {
+        let (kind, weight) = PenaltyKind::of(defaults.penalty);
+        let penalty = self.penalty.unwrap_or(kind);
+        let weight = self.penalty_weight.or(weight.filter(|_| penalty == kind));
+        let penalty = penalty.with(weight);
+        let weight = PenaltyKind::of(penalty).1;
+        if self.penalty_weight.is_some() && weight.is_none() {
+            return input("--penalty-weight is given, but there is no penalty: add --penalty");
+        }
+        if weight.is_some_and(|weight| !(weight > 0.0 && weight <= 1e6)) {
+            return input("--penalty-weight must be above 0 and at most 1000000");
+        }
+        let weight_clip = self.weight_clip.or(defaults.weight_clip);
+        if !(0.0..=1e6).contains(&weight_clip.unwrap_or(0.0)) {
+            return input("--weight-clip must be from 0 to 1000000");
+        }
+        let critic_steps = self.critic_steps.unwrap_or(defaults.critic_steps);
+        if !(1..=100).contains(&critic_steps) {
+            return input("--critic-steps must be from 1 to 100");
+        }
+        Ok(Adversarial {
+            objective: self.loss.unwrap_or(defaults.objective),
+            penalty,
+            weight_clip: weight_clip.filter(|&bound| bound > 0.0),
+            critic_steps,
+        })
+    }
+
+    /// The rules of a variational autoencoder.
+    fn variational(&self, defaults: Variational) -> Result<Variational, Failure> {
+        let beta = self.beta.unwrap_or(defaults.beta);
+        if !(beta > 0.0 && beta <= 1e6) {
+            return input("--beta must be above 0 and at most 1000000");
+        }
+        Ok(Variational {
+            likelihood: self.likelihood.unwrap_or(defaults.likelihood),
+            beta,
+        })
+    }
 }
 
 /// The options with every default filled in and every value checked.
@@ -161,11 +258,7 @@ pub(super) struct Plan {
     /// Of a recipe that comes in several.
     pub size: Option<Size>,
     pub conditional: bool,
-    pub loss: Objective,
-    pub penalty: PenaltyKind,
-    pub penalty_weight: Option<f64>,
-    pub weight_clip: f64,
-    pub critic_steps: u32,
+    pub game: Game,
     pub length: Length,
     pub batch: u32,
     pub lr: f64,
@@ -187,7 +280,7 @@ pub(super) fn input<T>(sentence: impl Into<String>) -> Result<T, Failure> {
 
 impl Plan {
     pub fn new(options: Options) -> Result<Self, Failure> {
-        let Some(dataset) = options.dataset else {
+        let Some(dataset) = &options.dataset else {
             return input(
                 "no data set is named: add --dataset fashion, or another that `trainer data list` prints",
             );
@@ -200,27 +293,11 @@ impl Plan {
             (None, false) => None,
         };
         let defaults = defaults(recipe);
-        let (kind, weight) = PenaltyKind::of(defaults.penalty);
-        let penalty = options.penalty.unwrap_or(kind);
-        let weight = options
-            .penalty_weight
-            .or(weight.filter(|_| penalty == kind));
-        let penalty_weight = PenaltyKind::of(penalty.with(weight)).1;
-        if options.penalty_weight.is_some() && penalty_weight.is_none() {
-            return input("--penalty-weight is given, but there is no penalty: add --penalty");
-        }
-        if penalty_weight.is_some_and(|weight| !(weight > 0.0 && weight <= 1e6)) {
-            return input("--penalty-weight must be above 0 and at most 1000000");
-        }
-        let clip = options.weight_clip.or(defaults.weight_clip);
-        let weight_clip = clip.unwrap_or(0.0);
-        if !(0.0..=1e6).contains(&weight_clip) {
-            return input("--weight-clip must be from 0 to 1000000");
-        }
-        let critic_steps = options.critic_steps.unwrap_or(defaults.critic_steps);
-        if !(1..=100).contains(&critic_steps) {
-            return input("--critic-steps must be from 1 to 100");
-        }
+        options.check_game(recipe, defaults.game)?;
+        let game = match defaults.game {
+            Game::Adversarial(defaults) => options.adversarial(defaults)?.into(),
+            Game::Variational(defaults) => options.variational(defaults)?.into(),
+        };
         let length = match (options.epochs, options.minutes) {
             (Some(_), Some(_)) => return input("give epochs or minutes, not both"),
             (Some(0), _) => return input("--epochs must be at least 1"),
@@ -262,11 +339,7 @@ impl Plan {
             recipe,
             size,
             conditional: options.conditional.unwrap_or(defaults.conditional),
-            loss: options.loss.unwrap_or(defaults.objective),
-            penalty,
-            penalty_weight,
-            weight_clip,
-            critic_steps,
+            game,
             length,
             batch,
             lr,
@@ -309,11 +382,6 @@ impl Plan {
             recipe: Some(self.recipe),
             size: self.size,
             conditional: Some(self.conditional),
-            loss: Some(self.loss),
-            penalty: Some(self.penalty),
-            penalty_weight: self.penalty_weight,
-            weight_clip: Some(self.weight_clip),
-            critic_steps: Some(self.critic_steps),
             epochs,
             minutes,
             batch: Some(self.batch),
@@ -327,6 +395,7 @@ impl Plan {
             data_dir: self.data_dir.clone(),
             out: Some(self.out.clone()),
             json: Some(self.json),
+            ..Options::of(self.game)
         }
     }
 
@@ -336,10 +405,7 @@ impl Plan {
         if self.conditional {
             parts.tell(classes);
         }
-        parts.objective = self.loss;
-        parts.penalty = self.penalty.with(self.penalty_weight);
-        parts.weight_clip = Some(self.weight_clip).filter(|&bound| bound > 0.0);
-        parts.critic_steps = self.critic_steps;
+        parts.game = self.game;
         parts.optimizer.learning_rate = self.lr;
         parts.settings(self.seed)
     }

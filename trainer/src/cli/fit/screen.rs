@@ -1,5 +1,6 @@
 //! The progress of `trainer fit`, on a terminal or in a log.
 
+use crate::gan::Game;
 use crate::gan::fit::{Line, Progress, ScoreLine, Watch};
 use crate::metrics::fid_cls::PROTOCOL;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -11,13 +12,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A progress bar on a terminal, plain lines otherwise.
 pub(super) struct Screen {
     bar: Option<ProgressBar>,
+    /// Names of the two losses.
+    losses: [&'static str; 2],
     share: f64,
     /// Whether somebody asked to stop.
     asked: Arc<AtomicBool>,
 }
 
 impl Screen {
-    pub fn new(asked: Arc<AtomicBool>) -> Self {
+    pub fn new(game: Game, asked: Arc<AtomicBool>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(10_000);
             let template = "{bar:32} {percent:>3}%  {msg}";
@@ -28,6 +31,7 @@ impl Screen {
         });
         Self {
             bar,
+            losses: game.short_losses(),
             share: 0.0,
             asked,
         }
@@ -59,8 +63,9 @@ impl Watch for Screen {
 
     fn line(&mut self, line: &Line) {
         let left = line.elapsed_s / self.share.max(1e-9) * (1.0 - self.share).max(0.0);
+        let [first, second] = self.losses;
         let text = format!(
-            "step {}  {:.0} images/s  D {:.3}  G {:.3}  entropy {:.3}  {} left",
+            "step {}  {:.0} images/s  {first} {:.3}  {second} {:.3}  entropy {:.3}  {} left",
             line.step,
             line.images_per_s,
             line.discriminator_loss,

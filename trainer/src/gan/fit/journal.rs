@@ -36,7 +36,8 @@ pub fn grid(generator: &Network) -> usize {
     ROWS * columns(generator)
 }
 
-/// A line of `stats.jsonl`: means since the line before.
+/// A line of `stats.jsonl`: means since the line before. What the two losses are of a variational autoencoder,
+/// [`Losses`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     pub step: u32,
@@ -228,9 +229,10 @@ impl<'a> Journal<'a> {
                 .map(|line| (f64::from(line.step), f64::from(value(line))))
                 .collect(),
         };
+        let [first, second] = self.run.settings.game.losses();
         let curves = [
-            curve("discriminator loss", |line| line.discriminator_loss),
-            curve("generator loss", |line| line.generator_loss),
+            curve(first, |line| line.discriminator_loss),
+            curve(second, |line| line.generator_loss),
         ];
         self.write("losses.png", &report::plot(&curves)?)?;
         Ok(())

@@ -45,7 +45,7 @@ pub enum OnNan {
 pub struct Run {
     pub settings: Settings,
     pub length: Length,
-    /// Images an update of the discriminator.
+    /// Images an update of the discriminator, or of what takes its place.
     pub batch: usize,
     /// The run's folder, which is there.
     pub folder: PathBuf,
@@ -59,9 +59,9 @@ pub struct Run {
 }
 
 impl Run {
-    /// Real images that a step takes: a batch for each update of the discriminator.
+    /// Real images that a step takes, in batches.
     pub fn images_a_step(&self) -> usize {
-        self.batch * self.settings.critic_steps as usize
+        self.batch * self.settings.game.batches() as usize
     }
 }
 

@@ -41,12 +41,15 @@ impl Size {
 const LATENT: usize = 64;
 
 pub(super) fn parts(size: Size, image: Shape) -> Parts {
-    Parts::new(generator(size, image), discriminator(size, image))
+    Parts::new(
+        generator(size, LATENT, image),
+        discriminator(size, image, 1),
+    )
 }
 
 /// Latent to image: dense, then two 4x4 stride-2 transposed convolutions, batch norm and ReLU between
 /// them, tanh at the end. `image` must be four times as high and wide as a whole number.
-fn generator(size: Size, image: Shape) -> Network {
+pub(super) fn generator(size: Size, latent: usize, image: Shape) -> Network {
     let width = size.width();
     let seed = Shape::new(2 * width, image.height / 4, image.width / 4);
     // A bias in front of batch norm has no effect.
@@ -59,7 +62,7 @@ fn generator(size: Size, image: Shape) -> Network {
         bias,
     };
     Network {
-        input: Shape::features(LATENT),
+        input: Shape::features(latent),
         layers: vec![
             Layer::Linear {
                 features: seed.len(),
@@ -77,8 +80,8 @@ fn generator(size: Size, image: Shape) -> Network {
     }
 }
 
-/// Image to logit: two 4x4 stride-2 convolutions with LeakyReLU 0.2, then dense.
-fn discriminator(size: Size, image: Shape) -> Network {
+/// Image to so many outputs, one for a logit: two 4x4 stride-2 convolutions with LeakyReLU 0.2, then dense.
+pub(super) fn discriminator(size: Size, image: Shape, outputs: usize) -> Network {
     let width = size.width();
     let shrink = |channels| Layer::Conv2d {
         channels,
@@ -96,7 +99,7 @@ fn discriminator(size: Size, image: Shape) -> Network {
             Layer::LeakyRelu { slope: 0.2 },
             Layer::Flatten,
             Layer::Linear {
-                features: 1,
+                features: outputs,
                 bias: true,
             },
         ],
@@ -117,11 +120,11 @@ mod tests {
             (Size::Full, 7_024_640),
         ];
         for (size, macs) in sizes {
-            let network = generator(size, image);
+            let network = generator(size, LATENT, image);
             let steps = network.walk().unwrap();
             assert_eq!(steps.iter().map(Step::macs).sum::<usize>(), macs);
             assert_eq!(network.output().unwrap(), image);
-            let critic = discriminator(size, image);
+            let critic = discriminator(size, image, 1);
             assert_eq!(critic.output().unwrap(), Shape::features(1));
         }
     }

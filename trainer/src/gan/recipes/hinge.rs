@@ -1,12 +1,12 @@
 //! The hinge loss (Lim & Ye 2017) on the networks of the DCGAN.
 
 use super::{Parts, Size, dcgan};
-use crate::gan::Objective;
+use crate::gan::{Adversarial, Objective};
 use crate::spec::Shape;
 
 pub(super) fn parts(size: Size, image: Shape) -> Parts {
     Parts {
-        objective: Objective::Hinge,
+        game: Adversarial::new(Objective::Hinge).into(),
         ..dcgan::parts(size, image)
     }
 }

@@ -1,4 +1,4 @@
-//! The models that can be trained by name, one file each: networks, objective, penalty and optimizer. A flag or a
+//! The models that can be trained by name, one file each: networks, what they play for, and optimizer. A flag or a
 //! key of the configuration replaces any of the parts.
 
 mod cdcgan;
@@ -10,13 +10,13 @@ mod keras;
 mod lsgan;
 mod mlp;
 mod relativistic;
+mod vae;
 mod wgan;
 mod wgan_gp;
 
 pub use dcgan::Size;
 
-use super::penalties::Penalty;
-use super::{Objective, Settings};
+use super::{Adversarial, Game, Objective, Settings};
 use crate::nn::Initialization;
 use crate::optim::AdamConfig;
 use crate::spec::{Layer, Network, Shape};
@@ -50,6 +50,8 @@ pub enum Recipe {
     Hinge,
     /// Relativistic pairing with R1 and R2 penalties (Huang et al. 2024).
     Relativistic,
+    /// Variational autoencoder on DCGAN networks; its decoder is what is exported (Kingma & Welling 2014).
+    Vae,
 }
 
 /// What a recipe comes to for images of one shape.
@@ -59,12 +61,7 @@ pub struct Parts {
     pub discriminator: Network,
     /// Whether both networks are told the class of an image; [`Parts::tell`] does it.
     pub conditional: bool,
-    pub objective: Objective,
-    pub penalty: Option<Penalty>,
-    /// Bound on each weight of the critic.
-    pub weight_clip: Option<f64>,
-    /// Updates of the discriminator for one of the generator.
-    pub critic_steps: u32,
+    pub game: Game,
     pub optimizer: AdamConfig,
     /// Images an update.
     pub batch: u32,
@@ -77,10 +74,7 @@ impl Parts {
             generator,
             discriminator,
             conditional: false,
-            objective: Objective::NonSaturating,
-            penalty: None,
-            weight_clip: None,
-            critic_steps: 1,
+            game: Adversarial::new(Objective::NonSaturating).into(),
             optimizer: AdamConfig::adam(2e-4, 0.5, 0.999),
             batch: 64,
         }
@@ -100,10 +94,7 @@ impl Parts {
         Settings {
             generator: self.generator,
             discriminator: self.discriminator,
-            objective: self.objective,
-            penalty: self.penalty,
-            weight_clip: self.weight_clip,
-            critic_steps: self.critic_steps,
+            game: self.game,
             initialization: Initialization::Dcgan,
             adam: self.optimizer,
             ema_decay: 0.999,
@@ -127,6 +118,7 @@ impl Recipe {
             Self::Lsgan => "lsgan",
             Self::Hinge => "hinge",
             Self::Relativistic => "relativistic",
+            Self::Vae => "vae",
         }
     }
 
@@ -149,6 +141,7 @@ impl Recipe {
             Self::Lsgan => lsgan::parts(size, image),
             Self::Hinge => hinge::parts(size, image),
             Self::Relativistic => relativistic::parts(size, image),
+            Self::Vae => vae::parts(size, image),
         }
     }
 }
@@ -159,7 +152,7 @@ mod tests {
 
     /// Networks that fit the images and each other, for grey and colour.
     #[test]
-    fn every_recipe_makes_images_and_judges_them() {
+    fn every_recipe_makes_images_and_looks_at_them() {
         for image in [Shape::new(1, 28, 28), Shape::new(3, 32, 32)] {
             for &recipe in Recipe::value_variants() {
                 for &size in Size::value_variants() {
@@ -167,8 +160,12 @@ mod tests {
                     parts.tell(10);
                     assert_eq!(parts.generator.output(), Ok(image), "{recipe:?}");
                     assert_eq!(parts.discriminator.input, image, "{recipe:?}");
-                    let verdict = parts.discriminator.output();
-                    assert_eq!(verdict, Ok(Shape::features(1)), "{recipe:?}");
+                    let outputs = match parts.game {
+                        Game::Adversarial(_) => 1,
+                        Game::Variational(_) => 2 * parts.generator.input.len(),
+                    };
+                    let seen = parts.discriminator.output();
+                    assert_eq!(seen, Ok(Shape::features(outputs)), "{recipe:?}");
                 }
             }
         }

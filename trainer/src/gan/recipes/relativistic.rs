@@ -1,18 +1,20 @@
 //! Relativistic pairing with R1 and R2 (Huang et al. 2024) on the networks of the DCGAN.
 
 use super::{Parts, Size, dcgan};
-use crate::gan::Objective;
-use crate::gan::penalties::Penalty;
+use crate::gan::{Adversarial, Objective, Penalty};
 use crate::optim::AdamConfig;
 use crate::spec::Shape;
 
 pub(super) fn parts(size: Size, image: Shape) -> Parts {
-    Parts {
-        objective: Objective::Relativistic,
+    let rules = Adversarial {
         penalty: Some(Penalty::ZeroCentred {
             weight: 0.3,
             every: 8,
         }),
+        ..Adversarial::new(Objective::Relativistic)
+    };
+    Parts {
+        game: rules.into(),
         optimizer: AdamConfig::adam(2e-4, 0.0, 0.99),
         ..dcgan::parts(size, image)
     }

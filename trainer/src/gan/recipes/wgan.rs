@@ -1,15 +1,18 @@
 //! Wasserstein GAN (Arjovsky et al. 2017, algorithm 1) on the networks of the DCGAN.
 
 use super::{Parts, Size, dcgan};
-use crate::gan::Objective;
+use crate::gan::{Adversarial, Objective};
 use crate::optim::AdamConfig;
 use crate::spec::Shape;
 
 pub(super) fn parts(size: Size, image: Shape) -> Parts {
-    Parts {
-        objective: Objective::Wasserstein,
+    let rules = Adversarial {
         weight_clip: Some(0.01),
         critic_steps: 5,
+        ..Adversarial::new(Objective::Wasserstein)
+    };
+    Parts {
+        game: rules.into(),
         optimizer: AdamConfig::rmsprop(5e-5),
         ..dcgan::parts(size, image)
     }

@@ -2,16 +2,18 @@
 //! whose critic has no batch norm.
 
 use super::{Parts, Size, dcgan};
-use crate::gan::Objective;
-use crate::gan::penalties::Penalty;
+use crate::gan::{Adversarial, Objective, Penalty};
 use crate::optim::AdamConfig;
 use crate::spec::Shape;
 
 pub(super) fn parts(size: Size, image: Shape) -> Parts {
-    Parts {
-        objective: Objective::Wasserstein,
+    let rules = Adversarial {
         penalty: Some(Penalty::Gradient(10.0)),
         critic_steps: 5,
+        ..Adversarial::new(Objective::Wasserstein)
+    };
+    Parts {
+        game: rules.into(),
         optimizer: AdamConfig::adam(1e-4, 0.0, 0.9),
         ..dcgan::parts(size, image)
     }

@@ -14,6 +14,7 @@ mod join;
 mod linear;
 mod norm;
 mod pointwise;
+mod reparameterize;
 mod scratch;
 mod transcendental;
 mod window;
@@ -222,6 +223,15 @@ where
         act: Activation,
     ) -> Result<Array<E>, CpuError> {
         pointwise::slope(self, tape, x, output, act)
+    }
+
+    fn reparameterize<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        moments: &Array<E>,
+        noise: &Array<E>,
+    ) -> Result<Array<E>, CpuError> {
+        reparameterize::reparameterize(self, tape, moments, noise)
     }
 
     fn gradient(

@@ -1,0 +1,25 @@
+//! Variational autoencoder (Kingma & Welling 2014) on the networks of the DCGAN: the decoder is its generator with a
+//! smaller latent, the encoder its discriminator with a mean and a log-variance for each number of the latent at the end.
+
+use super::{Parts, Size, dcgan};
+use crate::gan::variational::{Likelihood, Variational};
+use crate::optim::AdamConfig;
+use crate::spec::Shape;
+
+/// Numbers of a latent: few, so that what the encoder makes of images fills the normal distribution that samples are
+/// drawn from.
+const LATENT: usize = 16;
+
+pub(super) fn parts(size: Size, image: Shape) -> Parts {
+    let rules = Variational {
+        likelihood: Likelihood::Bernoulli,
+        beta: 1.0,
+    };
+    let decoder = dcgan::generator(size, LATENT, image);
+    let encoder = dcgan::discriminator(size, image, 2 * LATENT);
+    Parts {
+        game: rules.into(),
+        optimizer: AdamConfig::adam(1e-3, 0.9, 0.999),
+        ..Parts::new(decoder, encoder)
+    }
+}

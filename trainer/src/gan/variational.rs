@@ -1,0 +1,559 @@
+//! The variational autoencoder (Kingma & Welling 2014): its loss, and the step that lowers it.
+//!
+//! The encoder turns an image `x` into the means and log-variances of a normal distribution `q(z|x)` over latents. A
+//! latent `z` is drawn from it, and the decoder turns that into `p(x|z)`. Both networks are trained by the evidence lower
+//! bound (their equation 3), negated, in nats an image, its second part weighed by `beta` (Higgins et al. 2017; 1 is the
+//! bound itself):
+//!
+//! ```text
+//! -ln p(x|z) + beta KL(q(z|x) || N(0, 1))
+//! ```
+
+use super::losses::{Logits, Loss, softplus};
+use super::training::{Batch, Gan, Losses};
+use crate::nn::{Mode, Model, ModelError, Statistics, device_error};
+use crate::ops::{Device, Wants};
+use clap::ValueEnum;
+use dfdx::prelude::{
+    Backward, Gradients, HasShape, MeanTo, NoneTape, OwnedTape, ReshapeTo, SumTo, Tape, TryAdd,
+    TryMul, TrySub,
+};
+use serde::{Deserialize, Serialize};
+
+/// The rules of a variational autoencoder.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Variational {
+    pub likelihood: Likelihood,
+    /// Weight of the divergence from the prior.
+    pub beta: f64,
+}
+
+/// What a decoder's output `y` says about an image `x`, both in [-1, 1].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Likelihood {
+    /// Normal around y, the variance the batch's best (Rybkin et al. 2021).
+    Gaussian,
+    /// Cross-entropy of the pixels as probabilities (Kingma & Welling 2014, appendix C.1).
+    Bernoulli,
+}
+
+/// Gradients for the weights, none for the batch itself.
+const ENCODE: Mode = Mode::Train(Wants {
+    input: false,
+    weights: true,
+});
+/// Gradients for the weights, and through them for the encoder.
+const DECODE: Mode = Mode::Train(Wants {
+    input: true,
+    weights: true,
+});
+
+/// Variance of the rounding of a pixel to steps of 1/128: the error is uniform over one step.
+const ROUNDING: f64 = 1.0 / (128.0 * 128.0 * 12.0);
+
+/// `KL(q || N(0, 1))` in nats, the mean over `n` images (Kingma & Welling 2014, appendix B), with `L` means `m` and
+/// then `L` log-variances `v` an image: the sum over the latent of
+///
+/// ```text
+/// (m^2 + e^v - 1 - v) / 2
+/// ```
+///
+/// # Errors
+/// The device's.
+pub fn divergence<D: dfdx::tensor_ops::Device<f32>, T: Tape<f32, D>>(
+    moments: Logits<D, T>,
+    n: usize,
+) -> Result<Loss<D, T>, D::Err> {
+    let size = moments.shape().0 / n / 2;
+    let rows = moments.try_reshape_like(&(n, 2 * size))?;
+    let means = rows.retaped::<T>().try_slice((.., ..size))?;
+    let logs = rows.try_slice((.., size..))?;
+    let excess = logs
+        .retaped::<T>()
+        .try_exp()?
+        .try_sub(1.0f32)?
+        .try_sub(logs)?;
+    let sum = means.try_square()?.try_add(excess)?.try_sum()?;
+    sum.try_mul(0.5 / n as f32)
+}
+
+impl Likelihood {
+    /// `-ln p(x|z)` in nats, the mean over `n` images of the values `real`. `decoded` is what the decoder makes,
+    /// for [`Likelihood::Bernoulli`] without the tanh at its end.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn reconstruction<D: dfdx::tensor_ops::Device<f32>, T: Tape<f32, D>>(
+        self,
+        decoded: Logits<D, T>,
+        real: Logits<D, NoneTape>,
+        n: usize,
+    ) -> Result<Loss<D, T>, D::Err> {
+        let pixels = (real.shape().0 / n) as f64;
+        match self {
+            Self::Gaussian => gaussian(decoded, real, pixels),
+            Self::Bernoulli => bernoulli(decoded, real, pixels),
+        }
+    }
+
+    /// Runs the decoder as far as [`Likelihood::reconstruction`] wants it.
+    fn decode<D: Device<f32>>(
+        self,
+        decoder: &Model<D>,
+        tape: &mut OwnedTape<f32, D>,
+        latents: &D::Array,
+        classes: &[u32],
+    ) -> Result<(D::Array, Statistics), ModelError> {
+        match self {
+            Self::Gaussian => decoder.forward(tape, latents, classes, DECODE),
+            Self::Bernoulli => decoder
+                .without_tanh()?
+                .forward(tape, latents, classes, DECODE),
+        }
+    }
+}
+
+/// A density in the units of the images, so it may fall below 0: with `P` pixels an image and the variance that fits the
+/// batch best, `s = mean (x - y)^2 + r`, where `r` is that of the pixels' rounding,
+///
+/// ```text
+/// P / 2 (ln(2 pi s) + 1)
+/// ```
+///
+/// (Rybkin et al. 2021, equation 6).
+fn gaussian<D: dfdx::tensor_ops::Device<f32>, T: Tape<f32, D>>(
+    decoded: Logits<D, T>,
+    real: Logits<D, NoneTape>,
+    pixels: f64,
+) -> Result<Loss<D, T>, D::Err> {
+    let constant = (2.0 * std::f64::consts::PI).ln() + 1.0;
+    let variance = decoded
+        .try_sub(real)?
+        .try_square()?
+        .try_mean()?
+        .try_add(ROUNDING as f32)?;
+    let doubled = variance.try_ln()?.try_add(constant as f32)?;
+    doubled.try_mul((pixels / 2.0) as f32)
+}
+
+/// With `t = (x + 1) / 2` the pixel and `sigmoid(2 a)` the probability, `a` being what the decoder's tanh is given,
+///
+/// ```text
+/// -t ln sigmoid(2 a) - (1 - t) ln(1 - sigmoid(2 a)) = softplus(2 a) - (x + 1) a
+/// ```
+///
+/// summed over the pixels. `tanh(a) = 2 sigmoid(2 a) - 1`, so the decoder's image is the mean of this distribution.
+fn bernoulli<D: dfdx::tensor_ops::Device<f32>, T: Tape<f32, D>>(
+    decoded: Logits<D, T>,
+    real: Logits<D, NoneTape>,
+    pixels: f64,
+) -> Result<Loss<D, T>, D::Err> {
+    let drawn = decoded.retaped::<T>().try_mul(real.try_add(1.0f32)?)?;
+    let entropy = softplus(decoded.try_mul(2.0f32)?)?.try_sub(drawn)?;
+    entropy.try_mean()?.try_mul(pixels as f32)
+}
+
+/// The bound of a batch and all that follows from it.
+struct Bound<D: Device<f32>> {
+    losses: Losses,
+    gradients: Gradients<f32, D>,
+    /// Batch statistics of the encoder and of the decoder.
+    statistics: [Statistics; 2],
+}
+
+impl<D: Device<f32>> Gan<D> {
+    /// Updates decoder and encoder by one batch of images, one latent drawn for each (Kingma & Welling 2014, algorithm 1).
+    ///
+    /// # Errors
+    /// A decoder that does not fit the likelihood; the device's.
+    pub(super) fn variational_step(
+        &mut self,
+        rules: Variational,
+        batch: Batch<'_>,
+    ) -> Result<Losses, ModelError> {
+        let n = batch.n;
+        let count = n * self.generator.network().input.len();
+        let noise: Vec<f32> = (0..count).map(|_| self.latents.normal() as f32).collect();
+        let Bound {
+            losses,
+            mut gradients,
+            statistics: [encoder, decoder],
+        } = self.bound(rules, batch, &noise)?;
+        self.discriminator_adam
+            .step(&mut self.discriminator, &mut gradients)?;
+        self.generator_adam
+            .step(&mut self.generator, &mut gradients)?;
+        self.discriminator.update_statistics(n, &encoder);
+        self.generator.update_statistics(n, &decoder);
+        Ok(losses)
+    }
+
+    /// The bound at the latents that `noise`, standard normal, draws.
+    fn bound(
+        &self,
+        rules: Variational,
+        batch: Batch<'_>,
+        noise: &[f32],
+    ) -> Result<Bound<D>, ModelError> {
+        let Variational { likelihood, beta } = rules;
+        let Batch { n, classes, .. } = batch;
+        let device = self.generator.device();
+        let noise = self.generator.input(n, noise)?;
+        let real = self.discriminator.input(n, batch.images)?;
+        let mut tape = OwnedTape::default();
+        let encoder = &self.discriminator;
+        let (moments, encoder) = encoder.forward(&mut tape, &real, classes, ENCODE)?;
+        let latents = device.reparameterize(&mut tape, &moments, &noise);
+        let latents = latents.map_err(device_error)?;
+        let (decoded, decoder) =
+            likelihood.decode(&self.generator, &mut tape, &latents, classes)?;
+        let run = || -> Result<_, D::Err> {
+            let moments = device.to_tensor(OwnedTape::default(), &moments)?;
+            let real = device.to_tensor(NoneTape, &real)?;
+            let decoded = device.to_tensor(tape, &decoded)?;
+            let divergence = divergence(moments, n)?;
+            let reconstruction = likelihood.reconstruction(decoded, real, n)?;
+            let losses = Losses {
+                discriminator: divergence.as_vec().into_iter().sum(),
+                generator: reconstruction.as_vec().into_iter().sum(),
+            };
+            let loss = reconstruction.try_add(divergence.try_mul(beta as f32)?)?;
+            Ok((losses, loss.try_backward()?))
+        };
+        let (losses, gradients) = run().map_err(device_error)?;
+        Ok(Bound {
+            losses,
+            gradients,
+            statistics: [encoder, decoder],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gan::{Recipe, Settings, Size, losses};
+    use crate::ops::{Activation, Weights, composed};
+    use crate::rng::{Rng, Stream};
+    use crate::spec::{Layer, Network, Shape};
+    use dfdx::prelude::{Cpu, TensorFromVec, Trace};
+
+    const IMAGE: Shape = Shape::new(1, 2, 3);
+    const LATENT: usize = 2;
+    const BATCH: usize = 4;
+
+    /// Means and log-variances of three images, two numbers a latent.
+    const MOMENTS: [f64; 12] = [
+        0.3, -1.2, 0.0, 0.7, //
+        2.0, 0.1, -1.5, -0.2, //
+        0.0, -0.4, 1.1, -3.0,
+    ];
+    /// Two images of three pixels, and what was decoded.
+    const REAL: [f64; 6] = [-1.0, 0.25, 0.9921875, 0.5, -0.75, 0.0];
+    const DECODED: [f64; 6] = [-0.8, 0.3, 0.1, -0.6, 0.45, 0.05];
+
+    fn numbers(seed: u64, len: usize) -> Vec<f64> {
+        let mut rng = Rng::new(seed, Stream::Order(0));
+        (0..len).map(|_| rng.normal()).collect()
+    }
+
+    fn narrow(numbers: &[f64]) -> Vec<f32> {
+        numbers.iter().map(|&v| v as f32).collect()
+    }
+
+    fn tensor(numbers: &[f64]) -> Logits<Cpu, NoneTape> {
+        Cpu::default().tensor_from_vec(narrow(numbers), (numbers.len(),))
+    }
+
+    /// A loss's value and gradient against `truth` and its numerical derivatives, in f64.
+    fn check(
+        at: &[f64],
+        loss: impl Fn(Logits<Cpu, OwnedTape<f32, Cpu>>) -> Loss<Cpu, OwnedTape<f32, Cpu>>,
+        truth: impl Fn(&[f64]) -> f64,
+    ) {
+        let x = tensor(at);
+        let (value, gradients) = losses::backward(loss(x.leaky_trace())).unwrap();
+        let expected = truth(at);
+        assert!(
+            (f64::from(value) - expected).abs() < 1e-5 * (1.0 + expected.abs()),
+            "{value} against {expected}"
+        );
+        for (i, gradient) in gradients.get(&x).as_vec().into_iter().enumerate() {
+            let moved = |by: f64| {
+                let mut at = at.to_vec();
+                at[i] += by;
+                truth(&at)
+            };
+            let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+            assert!(
+                (f64::from(gradient) - slope).abs() < 1e-4 * (1.0 + slope.abs()),
+                "number {i}: {gradient} by the tape, {slope} numerically"
+            );
+        }
+    }
+
+    /// `-ln N(x; y, s)`.
+    fn surprise(x: f64, y: f64, s: f64) -> f64 {
+        ((2.0 * std::f64::consts::PI * s).ln() + (x - y).powi(2) / s) / 2.0
+    }
+
+    /// The divergence of two normal distributions from their standard deviations.
+    #[test]
+    fn the_divergence_is_the_closed_form() {
+        let truth = |moments: &[f64]| {
+            let images = moments.chunks_exact(4);
+            let sum: f64 = images
+                .flat_map(|image| [(image[0], image[2]), (image[1], image[3])])
+                .map(|(mean, log)| {
+                    let deviation = (log / 2.0).exp();
+                    (1.0 / deviation).ln() + (deviation.powi(2) + mean.powi(2)) / 2.0 - 0.5
+                })
+                .sum();
+            sum / 3.0
+        };
+        check(&MOMENTS, |moments| divergence(moments, 3).unwrap(), truth);
+        let none = divergence(tensor(&[0.0; 8]), 2).unwrap();
+        assert_eq!(none.as_vec(), [0.0]);
+        // One number, moved by 3: 9 / 2.
+        let moved = divergence(tensor(&[3.0, 0.0]), 1).unwrap();
+        assert_eq!(moved.as_vec(), [4.5]);
+    }
+
+    /// What it means: the mean of `ln q(z) - ln p(z)` over draws `z` from `q`.
+    #[test]
+    fn the_divergence_is_what_draws_say() {
+        const DRAWS: usize = 200_000;
+        let cpu = Cpu::default();
+        for image in MOMENTS.chunks_exact(4) {
+            let ours = divergence(tensor(image), 1).unwrap().as_vec()[0];
+            let noise = narrow(&numbers(7, DRAWS * LATENT));
+            let noise = Device::array(&cpu, &noise, [DRAWS, 1, 1, LATENT]).unwrap();
+            let moments = narrow(&image.repeat(DRAWS));
+            let moments = Device::array(&cpu, &moments, [DRAWS, 1, 1, 2 * LATENT]).unwrap();
+            let draws = cpu.reparameterize(&mut NoneTape, &moments, &noise).unwrap();
+            let terms = draws.data().chunks_exact(LATENT).map(|z| {
+                let terms = z.iter().zip(image).zip(&image[LATENT..]);
+                let terms = terms.map(|((&z, &mean), &log)| {
+                    surprise(z.into(), 0.0, 1.0) - surprise(z.into(), mean, log.exp())
+                });
+                terms.sum::<f64>()
+            });
+            let terms: Vec<f64> = terms.collect();
+            let mean = terms.iter().sum::<f64>() / DRAWS as f64;
+            let square = terms.iter().map(|t| (t - mean).powi(2)).sum::<f64>();
+            let error = square.sqrt() / DRAWS as f64;
+            assert!(
+                (f64::from(ours) - mean).abs() < 5.0 * error,
+                "{ours} against {mean}, standard error {error}"
+            );
+        }
+    }
+
+    /// Pixels spread evenly over their rounding step, by the midpoint rule, at the variance that suits them best.
+    #[test]
+    fn the_gaussian_is_the_best_for_unrounded_pixels() {
+        let at = |decoded: &[f64], variance: f64| {
+            const PLACES: i32 = 64;
+            let places = (0..PLACES).map(|i| (f64::from(i) + 0.5) / f64::from(PLACES) - 0.5);
+            let places = places.map(|place| {
+                let pixels = REAL.iter().zip(decoded);
+                let pixels = pixels.map(|(x, &y)| surprise(x + place / 128.0, y, variance));
+                pixels.sum::<f64>()
+            });
+            places.sum::<f64>() / f64::from(PLACES) / 2.0
+        };
+        let best = |decoded: &[f64]| {
+            let squares = REAL.iter().zip(decoded).map(|(x, y)| (x - y).powi(2));
+            squares.sum::<f64>() / REAL.len() as f64 + 1.0 / 128f64.powi(2) / 12.0
+        };
+        let gaussian = |decoded: Logits<_, _>| {
+            let loss = Likelihood::Gaussian.reconstruction(decoded, tensor(&REAL), 2);
+            loss.unwrap()
+        };
+        check(&DECODED, gaussian, |decoded| at(decoded, best(decoded)));
+        let found = at(&DECODED, best(&DECODED));
+        for factor in [0.9, 1.1] {
+            assert!(found < at(&DECODED, best(&DECODED) * factor));
+        }
+        // Nothing is infinite where not a pixel is missed.
+        let exact = Likelihood::Gaussian.reconstruction(tensor(&REAL), tensor(&REAL), 2);
+        assert!(exact.unwrap().as_vec()[0].is_finite());
+    }
+
+    /// By the probability that the decoder's tanh stands for.
+    #[test]
+    fn the_bernoulli_is_the_cross_entropy() {
+        let truth = |decoded: &[f64]| {
+            let pixels = REAL.iter().zip(decoded).map(|(x, a)| {
+                let (t, p) = ((x + 1.0) / 2.0, (a.tanh() + 1.0) / 2.0);
+                -t * p.ln() - (1.0 - t) * (1.0 - p).ln()
+            });
+            pixels.sum::<f64>() / 2.0
+        };
+        let bernoulli = |decoded: Logits<_, _>| {
+            let loss = Likelihood::Bernoulli.reconstruction(decoded, tensor(&REAL), 2);
+            loss.unwrap()
+        };
+        check(&DECODED, bernoulli, truth);
+        // Sure of black where half is right, and of white where three quarters are: 2e4 / 2 + 2e4 / 4.
+        let sure = [-1e4, 1e4];
+        let wrong = Likelihood::Bernoulli.reconstruction(tensor(&sure), tensor(&[0.0, 0.5]), 1);
+        assert_eq!(wrong.unwrap().as_vec(), [1.5e4]);
+    }
+
+    fn settings(likelihood: Likelihood) -> Settings {
+        let linear = |features| Layer::Linear {
+            features,
+            bias: true,
+        };
+        let mut settings = Recipe::Vae.parts(Size::Nano, IMAGE).settings(1);
+        settings.game = Variational {
+            likelihood,
+            beta: 0.7,
+        }
+        .into();
+        settings.discriminator = Network {
+            input: IMAGE,
+            layers: vec![Layer::Flatten, linear(5), Layer::Tanh, linear(2 * LATENT)],
+        };
+        settings.generator = Network {
+            input: Shape::features(LATENT),
+            layers: vec![
+                linear(4),
+                Layer::Tanh,
+                linear(IMAGE.len()),
+                Layer::Reshape(IMAGE),
+                Layer::Tanh,
+            ],
+        };
+        settings
+    }
+
+    type Array64 = composed::Array<f64, Cpu>;
+
+    /// The loss of the networks in [`settings`], in f64, made of dfdx's operations; `w` are the encoder's arrays
+    /// and then the decoder's.
+    fn oracle(rules: Variational, w: &[Array64], real: &[f64], noise: &[f64]) -> f64 {
+        let cpu = Cpu::default();
+        let layer = |i: usize, x: &Array64, act| {
+            let weights = Weights {
+                weight: w[i].clone(),
+                bias: Some(w[i + 1].clone()),
+            };
+            composed::linear(&mut NoneTape, x, &weights, act).unwrap()
+        };
+        let x = cpu.tensor_from_vec(real.to_vec(), (BATCH, 1, 1, IMAGE.len()));
+        let moments = layer(2, &layer(0, &x, Activation::Tanh), Activation::Identity).as_vec();
+        let mut latents = Vec::new();
+        let mut divergence = 0.0;
+        for (row, noise) in moments.chunks_exact(4).zip(noise.chunks_exact(LATENT)) {
+            for i in 0..LATENT {
+                let (mean, log) = (row[i], row[i + LATENT]);
+                latents.push(mean + (log / 2.0).exp() * noise[i]);
+                divergence += (mean * mean + log.exp() - log - 1.0) / 2.0;
+            }
+        }
+        let z = cpu.tensor_from_vec(latents, (BATCH, 1, 1, LATENT));
+        let decoded = layer(6, &layer(4, &z, Activation::Tanh), Activation::Tanh).as_vec();
+        let pairs = || real.iter().zip(&decoded);
+        let reconstruction = match rules.likelihood {
+            Likelihood::Gaussian => {
+                let squares: f64 = pairs().map(|(x, y)| (x - y).powi(2)).sum();
+                let s = squares / real.len() as f64 + ROUNDING;
+                let constant = 2.0 * std::f64::consts::PI * std::f64::consts::E;
+                real.len() as f64 / 2.0 * (constant * s).ln()
+            }
+            Likelihood::Bernoulli => pairs()
+                .map(|(x, y)| {
+                    let (t, p) = ((x + 1.0) / 2.0, (y + 1.0) / 2.0);
+                    -t * p.ln() - (1.0 - t) * (1.0 - p).ln()
+                })
+                .sum(),
+        };
+        (reconstruction + rules.beta * divergence) / BATCH as f64
+    }
+
+    #[test]
+    fn the_bounds_gradient_is_the_numerical_derivative() {
+        let cpu = Cpu::default();
+        let real: Vec<f64> = numbers(2, BATCH * IMAGE.len())
+            .into_iter()
+            .map(f64::tanh)
+            .collect();
+        let noise = numbers(3, BATCH * LATENT);
+        for likelihood in [Likelihood::Gaussian, Likelihood::Bernoulli] {
+            let settings = settings(likelihood);
+            let rules = Variational {
+                likelihood,
+                beta: 0.7,
+            };
+            let mut gan = Gan::new(cpu.clone(), &settings).unwrap();
+            // Weights large enough for every gradient to count.
+            let mut state = gan.state().unwrap();
+            for network in [&mut state.generator, &mut state.discriminator] {
+                let tensors = network.tensors.values_mut();
+                for (salt, tensor) in tensors.enumerate() {
+                    let drawn = numbers(20 + salt as u64, tensor.data.len());
+                    tensor.data = drawn.iter().map(|&v| 0.5 * v as f32).collect();
+                }
+            }
+            gan = Gan::restore(cpu.clone(), &settings, &state).unwrap();
+            let batch = Batch {
+                n: BATCH,
+                images: &narrow(&real),
+                classes: &[],
+            };
+            let mut bound = gan.bound(rules, batch, &narrow(&noise)).unwrap();
+            let arrays: Vec<_> = [&mut gan.discriminator, &mut gan.generator]
+                .into_iter()
+                .flat_map(|model| model.trained_mut())
+                .map(|array| array.clone())
+                .collect();
+            let w: Vec<Array64> = arrays
+                .iter()
+                .map(|array| {
+                    let [n, h, w, c] = cpu.dims(array);
+                    let numbers: Vec<f64> = array.data().iter().map(|&v| v.into()).collect();
+                    cpu.tensor_from_vec(numbers, (n, h, w, c))
+                })
+                .collect();
+            let expected = oracle(rules, &w, &real, &noise);
+            let Losses {
+                discriminator,
+                generator,
+            } = bound.losses;
+            let ours = f64::from(generator) + 0.7 * f64::from(discriminator);
+            assert!(
+                (ours - expected).abs() < 1e-5 * (1.0 + expected.abs()),
+                "{likelihood:?}: {ours} against {expected}"
+            );
+            for (at, array) in arrays.iter().enumerate() {
+                let gradient = cpu.gradient(&mut bound.gradients, array).unwrap();
+                for (i, &gradient) in gradient.iter().enumerate() {
+                    let moved = |by: f64| {
+                        let mut w = w.clone();
+                        let mut numbers = w[at].as_vec();
+                        numbers[i] += by;
+                        w[at] = cpu.tensor_from_vec(numbers, *w[at].shape());
+                        oracle(rules, &w, &real, &noise)
+                    };
+                    let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+                    assert!(
+                        (f64::from(gradient) - slope).abs() < 1e-4 * (1.0 + slope.abs()),
+                        "{likelihood:?}, array {at}, number {i}: {gradient} by the tape, {slope} numerically"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_decoder_without_tanh_is_refused() {
+        let mut settings = settings(Likelihood::Bernoulli);
+        settings.generator.layers[4] = Layer::Sigmoid;
+        let mut gan = Gan::new(Cpu::default(), &settings).unwrap();
+        let error = gan.step(2, &[0.0; 12], &[]).unwrap_err();
+        assert!(error.to_string().contains("Sigmoid"), "{error}");
+    }
+}
