@@ -82,6 +82,22 @@ impl<'m, 'b> Generator<'m, 'b> {
     /// Makes images of `class` from now on. A model with classes needs one before the first image,
     /// unless it came as [`Model::of_class`].
     ///
+    /// ```
+    /// use pocketgan::{Buffer, Error, Generator, Model};
+    ///
+    /// const MODEL: Model = pocketgan::include_model!("../tests/data/v2-int8.pgan");
+    ///
+    /// let mut buffer = Buffer::<{ MODEL.buffer_len() }>::new();
+    /// let mut image = [0; MODEL.image_len()];
+    /// let mut generator = Generator::new(&MODEL, &mut buffer)?;
+    /// assert_eq!(generator.sample(1, &mut image), Err(Error::ClassMissing));
+    /// for class in 0..MODEL.classes() {
+    ///     generator.set_class(class)?;
+    ///     generator.sample(1, &mut image)?;
+    /// }
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NoSuchClass`] if `class` is not below [`Model::classes`], which is 0 for a model
     /// without classes; images are then made as before.
@@ -242,12 +258,12 @@ impl<'m, 'b> Generator<'m, 'b> {
     fn next_row(&mut self, last: &Ring) -> (&[u32], &mut [u8]) {
         let mut index = self.model.layer_count() - 1;
         loop {
-            let layer = self.model.layer(index);
             let y = self.rows_made(index + 1);
-            if self.rows_made(index) < plan::rows_needed(&layer, y) && index > 0 {
+            if self.rows_made(index) < plan::rows_needed(&self.model.frame(index), y) && index > 0 {
                 index -= 1;
                 continue;
             }
+            let layer = self.model.layer(index);
             self.make_row(index, &layer, y);
             self.set_rows_made(index + 1, y + 1);
             index += 1;

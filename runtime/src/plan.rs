@@ -141,7 +141,7 @@ impl Ring {
 
 /// The ring of layer `index`'s input, or of the output if `index` is one after the last layer.
 pub(crate) const fn ring(model: &Model<'_>, index: usize) -> Ring {
-    let layer = model.layer(index);
+    let layer = model.frame(index);
     if index < model.layer_count() {
         Ring::of_input(&layer)
     } else {

@@ -143,6 +143,18 @@ pub(crate) struct Parameters<'a> {
     pub column: &'a [u8],
 }
 
+impl Parameters<'_> {
+    /// No parameters.
+    pub const NONE: Self = Self {
+        bias: &[],
+        multipliers: &[],
+        negative_multipliers: &[],
+        weights: &[],
+        columns: &[],
+        column: &[],
+    };
+}
+
 impl Layer<'_> {
     /// Multiply-accumulates of one image, those on padding included.
     pub const fn macs(&self) -> u64 {

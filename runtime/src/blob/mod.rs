@@ -150,6 +150,12 @@ impl<'a> Model<'a> {
         record::decode(self, if index < last { index } else { last })
     }
 
+    /// Layer `index`, or the last one, without its parameters.
+    pub(crate) const fn frame(&self, index: usize) -> Layer<'a> {
+        let last = self.layers - 1;
+        record::frame(self, if index < last { index } else { last })
+    }
+
     /// The layers, first to last.
     pub fn layers(&self) -> impl ExactSizeIterator<Item = Layer<'a>> + use<'a> {
         let model = *self;

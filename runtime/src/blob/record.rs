@@ -17,8 +17,9 @@ macro_rules! check {
     };
 }
 
-/// Decodes record `index` of a checked model.
-pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
+/// Decodes record `index` of a checked model, but for the parameters.
+#[inline(always)]
+pub(super) const fn frame<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
     let record = record(model.blob, index);
     let operator = match operator(record) {
         Some(operator) => operator,
@@ -29,26 +30,39 @@ pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
         None => Activation::None,
     };
     let (input, output) = shapes(record);
-    let numbers = model.numbers;
-    let bytes = match part(model.blob, start(record), length(record)) {
-        Some(bytes) => bytes,
-        None => &[],
-    };
     Layer {
         operator,
         activation,
         input,
         output,
-        numbers,
+        numbers: model.numbers,
         shift: u8_at(record, 6) as u32,
         scale: f32_at(record, 24),
         class_step: class_step(record) as i32,
-        parameters: with_columns(
-            split(bytes, numbers, activation, layer::outputs(operator, output)),
+        parameters: Parameters::NONE,
+    }
+}
+
+/// Decodes record `index` of a checked model.
+pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
+    let record = record(model.blob, index);
+    let mut layer = frame(model, index);
+    if let Some(bytes) = part(model.blob, start(record), length(record)) {
+        let Layer {
+            operator, output, ..
+        } = layer;
+        layer.parameters = with_columns(
+            split(
+                bytes,
+                layer.numbers,
+                layer.activation,
+                layer::outputs(operator, output),
+            ),
             columns_len(model, index, operator, output),
             model,
-        ),
+        );
     }
+    layer
 }
 
 /// Bytes of the class columns of layer `index`.
