@@ -19,6 +19,7 @@ macro_rules! tell {
 mod bench;
 mod classifier;
 mod data;
+mod eval;
 mod export;
 mod fit;
 mod inspect;
@@ -44,6 +45,7 @@ enum Command {
     Recipes(recipes::RecipesArgs),
     Export(export::ExportArgs),
     Sample(sample::SampleArgs),
+    Eval(eval::EvalArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
     Data(data::DataArgs),
@@ -98,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Recipes(args) => recipes::run(args),
         Command::Export(args) => export::run(args),
         Command::Sample(args) => sample::run(args),
+        Command::Eval(args) => eval::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Data(args) => data::run(args),
