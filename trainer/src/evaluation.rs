@@ -517,3 +517,61 @@ fn progress<'a>(what: &'a str, tell: &'a mut dyn FnMut(&str)) -> impl FnMut(usiz
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_images_is_in_the_name() {
+        let names = [5000, 10_000, 300, 1500, 0].map(label);
+        assert_eq!(names, ["5k", "10k", "300", "1500", "0"]);
+        let counts = |samples: Samples| [samples.plain, samples.inception, samples.nearest];
+        assert_eq!(counts(Samples::new(None)), [5000, 10_000, 2000]);
+        assert_eq!(counts(Samples::new(Some(100))), [100, 100, 100]);
+        assert_eq!(counts(Samples::new(Some(3000))), [3000, 3000, 2000]);
+        assert_eq!(Samples::new(None).most(false), 5000);
+        assert_eq!(Samples::new(None).most(true), 10_000);
+    }
+
+    #[test]
+    fn what_json_has_no_number_for_is_said_in_words() {
+        let mut figures = Figures::default();
+        figures.add("a", "a-5k".into(), Some(1.5));
+        figures.add("b", "b-5k".into(), Some(f64::INFINITY));
+        figures.add("c", "c-5k".into(), None);
+        let json = serde_json::to_string(&figures).unwrap();
+        assert_eq!(json, r#"{"a":1.5,"b":"Infinity","c":null}"#);
+        assert_eq!(figures.get("b"), Some(f64::INFINITY));
+        assert_eq!((figures.get("c"), figures.get("d")), (None, None));
+    }
+
+    /// A tenth of the data's share is enough; a class that the data lacks does not count.
+    #[test]
+    fn a_class_is_covered_from_a_tenth_of_its_share_on() {
+        let data = [0.5, 0.25, 0.25, 0.0];
+        assert_eq!(class_coverage(&data, &data), 1.0);
+        assert_eq!(
+            class_coverage(&[0.9, 0.025, 0.024, 0.051], &data),
+            2.0 / 3.0
+        );
+        assert_eq!(class_coverage(&[0.0, 0.0, 0.0, 1.0], &data), 0.0);
+    }
+
+    #[test]
+    fn pairs_are_counted_by_hand() {
+        assert_eq!(nearer(&[0.0, 0.0], &[1.0, 2.0, 3.0]), Some(1.0));
+        assert_eq!(nearer(&[4.0], &[1.0, 2.0]), Some(0.0));
+        // 2 is below 3, equal to 2, above 1; 0 is below all three.
+        assert_eq!(nearer(&[2.0, 0.0], &[3.0, 1.0, 2.0]), Some(4.5 / 6.0));
+        assert_eq!(nearer(&[1.0], &[]), None);
+    }
+
+    #[test]
+    fn rows_are_taken_at_equal_steps() {
+        let rows = [0, 0, 1, 1, 2, 2, 3, 3, 4, 4];
+        assert_eq!(spread(&rows, 2, 2), [0, 0, 2, 2]);
+        assert_eq!(spread(&rows, 2, 4), [0, 0, 1, 1, 2, 2, 3, 3]);
+        assert_eq!(spread(&rows, 2, 9), rows);
+    }
+}

@@ -1,8 +1,9 @@
-//! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-train | profile | soak`.
+//! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-train | profile | soak | fid-weights | fid-check`.
 
 mod bare_metal;
 mod bench_train;
 mod elf;
+mod fid;
 mod firmware;
 mod host;
 mod licences;
@@ -43,6 +44,10 @@ enum Chore {
     Profile(profile::Arguments),
     /// Kill, stop and resume a run over and over, and check all that it leaves.
     Soak(soak::Arguments),
+    /// Make the Inception network that `trainer eval --fid inception` looks through, in the user's cache.
+    FidWeights,
+    /// Check our scores against torch-fidelity's, on the same PNG files.
+    FidCheck(fid::CheckArguments),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +59,8 @@ fn main() -> ExitCode {
         Chore::BenchTrain(arguments) => bench_train::run(&arguments),
         Chore::Profile(arguments) => profile::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
+        Chore::FidWeights => fid::weights(),
+        Chore::FidCheck(arguments) => fid::check(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -132,7 +132,7 @@ pub fn run(args: EvalArgs) -> Result<(), Failure> {
         }
     };
     let options = data::Options {
-        data_dir: args.data_dir.clone().or_else(|| subject.data_dir.clone()),
+        data_dir: data_dir(&args, &subject),
         ..data::Options::default()
     };
     let train = data::load(dataset, Split::Train, &options)?;
@@ -170,6 +170,15 @@ fn dataset(args: &EvalArgs, subject: &Subject) -> Result<Dataset, Failure> {
             args.model.display()
         ))),
     }
+}
+
+/// The folder that is named, or the run's where it is about the run's data set.
+fn data_dir(args: &EvalArgs, subject: &Subject) -> Option<PathBuf> {
+    let of_run = match args.dataset {
+        Some(_) => None,
+        None => subject.data_dir.clone(),
+    };
+    args.data_dir.clone().or(of_run)
 }
 
 fn report(
