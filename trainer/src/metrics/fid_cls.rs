@@ -1,7 +1,7 @@
 //! `fid-cls`: how far a generator's images are from real ones, in the eyes of a small classifier.
 
 use super::{Gaussian, Moments, frechet};
-use crate::classifier::{self, Classifier, DecodeError, Frozen};
+use crate::classifier::{self, Classifier, DecodeError, Frozen, Judged};
 use crate::data::Dataset;
 use crate::gan::{classes_in_turn, fit};
 use crate::nn::{Model, ModelError};
@@ -87,6 +87,30 @@ impl FidCls {
         Ok(tally.score())
     }
 
+    /// How many features it judges by.
+    pub fn features(&self) -> usize {
+        self.eye.features()
+    }
+
+    /// How many classes it tells apart.
+    pub fn classes(&self) -> usize {
+        self.eye.classes()
+    }
+
+    /// What the classifier sees in images of any origin, pixels `(N, C, H, W)`.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn judge(&self, pixels: &[u8]) -> Result<Judged, ModelError> {
+        let (mut features, mut classes) = (Vec::new(), Vec::new());
+        for pixels in pixels.chunks(AT_ONCE * self.eye.image().len()) {
+            let judged = self.eye.judge(pixels)?;
+            features.extend(judged.features);
+            classes.extend(judged.classes);
+        }
+        Ok(Judged { features, classes })
+    }
+
     /// Counts images of any origin.
     pub fn tally(&self) -> Tally<'_> {
         Tally {
@@ -112,13 +136,17 @@ impl Tally<'_> {
     pub fn add(&mut self, pixels: &[u8]) -> Result<(), ModelError> {
         let eye = &self.judge.eye;
         for pixels in pixels.chunks(AT_ONCE * eye.image().len()) {
-            let judged = eye.judge(pixels)?;
-            self.moments.add(&judged.features);
-            for class in judged.classes {
-                self.class_counts[usize::from(class)] += 1;
-            }
+            self.count(&eye.judge(pixels)?);
         }
         Ok(())
+    }
+
+    /// Counts images in that the classifier has seen.
+    pub fn count(&mut self, judged: &Judged) {
+        self.moments.add(&judged.features);
+        for &class in &judged.classes {
+            self.class_counts[usize::from(class)] += 1;
+        }
     }
 
     /// The score of all images so far.
@@ -131,8 +159,8 @@ impl Tally<'_> {
     }
 }
 
-/// Normalized entropy of counts; 0 where there are none.
-fn entropy(counts: &[u32]) -> f64 {
+/// Shannon's entropy of counts over its greatest value; 0 where there are none.
+pub fn entropy(counts: &[u32]) -> f64 {
     let total: f64 = counts.iter().copied().map(f64::from).sum();
     let shares = counts
         .iter()
