@@ -13,12 +13,12 @@ use pocketgan_trainer::verify::{ExportedModel, verify};
 fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
     const BATCH: usize = 16;
     let fashion = "fashion".parse().unwrap();
-    let images = data::load(fashion, Split::Train, &Options::default()).unwrap();
+    let images = data::load(&fashion, Split::Train, &Options::default()).unwrap();
     for &recipe in Recipe::value_variants() {
         let settings = recipe.parts(Size::Nano, images.shape()).settings(1);
         let numbers: Vec<u32> = (0..BATCH as u32 * settings.critic_steps).collect();
         let mut real = Vec::new();
-        images.assemble(&numbers, &mut real);
+        images.assemble(&numbers, &mut real, &mut Vec::new());
         let mut gan = Gan::new(Cpu::default(), &settings).unwrap();
         let before = [&gan.generator, &gan.discriminator].map(|m| m.parameters().unwrap());
         for _ in 0..2 {

@@ -11,9 +11,10 @@ use pocketgan_trainer::metrics::fid_cls::Score;
 use pocketgan_trainer::nn::{Initialization, ModelError};
 use pocketgan_trainer::optim::AdamConfig;
 use pocketgan_trainer::spec::{Layer, Network, Shape};
-use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -66,9 +67,9 @@ fn settings() -> Settings {
 #[derive(Default)]
 struct Images {
     /// The batches that were asked for.
-    asked: RefCell<Vec<Vec<u32>>>,
+    asked: Mutex<Vec<Vec<u32>>>,
     poisoned: Vec<u32>,
-    cured: Cell<bool>,
+    cured: AtomicBool,
 }
 
 impl Source for Images {
@@ -80,15 +81,19 @@ impl Source for Images {
         IMAGES
     }
 
-    fn assemble(&self, batch: &[u32], real: &mut Vec<f32>) {
+    fn classes(&self) -> usize {
+        0
+    }
+
+    fn assemble(&self, batch: &[u32], real: &mut Vec<f32>, _: &mut Vec<u32>) {
         real.clear();
         for &number in batch {
             real.extend((0..16).map(|pixel| ((number * 31 + pixel * 7) % 64) as f32 / 32.0 - 1.0));
         }
-        if batch == self.poisoned && !self.cured.get() {
+        if batch == self.poisoned && !self.cured.load(Ordering::Relaxed) {
             real[0] = f32::NAN;
         }
-        self.asked.borrow_mut().push(batch.to_vec());
+        self.asked.lock().unwrap().push(batch.to_vec());
     }
 }
 
@@ -125,7 +130,8 @@ impl Watch for Observer<'_> {
     fn note(&mut self, note: &str) {
         self.notes.push(note.to_owned());
         // A lower learning rate is all it took.
-        self.images.cured.set(note.contains("learning rate"));
+        let cured = note.contains("learning rate");
+        self.images.cured.store(cured, Ordering::Relaxed);
     }
 
     fn stop(&mut self) -> bool {
@@ -173,6 +179,7 @@ impl Bench {
             settings: settings(),
             length: Length::Epochs(EPOCHS),
             batch: BATCH,
+            flip: false,
             folder: folder.path().to_owned(),
             recipe: "seed = 3\n".into(),
             checkpoint_every,
@@ -225,7 +232,7 @@ impl Bench {
     fn rated(&self, fate: Fate, judge: &mut Judge<'_, Cpu>) -> Part {
         let from = self.newest();
         let rolled_back = from.as_ref().is_some_and(|from| from.rollbacks > 0);
-        self.images.cured.set(rolled_back);
+        self.images.cured.store(rolled_back, Ordering::Relaxed);
         let mut observer = Observer {
             fate,
             steps: from.as_ref().map_or(0, |from| from.gan.steps),
@@ -256,7 +263,7 @@ impl Bench {
     fn poison(&mut self, step: u32) {
         let clean = Bench::new(1000);
         clean.go(Fate::LeftAlone).finished();
-        let asked = clean.images.asked.borrow();
+        let asked = clean.images.asked.lock().unwrap();
         self.images.poisoned = asked[step as usize - 1].clone();
     }
 }

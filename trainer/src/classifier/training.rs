@@ -162,6 +162,7 @@ mod tests {
             width: 8,
             pixels,
             labels,
+            classes: vec!["lying".into(), "standing".into()],
         }
     }
 

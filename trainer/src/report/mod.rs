@@ -1,9 +1,10 @@
 //! What a run shows: montages, the loss plot.
 
+mod canvas;
 mod montage;
 mod plot;
 
-pub use montage::montage;
+pub use montage::{labelled, montage};
 pub use plot::{Curve, plot};
 
 use image::{DynamicImage, ImageFormat, ImageResult};

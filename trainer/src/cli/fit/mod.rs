@@ -125,7 +125,7 @@ fn on_device(session: &Session) -> Result<(), Failure> {
 
 fn fit_on<D: Device<f32>>(device: D, session: &Session) -> Result<(), Failure> {
     let plan = &session.plan;
-    let judge = FidCls::new(plan.dataset).map_err(anyhow::Error::from)?;
+    let judge = FidCls::new(&plan.dataset).map_err(anyhow::Error::from)?;
     let (_claim, (images, settings)) = match &session.resumed {
         Some(_) => (None, prepare(plan)?),
         None => {
@@ -148,6 +148,7 @@ fn fit_on<D: Device<f32>>(device: D, session: &Session) -> Result<(), Failure> {
         settings,
         length: plan.length,
         batch: plan.batch as usize,
+        flip: plan.flip,
         folder: plan.out.clone(),
         recipe: plan.recipe()?.to_string(),
         checkpoint_every: plan.checkpoint_every,
@@ -195,9 +196,10 @@ fn conclude<D: Device<f32>>(
 fn prepare(plan: &Plan) -> Result<(Images, Settings), Failure> {
     let options = data::Options {
         data_dir: plan.data_dir.clone(),
+        pictures: plan.pictures.unwrap_or_default(),
         ..data::Options::default()
     };
-    let images = data::load(plan.dataset, Split::Train, &options)?;
+    let images = data::load(&plan.dataset, Split::Train, &options)?;
     let needed = u64::from(plan.batch) * u64::from(plan.critic_steps);
     if (images.count as u64) < needed {
         return input(format!(
