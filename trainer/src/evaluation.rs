@@ -163,7 +163,7 @@ impl Judge {
     /// # Errors
     /// Splits with too few images; a classifier or an Inception that cannot be used.
     pub fn new(
-        dataset: Dataset,
+        dataset: &Dataset,
         [train, test]: [&Images; 2],
         samples: Samples,
         inception: Option<Inception>,

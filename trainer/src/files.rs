@@ -62,8 +62,12 @@ pub fn sweep(folder: &Path) -> io::Result<()> {
 
 /// The SHA-256 of `bytes`, hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    let sum = Sha256::digest(bytes);
-    sum.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The folder for what can be fetched or made again: `POCKETGAN_CACHE`, or else `pocketgan` in the user's cache

@@ -2,7 +2,7 @@
 
 use super::{Gaussian, Moments, frechet};
 use crate::classifier::{self, Classifier, DecodeError, Frozen, Judged};
-use crate::data::Dataset;
+use crate::data::{Dataset, Published};
 use crate::gan::{classes_in_turn, fit};
 use crate::nn::{Model, ModelError};
 use crate::ops::Device;
@@ -57,8 +57,9 @@ impl FidCls {
     ///
     /// # Errors
     /// None with the files that are built in.
-    pub fn new(dataset: Dataset) -> Result<Option<Self>, DecodeError> {
-        let entry = CLASSIFIERS.iter().find(|(name, _)| *name == dataset.name());
+    pub fn new(dataset: &Dataset) -> Result<Option<Self>, DecodeError> {
+        let name = dataset.published().map(Published::name);
+        let entry = CLASSIFIERS.iter().find(|entry| Some(entry.0) == name);
         let Some((_, bytes)) = entry else {
             return Ok(None);
         };
@@ -173,6 +174,7 @@ pub fn entropy(counts: &[u32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Split;
 
     #[test]
     fn entropy_has_its_closed_forms() {
@@ -185,24 +187,25 @@ mod tests {
 
     /// What is built in is what `data::load` checks.
     #[test]
-    fn every_data_set_has_a_classifier_of_its_own_test_images() {
-        for dataset in Dataset::all() {
-            let entry = CLASSIFIERS.iter().find(|(name, _)| *name == dataset.name());
-            let (_, bytes) = entry.unwrap();
+    fn every_classifier_is_of_its_own_data_sets_test_images() {
+        for (name, bytes) in &CLASSIFIERS {
+            let published = Published::named(name).unwrap();
             let Frozen {
                 state, classifier, ..
             } = classifier::decode(bytes).unwrap();
-            let test = dataset.files(crate::data::Split::Test);
-            assert_eq!(state.dataset, dataset.name());
-            assert_eq!(state.reference_sha256, test.images.sha256);
-            assert_eq!(state.reference_images, test.count);
-            assert_eq!(classifier.classes(), dataset.classes().len());
+            assert_eq!(state.dataset, *name);
+            let test = published.files(Split::Test);
+            let sums = test.iter().map(|file| file.sum.to_string());
+            assert!({ sums }.any(|sum| sum == format!("sha256 {}", state.reference_sha256)));
+            assert_eq!(state.reference_images, published.count(Split::Test));
+            assert_eq!(classifier.classes(), published.classes().len());
             let image = classifier.image();
             assert_eq!(
                 (image.channels, image.height, image.width),
-                dataset.image_shape()
+                published.image_shape()
             );
-            assert!(FidCls::new(dataset).unwrap().is_some());
+            assert!(FidCls::new(&published.into()).unwrap().is_some());
         }
+        assert!(FidCls::new(&"folder:fashion".parse().unwrap()).unwrap().is_none());
     }
 }

@@ -135,14 +135,14 @@ pub fn run(args: EvalArgs) -> Result<(), Failure> {
         data_dir: data_dir(&args, &subject),
         ..data::Options::default()
     };
-    let train = data::load(dataset, Split::Train, &options)?;
-    let test = data::load(dataset, Split::Test, &options)?;
+    let train = data::load(&dataset, Split::Train, &options)?;
+    let test = data::load(&dataset, Split::Test, &options)?;
     let samples = Samples::new(args.samples.map(|count| count as usize));
     let count = samples.most(inception.is_some());
     let pool = super::thread_pool(args.threads)?;
     pool.install(|| {
         let tell = &mut |text: &str| tell!("{text}");
-        let mut judge = Judge::new(dataset, [&train, &test], samples, inception, tell)?;
+        let mut judge = Judge::new(&dataset, [&train, &test], samples, inception, tell)?;
         let mut columns = Vec::new();
         for &form in &subject.forms {
             tell(&format!("{}: drawing {count} images", form.name()));
@@ -155,7 +155,7 @@ pub fn run(args: EvalArgs) -> Result<(), Failure> {
             let pixels = spread(&train.pixels, shape.len(), count);
             columns.push(("floor", judge.score(&pixels, shape, tell)?));
         }
-        report(&args, &subject, dataset, &judge, &columns)
+        report(&args, &subject, &dataset, &judge, &columns)
     })
 }
 
@@ -184,7 +184,7 @@ fn data_dir(args: &EvalArgs, subject: &Subject) -> Option<PathBuf> {
 fn report(
     args: &EvalArgs,
     subject: &Subject,
-    dataset: Dataset,
+    dataset: &Dataset,
     judge: &Judge,
     columns: &[(&'static str, Scored)],
 ) -> Result<(), Failure> {
@@ -201,7 +201,7 @@ fn report(
     super::print_json(&Report {
         model: args.model.clone(),
         recipe: subject.recipe.clone(),
-        dataset: dataset.name().to_owned(),
+        dataset: dataset.to_string(),
         engine,
         first: Column::of(first),
         protocols: figures.map(|f| (f.key, &*f.protocol)).collect(),
