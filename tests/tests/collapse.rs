@@ -46,7 +46,7 @@ impl Case {
 
     /// Whether classes are missing, in the eyes of the frozen classifier.
     fn lacks_classes(&self, pixels: &[u8]) -> bool {
-        let scorer = FidCls::new(self.dataset.parse().unwrap()).unwrap().unwrap();
+        let scorer = FidCls::new(&self.dataset.parse().unwrap()).unwrap().unwrap();
         let mut tally = scorer.tally();
         tally.add(pixels).unwrap();
         let score = tally.score();

@@ -8,7 +8,7 @@ const COUNT: usize = 1000;
 const SHAPE: Shape = Shape::new(1, 28, 28);
 
 fn fashion(split: Split) -> Images {
-    data::load("fashion".parse().unwrap(), split, &Options::default()).unwrap()
+    data::load(&"fashion".parse().unwrap(), split, &Options::default()).unwrap()
 }
 
 fn figure(figures: &Figures, key: &str) -> f64 {
