@@ -10,7 +10,7 @@ use std::path::Path;
 const LEN: usize = 784;
 
 fn load(dataset: &str, split: Split) -> Images {
-    data::load(dataset.parse().unwrap(), split, &Options::default()).unwrap()
+    data::load(&dataset.parse().unwrap(), split, &Options::default()).unwrap()
 }
 
 /// A data set with its training images at even distances.
