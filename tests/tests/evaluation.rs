@@ -1,6 +1,6 @@
 //! Every score on images of which it is known what they are: real ones, copies, planted collapses.
 
-use pocketgan_trainer::data::{self, Images, Options, Split};
+use pocketgan_trainer::data::{self, Dataset, Images, Options, Split};
 use pocketgan_trainer::evaluation::{Figures, Judge, Samples, Scored, spread};
 use pocketgan_trainer::spec::Shape;
 
@@ -21,7 +21,7 @@ fn figure(figures: &Figures, key: &str) -> f64 {
 fn scores_tell_what_images_are() {
     let (train, test) = (fashion(Split::Train), fashion(Split::Test));
     let samples = Samples::new(Some(COUNT));
-    let dataset = "fashion".parse().unwrap();
+    let dataset: Dataset = "fashion".parse().unwrap();
     let mut judge = Judge::new(dataset, [&train, &test], samples, None, &mut |_| {}).unwrap();
     let mut score = |pixels: &[u8]| judge.score(pixels, SHAPE, &mut |_| {}).unwrap();
     // Of each thousand the same share: neither is a copy of the other.
@@ -111,7 +111,7 @@ fn images_of_another_shape_are_refused() {
         labels: images.labels[..count].to_vec(),
         ..images.clone()
     };
-    let dataset = "fashion".parse().unwrap();
+    let dataset: Dataset = "fashion".parse().unwrap();
     let samples = Samples::new(Some(10));
     let (some, five) = (few(&test, 20), few(&test, 5));
     let refused = Judge::new(dataset, [&some, &five], samples, None, &mut |_| {});
