@@ -4,6 +4,7 @@ use super::game::{Adversarial, Game};
 use super::losses::Logits;
 use super::penalties::{Penalty, Recorded};
 use super::{losses, penalties};
+use crate::engines;
 use crate::nn::{Initialization, Mode, Model, ModelError, device_error};
 use crate::ops::{Device, Wants};
 use crate::optim::{Adam, AdamConfig, AdamState};
@@ -84,10 +85,7 @@ pub(super) struct Batch<'a> {
 
 /// The classes of `count` images of a network, each class in turn; none where it is told none.
 pub fn classes_in_turn(network: &Network, count: usize) -> Vec<u32> {
-    match network.classes() {
-        Some(classes) => (0..classes as u32).cycle().take(count).collect(),
-        None => Vec::new(),
-    }
+    engines::classes_in_turn(network.classes().unwrap_or(0), count)
 }
 
 /// Gradients for the weights, none for the batch itself.
