@@ -12,6 +12,7 @@ pub mod engines;
 pub mod export;
 pub mod files;
 pub mod gan;
+pub mod interpolation;
 pub mod metrics;
 pub mod nn;
 pub mod ops;

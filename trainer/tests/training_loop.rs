@@ -3,15 +3,17 @@
 use dfdx::prelude::Cpu;
 use pocketgan_trainer::gan::checkpoint::{Checkpoint, DecodeError};
 use pocketgan_trainer::gan::fit::{
-    Ended, FitError, Judge, Length, Line, OnNan, Progress, Run, Source, Watch, fit,
+    Ended, FitError, Judge, Length, Line, OnCollapse, OnNan, Progress, Run, Source, Watch, fit,
 };
 use pocketgan_trainer::gan::store::{Store, StoreError};
 use pocketgan_trainer::gan::{Adversarial, Likelihood, Objective, Settings, Variational};
+use pocketgan_trainer::metrics::collapse::Limits;
 use pocketgan_trainer::metrics::fid_cls::Score;
 use pocketgan_trainer::nn::{Initialization, ModelError};
 use pocketgan_trainer::optim::AdamConfig;
 use pocketgan_trainer::spec::{Layer, Network, Shape};
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -65,6 +67,12 @@ struct Images {
     /// The batches that were asked for.
     asked: RefCell<Vec<Vec<u32>>>,
     poisoned: Vec<u32>,
+    /// The batches of the steps, where steps matter.
+    script: Vec<Vec<u32>>,
+    /// The steps whose images are all black.
+    spoiled: Range<u32>,
+    /// The step of the last batch.
+    step: Cell<u32>,
     cured: Cell<bool>,
 }
 
@@ -91,7 +99,16 @@ impl Source for Images {
         if batch == self.poisoned && !self.cured.get() {
             real[0] = f32::NAN;
         }
-        self.asked.borrow_mut().push(batch.to_vec());
+        if let Some(at) = self.script.iter().position(|known| known == batch) {
+            self.step.set(at as u32 + 1);
+            if self.spoiled.contains(&self.step.get()) && !self.cured.get() {
+                real.fill(-1.0);
+            }
+        }
+        // The others are for the watch on collapse.
+        if batch.len() == BATCH {
+            self.asked.borrow_mut().push(batch.to_vec());
+        }
     }
 }
 
@@ -181,6 +198,8 @@ impl Bench {
             checkpoint_every,
             keep: 1000,
             on_nan: OnNan::Stop,
+            on_collapse: OnCollapse::Warn,
+            limits: Limits::default(),
         };
         Self {
             folder,
@@ -656,4 +675,222 @@ fn a_checkpoint_of_other_networks_is_refused() {
     bench.run.settings.generator.layers[2] = Layer::Tanh;
     let error = bench.go(Fate::LeftAlone).failed();
     assert!(matches!(error, FitError::Mismatch), "{error}");
+}
+
+/// Steps of a run that collapses.
+const LONG: u32 = 20 * PER_EPOCH;
+/// The first step whose images are black.
+const BLACK: u32 = 200;
+
+/// A run whose images are black from a step on, until the learning rate is lower.
+fn collapsing(on_collapse: OnCollapse) -> Bench {
+    let bench = || {
+        let mut bench = Bench::new(10);
+        bench.run.length = Length::Epochs(20);
+        bench.run.keep = 1;
+        bench.run.on_collapse = on_collapse;
+        bench.run.limits = Limits {
+            warm_up: 50,
+            window: 2,
+            ..Limits::default()
+        };
+        bench
+    };
+    let (clean, mut bench) = (bench(), bench());
+    let part = clean.go(Fate::LeftAlone);
+    assert_eq!(part.notes, [""; 0]);
+    part.finished();
+    bench.images.script = clean.images.asked.take();
+    bench.images.spoiled = BLACK..u32::MAX;
+    bench
+}
+
+/// The step and the last good checkpoint of a run that a collapse has ended.
+fn collapsed(part: Part) -> (u32, Option<PathBuf>) {
+    match part.failed() {
+        FitError::Collapsed { step, last, .. } => (step, last),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_warning_changes_nothing_and_is_given_once() {
+    let bench = collapsing(OnCollapse::Warn);
+    let part = bench.go(Fate::LeftAlone);
+    println!("{:?}", part.notes);
+    assert_eq!(part.notes.len(), 1, "{:?}", part.notes);
+    assert!(part.notes[0].contains("the generator has collapsed (pixel entropy"));
+    assert_eq!(part.finished(), LONG);
+    // A run that is taken up again has been warned.
+    let again = collapsing(OnCollapse::Warn);
+    again.go(Fate::Dies(LONG - 5));
+    let part = again.go(Fate::LeftAlone);
+    assert_eq!(part.notes, [""; 0]);
+    part.finished();
+    assert!(again.bytes(LONG) == bench.bytes(LONG));
+}
+
+#[test]
+fn a_collapse_ends_the_run_and_its_last_good_checkpoint_stays() {
+    let bench = collapsing(OnCollapse::Stop);
+    let (step, last) = collapsed(bench.go(Fate::LeftAlone));
+    assert!(step > BLACK, "{step}");
+    let last = last.unwrap();
+    let good = Checkpoint::decode(&std::fs::read(&last).unwrap()).unwrap();
+    // From before the two lines that it was seen by.
+    assert!(good.gan.steps <= step - 100, "{step} {}", last.display());
+    assert!(bench.newest().unwrap().gan.steps < step);
+    // It stops there again; but it can be told to go another way.
+    let (again, _) = collapsed(bench.go(Fate::LeftAlone));
+    assert_eq!(again, step);
+    let mut bench = bench;
+    bench.run.on_collapse = OnCollapse::Rollback;
+    assert_eq!(bench.go(Fate::LeftAlone).finished(), LONG);
+    let alone = collapsing(OnCollapse::Rollback);
+    alone.go(Fate::LeftAlone).finished();
+    assert!(bench.bytes(LONG) == alone.bytes(LONG));
+}
+
+/// A run that went back from a collapse ends alike wherever it dies or is stopped, before and after, though it keeps
+/// one checkpoint only.
+#[test]
+fn a_rollback_from_a_collapse_is_part_of_the_run() {
+    let alone = collapsing(OnCollapse::Rollback);
+    let part = alone.go(Fate::LeftAlone);
+    println!("{:?}", part.notes);
+    assert_eq!(part.notes.len(), 1, "{:?}", part.notes);
+    assert!(part.notes[0].starts_with("the generator has collapsed (pixel entropy"));
+    assert!(part.notes[0].ends_with("with the learning rate 0.005"));
+    part.finished();
+    let last = Checkpoint::decode(&alone.bytes(LONG)).unwrap();
+    assert_eq!(last.rollbacks, 1);
+    assert_eq!(alone.log().len(), LONG as usize / 50);
+    for step in (185..LONG).step_by(21) {
+        for fate in [Fate::Dies(step), Fate::Stops(step)] {
+            let bench = collapsing(OnCollapse::Rollback);
+            bench.go(fate);
+            bench.go(Fate::LeftAlone).finished();
+            assert!(bench.bytes(LONG) == alone.bytes(LONG), "step {step}");
+            assert_eq!(bench.log(), alone.log(), "step {step}");
+        }
+    }
+}
+
+/// A run that went on in spite of a warning goes back to before it, if what it needs for that was kept.
+#[test]
+fn a_warned_run_can_go_back() {
+    let alone = collapsing(OnCollapse::Rollback);
+    alone.go(Fate::LeftAlone).finished();
+    for keep in [1000, 1] {
+        let mut bench = collapsing(OnCollapse::Warn);
+        bench.run.keep = keep;
+        bench.go(Fate::Stops(LONG - 10));
+        bench.run.on_collapse = OnCollapse::Rollback;
+        let part = bench.go(Fate::LeftAlone);
+        if keep == 1 {
+            assert_eq!(collapsed(part).1, None);
+        } else {
+            part.finished();
+            assert!(bench.bytes(LONG) == alone.bytes(LONG));
+        }
+    }
+}
+
+/// Scores by step: how good, and of how many of ten classes.
+fn judged(bench: &Bench, fate: Fate, score: impl Fn(u32) -> (f64, usize)) -> Part {
+    bench.rated(fate, &mut |_| {
+        let (fid_cls, classes) = score(bench.images.step.get());
+        let counts = (0..10).map(|class| if class < classes { 500 } else { 0 });
+        Ok(Some(Score {
+            class_counts: counts.collect(),
+            ..scored(fid_cls)
+        }))
+    })
+}
+
+/// Classes missing at the ends of the epochs 8 to 10, after the steps 168, 189 and 210, and back later.
+fn few_classes(step: u32) -> (f64, usize) {
+    (9.0, if (168..=210).contains(&step) { 2 } else { 9 })
+}
+
+#[test]
+fn missing_classes_are_a_collapse_that_may_end() {
+    let mut bench = collapsing(OnCollapse::Warn);
+    bench.images.spoiled = 0..0;
+    let part = judged(&bench, Fate::LeftAlone, few_classes);
+    let begin = "step 168: the generator has collapsed (share of the classes that are seen 0.200, below 0.333)";
+    assert_eq!(part.notes, [begin, "step 231: the collapse is over"]);
+    part.finished();
+}
+
+#[test]
+fn a_rollback_from_missing_classes_goes_to_the_epoch_before() {
+    let bench = || {
+        let mut bench = collapsing(OnCollapse::Rollback);
+        bench.images.spoiled = 0..0;
+        bench
+    };
+    let score = |bench: &Bench, step| match bench.images.cured.get() {
+        true => (9.0, 9),
+        false => few_classes(step),
+    };
+    let alone = bench();
+    let part = judged(&alone, Fate::LeftAlone, |step| score(&alone, step));
+    assert_eq!(part.notes.len(), 1, "{:?}", part.notes);
+    assert!(
+        part.notes[0].contains("at step 168: back to step 147"),
+        "{:?}",
+        part.notes
+    );
+    part.finished();
+    for step in [147, 150, 167, 168, 169, 190, 300] {
+        for fate in [Fate::Dies(step), Fate::Stops(step)] {
+            let bench = bench();
+            judged(&bench, fate, |step| score(&bench, step));
+            judged(&bench, Fate::LeftAlone, |step| score(&bench, step)).finished();
+            assert!(bench.bytes(LONG) == alone.bytes(LONG), "step {step}");
+        }
+    }
+}
+
+/// A checkpoint of the time before a collapse was seen has the best score; the run goes back to before it.
+#[test]
+fn what_was_undone_is_not_the_best() {
+    let score = |bench: &Bench, step| match (step, bench.images.cured.get()) {
+        (126, _) => (3.0, 9),
+        (BLACK.., false) => (1.0, 9),
+        _ => (5.0, 9),
+    };
+    let best = |bench: &Bench| {
+        std::fs::read(bench.folder.path().join("checkpoints/best.safetensors")).unwrap()
+    };
+    let alone = collapsing(OnCollapse::Rollback);
+    let part = judged(&alone, Fate::LeftAlone, |step| score(&alone, step));
+    assert_eq!(part.notes.len(), 1, "{:?}", part.notes);
+    part.finished();
+    assert_eq!(Checkpoint::decode(&best(&alone)).unwrap().gan.steps, 126);
+    for step in [130, 215, 280, 330] {
+        let bench = collapsing(OnCollapse::Rollback);
+        judged(&bench, Fate::Dies(step), |step| score(&bench, step));
+        judged(&bench, Fate::LeftAlone, |step| score(&bench, step)).finished();
+        assert!(best(&bench) == best(&alone), "step {step}");
+    }
+}
+
+#[test]
+fn a_generator_that_always_collapses_is_given_up() {
+    let mut bench = collapsing(OnCollapse::Rollback);
+    // Above any entropy, and no time to get there.
+    bench.run.limits.entropy = 2.0;
+    bench.run.limits.entropy_share = 10.0;
+    bench.run.limits.patience = 100;
+    let part = bench.go(Fate::LeftAlone);
+    assert_eq!(part.notes.len(), 6, "{:?}", part.notes);
+    assert!(part.notes[5].contains("at step 150: back to step 0"));
+    let error = part.failed();
+    assert!(
+        matches!(error, FitError::GivenUp { step: 150, .. })
+            && error.to_string().contains("collapsed"),
+        "{error}"
+    );
 }

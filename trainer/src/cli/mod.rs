@@ -22,6 +22,7 @@ mod data;
 mod export;
 mod fit;
 mod inspect;
+mod interpolate;
 mod recipes;
 mod sample;
 mod verify;
@@ -44,6 +45,7 @@ enum Command {
     Recipes(recipes::RecipesArgs),
     Export(export::ExportArgs),
     Sample(sample::SampleArgs),
+    Interpolate(interpolate::InterpolateArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
     Data(data::DataArgs),
@@ -98,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Recipes(args) => recipes::run(args),
         Command::Export(args) => export::run(args),
         Command::Sample(args) => sample::run(args),
+        Command::Interpolate(args) => interpolate::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Data(args) => data::run(args),

@@ -62,7 +62,7 @@ struct Sample {
 
 /// The engine on a file, on a folder's exported model, or on the newest checkpoint of a run that has not been
 /// exported yet; and the path of that.
-fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Box<dyn Engine>), Failure> {
+pub(super) fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Box<dyn Engine>), Failure> {
     let exported = match model.is_dir() {
         true => model.join(kind.file_name()),
         false => model.to_owned(),
@@ -97,14 +97,26 @@ impl Plan {
         let count = args.count.map_or(8 * usual, |count| count as usize);
         let classes = match args.class {
             None => engines::classes_in_turn(classes, count),
-            Some(class) if (class as usize) < classes => vec![class; count],
-            Some(class) => return Err(Failure::Input(no_such_class(model, class, classes))),
+            Some(class) => only(class, model, classes, count)?,
         };
         Ok(Self {
             count,
             columns,
             classes,
         })
+    }
+}
+
+/// One class for all of `count` images of a model with so many classes.
+pub(super) fn only(
+    class: u32,
+    model: &Path,
+    classes: usize,
+    count: usize,
+) -> Result<Vec<u32>, Failure> {
+    match (class as usize) < classes {
+        true => Ok(vec![class; count]),
+        false => Err(Failure::Input(no_such_class(model, class, classes))),
     }
 }
 

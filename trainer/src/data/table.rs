@@ -180,6 +180,12 @@ impl Dataset {
         self.0.classes
     }
 
+    /// Where it is fetched from, for people.
+    pub fn origin(self) -> String {
+        let package = self.0.package.command();
+        format!("{}, or else by `{package}`", self.0.official)
+    }
+
     /// Shape of an image: (channels, height, width).
     pub fn image_shape(self) -> (usize, usize, usize) {
         (1, self.0.height, self.0.width)

@@ -187,7 +187,7 @@ impl Writer {
             keep,
             gone: BTreeSet::new(),
         };
-        writer.complete_best(say)?;
+        writer.complete_best(step, say)?;
         Ok(writer)
     }
 
@@ -221,30 +221,38 @@ impl Writer {
         })?;
         let path = self.path_of(step);
         write_whole(&path, &bytes).map_err(|source| failed(&path, source))?;
-        if self.best_step() == Some(step) {
+        if self.best_step(step) == Some(step) {
             self.write_best(&bytes)?;
         }
         Ok(path)
     }
 
-    /// Lets all but the newest go.
-    pub fn prune(&self) -> Result<(), StoreError> {
+    /// Lets all but the newest go, and those of some steps.
+    pub fn prune(&self, spared: &BTreeSet<u32>) -> Result<(), StoreError> {
         let files = self.store.files()?;
-        for (_, path) in &files[..files.len().saturating_sub(self.keep)] {
+        let old = &files[..files.len().saturating_sub(self.keep)];
+        for (_, path) in old.iter().filter(|(step, _)| !spared.contains(step)) {
             std::fs::remove_file(path).map_err(|source| failed(path, source))?;
         }
         Ok(())
     }
 
-    /// Goes back to a step: what was written after it has not happened.
-    pub fn cut_back(&mut self, step: u32) -> Result<(), StoreError> {
+    /// The steps of which there are checkpoints, in order.
+    pub fn steps(&self) -> Result<Vec<u32>, StoreError> {
+        let files = self.store.files()?;
+        Ok(files.into_iter().map(|(step, _)| step).collect())
+    }
+
+    /// Goes back to a step: what was written after it has not happened, and is not the best.
+    pub fn cut_back(&mut self, step: u32, say: &mut dyn FnMut(&str)) -> Result<(), StoreError> {
         for (later, path) in self.store.files()? {
             if later > step {
                 std::fs::remove_file(&path).map_err(|source| failed(&path, source))?;
             }
         }
         let cut = self.log.cut_back(step);
-        cut.map_err(|source| failed(self.log.path(), source))
+        cut.map_err(|source| failed(self.log.path(), source))?;
+        self.complete_best(step, say)
     }
 
     /// The line comes before the file, so that there is none without it.
@@ -253,9 +261,10 @@ impl Writer {
         noted.map_err(|source| failed(self.log.path(), source))
     }
 
-    /// The step with the lowest score, the first of equals.
-    fn best_step(&self) -> Option<u32> {
+    /// The step with the lowest score, the first of equals, of those up to a step.
+    pub fn best_step(&self, horizon: u32) -> Option<u32> {
         let scored = self.log.lines().iter();
+        let scored = scored.filter(|line| line.step <= horizon);
         let scored = scored.filter(|line| !self.gone.contains(&line.step));
         let scored = scored.filter_map(|line| Some((line.score?, line.step)));
         let best = scored.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
@@ -263,11 +272,15 @@ impl Writer {
     }
 
     /// A run that was killed between the two files of a best checkpoint lacks the second; and it may have been
-    /// damaged since. Then it is the best of those that are left.
-    fn complete_best(&mut self, say: &mut dyn FnMut(&str)) -> Result<(), StoreError> {
+    /// damaged since, or be of a step after `now`, which has not happened. Then it is the best of those that are left.
+    fn complete_best(&mut self, now: u32, say: &mut dyn FnMut(&str)) -> Result<(), StoreError> {
         let path = self.store.folder.join(BEST);
         let held = match path.exists().then(|| read(&path)) {
-            Some(Ok(checkpoint)) => Some(checkpoint.gan.steps),
+            Some(Ok(checkpoint)) if checkpoint.gan.steps <= now => Some(checkpoint.gan.steps),
+            Some(Ok(_)) => {
+                std::fs::remove_file(&path).map_err(|source| failed(&path, source))?;
+                None
+            }
             Some(Err(reason)) => {
                 say(&format!("{}: {reason}; it is set aside", path.display()));
                 let aside = path.with_extension("safetensors.damaged");
@@ -276,7 +289,7 @@ impl Writer {
             }
             None => None,
         };
-        while let Some(step) = self.best_step().filter(|&step| held != Some(step)) {
+        while let Some(step) = self.best_step(now).filter(|&step| held != Some(step)) {
             if let Ok(checkpoint) = read(&self.path_of(step)) {
                 return self.write_best(&checkpoint.encode()?);
             }

@@ -1,5 +1,6 @@
 //! Figures of merit for sets of images.
 
+pub mod collapse;
 pub mod fid_cls;
 mod frechet;
 mod gaussian;

@@ -1,8 +1,10 @@
-//! What a run shows: montages, the loss plot.
+//! What a run shows: montages, animations, the loss plot.
 
+mod animation;
 mod montage;
 mod plot;
 
+pub use animation::{AnimationError, animation};
 pub use montage::montage;
 pub use plot::{Curve, plot};
 

@@ -37,7 +37,7 @@ pub fn montage(pixels: &[u8], shape: Shape, columns: usize) -> ImageResult<Vec<u
     super::png(sheet)
 }
 
-fn colour(image: &[u8], shape: Shape, at: usize) -> [u8; 3] {
+pub(super) fn colour(image: &[u8], shape: Shape, at: usize) -> [u8; 3] {
     let plane = shape.height * shape.width;
     match shape.channels {
         3 => [0, 1, 2].map(|channel| image[channel * plane + at]),

@@ -63,6 +63,22 @@ pub(super) fn check_new(out: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Checks that a folder could be made there, as far as that can be told without making it.
+///
+/// # Errors
+/// What is there is no folder.
+pub(super) fn check_place(out: &Path) -> Result<(), Failure> {
+    let mut above = out.ancestors().skip(1);
+    match above.find(|path| path.exists()) {
+        Some(path) if !path.is_dir() => input(format!(
+            "cannot create {}: {} is not a folder",
+            out.display(),
+            path.display()
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Removes the folder of a run that did not begin.
 pub(super) fn forget(out: &Path) {
     let _ = std::fs::remove_dir_all(out);

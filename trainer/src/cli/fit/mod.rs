@@ -1,5 +1,6 @@
 //! `trainer fit`: train, evaluate, export.
 
+mod dry_run;
 mod folder;
 mod options;
 mod screen;
@@ -12,6 +13,7 @@ use crate::gan::Settings;
 use crate::gan::fit::{self, Ended, FitError, Run, Source, Trained};
 use crate::gan::store::{Found, StoreError};
 use crate::metrics::FidCls;
+use crate::metrics::collapse::Limits;
 use crate::ops::Device;
 use crate::spec::{Network, Shape};
 use dfdx::prelude::Cpu;
@@ -39,10 +41,17 @@ pub struct FitArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Take the run in this folder up again, with its own configuration. Beside it only --threads,
-    /// --checkpoint-every, --keep, --on-nan, --device, --data-dir and --json may say something else.
+    /// --checkpoint-every, --keep, --on-nan, --on-collapse, --device, --data-dir and --json may say something else.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "out"])]
     resume: Option<PathBuf>,
+    /// Check everything and print what the run would be: its configuration, its networks layer by layer, its steps.
+    /// Nothing is trained or written.
+    #[arg(long, conflicts_with = "resume")]
+    dry_run: bool,
 }
+
+const NO_CUDA: &str =
+    "this build has no CUDA: build with `--features cuda`, or choose --device cpu";
 
 /// A run that there is something to do for.
 struct Session {
@@ -56,6 +65,9 @@ pub fn run(args: FitArgs) -> Result<(), Failure> {
         Some(run) => resume(run, args.options)?,
         None => Some(begin(args.options, args.config)?),
     };
+    if let Some(session) = session.as_ref().filter(|_| args.dry_run) {
+        return dry_run::run(&session.plan);
+    }
     match session {
         Some(session) => on_device(&session),
         None => Ok(()),
@@ -117,9 +129,7 @@ fn on_device(session: &Session) -> Result<(), Failure> {
             pool.install(|| fit_on(Cpu::default(), session))
         }
         #[cfg(not(feature = "cuda"))]
-        DeviceKind::Cuda => {
-            input("this build has no CUDA: build with `--features cuda`, or choose --device cpu")
-        }
+        DeviceKind::Cuda => input(NO_CUDA),
     }
 }
 
@@ -145,16 +155,7 @@ fn fit_on<D: Device<f32>>(device: D, session: &Session) -> Result<(), Failure> {
         parameters(&settings.discriminator),
         plan.out.display()
     );
-    let run = Run {
-        settings,
-        length: plan.length,
-        batch: plan.batch as usize,
-        folder: plan.out.clone(),
-        recipe: plan.recipe()?.to_string(),
-        checkpoint_every: plan.checkpoint_every,
-        keep: plan.keep as usize,
-        on_nan: plan.on_nan,
-    };
+    let run = run_of(plan, settings)?;
     let asked = signals::listen()?;
     let mut watch = Screen::new(plan.game, asked.clone());
     let found = session.resumed.as_ref().and_then(|(_, from)| from.as_ref());
@@ -192,22 +193,46 @@ fn conclude<D: Device<f32>>(
     }
 }
 
+/// What the loop is told.
+fn run_of(plan: &Plan, settings: Settings) -> Result<Run, Failure> {
+    Ok(Run {
+        settings,
+        length: plan.length,
+        batch: plan.batch as usize,
+        folder: plan.out.clone(),
+        recipe: plan.recipe()?.to_string(),
+        checkpoint_every: plan.checkpoint_every,
+        keep: plan.keep as usize,
+        on_nan: plan.on_nan,
+        on_collapse: plan.on_collapse,
+        limits: Limits::default(),
+    })
+}
+
 /// The images to learn, and networks that fit them.
 fn prepare(plan: &Plan) -> Result<(Images, Settings), Failure> {
-    let options = data::Options {
+    let images = data::load(plan.dataset, Split::Train, &data_options(plan))?;
+    let shape = Shape::new(images.channels, images.height, images.width);
+    let settings = settings(plan, images.count, shape, images.classes())?;
+    Ok((images, settings))
+}
+
+/// Where to look for the images.
+fn data_options(plan: &Plan) -> data::Options {
+    data::Options {
         data_dir: plan.data_dir.clone(),
         ..data::Options::default()
-    };
-    let images = data::load(plan.dataset, Split::Train, &options)?;
+    }
+}
+
+/// Networks that fit so many images of a shape and of so many classes.
+fn settings(plan: &Plan, count: usize, shape: Shape, classes: usize) -> Result<Settings, Failure> {
     let needed = u64::from(plan.batch) * u64::from(plan.game.batches());
-    if (images.count as u64) < needed {
+    if (count as u64) < needed {
         return input(format!(
-            "a step takes {needed} images (--batch times --critic-steps), and there are {}",
-            images.count
+            "a step takes {needed} images (--batch times --critic-steps), and there are {count}"
         ));
     }
-    let shape = Shape::new(images.channels, images.height, images.width);
-    let classes = images.classes();
     if plan.conditional && classes < 2 {
         return input(
             "these images are of no classes that one could ask for: leave --conditional out",
@@ -219,7 +244,7 @@ fn prepare(plan: &Plan) -> Result<(Images, Settings), Failure> {
             "this recipe makes images whose sides are multiples of 4, not {shape}"
         ));
     }
-    Ok((images, settings))
+    Ok(settings)
 }
 
 /// Trained parameters of a network that was built.

@@ -2,7 +2,7 @@
 
 use crate::cli::Failure;
 use crate::data::Dataset;
-use crate::gan::fit::{Length, OnNan};
+use crate::gan::fit::{Length, OnCollapse, OnNan};
 use crate::gan::penalties::PenaltyKind;
 use crate::gan::recipes::Parts;
 use crate::gan::{Adversarial, Game, Likelihood, Objective, Recipe, Settings, Size, Variational};
@@ -14,12 +14,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The keys that do not decide a run's result: they may differ when it is resumed, and are in no checkpoint.
-/// `on-nan` is one of them because it changes nothing before the point where the run would end otherwise.
-const CIRCUMSTANCES: [&str; 8] = [
+/// `on-nan` and `on-collapse` are among them because they change nothing before the trouble that they are about: a run
+/// that stopped there can go on another way.
+const CIRCUMSTANCES: [&str; 9] = [
     "threads",
     "checkpoint-every",
     "keep",
     "on-nan",
+    "on-collapse",
     "device",
     "data-dir",
     "out",
@@ -85,12 +87,16 @@ pub(super) struct Options {
     /// [default: 1000].
     #[arg(long, value_name = "STEPS")]
     checkpoint_every: Option<u32>,
-    /// Checkpoints to keep, the newest; the one with the best score is kept besides [default: 3].
+    /// Checkpoints to keep, the newest; kept besides are the one with the best score and, unless --on-collapse is warn,
+    /// those that a collapse would have to be mended from [default: 3].
     #[arg(long, value_name = "COUNT")]
     keep: Option<u32>,
     /// What to do about a loss or a weight that is no longer a number [default: stop].
     #[arg(long, value_name = "ACTION")]
     on_nan: Option<OnNan>,
+    /// What to do when the generator makes the same few images for every latent [default: warn].
+    #[arg(long, value_name = "ACTION")]
+    on_collapse: Option<OnCollapse>,
     /// Where to compute; auto takes the GPU if there is one [default: auto].
     #[arg(long)]
     device: Option<DeviceKind>,
@@ -154,6 +160,7 @@ impl Options {
             checkpoint_every: self.checkpoint_every.or(other.checkpoint_every),
             keep: self.keep.or(other.keep),
             on_nan: self.on_nan.or(other.on_nan),
+            on_collapse: self.on_collapse.or(other.on_collapse),
             device: self.device.or(other.device),
             data_dir: self.data_dir.or(other.data_dir),
             out: self.out.or(other.out),
@@ -267,6 +274,7 @@ pub(super) struct Plan {
     pub checkpoint_every: u32,
     pub keep: u32,
     pub on_nan: OnNan,
+    pub on_collapse: OnCollapse,
     pub device: DeviceKind,
     pub data_dir: Option<PathBuf>,
     pub out: PathBuf,
@@ -348,6 +356,7 @@ impl Plan {
             checkpoint_every,
             keep,
             on_nan: options.on_nan.unwrap_or_default(),
+            on_collapse: options.on_collapse.unwrap_or_default(),
             device: options.device.unwrap_or_default(),
             data_dir: options.data_dir,
             out: match options.out {
@@ -364,10 +373,15 @@ impl Plan {
         Ok(text.context("cannot write the configuration as TOML")?)
     }
 
+    /// The same as a table.
+    pub fn to_table(&self) -> Result<toml::Table, Failure> {
+        let table = toml::Table::try_from(self.options());
+        Ok(table.context("cannot write the configuration as TOML")?)
+    }
+
     /// The part of the configuration that decides the result.
     pub fn recipe(&self) -> Result<toml::Table, Failure> {
-        let table = toml::Table::try_from(self.options());
-        let mut table = table.context("cannot write the configuration as TOML")?;
+        let mut table = self.to_table()?;
         table.retain(|key, _| !CIRCUMSTANCES.contains(&key));
         Ok(table)
     }
@@ -391,6 +405,7 @@ impl Plan {
             checkpoint_every: Some(self.checkpoint_every),
             keep: Some(self.keep),
             on_nan: Some(self.on_nan),
+            on_collapse: Some(self.on_collapse),
             device: Some(self.device),
             data_dir: self.data_dir.clone(),
             out: Some(self.out.clone()),

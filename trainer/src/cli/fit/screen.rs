@@ -65,12 +65,13 @@ impl Watch for Screen {
         let left = line.elapsed_s / self.share.max(1e-9) * (1.0 - self.share).max(0.0);
         let [first, second] = self.losses;
         let text = format!(
-            "step {}  {:.0} images/s  {first} {:.3}  {second} {:.3}  entropy {:.3}  {} left",
+            "step {}  {:.0} images/s  {first} {:.3}  {second} {:.3}  entropy {:.3}{}  {} left",
             line.step,
             line.images_per_s,
             line.discriminator_loss,
             line.generator_loss,
             line.entropy,
+            distances(line),
             clock(left)
         );
         match &self.bar {
@@ -87,8 +88,8 @@ impl Watch for Screen {
 
     fn score(&mut self, line: &ScoreLine) {
         self.print(&format!(
-            "step {}: {PROTOCOL} {:.2}, class entropy {:.3}",
-            line.step, line.score.fid_cls, line.score.class_entropy
+            "step {}: {PROTOCOL} {:.2}, class entropy {:.3}, class coverage {:.2}",
+            line.step, line.score.fid_cls, line.score.class_entropy, line.class_coverage
         ));
     }
 
@@ -98,6 +99,16 @@ impl Watch for Screen {
 
     fn stop(&mut self) -> bool {
         self.asked.load(Ordering::Relaxed)
+    }
+}
+
+/// How far images are from each other and from training images, as a share of the data's own distances.
+fn distances(line: &Line) -> String {
+    match (line.nearest_generated, line.nearest_training) {
+        (Some(generated), Some(training)) => {
+            format!("  nearest generated {generated:.2} training {training:.2}")
+        }
+        _ => String::new(),
     }
 }
 

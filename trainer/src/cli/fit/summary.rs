@@ -34,6 +34,8 @@ pub(super) struct Summary {
     discriminator_loss: Option<f32>,
     generator_loss: Option<f32>,
     scores: Scores,
+    /// What speaks of mode collapse at the end; `null` where nothing does.
+    collapse: Option<String>,
 }
 
 /// Figures of the averaged generator, in float; the histograms are over 1,024 images.
@@ -48,6 +50,14 @@ struct Scores {
     /// By the protocol fid-cls-5k-test, where the data set has a classifier.
     #[serde(flatten)]
     classifier: Option<Score>,
+    /// Share of the classes that are seen, where the data set has a classifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class_coverage: Option<f64>,
+    /// As in the last line of stats.jsonl: of the generator in training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nearest_generated: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nearest_training: Option<f64>,
 }
 
 impl Summary {
@@ -94,8 +104,12 @@ impl Summary {
                 pixel_entropy: ours.entropy(),
                 data_pixel_entropy: theirs.entropy(),
                 pixel_js: ours.jensen_shannon(&theirs),
-                classifier: trained.score.clone(),
+                classifier: trained.score.as_ref().map(|line| line.score.clone()),
+                class_coverage: trained.score.as_ref().map(|line| line.class_coverage),
+                nearest_generated: trained.last.and_then(|line| line.nearest_generated),
+                nearest_training: trained.last.and_then(|line| line.nearest_training),
             },
+            collapse: trained.collapse.clone(),
         })
     }
 
@@ -136,6 +150,9 @@ impl Summary {
                 score.fid_cls,
                 score.class_entropy
             );
+        }
+        if let Some(signs) = &self.collapse {
+            say!("  collapsed       {signs}");
         }
         say!("  samples         {run}/samples.png");
         say!("Next:");

@@ -1,12 +1,13 @@
 //! The files of a run that people look at: the log, the curves, the sample grids.
 
-use super::{FitError, Run};
+use super::collapse::Monitor;
+use super::{FitError, Run, Source};
 use crate::engines;
 use crate::files::write_whole;
 use crate::gan::checkpoint::Checkpoint;
 use crate::gan::log::{Log, Stepped};
 use crate::gan::{Gan, Losses, classes_in_turn};
-use crate::metrics::Histogram;
+use crate::metrics::collapse::{self, Diversity, Reference};
 use crate::metrics::fid_cls::Score;
 use crate::nn::Model;
 use crate::ops::Device;
@@ -20,20 +21,19 @@ use std::time::Duration;
 
 /// Steps from one line of the log to the next.
 const LOG_EVERY: u32 = 50;
-/// Rows of a sample grid.
-const ROWS: usize = 8;
 
-/// Columns of a sample grid: one for each class if the generator is told them and they are few.
+/// Columns of a sample grid: about eight, or one for each class if the generator is told them and they are not too many.
 pub fn columns(generator: &Network) -> usize {
     match generator.classes() {
-        Some(classes @ 2..=16) => classes,
+        Some(classes @ 2..=16) => classes * (8 / classes).max(1),
         _ => 8,
     }
 }
 
-/// Images in a sample grid.
+/// Images in a sample grid: whole rows, and enough to be compared with each other.
 pub fn grid(generator: &Network) -> usize {
-    ROWS * columns(generator)
+    let columns = columns(generator);
+    columns * collapse::AT_ONCE.div_ceil(columns).max(8)
 }
 
 /// A line of `stats.jsonl`: means since the line before. What the two losses are of a variational autoencoder,
@@ -46,20 +46,38 @@ pub struct Line {
     pub generator_loss: f32,
     pub learning_rate: f64,
     pub images_per_s: f64,
-    /// Normalized entropy of the pixel values of 64 images of the generator in training.
+    /// Of 64 images of the generator in training, as are the two figures below; see [`Diversity`].
     pub entropy: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nearest_generated: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nearest_training: Option<f64>,
     /// Of all parts of the run.
     pub elapsed_s: f64,
 }
 
+impl Line {
+    /// How varied the images were.
+    pub fn diversity(&self) -> Diversity {
+        Diversity {
+            entropy: self.entropy,
+            nearest_generated: self.nearest_generated,
+            nearest_training: self.nearest_training,
+        }
+    }
+}
+
 /// The other kind of line in `stats.jsonl`, one at an epoch's end: how the averaged generator scores. It
-/// has `step`, `epoch` and `elapsed_s` like the others, the figures of [`Score`], and no losses.
+/// has `step`, `epoch` and `elapsed_s` like the others, the figures of [`Score`], the share of the classes that are seen
+/// ([`collapse::class_coverage`]), and no losses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScoreLine {
     pub step: u32,
     pub epoch: u32,
     #[serde(flatten)]
     pub score: Score,
+    #[serde(default)]
+    pub class_coverage: f64,
     pub elapsed_s: f64,
 }
 
@@ -97,6 +115,7 @@ pub fn latents(seed: u64, count: usize, size: usize) -> Vec<f32> {
 pub(super) struct Journal<'a> {
     run: &'a Run,
     shape: Shape,
+    reference: Reference,
     stats: Log<Entry>,
     since: Vec<Losses>,
     /// The latents that every grid shows.
@@ -107,14 +126,19 @@ pub(super) struct Journal<'a> {
 
 impl<'a> Journal<'a> {
     /// The journal at a checkpoint, or at the beginning.
-    pub fn open(run: &'a Run, shape: Shape, from: Option<&Checkpoint>) -> Result<Self, FitError> {
+    pub fn open(
+        run: &'a Run,
+        source: &dyn Source,
+        from: Option<&Checkpoint>,
+    ) -> Result<Self, FitError> {
         let path = run.folder.join("stats.jsonl");
         let step = from.map_or(0, |from| from.gan.steps);
         let generator = &run.settings.generator;
         let count = grid(generator);
         Ok(Self {
             run,
-            shape,
+            shape: source.shape(),
+            reference: reference(source),
             stats: Log::open(&path, step).map_err(|source| failed(&path, source))?,
             since: from.map_or_else(Vec::new, |from| from.since.clone()),
             fixed: latents(run.settings.seed, count, generator.input.len()),
@@ -127,6 +151,18 @@ impl<'a> Journal<'a> {
         self.since = from.map_or_else(Vec::new, |from| from.since.clone());
         let cut = self.stats.cut_back(step);
         cut.map_err(|source| failed(self.stats.path(), source))
+    }
+
+    /// What the lines tell of mode collapse.
+    pub fn monitor(&self) -> Monitor {
+        let mut monitor = Monitor::new(self.run.limits, self.reference.entropy());
+        for entry in self.stats.lines() {
+            match entry {
+                Entry::Losses(line) => monitor.line(line),
+                Entry::Score(line) => monitor.score(line),
+            }
+        }
+        monitor
     }
 
     /// The losses since the last line.
@@ -145,12 +181,12 @@ impl<'a> Journal<'a> {
         self.lines().next_back().copied()
     }
 
-    /// The score of the last epoch that was scored.
-    pub fn last_score(&self) -> Option<Score> {
+    /// The last epoch that was scored.
+    pub fn last_score(&self) -> Option<ScoreLine> {
         let entries = self.stats.lines().iter().rev();
         entries.into_iter().find_map(|entry| match entry {
             Entry::Losses(_) => None,
-            Entry::Score(line) => Some(line.score.clone()),
+            Entry::Score(line) => Some(line.clone()),
         })
     }
 
@@ -177,6 +213,7 @@ impl<'a> Journal<'a> {
         let pixels = to_pixels(&gan.generator.evaluate(&self.fixed, &self.classes)?);
         let elapsed_s = elapsed.as_secs_f64();
         let seconds = elapsed_s - self.elapsed_s().unwrap_or(0.0);
+        let diversity = self.reference.diversity(&pixels);
         let line = Line {
             step: gan.steps(),
             epoch,
@@ -184,7 +221,9 @@ impl<'a> Journal<'a> {
             generator_loss: mean(|l| l.generator),
             learning_rate: gan.learning_rate(),
             images_per_s: (count * self.run.images_a_step()) as f64 / seconds,
-            entropy: Histogram::of(&pixels).entropy(),
+            entropy: diversity.entropy,
+            nearest_generated: diversity.nearest_generated,
+            nearest_training: diversity.nearest_training,
             elapsed_s,
         };
         self.append(Entry::Losses(line))?;
@@ -245,6 +284,15 @@ impl<'a> Journal<'a> {
             Err(source) => Err(failed(&path, source)),
         }
     }
+}
+
+/// Training images at even distances, the same in every run.
+fn reference(source: &dyn Source) -> Reference {
+    let (count, some) = (source.count(), source.count().min(collapse::COMPARED));
+    let numbers: Vec<u32> = (0..some).map(|i| (i * count / some) as u32).collect();
+    let mut images = Vec::new();
+    source.assemble(&numbers, &mut images, &mut Vec::new());
+    Reference::new(to_pixels(&images), source.shape().len())
 }
 
 fn failed(path: &Path, source: io::Error) -> FitError {

@@ -1,5 +1,6 @@
 //! The loop around the step: batches, logs, samples, checkpoints.
 
+mod collapse;
 mod data;
 mod journal;
 
@@ -7,14 +8,17 @@ use super::checkpoint::{Checkpoint, Position};
 use super::store::{Store, StoreError, Writer};
 use super::{Gan, Losses, Settings};
 use crate::files;
+use crate::metrics::collapse::{Limits, class_coverage};
 use crate::metrics::fid_cls::Score;
 use crate::nn::{Model, ModelError};
 use crate::ops::Device;
+use collapse::Monitor;
 use data::Order;
 pub use data::Source;
 use journal::Journal;
 pub use journal::{Line, ScoreLine, columns, grid, latents, to_pixels};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -40,6 +44,19 @@ pub enum OnNan {
     Rollback,
 }
 
+/// What to do when the generator makes the same few images for every latent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnCollapse {
+    /// Say when it begins and when it ends.
+    #[default]
+    Warn,
+    /// End the run; its last good checkpoint stays.
+    Stop,
+    /// Go back to the last good checkpoint with half the learning rate, up to 6 times, those of --on-nan included.
+    Rollback,
+}
+
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -56,12 +73,20 @@ pub struct Run {
     /// Checkpoints that are kept, the newest; the best one besides.
     pub keep: usize,
     pub on_nan: OnNan,
+    pub on_collapse: OnCollapse,
+    /// What counts as collapse.
+    pub limits: Limits,
 }
 
 impl Run {
     /// Real images that a step takes, in batches.
     pub fn images_a_step(&self) -> usize {
         self.batch * self.settings.game.batches() as usize
+    }
+
+    /// Steps of an epoch over so many images.
+    pub fn steps_an_epoch(&self, images: usize) -> u32 {
+        Order::new(self.settings.seed, images, self.images_a_step()).per_epoch()
     }
 }
 
@@ -114,11 +139,27 @@ pub enum FitError {
     Mismatch,
     #[error("a loss or a weight is no longer a number at step {step}; {}", advice(.last))]
     NotFinite { step: u32, last: Option<PathBuf> },
+    #[error("the generator has collapsed at step {step} ({signs}); {}", way_out(.last))]
+    Collapsed {
+        step: u32,
+        signs: String,
+        last: Option<PathBuf>,
+    },
     #[error(
-        "a loss or a weight is no longer a number at step {step}, though the learning rate was halved \
-         {MAX_ROLLBACKS} times: begin again with a lower --lr"
+        "{trouble} at step {step}, though the learning rate was halved {MAX_ROLLBACKS} times: begin again \
+         with a lower --lr"
     )]
-    GivenUp { step: u32 },
+    GivenUp { step: u32, trouble: Trouble },
+}
+
+/// Why a run cannot go on as it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    #[error("a loss or a weight is no longer a number")]
+    NotFinite,
+    /// With what speaks of it.
+    #[error("the generator has collapsed ({0})")]
+    Collapse(String),
 }
 
 fn advice(last: &Option<PathBuf>) -> String {
@@ -132,6 +173,17 @@ fn advice(last: &Option<PathBuf>) -> String {
     }
 }
 
+fn way_out(last: &Option<PathBuf>) -> String {
+    let anew = "begin again with a lower --lr or with a --penalty";
+    match last {
+        Some(path) => format!(
+            "the last good checkpoint is {}: resume with --on-collapse rollback to go back to it, or {anew}",
+            path.display()
+        ),
+        None => format!("there is no good checkpoint: {anew}"),
+    }
+}
+
 /// What a run leaves besides its files.
 pub struct Trained<D: Device<f32>> {
     /// The averaged generator.
@@ -142,7 +194,9 @@ pub struct Trained<D: Device<f32>> {
     pub images_per_s: f64,
     pub last: Option<Line>,
     /// Of the last epoch that was scored.
-    pub score: Option<Score>,
+    pub score: Option<ScoreLine>,
+    /// What speaks of mode collapse at the end, if anything does.
+    pub collapse: Option<String>,
 }
 
 /// How a run ended.
@@ -169,6 +223,14 @@ pub fn fit<D: Device<f32>>(
     Loop::new(device, run, source, from, judge, watch)?.go()
 }
 
+/// What comes after a step.
+enum Next {
+    Step,
+    /// Somebody asked to stop.
+    Leave,
+    Mend(Trouble),
+}
+
 struct Loop<'a, D: Device<f32>> {
     device: D,
     run: &'a Run,
@@ -183,6 +245,9 @@ struct Loop<'a, D: Device<f32>> {
     /// The class of each of its images.
     classes: Vec<u32>,
     journal: Journal<'a>,
+    monitor: Monitor,
+    /// Whether the collapse that there is was said.
+    warned: bool,
     checkpoints: Writer,
     /// Time of the parts of the run before this one.
     before: Duration,
@@ -208,7 +273,8 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         tidy(&run.folder)?;
         let say = &mut |note: &str| watch.note(note);
         let checkpoints = Writer::open(Store::of(&run.folder), run.keep, step, say)?;
-        let journal = Journal::open(run, source.shape(), from)?;
+        let journal = Journal::open(run, source, from)?;
+        let monitor = journal.monitor();
         let before = checkpoints.elapsed_s().or(journal.elapsed_s());
         let before = Duration::from_secs_f64(before.unwrap_or(0.0).max(0.0));
         let rollbacks = from.map_or(0, |from| from.rollbacks);
@@ -224,6 +290,8 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
             real: Vec::new(),
             classes: Vec::new(),
             journal,
+            warned: monitor.collapse().is_some(),
+            monitor,
             checkpoints,
             before,
             start: Instant::now(),
@@ -233,17 +301,10 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
 
     fn go(mut self) -> Result<Ended<D>, FitError> {
         while !self.is_over() {
-            let losses = self.step()?;
-            if !losses.is_finite() {
-                self.roll_back()?;
-                continue;
-            }
-            self.report(losses)?;
-            let stop = self.watch.stop();
-            if !self.pause(stop)? {
-                self.roll_back()?;
-            } else if stop {
-                return Ok(Ended::Stopped(self.gan.steps()));
+            match self.advance()? {
+                Next::Step => {}
+                Next::Leave => return Ok(Ended::Stopped(self.gan.steps())),
+                Next::Mend(trouble) => self.mend(trouble)?,
             }
         }
         let steps = self.gan.steps();
@@ -255,7 +316,22 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
             elapsed: self.elapsed,
             last: self.journal.last(),
             score: self.journal.last_score(),
+            collapse: self.monitor.collapse(),
         })))
+    }
+
+    /// A step and what is due after it.
+    fn advance(&mut self) -> Result<Next, FitError> {
+        let losses = self.step()?;
+        if !losses.is_finite() {
+            return Ok(Next::Mend(Trouble::NotFinite));
+        }
+        self.report(losses)?;
+        if let Some(trouble) = self.collapse() {
+            return Ok(Next::Mend(trouble));
+        }
+        let stop = self.watch.stop();
+        self.pause(stop)
     }
 
     fn is_over(&self) -> bool {
@@ -294,34 +370,81 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         self.watch.step(Progress { share, elapsed });
         let epoch = self.order.position(self.gan.steps() - 1).epoch;
         if let Some(line) = self.journal.record(&self.gan, epoch, losses, elapsed)? {
+            self.monitor.line(&line);
             self.watch.line(&line);
         }
         Ok(())
     }
 
-    /// Does what is due after a step: at an epoch's end, at a checkpoint, at a stop. False if the numbers are not
-    /// finite, and then nothing is done.
-    fn pause(&mut self, stop: bool) -> Result<bool, FitError> {
+    /// Says when a collapse begins and when it ends, where that is all to do about it.
+    fn collapse(&mut self) -> Option<Trouble> {
+        let signs = self.monitor.collapse();
+        if self.run.on_collapse != OnCollapse::Warn {
+            return signs.map(Trouble::Collapse);
+        }
+        if signs.is_some() != self.warned {
+            self.warned = signs.is_some();
+            let step = self.gan.steps();
+            self.watch.note(&match signs {
+                Some(signs) => format!("step {step}: the generator has collapsed ({signs})"),
+                None => format!("step {step}: the collapse is over"),
+            });
+        }
+        None
+    }
+
+    /// Does what is due after a step: at an epoch's end, at a checkpoint, at a stop. No checkpoint is written of
+    /// numbers that are not finite, or of a collapse that is to be mended.
+    fn pause(&mut self, stop: bool) -> Result<Next, FitError> {
         let ends = self.position().batch == 0 || self.is_over();
         let planned = ends || self.is_planned(self.gan.steps());
         if !planned && !stop {
-            return Ok(true);
+            return Ok(Next::Step);
         }
         self.gan.settle_average()?;
         let checkpoint = self.checkpoint()?;
         if !checkpoint.is_finite() {
-            return Ok(false);
+            return Ok(Next::Mend(Trouble::NotFinite));
         }
         // The checkpoint comes last, so that there is none without the epoch's pictures.
         let score = if ends { self.end_epoch()? } else { None };
+        if let Some(trouble) = self.collapse() {
+            return Ok(Next::Mend(trouble));
+        }
         self.journal.sync()?;
         let elapsed = self.elapsed.as_secs_f64();
         self.checkpoints.write(&checkpoint, score, elapsed)?;
         // What was written at a stop must not displace what a run left alone would roll back to.
         if planned {
-            self.checkpoints.prune()?;
+            self.prune()?;
         }
-        Ok(true)
+        Ok(match stop {
+            true => Next::Leave,
+            false => Next::Step,
+        })
+    }
+
+    /// Lets old checkpoints go, but none that a collapse may have to be mended from.
+    fn prune(&self) -> Result<(), FitError> {
+        let spared = match self.run.on_collapse {
+            OnCollapse::Warn => BTreeSet::new(),
+            OnCollapse::Stop | OnCollapse::Rollback => self.refuges()?,
+        };
+        Ok(self.checkpoints.prune(&spared)?)
+    }
+
+    /// The checkpoints that may be the last good one when a collapse is seen, and those that are the best then.
+    fn refuges(&self) -> Result<BTreeSet<u32>, FitError> {
+        let mut steps = self.checkpoints.steps()?;
+        steps.retain(|&step| self.is_planned(step));
+        let [images, classes] = self.monitor.horizons();
+        let later = steps.iter().copied().filter(|&step| step > images);
+        let mut refuges: BTreeSet<u32> = later.collect();
+        for horizon in [images, classes] {
+            refuges.extend(steps.iter().filter(|&&step| step <= horizon).max());
+            refuges.extend(self.checkpoints.best_step(horizon));
+        }
+        Ok(refuges)
     }
 
     fn end_epoch(&mut self) -> Result<Option<f64>, FitError> {
@@ -348,10 +471,12 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         let line = ScoreLine {
             step,
             epoch: epoch - 1,
+            class_coverage: class_coverage(&score.class_counts),
             score,
             elapsed_s: self.elapsed.as_secs_f64(),
         };
         self.journal.score(&line)?;
+        self.monitor.score(&line);
         self.watch.score(&line);
         Ok(Some(line.score.fid_cls))
     }
@@ -374,38 +499,63 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         })
     }
 
-    /// Goes back to the last good checkpoint, or to the beginning where there is none yet, with half the learning
+    /// Goes back to the last good checkpoint, or to the beginning where there was none yet, with half the learning
     /// rate; or gives up.
-    fn roll_back(&mut self) -> Result<(), FitError> {
+    fn mend(&mut self, trouble: Trouble) -> Result<(), FitError> {
         let step = self.gan.steps();
-        let planned = |at| self.run.on_nan == OnNan::Stop || self.is_planned(at);
+        let (stop, horizon) = match trouble {
+            Trouble::NotFinite => (self.run.on_nan == OnNan::Stop, step),
+            Trouble::Collapse(_) => (
+                self.run.on_collapse == OnCollapse::Stop,
+                self.monitor.well(),
+            ),
+        };
+        let wanted = |at| at <= horizon && (stop || self.is_planned(at));
         let mut notes = Vec::new();
         let say = &mut |note: &str| notes.push(note.to_owned());
-        let found = self.checkpoints.newest_where(planned, say)?;
+        let found = self.checkpoints.newest_where(wanted, say)?;
         notes.iter().for_each(|note| self.watch.note(note));
-        if self.run.on_nan == OnNan::Stop {
-            let last = found.map(|found| found.path);
-            return Err(FitError::NotFinite { step, last });
+        // What was to be kept for this may be gone where a run began without.
+        let lost = found.is_none() && (1..=horizon).any(|at| self.is_planned(at));
+        if stop || lost || self.is_out_of_time() {
+            return Err(given_up(trouble, step, found.map(|found| found.path)));
         }
         if self.rollbacks == MAX_ROLLBACKS {
-            return Err(FitError::GivenUp { step });
-        }
-        if self.is_over() {
-            // No time is left to mend it.
-            let last = found.map(|found| found.path);
-            return Err(FitError::NotFinite { step, last });
+            return Err(FitError::GivenUp { step, trouble });
         }
         self.rollbacks += 1;
-        let from = found.as_ref().map(|found| &found.checkpoint);
-        self.gan = restore(&self.device, self.run, from, self.rollbacks)?;
-        self.checkpoints.cut_back(self.gan.steps())?;
-        self.journal.cut_back(self.gan.steps(), from)?;
+        self.return_to(found.as_ref().map(|found| &found.checkpoint))?;
         self.watch.note(&format!(
-            "a loss or a weight is no longer a number at step {step}: back to step {} with the learning rate {}",
+            "{trouble} at step {step}: back to step {} with the learning rate {}",
             self.gan.steps(),
             self.gan.learning_rate(),
         ));
         Ok(())
+    }
+
+    /// Whether no time is left to mend anything.
+    fn is_out_of_time(&self) -> bool {
+        matches!(self.run.length, Length::Time(limit) if self.elapsed >= limit)
+    }
+
+    /// Goes back to a checkpoint, or to the beginning: what came after it has not happened.
+    fn return_to(&mut self, from: Option<&Checkpoint>) -> Result<(), FitError> {
+        self.gan = restore(&self.device, self.run, from, self.rollbacks)?;
+        let step = self.gan.steps();
+        let watch = &mut *self.watch;
+        let say = &mut |note: &str| watch.note(note);
+        self.checkpoints.cut_back(step, say)?;
+        self.journal.cut_back(step, from)?;
+        self.monitor = self.journal.monitor();
+        Ok(())
+    }
+}
+
+/// The end of a run that is not mended.
+fn given_up(trouble: Trouble, step: u32, last: Option<PathBuf>) -> FitError {
+    match trouble {
+        Trouble::NotFinite => FitError::NotFinite { step, last },
+        Trouble::Collapse(signs) => FitError::Collapsed { step, signs, last },
     }
 }
 

@@ -1,0 +1,217 @@
+//! `trainer fit --dry-run`: what a run would be.
+
+use super::options::{DeviceKind, Plan, input};
+use crate::cli::{Failure, print_json};
+use crate::data::{self, FileState, Split};
+use crate::gan::fit::{Length, Run, Source};
+use crate::spec::{Network, Shape, SpecError, Step};
+use serde::Serialize;
+
+/// A run that has not begun.
+#[derive(Serialize)]
+struct DryRun {
+    config: toml::Table,
+    data: Data,
+    generator: Listed,
+    discriminator: Listed,
+    /// Real images that a step takes.
+    images_a_step: usize,
+    steps_an_epoch: u32,
+    /// Of a run that is not limited by time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epochs: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    minutes: Option<f64>,
+}
+
+/// The training images.
+#[derive(Serialize)]
+struct Data {
+    images: usize,
+    channels: usize,
+    height: usize,
+    width: usize,
+    classes: usize,
+    /// Whether they are on this machine, and what they should be.
+    here: bool,
+    /// Where they would be fetched from otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
+}
+
+/// A network layer by layer, with the costs of one image.
+#[derive(Serialize)]
+struct Listed {
+    input: String,
+    parameters: usize,
+    macs: usize,
+    layers: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    layer: &'static str,
+    output: String,
+    parameters: usize,
+    macs: usize,
+}
+
+/// Checks what a run needs and says what it would be; trains nothing and writes nothing.
+///
+/// # Errors
+/// What the run itself would refuse.
+pub(super) fn run(plan: &Plan) -> Result<(), Failure> {
+    super::folder::check_place(&plan.out)?;
+    if plan.device == DeviceKind::Cuda && cfg!(not(feature = "cuda")) {
+        return input(super::NO_CUDA);
+    }
+    let data = Data::find(plan)?;
+    let shape = Shape::new(data.channels, data.height, data.width);
+    let settings = super::settings(plan, data.images, shape, data.classes)?;
+    let run = super::run_of(plan, settings)?;
+    let dry = DryRun::new(plan, data, &run)?;
+    if plan.json {
+        return print_json(&dry);
+    }
+    dry.print(&plan.to_toml()?);
+    Ok(())
+}
+
+impl Data {
+    /// Reads and checks the images if they are here.
+    fn find(plan: &Plan) -> Result<Self, Failure> {
+        let (dataset, options) = (plan.dataset, super::data_options(plan));
+        let files = dataset.files(Split::Train);
+        let needed = [files.images.name, files.labels.name];
+        let absent = data::info(dataset, &options)?
+            .into_iter()
+            .any(|file| needed.contains(&file.name) && !matches!(file.state, FileState::Here(_)));
+        // In a folder that was named, nothing else is looked for.
+        if absent && options.data_dir.is_none() {
+            let (channels, height, width) = dataset.image_shape();
+            return Ok(Self {
+                images: files.count,
+                channels,
+                height,
+                width,
+                classes: dataset.classes().len(),
+                here: false,
+                origin: Some(dataset.origin()),
+            });
+        }
+        let images = data::load(dataset, Split::Train, &options)?;
+        Ok(Self {
+            images: images.count,
+            channels: images.channels,
+            height: images.height,
+            width: images.width,
+            classes: images.classes(),
+            here: true,
+            origin: None,
+        })
+    }
+}
+
+impl Listed {
+    fn new(network: &Network) -> Result<Self, SpecError> {
+        let steps = network.walk()?;
+        Ok(Self {
+            input: network.input.to_string(),
+            parameters: steps.iter().map(Step::parameters).sum(),
+            macs: steps.iter().map(Step::macs).sum(),
+            layers: steps.iter().map(Row::new).collect(),
+        })
+    }
+
+    fn print(&self, name: &str) {
+        say!(
+            "{name}: {} parameters, {} multiply-accumulates an image",
+            self.parameters,
+            self.macs
+        );
+        say!(
+            "  {:<16} {:>12} {:>11} {:>12}",
+            "layer",
+            "out",
+            "parameters",
+            "MACs"
+        );
+        say!("  {:<16} {:>12}", "input", self.input);
+        for row in &self.layers {
+            say!(
+                "  {:<16} {:>12} {:>11} {:>12}",
+                row.layer,
+                row.output,
+                row.parameters,
+                row.macs
+            );
+        }
+    }
+}
+
+impl Row {
+    fn new(step: &Step<'_>) -> Self {
+        Self {
+            layer: step.layer.name(),
+            output: step.output.to_string(),
+            parameters: step.parameters(),
+            macs: step.macs(),
+        }
+    }
+}
+
+impl DryRun {
+    fn new(plan: &Plan, data: Data, run: &Run) -> Result<Self, Failure> {
+        let listed = |network| Listed::new(network).map_err(anyhow::Error::from);
+        let steps_an_epoch = run.steps_an_epoch(data.images);
+        let (epochs, minutes) = match run.length {
+            Length::Epochs(epochs) => (Some(epochs), None),
+            Length::Time(limit) => (None, Some(limit.as_secs_f64() / 60.0)),
+        };
+        Ok(Self {
+            config: plan.to_table()?,
+            generator: listed(&run.settings.generator)?,
+            discriminator: listed(&run.settings.discriminator)?,
+            images_a_step: run.images_a_step(),
+            steps_an_epoch,
+            epochs,
+            steps: epochs.map(|epochs| u64::from(epochs) * u64::from(steps_an_epoch)),
+            minutes,
+            data,
+        })
+    }
+
+    fn print(&self, config: &str) {
+        say!("{}", config.trim_end());
+        say!("");
+        let Data {
+            images,
+            channels,
+            height,
+            width,
+            ..
+        } = self.data;
+        let place = match &self.data.origin {
+            Some(origin) => format!("not on this machine; they would be fetched from {origin}"),
+            None => "on this machine and checked".to_owned(),
+        };
+        say!("images: {images} of {channels}x{height}x{width}, {place}");
+        self.generator.print("generator");
+        self.discriminator.print("discriminator");
+        let length = match (self.epochs, self.steps, self.minutes) {
+            (Some(epochs), Some(steps), _) => format!("{steps} steps in {epochs} epochs"),
+            (_, _, Some(minutes)) => {
+                format!("as many steps as there is time for in {minutes} minutes")
+            }
+            _ => String::new(),
+        };
+        say!(
+            "length: {length}; a step takes {} images, an epoch {} steps",
+            self.images_a_step,
+            self.steps_an_epoch
+        );
+        say!("nothing was trained or written (--dry-run)");
+    }
+}
