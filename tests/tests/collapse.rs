@@ -10,7 +10,7 @@ use std::path::Path;
 const LEN: usize = 784;
 
 fn load(dataset: &str, split: Split) -> Images {
-    data::load(dataset.parse().unwrap(), split, &Options::default()).unwrap()
+    data::load(&dataset.parse().unwrap(), split, &Options::default()).unwrap()
 }
 
 /// A data set with its training images at even distances.
@@ -46,7 +46,7 @@ impl Case {
 
     /// Whether classes are missing, in the eyes of the frozen classifier.
     fn lacks_classes(&self, pixels: &[u8]) -> bool {
-        let scorer = FidCls::new(self.dataset.parse().unwrap()).unwrap().unwrap();
+        let scorer = FidCls::new(&self.dataset.parse().unwrap()).unwrap().unwrap();
         let mut tally = scorer.tally();
         tally.add(pixels).unwrap();
         let score = tally.score();

@@ -16,11 +16,11 @@ use std::path::Path;
 const COUNT: usize = 5_000;
 
 fn fashion(split: Split) -> Images {
-    data::load("fashion".parse().unwrap(), split, &Options::default()).unwrap()
+    data::load(&"fashion".parse().unwrap(), split, &Options::default()).unwrap()
 }
 
 fn scorer() -> FidCls {
-    FidCls::new("fashion".parse().unwrap()).unwrap().unwrap()
+    FidCls::new(&"fashion".parse().unwrap()).unwrap().unwrap()
 }
 
 fn score(pixels: &[u8]) -> Score {

@@ -13,7 +13,7 @@ use pocketgan_trainer::verify::{ExportedModel, verify};
 fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
     const BATCH: usize = 16;
     let fashion = "fashion".parse().unwrap();
-    let images = data::load(fashion, Split::Train, &Options::default()).unwrap();
+    let images = data::load(&fashion, Split::Train, &Options::default()).unwrap();
     for &recipe in Recipe::value_variants() {
         let mut parts = recipe.parts(Size::Nano, images.shape());
         if parts.conditional {

@@ -1,7 +1,7 @@
 //! A variational autoencoder on a few real images, which it must come to know by heart.
 
 use dfdx::prelude::{Cpu, NoneTape};
-use pocketgan_trainer::data::{self, Options, Split};
+use pocketgan_trainer::data::{self, Dataset, Options, Split};
 use pocketgan_trainer::gan::fit::Source;
 use pocketgan_trainer::gan::{Gan, Losses, Recipe, Size};
 use pocketgan_trainer::nn::Mode;
@@ -30,8 +30,8 @@ fn posterior(gan: &Gan<Cpu>, real: &[f32], rng: &mut Rng) -> Vec<f32> {
 
 #[test]
 fn it_learns_images_by_heart() {
-    let fashion = "fashion".parse().unwrap();
-    let images = data::load(fashion, Split::Train, &Options::default()).unwrap();
+    let fashion = "fashion".parse::<Dataset>().unwrap();
+    let images = data::load(&fashion, Split::Train, &Options::default()).unwrap();
     let numbers: Vec<u32> = (0..IMAGES as u32).collect();
     let mut real = Vec::new();
     images.assemble(&numbers, &mut real, &mut Vec::new());

@@ -1,9 +1,10 @@
 //! Files that are there whole or not at all.
 
+use etcetera::BaseStrategy;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 /// How the names of files begin that are not whole yet.
@@ -61,8 +62,24 @@ pub fn sweep(folder: &Path) -> io::Result<()> {
 
 /// The SHA-256 of `bytes`, hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    let sum = Sha256::digest(bytes);
-    sum.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The folder for what can be fetched or made again: `POCKETGAN_CACHE`, or else `pocketgan` in the user's cache
+/// folder; `None` where the user has none.
+pub fn cache_folder() -> Option<PathBuf> {
+    match std::env::var_os("POCKETGAN_CACHE") {
+        Some(folder) if !folder.is_empty() => Some(folder.into()),
+        _ => {
+            let strategy = etcetera::choose_base_strategy().ok()?;
+            Some(strategy.cache_dir().join("pocketgan"))
+        }
+    }
 }
 
 fn folder_of(path: &Path) -> &Path {

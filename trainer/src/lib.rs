@@ -2,13 +2,14 @@
 //!
 //! The rooms of the house: [`spec`] says what a network is; [`ops`] computes its layers, forward and
 //! backward, on dfdx's tape; [`nn`] builds a network from its specification; `gan` trains it; `data`
-//! reads real pictures; [`metrics`] scores samples, partly through a [`classifier`]; `export` writes what a
-//! device runs.
+//! reads real pictures; [`metrics`] scores samples, partly through a [`classifier`], and [`evaluation`] puts the
+//! scores together; `export` writes what a device runs.
 
 pub mod classifier;
 pub mod cli;
 pub mod data;
 pub mod engines;
+pub mod evaluation;
 pub mod export;
 pub mod files;
 pub mod gan;

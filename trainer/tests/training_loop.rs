@@ -12,10 +12,11 @@ use pocketgan_trainer::metrics::fid_cls::Score;
 use pocketgan_trainer::nn::{Initialization, ModelError};
 use pocketgan_trainer::optim::AdamConfig;
 use pocketgan_trainer::spec::{Layer, Network, Shape};
-use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -65,15 +66,15 @@ fn settings() -> Settings {
 #[derive(Default)]
 struct Images {
     /// The batches that were asked for.
-    asked: RefCell<Vec<Vec<u32>>>,
+    asked: Mutex<Vec<Vec<u32>>>,
     poisoned: Vec<u32>,
     /// The batches of the steps, where steps matter.
     script: Vec<Vec<u32>>,
     /// The steps whose images are all black.
     spoiled: Range<u32>,
-    /// The step of the last batch.
-    step: Cell<u32>,
-    cured: Cell<bool>,
+    /// The step that was taken last.
+    step: AtomicU32,
+    cured: AtomicBool,
 }
 
 impl Source for Images {
@@ -96,18 +97,17 @@ impl Source for Images {
         for &number in batch {
             real.extend((0..16).map(|pixel| ((number * 31 + pixel * 7) % 64) as f32 / 32.0 - 1.0));
         }
-        if batch == self.poisoned && !self.cured.get() {
+        if batch == self.poisoned && !self.cured.load(Ordering::Relaxed) {
             real[0] = f32::NAN;
         }
         if let Some(at) = self.script.iter().position(|known| known == batch) {
-            self.step.set(at as u32 + 1);
-            if self.spoiled.contains(&self.step.get()) && !self.cured.get() {
+            if self.spoiled.contains(&(at as u32 + 1)) && !self.cured.load(Ordering::Relaxed) {
                 real.fill(-1.0);
             }
         }
         // The others are for the watch on collapse.
         if batch.len() == BATCH {
-            self.asked.borrow_mut().push(batch.to_vec());
+            self.asked.lock().unwrap().push(batch.to_vec());
         }
     }
 }
@@ -124,14 +124,19 @@ enum Fate {
 
 struct Observer<'a> {
     fate: Fate,
+    /// Those that this part has taken, and all before.
     steps: u32,
+    /// Those of the whole run, if it is one of so many epochs.
+    all: f64,
     images: &'a Images,
     notes: Vec<String>,
     lines: Vec<Line>,
 }
 
 impl Watch for Observer<'_> {
-    fn step(&mut self, _: Progress) {
+    fn step(&mut self, progress: Progress) {
+        let step = (progress.share * self.all).round() as u32;
+        self.images.step.store(step, Ordering::Relaxed);
         self.steps += 1;
         if self.fate == Fate::Dies(self.steps) {
             std::panic::resume_unwind(Box::new("killed"));
@@ -145,7 +150,8 @@ impl Watch for Observer<'_> {
     fn note(&mut self, note: &str) {
         self.notes.push(note.to_owned());
         // A lower learning rate is all it took.
-        self.images.cured.set(note.contains("learning rate"));
+        let cured = note.contains("learning rate");
+        self.images.cured.store(cured, Ordering::Relaxed);
     }
 
     fn stop(&mut self) -> bool {
@@ -193,6 +199,7 @@ impl Bench {
             settings: settings(),
             length: Length::Epochs(EPOCHS),
             batch: BATCH,
+            flip: false,
             folder: folder.path().to_owned(),
             recipe: "seed = 3\n".into(),
             checkpoint_every,
@@ -265,9 +272,14 @@ impl Bench {
     fn rated(&self, fate: Fate, judge: &mut Judge<'_, Cpu>) -> Part {
         let from = self.newest();
         let rolled_back = from.as_ref().is_some_and(|from| from.rollbacks > 0);
-        self.images.cured.set(rolled_back);
+        self.images.cured.store(rolled_back, Ordering::Relaxed);
+        let epochs = match self.run.length {
+            Length::Epochs(epochs) => epochs,
+            Length::Time(_) => 0,
+        };
         let mut observer = Observer {
             fate,
+            all: f64::from(epochs * STEPS / EPOCHS),
             steps: from.as_ref().map_or(0, |from| from.gan.steps),
             images: &self.images,
             notes: Vec::new(),
@@ -296,7 +308,7 @@ impl Bench {
     fn poison(&mut self, step: u32) {
         let clean = Bench::new(1000);
         clean.go(Fate::LeftAlone).finished();
-        let asked = clean.images.asked.borrow();
+        let asked = clean.images.asked.lock().unwrap();
         self.images.poisoned = asked[step as usize - 1].clone();
     }
 }
@@ -700,7 +712,7 @@ fn collapsing(on_collapse: OnCollapse) -> Bench {
     let part = clean.go(Fate::LeftAlone);
     assert_eq!(part.notes, [""; 0]);
     part.finished();
-    bench.images.script = clean.images.asked.take();
+    bench.images.script = clean.images.asked.into_inner().unwrap();
     bench.images.spoiled = BLACK..u32::MAX;
     bench
 }
@@ -799,7 +811,7 @@ fn a_warned_run_can_go_back() {
 /// Scores by step: how good, and of how many of ten classes.
 fn judged(bench: &Bench, fate: Fate, score: impl Fn(u32) -> (f64, usize)) -> Part {
     bench.rated(fate, &mut |_| {
-        let (fid_cls, classes) = score(bench.images.step.get());
+        let (fid_cls, classes) = score(bench.images.step.load(Ordering::Relaxed));
         let counts = (0..10).map(|class| if class < classes { 500 } else { 0 });
         Ok(Some(Score {
             class_counts: counts.collect(),
@@ -830,7 +842,7 @@ fn a_rollback_from_missing_classes_goes_to_the_epoch_before() {
         bench.images.spoiled = 0..0;
         bench
     };
-    let score = |bench: &Bench, step| match bench.images.cured.get() {
+    let score = |bench: &Bench, step| match bench.images.cured.load(Ordering::Relaxed) {
         true => (9.0, 9),
         false => few_classes(step),
     };
@@ -856,7 +868,7 @@ fn a_rollback_from_missing_classes_goes_to_the_epoch_before() {
 /// A checkpoint of the time before a collapse was seen has the best score; the run goes back to before it.
 #[test]
 fn what_was_undone_is_not_the_best() {
-    let score = |bench: &Bench, step| match (step, bench.images.cured.get()) {
+    let score = |bench: &Bench, step| match (step, bench.images.cured.load(Ordering::Relaxed)) {
         (126, _) => (3.0, 9),
         (BLACK.., false) => (1.0, 9),
         _ => (5.0, 9),

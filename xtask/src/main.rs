@@ -1,9 +1,10 @@
 //! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-train | profile |
-//! recipes | soak`.
+//! recipes | soak | fid-weights | fid-check`.
 
 mod bare_metal;
 mod bench_train;
 mod elf;
+mod fid;
 mod firmware;
 mod host;
 mod licences;
@@ -47,6 +48,10 @@ enum Chore {
     Recipes(recipes::Arguments),
     /// Kill, stop and resume a run over and over, and check all that it leaves.
     Soak(soak::Arguments),
+    /// Make the Inception network that `trainer eval --fid inception` looks through, in the user's cache.
+    FidWeights,
+    /// Check our scores against torch-fidelity's, on the same PNG files.
+    FidCheck(fid::CheckArguments),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +64,8 @@ fn main() -> ExitCode {
         Chore::Profile(arguments) => profile::run(&arguments),
         Chore::Recipes(arguments) => recipes::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
+        Chore::FidWeights => fid::weights(),
+        Chore::FidCheck(arguments) => fid::check(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,12 +2,11 @@
 
 use std::env::{self, consts::DLL_SUFFIX};
 use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{process, python, workspace};
+use crate::{python, workspace};
 
 const VERSION: &str = "1.31.1";
 
@@ -46,23 +45,7 @@ fn fetch(library: &Path) -> Result<()> {
     let folder = library.parent().context("the library has no folder")?;
     fs::create_dir_all(folder)?;
     let wheels = tempfile::tempdir_in(folder)?;
-    let mut pip = process::command(python::SYSTEM);
-    pip.args([
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--dest",
-    ]);
-    pip.arg(wheels.path())
-        .arg(format!("onnxruntime=={VERSION}"));
-    process::output(&mut pip)?;
-    let wheel = fs::read_dir(wheels.path())?
-        .next()
-        .context("pip left no wheel")??
-        .path();
+    let wheel = python::wheel(&format!("onnxruntime=={VERSION}"), wheels.path())?;
     unpack(&wheel, library)
 }
 
@@ -79,12 +62,7 @@ fn unpack(wheel: &Path, library: &Path) -> Result<()> {
         .find(|name| library_name(name))
         .with_context(|| format!("{} holds no libonnxruntime", wheel.display()))?
         .into_owned();
-    let mut packed = archive.by_name(&name)?;
-    let mut unpacked = tempfile::NamedTempFile::new_in(library.parent().unwrap_or(wheel))?;
-    io::copy(&mut packed, &mut unpacked)?;
-    unpacked.as_file().sync_all()?;
-    unpacked.persist(library)?;
-    Ok(())
+    python::unpack(&mut archive, &name, library)
 }
 
 #[cfg(test)]

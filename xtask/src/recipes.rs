@@ -73,6 +73,7 @@ struct Evaluated {
     fid_inception: Option<f64>,
     entropy: Option<f64>,
     coverage: Option<f64>,
+    class_coverage: Option<f64>,
     js_classes: Option<f64>,
     engines: std::collections::BTreeMap<String, Quantized>,
 }
@@ -99,6 +100,7 @@ struct Row {
     fid_inception: Option<f64>,
     entropy: Option<f64>,
     coverage: Option<f64>,
+    class_coverage: Option<f64>,
     js_classes: Option<f64>,
 }
 
@@ -207,6 +209,7 @@ impl Entry {
             fid_inception: evaluated.fid_inception,
             entropy: evaluated.entropy,
             coverage: evaluated.coverage,
+            class_coverage: evaluated.class_coverage,
             js_classes: evaluated.js_classes,
         })
     }
@@ -252,10 +255,11 @@ epochs that takes some five minutes on two idle cores, scores it with `trainer e
 
 Minutes are those of the machine that wrote the page. Figures are of the float model, `int8` of the quantized blob.
 `fid-cls` is `fid-cls-5k-test`, `fid-inception` is `fid-inception-10k-test`: the lower the better. `entropy` is that of the
-pixels, `JS classes` the divergence of the classes from equal shares.
+pixels, `coverage` that of the test images in the classifier's features, `classes` the share of the classes that is seen,
+`JS classes` the divergence of the classes from equal shares.
 
-| recipe | minutes | parameters | blob, bytes | fid-cls | int8 | fid-inception | entropy | coverage | JS classes |
-|---|---|---|---|---|---|---|---|---|---|
+| recipe | minutes | parameters | blob, bytes | fid-cls | int8 | fid-inception | entropy | coverage | classes | JS classes |
+|---|---|---|---|---|---|---|---|---|---|---|
 ";
 
 fn table_row(label: &str, row: &Row) -> String {
@@ -263,7 +267,7 @@ fn table_row(label: &str, row: &Row) -> String {
         value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
     };
     format!(
-        "| [{label}](#{label}) | {:.1} | {} | {} | {} | {} | {} | {} | {} | {} |",
+        "| [{label}](#{label}) | {:.1} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
         row.minutes,
         row.parameters,
         row.blob_bytes,
@@ -272,6 +276,7 @@ fn table_row(label: &str, row: &Row) -> String {
         figure(row.fid_inception, 2),
         figure(row.entropy, 3),
         figure(row.coverage, 3),
+        figure(row.class_coverage, 2),
         figure(row.js_classes, 4),
     )
 }

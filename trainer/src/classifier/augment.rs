@@ -1,6 +1,6 @@
 //! Random changes to training images that leave their class as it is.
 
-use crate::data::Dataset;
+use crate::data::{Dataset, Published};
 use crate::rng::Rng;
 
 /// What may be done to a training image.
@@ -14,10 +14,11 @@ pub struct Augmentation {
 
 impl Augmentation {
     /// What suits a data set: a mirrored shoe is a shoe, a mirrored 2 is no digit.
-    pub fn of(dataset: Dataset) -> Self {
+    pub fn of(dataset: &Dataset) -> Self {
+        let name = dataset.published().map(Published::name);
         Self {
             shift: 1,
-            mirror: dataset.name() == "fashion",
+            mirror: matches!(name, Some("fashion" | "cifar10")),
         }
     }
 

@@ -1,6 +1,7 @@
 //! A trained classifier and what it sees in the test images, in one safetensors file.
 
 use super::{Classifier, ClassifierError};
+use crate::data::{Dataset, Images};
 use crate::metrics::Gaussian;
 use crate::parameters::{HostTensor, Parameters};
 use crate::spec::Network;
@@ -31,23 +32,22 @@ pub struct State {
     pub test_accuracy: f64,
     /// Images that the reference statistics were computed from: all test images.
     pub reference_images: usize,
-    /// SHA-256 of the idx file that they were read from, unpacked.
+    /// SHA-256 of them as an idx file, unpacked.
     pub reference_sha256: String,
 }
 
 impl State {
     /// Of a classifier trained in this version.
-    pub fn new(dataset: crate::data::Dataset, network: Network, seed: u64, epochs: u32) -> Self {
-        let test = dataset.files(crate::data::Split::Test);
+    pub fn new(dataset: &Dataset, test: &Images, network: Network, seed: u64, epochs: u32) -> Self {
         Self {
             format: FORMAT,
-            dataset: dataset.name().to_owned(),
+            dataset: dataset.to_string(),
             network,
             seed,
             epochs,
             test_accuracy: 0.0,
             reference_images: test.count,
-            reference_sha256: test.images.sha256.to_owned(),
+            reference_sha256: test.sha256(),
         }
     }
 }
@@ -195,7 +195,16 @@ mod tests {
             mean: (0..features).map(|_| number()).collect(),
             covariance: (0..features * features).map(|_| number()).collect(),
         };
-        let state = State::new("mnist".parse().unwrap(), network, 7, 3);
+        let test = Images {
+            count: 1,
+            channels: 1,
+            height: 28,
+            width: 28,
+            pixels: vec![7; 784],
+            labels: vec![3],
+            classes: vec!["3".into()],
+        };
+        let state = State::new(&"mnist".parse().unwrap(), &test, network, 7, 3);
         (state, parameters, reference)
     }
 

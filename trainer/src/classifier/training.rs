@@ -164,6 +164,7 @@ mod tests {
             width: 8,
             pixels,
             labels,
+            classes: vec!["lying".into(), "standing".into()],
         }
     }
 

@@ -16,6 +16,8 @@ use std::time::Instant;
 
 /// The file that is left.
 const FILE: &str = "classifier.safetensors";
+/// Images a step.
+const BATCH: usize = 128;
 
 /// Train the small classifier that the score fid-cls compares images by.
 ///
@@ -52,7 +54,7 @@ pub struct ClassifierArgs {
 #[derive(Serialize)]
 struct Report {
     file: PathBuf,
-    dataset: &'static str,
+    dataset: Dataset,
     epochs: u32,
     seed: u64,
     parameters: usize,
@@ -81,26 +83,39 @@ pub fn run(args: ClassifierArgs) -> Result<(), Failure> {
         data_dir: args.data_dir.clone(),
         ..data::Options::default()
     };
-    let train = data::load(dataset, Split::Train, &options)?;
-    let test = data::load(dataset, Split::Test, &options)?;
+    let train = data::load(&dataset, Split::Train, &options)?;
+    let test = data::load(&dataset, Split::Test, &options)?;
+    check(&dataset, &train)?;
     std::fs::create_dir_all(&args.out).map_err(|error| {
         Failure::Input(format!("cannot create {}: {error}", args.out.display()))
     })?;
     let pool = super::thread_pool(args.threads)?;
-    let (report, bytes) = pool.install(|| make(dataset, &args, file, &train, &test))?;
+    let (report, bytes) = pool.install(|| make(&dataset, &args, file, &train, &test))?;
     write_whole(&report.file, &bytes).map_err(|error| {
         Failure::Input(format!("cannot write {}: {error}", report.file.display()))
     })?;
     if args.json {
         return super::print_json(&report);
     }
-    report.print(dataset);
+    report.print(&train.classes);
     Ok(())
+}
+
+/// Whether there is something to learn.
+fn check(dataset: &Dataset, train: &Images) -> Result<(), Failure> {
+    let sentence = match train.classes.len() {
+        0 | 1 => format!("{dataset} has no classes to tell apart"),
+        _ if train.count < BATCH => {
+            format!("{dataset} has {} training images, fewer than {BATCH}", train.count)
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::Input(sentence))
 }
 
 /// Trains and tests; gives the report and the file's bytes.
 fn make(
-    dataset: Dataset,
+    dataset: &Dataset,
     args: &ClassifierArgs,
     file: PathBuf,
     train: &Images,
@@ -108,13 +123,13 @@ fn make(
 ) -> Result<(Report, Vec<u8>), Failure> {
     let start = Instant::now();
     let shape = Shape::new(train.channels, train.height, train.width);
-    let network = classifier::network(shape, dataset.classes().len());
+    let network = classifier::network(shape, train.classes.len());
     let settings = Settings {
         network: network.clone(),
         augmentation: Augmentation::of(dataset),
         adam: AdamConfig::adam(2e-3, 0.9, 0.999),
         ema_decay: 0.998,
-        batch: 128,
+        batch: BATCH,
         epochs: args.epochs,
         seed: args.seed,
     };
@@ -135,13 +150,13 @@ fn make(
         .sum();
     let state = State {
         test_accuracy: f64::from(right) / test.count as f64,
-        ..State::new(dataset, network, args.seed, args.epochs)
+        ..State::new(dataset, test, network, args.seed, args.epochs)
     };
     let bytes = classifier::encode(&state, &parameters, &moments.gaussian())
         .context("cannot keep the classifier")?;
     let report = Report {
         file,
-        dataset: dataset.name(),
+        dataset: dataset.clone(),
         epochs: args.epochs,
         seed: args.seed,
         parameters: state.network.parameters().map_err(ModelError::from)?,
@@ -175,7 +190,7 @@ fn examine(eye: &Classifier, images: &Images) -> Result<(Moments, Vec<Vec<u32>>)
 }
 
 impl Report {
-    fn print(&self, dataset: Dataset) {
+    fn print(&self, classes: &[String]) {
         say!(
             "{}: {} parameters, {} bytes, {:.0} seconds",
             self.file.display(),
@@ -185,7 +200,7 @@ impl Report {
         );
         say!("  sha256         {}", self.sha256);
         say!("  test accuracy  {:.4}", self.test_accuracy);
-        for (class, row) in dataset.classes().iter().zip(&self.confusion) {
+        for (class, row) in classes.iter().zip(&self.confusion) {
             let counts: String = row.iter().map(|count| format!("{count:>5}")).collect();
             say!("  {class:<13}{counts}");
         }

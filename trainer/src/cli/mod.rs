@@ -19,6 +19,7 @@ macro_rules! tell {
 mod bench;
 mod classifier;
 mod data;
+mod eval;
 mod export;
 mod fit;
 mod inspect;
@@ -46,6 +47,7 @@ enum Command {
     Export(export::ExportArgs),
     Sample(sample::SampleArgs),
     Interpolate(interpolate::InterpolateArgs),
+    Eval(eval::EvalArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
     Data(data::DataArgs),
@@ -101,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(args),
         Command::Sample(args) => sample::run(args),
         Command::Interpolate(args) => interpolate::run(args),
+        Command::Eval(args) => eval::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Data(args) => data::run(args),

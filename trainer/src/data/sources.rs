@@ -1,50 +1,25 @@
 //! The ordered sources of a data set: a folder the user names, or else the cache, a system
 //! package's folder, the official download, and a package registry.
 
-use std::env;
 use std::path::{Path, PathBuf};
 
-use etcetera::BaseStrategy;
-
 use super::error::DataError;
-use super::store::{Wanted, write_whole};
-use super::table::{Dataset, Split};
-use super::{Images, download, idx, package};
-
-/// Where to look.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// A folder with the data set's files, plain or `.gz`. When given, the only source.
-    pub data_dir: Option<PathBuf>,
-    /// Folder of the cache; `None` means `POCKETGAN_CACHE` or else the user's cache folder.
-    pub cache_dir: Option<PathBuf>,
-}
-
-impl Options {
-    /// The cache's folder for one data set.
-    fn cache(&self, dataset: Dataset) -> Result<PathBuf, DataError> {
-        let root = match (&self.cache_dir, env::var_os("POCKETGAN_CACHE")) {
-            (Some(folder), _) => folder.clone(),
-            (None, Some(folder)) if !folder.is_empty() => folder.into(),
-            _ => etcetera::choose_base_strategy()
-                .map_err(|_| DataError::NoCache)?
-                .cache_dir()
-                .join("pocketgan"),
-        };
-        Ok(root.join("datasets").join(dataset.name()))
-    }
-}
+use super::options::Options;
+use super::store::{Contents, Wanted, write_whole};
+use super::table::{Published, Split, Sum};
+use super::{Images, download, package};
 
 /// What is known of one file without fetching anything.
 #[derive(Debug)]
 pub struct FileStatus {
-    /// Name of the unpacked file.
+    /// Name of what the sum is of.
     pub name: &'static str,
-    /// Published SHA-256 of the unpacked file.
-    pub sha256: &'static str,
-    /// Sizes: (count, height, width) of images, (count) of labels.
+    /// The published sum.
+    pub sum: Sum,
+    /// Sizes of what is wanted of it: (count, height, width) of images, (count) of labels, (count, bytes) of records
+    /// that hold both.
     pub shape: Vec<usize>,
-    /// Bytes of the unpacked file.
+    /// Bytes of that, unpacked.
     pub bytes: usize,
     /// Whether and where it is on this machine.
     pub state: FileState,
@@ -53,7 +28,7 @@ pub struct FileStatus {
 /// Whether a file is on this machine.
 #[derive(Debug)]
 pub enum FileState {
-    /// Here, and its SHA-256 is the published one.
+    /// Here, and its sum is the published one.
     Here(PathBuf),
     /// In none of the local folders.
     Absent,
@@ -61,30 +36,17 @@ pub enum FileState {
     Bad(DataError),
 }
 
-/// Makes sure that both splits are on this machine and are the published files, fetching what is
-/// missing into the cache. With [`Options::data_dir`], only checks that folder.
-///
-/// # Errors
-///
-/// As [`load`](super::load).
-pub fn fetch(dataset: Dataset, options: &Options) -> Result<(), DataError> {
-    for split in [Split::Train, Split::Test] {
-        super::load(dataset, split, options)?;
-    }
-    Ok(())
-}
-
-/// Says where each of the four files is, checked against its SHA-256; fetches nothing.
+/// Says where each of a data set's files is, checked against its sum; fetches nothing.
 ///
 /// # Errors
 ///
 /// [`DataError::NoCache`] where there is no folder to look in.
-pub fn info(dataset: Dataset, options: &Options) -> Result<Vec<FileStatus>, DataError> {
-    let folders = local_folders(dataset, options)?;
+pub fn info(published: Published, options: &Options) -> Result<Vec<FileStatus>, DataError> {
+    let folders = local_folders(published, options)?;
     let status = |wanted: Wanted| FileStatus {
         name: wanted.file.name,
-        sha256: wanted.file.sha256,
-        shape: wanted.shape().to_vec(),
+        sum: wanted.file.sum,
+        shape: wanted.contents.shape(),
         bytes: wanted.len(),
         state: match folders.iter().find_map(|folder| wanted.find(folder)) {
             None => FileState::Absent,
@@ -94,65 +56,68 @@ pub fn info(dataset: Dataset, options: &Options) -> Result<Vec<FileStatus>, Data
             },
         },
     };
-    Ok(all_files(dataset).into_iter().map(status).collect())
+    Ok(Wanted::all(published).into_iter().map(status).collect())
 }
 
-fn all_files(dataset: Dataset) -> Vec<Wanted> {
-    [Split::Train, Split::Test]
-        .into_iter()
-        .flat_map(|split| Wanted::pair(dataset, split))
-        .collect()
-}
-
-fn local_folders(dataset: Dataset, options: &Options) -> Result<Vec<PathBuf>, DataError> {
+fn local_folders(published: Published, options: &Options) -> Result<Vec<PathBuf>, DataError> {
     if let Some(folder) = &options.data_dir {
         return Ok(vec![folder.clone()]);
     }
-    let mut folders = vec![options.cache(dataset)?];
-    folders.extend(dataset.0.package.installed().map(Path::to_owned));
+    let mut folders = vec![options.cache(published)?];
+    folders.extend(installed(published).map(Path::to_owned));
     Ok(folders)
 }
 
-/// [`load`](super::load) with its messages handed to `say`.
-pub(super) fn load_with(
-    dataset: Dataset,
+/// The folder that the data set's system package fills, where there is such a thing.
+fn installed(published: Published) -> Option<&'static Path> {
+    published.0.package?.installed()
+}
+
+/// Loads one split from the first source that has it; what each answered is handed to `say`.
+pub fn load(
+    published: Published,
     split: Split,
     options: &Options,
     say: &mut dyn FnMut(&str),
 ) -> Result<Images, DataError> {
-    let wanted = Wanted::pair(dataset, split);
-    let [mut pixels, mut labels] = match &options.data_dir {
+    let wanted = Wanted::of(published, split);
+    let contents = match &options.data_dir {
         Some(folder) => from_named(folder, &wanted)?,
-        None => Search::new(dataset, options, say)?.find(&wanted)?,
+        None => Search::new(published, options, say)?.find(&wanted)?,
     };
-    let count = dataset.files(split).count;
-    let (channels, height, width) = dataset.image_shape();
-    pixels.drain(..idx::header_len(3));
-    labels.drain(..idx::header_len(1));
+    let (pixels, labels) = tell_apart(&wanted, contents);
+    let (channels, height, width) = published.image_shape();
     Ok(Images {
-        count,
+        count: published.count(split),
         channels,
         height,
         width,
         pixels,
         labels,
+        classes: published.classes().iter().map(ToString::to_string).collect(),
     })
 }
 
-fn from_named(folder: &Path, wanted: &[Wanted; 2]) -> Result<[Vec<u8>; 2], DataError> {
-    let read = |wanted: &Wanted| match wanted.find(folder) {
-        Some(path) => wanted.read(&path),
-        None => Err(DataError::Missing {
-            folder: folder.to_owned(),
-            file: wanted.file.name,
-        }),
-    };
-    Ok([read(&wanted[0])?, read(&wanted[1])?])
+/// Pixels and labels of what the files of a split hold.
+fn tell_apart(wanted: &[Wanted], contents: Vec<Vec<u8>>) -> (Vec<u8>, Vec<u8>) {
+    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+    for (wanted, bytes) in wanted.iter().zip(contents) {
+        match &wanted.contents {
+            Contents::Images(_) => pixels = bytes,
+            Contents::Labels { .. } => labels = bytes,
+            Contents::Batches(batches) => (pixels, labels) = batches.separate(&bytes),
+        }
+    }
+    (pixels, labels)
+}
+
+fn from_named(folder: &Path, wanted: &[Wanted]) -> Result<Vec<Vec<u8>>, DataError> {
+    wanted.iter().map(|wanted| wanted.read_from(folder)).collect()
 }
 
 /// One walk through the sources after the named folder.
 struct Search<'a> {
-    dataset: Dataset,
+    published: Published,
     cache: PathBuf,
     tried: Vec<String>,
     say: &'a mut dyn FnMut(&str),
@@ -160,39 +125,36 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn new(
-        dataset: Dataset,
+        published: Published,
         options: &Options,
         say: &'a mut dyn FnMut(&str),
     ) -> Result<Self, DataError> {
         Ok(Self {
-            dataset,
-            cache: options.cache(dataset)?,
+            published,
+            cache: options.cache(published)?,
             tried: Vec::new(),
             say,
         })
     }
 
-    /// Both files from the first source that has them.
-    fn find(mut self, wanted: &[Wanted; 2]) -> Result<[Vec<u8>; 2], DataError> {
+    /// What the files of a split hold, from the first source that has them.
+    fn find(mut self, wanted: &[Wanted]) -> Result<Vec<Vec<u8>>, DataError> {
         if let Some(found) = self.try_folder("cache", &self.cache.clone(), wanted) {
             return Ok(found);
         }
-        if let Some(folder) = self.dataset.0.package.installed()
+        if let Some(folder) = installed(self.published)
             && let Some(found) = self.try_folder("system package", folder, wanted)
         {
             return Ok(found);
         }
-        if let Some(found) = self.try_official(wanted)? {
-            return Ok(found);
-        }
-        if self.try_package()? {
+        if self.try_official(wanted)? || self.try_package()? {
             return from_named(&self.cache, wanted);
         }
         Err(self.failure())
     }
 
     fn note(&mut self, source: &str, answer: &str) {
-        (self.say)(&format!("{}: {source}: {answer}", self.dataset));
+        (self.say)(&format!("{}: {source}: {answer}", self.published));
         self.tried.push(format!("{source}: {answer}"));
     }
 
@@ -201,8 +163,8 @@ impl<'a> Search<'a> {
         &mut self,
         source: &str,
         folder: &Path,
-        wanted: &[Wanted; 2],
-    ) -> Option<[Vec<u8>; 2]> {
+        wanted: &[Wanted],
+    ) -> Option<Vec<Vec<u8>>> {
         let answer = match from_named(folder, wanted) {
             Ok(found) => {
                 self.note(source, &format!("found in {}", folder.display()));
@@ -218,63 +180,61 @@ impl<'a> Search<'a> {
         None
     }
 
-    fn try_official(&mut self, wanted: &[Wanted; 2]) -> Result<Option<[Vec<u8>; 2]>, DataError> {
-        let base = self.dataset.0.official;
+    /// The files of a split from the official address into the cache; false where they cannot be had.
+    fn try_official(&mut self, wanted: &[Wanted]) -> Result<bool, DataError> {
+        let base = self.published.0.official;
         (self.say)(&format!(
             "{}: official download: trying {base}",
-            self.dataset
+            self.published
         ));
-        let fetched = download::fetch(base, &wanted[1])
-            .and_then(|labels| Ok([download::fetch(base, &wanted[0])?, labels]));
-        match fetched {
-            Ok(files) => {
-                for (wanted, bytes) in wanted.iter().zip(&files) {
-                    self.keep(wanted, bytes)?;
-                }
-                let answer = format!("kept in {}", self.cache.display());
-                self.note("official download", &answer);
-                Ok(Some(files))
-            }
-            Err(answer) => {
-                self.note("official download", &answer);
-                Ok(None)
-            }
-        }
+        // The labels come first: they are small.
+        let fetched: Result<Vec<_>, _> = wanted
+            .iter()
+            .rev()
+            .map(|wanted| Ok((wanted, download::fetch(base, wanted)?)))
+            .collect();
+        self.keep_all("official download", fetched)
     }
 
-    /// All four files of the data set's package into the cache; false where it cannot be had.
+    /// All files of the data set's package into the cache; false where it cannot be had.
     fn try_package(&mut self) -> Result<bool, DataError> {
-        let source = self.dataset.0.package;
+        let Some(source) = self.published.0.package else {
+            return Ok(false);
+        };
         let command = source.command();
-        (self.say)(&format!("{}: package: trying `{command}`", self.dataset));
-        let wanted = all_files(self.dataset);
-        match package::fetch(&source, &wanted) {
-            Ok(files) => {
-                for (wanted, bytes) in wanted.iter().zip(&files) {
-                    self.keep(wanted, bytes)?;
-                }
-                let answer = format!("kept in {}", self.cache.display());
-                self.note(&format!("`{command}`"), &answer);
-                Ok(true)
-            }
-            Err(answer) => {
-                self.note(&format!("`{command}`"), &answer);
-                Ok(false)
-            }
-        }
+        (self.say)(&format!("{}: package: trying `{command}`", self.published));
+        let wanted = Wanted::all(self.published);
+        let fetched = package::fetch(&source, &wanted);
+        self.keep_all(
+            &format!("`{command}`"),
+            fetched.map(|files| wanted.iter().zip(files).collect()),
+        )
     }
 
-    fn keep(&self, wanted: &Wanted, bytes: &[u8]) -> Result<(), DataError> {
-        write_whole(&self.cache.join(wanted.file.name), bytes)
+    /// Keeps what a source gave in the cache, or notes why it gave nothing.
+    fn keep_all(
+        &mut self,
+        source: &str,
+        fetched: Result<Vec<(&Wanted, Vec<u8>)>, String>,
+    ) -> Result<bool, DataError> {
+        let (files, answer) = match fetched {
+            Ok(files) => (files, format!("kept in {}", self.cache.display())),
+            Err(answer) => (Vec::new(), answer),
+        };
+        for (wanted, bytes) in &files {
+            write_whole(&self.cache.join(wanted.file.name), bytes)?;
+        }
+        self.note(source, &answer);
+        Ok(!files.is_empty())
     }
 
     fn failure(self) -> DataError {
         DataError::NoSource {
-            dataset: self.dataset.name(),
+            dataset: self.published.name(),
             tried: self.tried.join("; "),
             remedy: format!(
                 "connect to the network, or put the files of {}/ in a folder and name it with --data-dir",
-                self.dataset.0.official
+                self.published.0.official
             ),
         }
     }

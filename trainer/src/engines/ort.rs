@@ -74,26 +74,37 @@ impl Engine for OrtEngine {
     }
 }
 
-/// An ONNX graph of one float input, classes if it takes them, and one float output, `N` samples at once, on one
-/// thread.
+/// An ONNX graph of one float input, classes if it takes them, and one float output, `N` samples at once.
 #[derive(Debug)]
 pub struct OrtGraph {
     session: Session,
 }
 
 impl OrtGraph {
-    /// A graph from the bytes of an ONNX file.
+    /// A graph from the bytes of an ONNX file, to run on one thread.
     ///
     /// # Errors
     /// A library that is not there; what ONNX Runtime says of the graph.
     pub fn new(onnx: &[u8], arithmetic: Arithmetic) -> Result<Self, EngineError> {
+        Self::with_threads(onnx, arithmetic, 1)
+    }
+
+    /// A graph from the bytes of an ONNX file, to run on as many threads as said.
+    ///
+    /// # Errors
+    /// As [`OrtGraph::new`].
+    pub fn with_threads(
+        onnx: &[u8],
+        arithmetic: Arithmetic,
+        threads: usize,
+    ) -> Result<Self, EngineError> {
         let environment = environment()?;
         let level = match arithmetic {
             Arithmetic::AsWritten => GraphOptimizationLevel::Disable,
             Arithmetic::Optimized => GraphOptimizationLevel::All,
         };
         let session = Session::builder(environment)
-            .and_then(|builder| Ok(builder.with_intra_threads(1)?))
+            .and_then(|builder| Ok(builder.with_intra_threads(threads)?))
             .and_then(|builder| Ok(builder.with_optimization_level(level)?))
             .and_then(|mut builder| builder.commit_from_memory(onnx))
             .map_err(failed)?;

@@ -1,8 +1,8 @@
 //! `fid-cls`: how far a generator's images are from real ones, in the eyes of a small classifier.
 
 use super::{Gaussian, Moments, frechet};
-use crate::classifier::{self, Classifier, DecodeError, Frozen};
-use crate::data::Dataset;
+use crate::classifier::{self, Classifier, DecodeError, Frozen, Judged};
+use crate::data::{Dataset, Published};
 use crate::gan::{classes_in_turn, fit};
 use crate::nn::{Model, ModelError};
 use crate::ops::Device;
@@ -57,8 +57,9 @@ impl FidCls {
     ///
     /// # Errors
     /// None with the files that are built in.
-    pub fn new(dataset: Dataset) -> Result<Option<Self>, DecodeError> {
-        let entry = CLASSIFIERS.iter().find(|(name, _)| *name == dataset.name());
+    pub fn new(dataset: &Dataset) -> Result<Option<Self>, DecodeError> {
+        let name = dataset.published().map(Published::name);
+        let entry = CLASSIFIERS.iter().find(|entry| Some(entry.0) == name);
         let Some((_, bytes)) = entry else {
             return Ok(None);
         };
@@ -87,6 +88,30 @@ impl FidCls {
         Ok(tally.score())
     }
 
+    /// How many features it judges by.
+    pub fn features(&self) -> usize {
+        self.eye.features()
+    }
+
+    /// How many classes it tells apart.
+    pub fn classes(&self) -> usize {
+        self.eye.classes()
+    }
+
+    /// What the classifier sees in images of any origin, pixels `(N, C, H, W)`.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn judge(&self, pixels: &[u8]) -> Result<Judged, ModelError> {
+        let (mut features, mut classes) = (Vec::new(), Vec::new());
+        for pixels in pixels.chunks(AT_ONCE * self.eye.image().len()) {
+            let judged = self.eye.judge(pixels)?;
+            features.extend(judged.features);
+            classes.extend(judged.classes);
+        }
+        Ok(Judged { features, classes })
+    }
+
     /// Counts images of any origin.
     pub fn tally(&self) -> Tally<'_> {
         Tally {
@@ -112,13 +137,17 @@ impl Tally<'_> {
     pub fn add(&mut self, pixels: &[u8]) -> Result<(), ModelError> {
         let eye = &self.judge.eye;
         for pixels in pixels.chunks(AT_ONCE * eye.image().len()) {
-            let judged = eye.judge(pixels)?;
-            self.moments.add(&judged.features);
-            for class in judged.classes {
-                self.class_counts[usize::from(class)] += 1;
-            }
+            self.count(&eye.judge(pixels)?);
         }
         Ok(())
+    }
+
+    /// Counts images in that the classifier has seen.
+    pub fn count(&mut self, judged: &Judged) {
+        self.moments.add(&judged.features);
+        for &class in &judged.classes {
+            self.class_counts[usize::from(class)] += 1;
+        }
     }
 
     /// The score of all images so far.
@@ -131,8 +160,8 @@ impl Tally<'_> {
     }
 }
 
-/// Normalized entropy of counts; 0 where there are none.
-fn entropy(counts: &[u32]) -> f64 {
+/// Shannon's entropy of counts over its greatest value; 0 where there are none.
+pub fn entropy(counts: &[u32]) -> f64 {
     let total: f64 = counts.iter().copied().map(f64::from).sum();
     let shares = counts
         .iter()
@@ -145,6 +174,7 @@ fn entropy(counts: &[u32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Split;
 
     #[test]
     fn entropy_has_its_closed_forms() {
@@ -157,24 +187,25 @@ mod tests {
 
     /// What is built in is what `data::load` checks.
     #[test]
-    fn every_data_set_has_a_classifier_of_its_own_test_images() {
-        for dataset in Dataset::all() {
-            let entry = CLASSIFIERS.iter().find(|(name, _)| *name == dataset.name());
-            let (_, bytes) = entry.unwrap();
+    fn every_classifier_is_of_its_own_data_sets_test_images() {
+        for (name, bytes) in &CLASSIFIERS {
+            let published = Published::named(name).unwrap();
             let Frozen {
                 state, classifier, ..
             } = classifier::decode(bytes).unwrap();
-            let test = dataset.files(crate::data::Split::Test);
-            assert_eq!(state.dataset, dataset.name());
-            assert_eq!(state.reference_sha256, test.images.sha256);
-            assert_eq!(state.reference_images, test.count);
-            assert_eq!(classifier.classes(), dataset.classes().len());
+            assert_eq!(state.dataset, *name);
+            let test = published.files(Split::Test);
+            let sums = test.iter().map(|file| file.sum.to_string());
+            assert!({ sums }.any(|sum| sum == format!("sha256 {}", state.reference_sha256)));
+            assert_eq!(state.reference_images, published.count(Split::Test));
+            assert_eq!(classifier.classes(), published.classes().len());
             let image = classifier.image();
             assert_eq!(
                 (image.channels, image.height, image.width),
-                dataset.image_shape()
+                published.image_shape()
             );
-            assert!(FidCls::new(dataset).unwrap().is_some());
+            assert!(FidCls::new(&published.into()).unwrap().is_some());
         }
+        assert!(FidCls::new(&"folder:fashion".parse().unwrap()).unwrap().is_none());
     }
 }

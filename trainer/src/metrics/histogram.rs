@@ -1,5 +1,7 @@
 //! How often each pixel value occurs: a cheap watch on diversity.
 
+use super::divergence;
+
 /// Shares of the 256 pixel values in a set of images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram([f64; 256]);
@@ -18,27 +20,25 @@ impl Histogram {
     /// Shannon's entropy over its greatest value, `ln 256`: 0 where all pixels are alike, 1 where all
     /// values are equally frequent.
     pub fn entropy(&self) -> f64 {
-        self.0.iter().map(|&p| surprise(p, p)).sum::<f64>() / 256f64.ln()
+        self.0.iter().map(|&p| surprise(p)).sum::<f64>() / 256f64.ln()
     }
 
     /// The Jensen-Shannon divergence (Lin 1991) in nats: 0 for equal histograms, `ln 2` for disjoint
     /// ones.
     pub fn jensen_shannon(&self, other: &Self) -> f64 {
-        self.0
-            .iter()
-            .zip(&other.0)
-            .map(|(&p, &q)| {
-                let middle = (p + q) / 2.0;
-                surprise(middle, middle) - (surprise(p, p) + surprise(q, q)) / 2.0
-            })
-            .sum::<f64>()
-            .max(0.0)
+        divergence::jensen_shannon(&self.0, &other.0)
+    }
+
+    /// The divergence of Kullback & Leibler in nats: 0 for equal histograms, infinite where a value
+    /// occurs here that does not in the other.
+    pub fn kullback_leibler(&self, other: &Self) -> f64 {
+        divergence::kullback_leibler(&self.0, &other.0)
     }
 }
 
-/// `-p ln q`, 0 by continuity where `p` is 0.
-fn surprise(p: f64, q: f64) -> f64 {
-    if p == 0.0 { 0.0 } else { -p * q.ln() }
+/// `-p ln p`, 0 by continuity where `p` is 0.
+fn surprise(p: f64) -> f64 {
+    if p == 0.0 { 0.0 } else { -p * p.ln() }
 }
 
 #[cfg(test)]
@@ -66,5 +66,7 @@ mod tests {
             + 0.5 * (1.0f64 / 0.75).ln();
         assert!((p.jensen_shannon(&q) - by_hand).abs() < 1e-12);
         assert_eq!(p.jensen_shannon(&q), q.jensen_shannon(&p));
+        assert_eq!(p.kullback_leibler(&q), f64::INFINITY);
+        assert!((q.kullback_leibler(&p) - 2f64.ln()).abs() < 1e-12);
     }
 }

@@ -1,12 +1,18 @@
 //! Figures of merit for sets of images.
 
 pub mod collapse;
+pub mod divergence;
 pub mod fid_cls;
 mod frechet;
 mod gaussian;
 mod histogram;
+pub mod inception;
+pub mod kid;
+pub mod manifold;
+pub mod neighbours;
 
 pub use fid_cls::FidCls;
 pub use frechet::frechet;
 pub use gaussian::{Gaussian, Moments};
 pub use histogram::Histogram;
+pub use inception::Inception;

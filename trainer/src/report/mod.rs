@@ -1,11 +1,12 @@
 //! What a run shows: montages, animations, the loss plot.
 
 mod animation;
+mod canvas;
 mod montage;
 mod plot;
 
 pub use animation::{AnimationError, animation};
-pub use montage::montage;
+pub use montage::{labelled, montage};
 pub use plot::{Curve, plot};
 
 use image::{DynamicImage, ImageFormat, ImageResult};

@@ -2,8 +2,8 @@
 
 use super::options::{DeviceKind, Plan, input};
 use crate::cli::{Failure, print_json};
-use crate::data::{self, FileState, Split};
-use crate::gan::fit::{Length, Run, Source};
+use crate::data::{self, FileState, Published, Split};
+use crate::gan::fit::{Length, Run};
 use crate::spec::{Network, Shape, SpecError, Step};
 use serde::Serialize;
 
@@ -82,35 +82,42 @@ pub(super) fn run(plan: &Plan) -> Result<(), Failure> {
 impl Data {
     /// Reads and checks the images if they are here.
     fn find(plan: &Plan) -> Result<Self, Failure> {
-        let (dataset, options) = (plan.dataset, super::data_options(plan));
-        let files = dataset.files(Split::Train);
-        let needed = [files.images.name, files.labels.name];
-        let absent = data::info(dataset, &options)?
-            .into_iter()
-            .any(|file| needed.contains(&file.name) && !matches!(file.state, FileState::Here(_)));
+        let options = super::data_options(plan);
         // In a folder that was named, nothing else is looked for.
-        if absent && options.data_dir.is_none() {
-            let (channels, height, width) = dataset.image_shape();
-            return Ok(Self {
-                images: files.count,
-                channels,
-                height,
-                width,
-                classes: dataset.classes().len(),
-                here: false,
-                origin: Some(dataset.origin()),
-            });
+        let published = plan.dataset.published();
+        if let Some(published) = published.filter(|_| options.data_dir.is_none()) {
+            let needed = published.files(Split::Train);
+            let needed = |name| needed.iter().any(|file| file.name == name);
+            let absent = data::info(published, &options)?
+                .into_iter()
+                .any(|file| needed(file.name) && !matches!(file.state, FileState::Here(_)));
+            if absent {
+                return Ok(Self::absent(published));
+            }
         }
-        let images = data::load(dataset, Split::Train, &options)?;
+        let images = data::load(&plan.dataset, Split::Train, &options)?;
         Ok(Self {
             images: images.count,
             channels: images.channels,
             height: images.height,
             width: images.width,
-            classes: images.classes(),
+            classes: images.classes.len(),
             here: true,
             origin: None,
         })
+    }
+
+    fn absent(published: Published) -> Self {
+        let (channels, height, width) = published.image_shape();
+        Self {
+            images: published.count(Split::Train),
+            channels,
+            height,
+            width,
+            classes: published.classes().len(),
+            here: false,
+            origin: Some(published.origin()),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ mod summary;
 use super::Failure;
 use crate::data::{self, Images, Split};
 use crate::gan::Settings;
-use crate::gan::fit::{self, Ended, FitError, Run, Source, Trained};
+use crate::gan::fit::{self, Ended, FitError, Run, Trained};
 use crate::gan::store::{Found, StoreError};
 use crate::metrics::FidCls;
 use crate::metrics::collapse::Limits;
@@ -135,7 +135,7 @@ fn on_device(session: &Session) -> Result<(), Failure> {
 
 fn fit_on<D: Device<f32>>(device: D, session: &Session) -> Result<(), Failure> {
     let plan = &session.plan;
-    let judge = FidCls::new(plan.dataset).map_err(anyhow::Error::from)?;
+    let judge = FidCls::new(&plan.dataset).map_err(anyhow::Error::from)?;
     let (_claim, (images, settings)) = match &session.resumed {
         Some(_) => (None, prepare(plan)?),
         None => {
@@ -199,6 +199,7 @@ fn run_of(plan: &Plan, settings: Settings) -> Result<Run, Failure> {
         settings,
         length: plan.length,
         batch: plan.batch as usize,
+        flip: plan.flip,
         folder: plan.out.clone(),
         recipe: plan.recipe()?.to_string(),
         checkpoint_every: plan.checkpoint_every,
@@ -211,9 +212,9 @@ fn run_of(plan: &Plan, settings: Settings) -> Result<Run, Failure> {
 
 /// The images to learn, and networks that fit them.
 fn prepare(plan: &Plan) -> Result<(Images, Settings), Failure> {
-    let images = data::load(plan.dataset, Split::Train, &data_options(plan))?;
+    let images = data::load(&plan.dataset, Split::Train, &data_options(plan))?;
     let shape = Shape::new(images.channels, images.height, images.width);
-    let settings = settings(plan, images.count, shape, images.classes())?;
+    let settings = settings(plan, images.count, shape, images.classes.len())?;
     Ok((images, settings))
 }
 
@@ -221,6 +222,7 @@ fn prepare(plan: &Plan) -> Result<(Images, Settings), Failure> {
 fn data_options(plan: &Plan) -> data::Options {
     data::Options {
         data_dir: plan.data_dir.clone(),
+        pictures: plan.pictures.unwrap_or_default(),
         ..data::Options::default()
     }
 }

@@ -1,7 +1,7 @@
 //! The flags of `trainer fit`, the keys of its TOML file, and what they add up to.
 
 use crate::cli::Failure;
-use crate::data::Dataset;
+use crate::data::{Channels, Dataset, Pictures};
 use crate::gan::fit::{Length, OnCollapse, OnNan};
 use crate::gan::penalties::PenaltyKind;
 use crate::gan::recipes::Parts;
@@ -32,9 +32,21 @@ const CIRCUMSTANCES: [&str; 9] = [
 #[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Options {
-    /// Data set to learn, as `trainer data list` prints it.
+    /// Data set to learn, as `trainer data list` prints it: fashion, or pictures of your own as folder:PATH.
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
+    /// With folder:PATH, rows and columns that its pictures are scaled to, a multiple of 4 [default: 32].
+    #[arg(long, value_name = "PIXELS")]
+    image_size: Option<u16>,
+    /// With folder:PATH, grey or colour; auto is grey if every picture is [default: auto].
+    #[arg(long)]
+    channels: Option<Channels>,
+    /// With folder:PATH, name pictures that cannot be read and go on without them.
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    skip_broken: Option<bool>,
+    /// Mirror half of the images, others in each epoch, left to right.
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    flip: Option<bool>,
     /// What to train; `trainer recipes` lists them with their parts [default: dcgan].
     #[arg(long)]
     recipe: Option<Recipe>,
@@ -141,6 +153,10 @@ impl Options {
         let length_given = self.epochs.is_some() || self.minutes.is_some();
         Self {
             dataset: self.dataset.or(other.dataset),
+            image_size: self.image_size.or(other.image_size),
+            channels: self.channels.or(other.channels),
+            skip_broken: self.skip_broken.or(other.skip_broken),
+            flip: self.flip.or(other.flip),
             recipe: self.recipe.or(other.recipe),
             size: self.size.or(other.size),
             conditional: self.conditional.or(other.conditional),
@@ -261,6 +277,9 @@ impl Options {
 /// The options with every default filled in and every value checked.
 pub(super) struct Plan {
     pub dataset: Dataset,
+    /// Of a folder of pictures.
+    pub pictures: Option<Pictures>,
+    pub flip: bool,
     pub recipe: Recipe,
     /// Of a recipe that comes in several.
     pub size: Option<Size>,
@@ -293,7 +312,13 @@ impl Plan {
                 "no data set is named: add --dataset fashion, or another that `trainer data list` prints",
             );
         };
-        let dataset: Dataset = dataset.parse().map_err(Failure::from)?;
+        let dataset: Dataset = dataset.parse()?;
+        let pictures = pictures(
+            &dataset,
+            options.image_size,
+            options.channels,
+            options.skip_broken,
+        )?;
         let recipe = options.recipe.unwrap_or_default();
         let size = match (options.size, recipe.is_sized()) {
             (Some(_), false) => return input(format!("the recipe {} has one size", recipe.name())),
@@ -343,7 +368,8 @@ impl Plan {
             return input("--keep must be at least 1");
         }
         Ok(Self {
-            dataset,
+            pictures,
+            flip: options.flip.unwrap_or(false),
             recipe,
             size,
             conditional: options.conditional.unwrap_or(defaults.conditional),
@@ -361,9 +387,10 @@ impl Plan {
             data_dir: options.data_dir,
             out: match options.out {
                 Some(out) => out,
-                None => free_folder(dataset, recipe, size),
+                None => free_folder(&dataset, recipe, size),
             },
             json: options.json.unwrap_or(false),
+            dataset,
         })
     }
 
@@ -392,7 +419,11 @@ impl Plan {
             Length::Time(limit) => (None, Some(limit.as_secs_f64() / 60.0)),
         };
         Options {
-            dataset: Some(self.dataset.name().to_owned()),
+            dataset: Some(self.dataset.to_string()),
+            image_size: self.pictures.map(|pictures| pictures.side),
+            channels: self.pictures.map(|pictures| pictures.channels),
+            skip_broken: self.pictures.map(|pictures| pictures.skip_broken),
+            flip: Some(self.flip),
             recipe: Some(self.recipe),
             size: self.size,
             conditional: Some(self.conditional),
@@ -426,15 +457,43 @@ impl Plan {
     }
 }
 
+/// How the pictures of a folder are read; `None` for other data.
+fn pictures(
+    dataset: &Dataset,
+    image_size: Option<u16>,
+    channels: Option<Channels>,
+    skip_broken: Option<bool>,
+) -> Result<Option<Pictures>, Failure> {
+    if !matches!(dataset, Dataset::Folder(_)) {
+        return match (image_size, channels, skip_broken) {
+            (None, None, None) => Ok(None),
+            _ => input("--image-size, --channels and --skip-broken go with --dataset folder:PATH only"),
+        };
+    }
+    let usual = Pictures::default();
+    let side = image_size.unwrap_or(usual.side);
+    if side == 0 || side % 4 != 0 || side > Pictures::LARGEST {
+        return input(format!(
+            "--image-size must be a multiple of 4 from 4 to {}",
+            Pictures::LARGEST
+        ));
+    }
+    Ok(Some(Pictures {
+        side,
+        channels: channels.unwrap_or(usual.channels),
+        skip_broken: skip_broken.unwrap_or(usual.skip_broken),
+    }))
+}
+
 /// The parts of a recipe that do not depend on the images.
 fn defaults(recipe: Recipe) -> Parts {
     recipe.parts(Size::Small, Shape::new(1, 28, 28))
 }
 
 /// `runs/fashion-dcgan-small`, or the first of `-2`, `-3`, … that is not there.
-fn free_folder(dataset: Dataset, recipe: Recipe, size: Option<Size>) -> PathBuf {
+fn free_folder(dataset: &Dataset, recipe: Recipe, size: Option<Size>) -> PathBuf {
     let size = size.map_or_else(String::new, |size| format!("-{}", size.name()));
-    let name = format!("{dataset}-{}{size}", recipe.name());
+    let name = format!("{}-{}{size}", dataset.short_name(), recipe.name());
     let numbered = (2..).map(|n| format!("{name}-{n}"));
     std::iter::once(name.clone())
         .chain(numbered)

@@ -2,7 +2,7 @@
 
 use super::options::{Plan, input};
 use crate::cli::Failure;
-use crate::data::Images;
+use crate::data::{Dataset, Images};
 use crate::export::{self, quantize::Calibration};
 use crate::files::write_whole;
 use crate::gan::fit::{self, Trained};
@@ -20,7 +20,7 @@ use std::path::PathBuf;
 #[derive(Serialize)]
 pub(super) struct Summary {
     run: PathBuf,
-    dataset: &'static str,
+    dataset: Dataset,
     recipe: Recipe,
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<Size>,
@@ -88,7 +88,7 @@ impl Summary {
         let (ours, theirs) = (Histogram::of(&pixels), Histogram::of(&images.pixels));
         Ok(Self {
             run: plan.out.clone(),
-            dataset: plan.dataset.name(),
+            dataset: plan.dataset.clone(),
             recipe: plan.recipe,
             size: plan.size,
             steps: trained.steps,

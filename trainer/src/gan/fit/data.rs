@@ -5,15 +5,16 @@ use crate::gan::checkpoint::Position;
 use crate::rng::{Rng, Stream};
 use crate::spec::Shape;
 
-/// Images to learn from.
-pub trait Source {
+/// Images to learn from. They are put together on a thread of their own.
+pub trait Source: Sync {
     /// The shape of each.
     fn shape(&self) -> Shape;
     /// How many there are.
     fn count(&self) -> usize;
-    /// How many classes the images are of, 0 where nothing is known of them.
+    /// How many classes they are of; 0 where they have none.
     fn classes(&self) -> usize;
-    /// Makes `real` the images of these numbers, `(N, C, H, W)`, values in [-1, 1], and `classes` the class of each.
+    /// Makes `real` the images of these numbers, `(N, C, H, W)`, values in [-1, 1], and `classes` their classes,
+    /// `(N)`; nothing where they have none.
     fn assemble(&self, batch: &[u32], real: &mut Vec<f32>, classes: &mut Vec<u32>);
 }
 
@@ -27,14 +28,13 @@ impl Source for Images {
     }
 
     fn classes(&self) -> usize {
-        let last = self.labels.iter().max();
-        last.map_or(0, |&last| usize::from(last) + 1)
+        self.classes.len()
     }
 
     /// Pixel `p` as `(p - 128) / 128`.
     fn assemble(&self, batch: &[u32], real: &mut Vec<f32>, classes: &mut Vec<u32>) {
-        let labels = batch.iter().filter_map(|&i| self.labels.get(i as usize));
         classes.clear();
+        let labels = batch.iter().filter_map(|&i| self.labels.get(i as usize));
         classes.extend(labels.map(|&label| u32::from(label)));
         real.clear();
         for pixels in batch.iter().filter_map(|&i| self.image(i as usize)) {
@@ -44,6 +44,7 @@ impl Source for Images {
 }
 
 /// The order of the images: in each epoch another one, told from the seed alone.
+#[derive(Clone)]
 pub(super) struct Order {
     seed: u64,
     count: u32,
@@ -89,6 +90,40 @@ impl Order {
     }
 }
 
+/// Which images are mirrored, left to right: in each epoch others, half of them, told from the seed alone.
+pub(super) struct Flips {
+    seed: u64,
+    /// The epoch that `mirrored` is of.
+    epoch: Option<u32>,
+    /// By the image's number.
+    mirrored: Vec<bool>,
+}
+
+impl Flips {
+    pub fn new(seed: u64, count: usize) -> Self {
+        Self {
+            seed,
+            epoch: None,
+            mirrored: vec![false; count],
+        }
+    }
+
+    /// Mirrors those of a batch's images, `(N, C, H, W)` of `shape`, that are to be in this epoch.
+    pub fn apply(&mut self, epoch: u32, batch: &[u32], shape: Shape, real: &mut [f32]) {
+        if self.epoch != Some(epoch) {
+            let mut rng = Rng::new(self.seed, Stream::Augmentation(epoch));
+            self.mirrored.fill_with(|| rng.uniform() < 0.5);
+            self.epoch = Some(epoch);
+        }
+        for (&number, image) in batch.iter().zip(real.chunks_exact_mut(shape.len())) {
+            if self.mirrored.get(number as usize) == Some(&true) {
+                let rows = image.chunks_exact_mut(shape.width);
+                rows.for_each(<[f32]>::reverse);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,5 +142,39 @@ mod tests {
         assert_eq!(Order::new(5, 23, 4).batch(7), steps[7]);
         let at = order.position(7);
         assert_eq!((at.epoch, at.batch), (1, 2));
+    }
+
+    /// Half of the images, others in another epoch, the same wherever one begins.
+    #[test]
+    fn an_epoch_tells_what_is_mirrored() {
+        const COUNT: u32 = 1000;
+        let shape = Shape::new(2, 1, 3);
+        let image = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        let mirrored = [3.0, 2.0, 1.0, 6.0, 5.0, 4.0];
+        let all: Vec<u32> = (0..COUNT).rev().collect();
+        let of = |flips: &mut Flips, epoch| -> Vec<bool> {
+            let mut real = image.repeat(COUNT as usize);
+            flips.apply(epoch, &all, shape, &mut real);
+            let images = real.chunks_exact(6);
+            assert!(images.clone().all(|i| i == image || i == mirrored));
+            images.map(|i| i == mirrored).collect()
+        };
+        let mut flips = Flips::new(3, COUNT as usize);
+        let (first, second) = (of(&mut flips, 0), of(&mut flips, 1));
+        assert_ne!(first, second);
+        assert_eq!(of(&mut flips, 0), first);
+        assert_eq!(of(&mut Flips::new(3, COUNT as usize), 1), second);
+        assert_ne!(of(&mut Flips::new(4, COUNT as usize), 1), second);
+        for flipped in [first, second] {
+            let count = flipped.iter().filter(|&&flipped| flipped).count();
+            // Five standard deviations of a fair coin.
+            assert!((421..580).contains(&count), "{count}");
+        }
+        // It goes by the image's number, not its place.
+        let mut real = image.repeat(2);
+        let one = all[17];
+        flips.apply(0, &[one, one], shape, &mut real);
+        assert_eq!(real[..6], real[6..]);
+        assert_eq!(real[..6] == mirrored, of(&mut flips, 0)[17]);
     }
 }

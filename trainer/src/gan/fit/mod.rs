@@ -1,5 +1,6 @@
 //! The loop around the step: batches, logs, samples, checkpoints.
 
+mod batches;
 mod collapse;
 mod data;
 mod journal;
@@ -12,6 +13,7 @@ use crate::metrics::collapse::{Limits, class_coverage};
 use crate::metrics::fid_cls::Score;
 use crate::nn::{Model, ModelError};
 use crate::ops::Device;
+use batches::Batches;
 use collapse::Monitor;
 use data::Order;
 pub use data::Source;
@@ -20,6 +22,7 @@ pub use journal::{Line, ScoreLine, columns, grid, latents, to_pixels};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How often the learning rate is halved before a run is given up.
@@ -64,6 +67,8 @@ pub struct Run {
     pub length: Length,
     /// Images an update of the discriminator, or of what takes its place.
     pub batch: usize,
+    /// Whether half of the images, others in each epoch, are mirrored, left to right.
+    pub flip: bool,
     /// The run's folder, which is there.
     pub folder: PathBuf,
     /// What decides the run's result as TOML, kept in checkpoints.
@@ -220,7 +225,16 @@ pub fn fit<D: Device<f32>>(
     judge: &mut Judge<'_, D>,
     watch: &mut dyn Watch,
 ) -> Result<Ended<D>, FitError> {
-    Loop::new(device, run, source, from, judge, watch)?.go()
+    let flips = run.flip.then_some(run.settings.seed);
+    thread::scope(|scope| {
+        let batches = Batches::new(scope, source, &order(run, source), flips);
+        Loop::new(device, run, source, batches, from, judge, watch)?.go()
+    })
+}
+
+/// The order of the run's images.
+fn order(run: &Run, source: &dyn Source) -> Order {
+    Order::new(run.settings.seed, source.count(), run.images_a_step())
 }
 
 /// What comes after a step.
@@ -234,16 +248,12 @@ enum Next {
 struct Loop<'a, D: Device<f32>> {
     device: D,
     run: &'a Run,
-    source: &'a dyn Source,
     judge: &'a mut Judge<'a, D>,
     watch: &'a mut dyn Watch,
     gan: Gan<D>,
     rollbacks: u32,
     order: Order,
-    /// The batch of the step.
-    real: Vec<f32>,
-    /// The class of each of its images.
-    classes: Vec<u32>,
+    batches: Batches<'a>,
     journal: Journal<'a>,
     monitor: Monitor,
     /// Whether the collapse that there is was said.
@@ -260,12 +270,13 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
     fn new(
         device: D,
         run: &'a Run,
-        source: &'a dyn Source,
+        source: &dyn Source,
+        batches: Batches<'a>,
         from: Option<&Checkpoint>,
         judge: &'a mut Judge<'a, D>,
         watch: &'a mut dyn Watch,
     ) -> Result<Self, FitError> {
-        let order = Order::new(run.settings.seed, source.count(), run.images_a_step());
+        let order = order(run, source);
         if let Some(from) = from {
             check(from, run, &order)?;
         }
@@ -282,13 +293,11 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
             gan: restore(&device, run, from, rollbacks)?,
             device,
             run,
-            source,
             judge,
             watch,
             rollbacks,
             order,
-            real: Vec::new(),
-            classes: Vec::new(),
+            batches,
             journal,
             warned: monitor.collapse().is_some(),
             monitor,
@@ -346,14 +355,13 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
     }
 
     fn step(&mut self) -> Result<Losses, FitError> {
-        let batch = self.order.batch(self.gan.steps());
-        self.source
-            .assemble(batch, &mut self.real, &mut self.classes);
+        let batch = self.batches.take(self.gan.steps());
         let classes = match self.run.settings.generator.classes() {
-            Some(_) => self.classes.as_slice(),
+            Some(_) => batch.classes.as_slice(),
             None => &[],
         };
-        let losses = self.gan.step(self.run.batch, &self.real, classes)?;
+        let losses = self.gan.step(self.run.batch, &batch.real, classes)?;
+        self.batches.give_back(batch);
         self.elapsed = self.before + self.start.elapsed();
         Ok(losses)
     }

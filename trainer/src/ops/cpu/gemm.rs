@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 /// A matrix in a slice: sizes and the distance between rows and between columns.
 #[derive(Clone, Copy)]
-pub(super) struct Matrix<'a, E> {
+pub(crate) struct Matrix<'a, E> {
     data: &'a [E],
     rows: usize,
     columns: usize,
@@ -74,7 +74,7 @@ pub(super) fn product<E: Real>(
 
 /// `destination = left * right`, or `+=` where `add`, cut into parts along the larger operand, so that
 /// each part of that one is read by a single thread.
-pub(super) fn parallel_product<E: Real>(
+pub(crate) fn parallel_product<E: Real>(
     destination: &mut [E],
     left: Matrix<'_, E>,
     right: Matrix<'_, E>,

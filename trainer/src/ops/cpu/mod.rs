@@ -9,7 +9,7 @@ mod adam;
 mod array;
 mod buffer;
 mod convolution;
-mod gemm;
+pub(crate) mod gemm;
 mod join;
 mod linear;
 mod norm;

@@ -1,0 +1,214 @@
+//! `trainer eval`: how good and how varied a model's images are, and what quantization cost.
+
+mod model;
+mod table;
+
+use super::Failure;
+use crate::data::{self, Dataset, Split};
+use crate::evaluation::{EvaluationError, Figures, Judge, Samples, Scored, spread};
+use crate::metrics::Inception;
+use crate::metrics::inception::InceptionError;
+use crate::spec::Shape;
+use clap::ValueEnum;
+use model::{Form, Subject};
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Score a model's images: likeness, diversity, collapse, copies.
+///
+/// Draws the images of the seeds 1, 2, … and holds them against the data set: Fréchet and kernel distance,
+/// precision, recall, density and coverage by the features of a classifier (or of Inception), classes, pixel
+/// values, nearest neighbours. Every figure carries the name of its protocol, in which the number of images
+/// is; docs/scores.md defines each. A column for the float model, the ONNX file and the int8 blob shows what
+/// quantization cost.
+#[derive(Debug, clap::Args)]
+pub struct EvalArgs {
+    /// A run's folder (its newest checkpoint while it has no exported model), a model's folder in
+    /// models/, or a file: .pgan or .onnx.
+    model: PathBuf,
+    /// What to score: all three of a folder where this is not given; may be given more than once.
+    #[arg(long = "engine", value_name = "ENGINE", value_enum)]
+    engines: Vec<Form>,
+    /// Data set to hold the images against, as `trainer data list` prints it [default: the run's].
+    #[arg(long, value_name = "NAME")]
+    dataset: Option<String>,
+    /// Images to draw for each engine, from 10 to 100000 [default: each protocol's own number, 5,000 or, by
+    /// Inception, 10,000].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    samples: Option<u32>,
+    /// Whose features to measure by; inception takes minutes, and `cargo xtask fid-weights` once before.
+    #[arg(long, value_enum, default_value_t)]
+    fid: Eye,
+    /// Score training images as well, as if they were generated: what a perfect generator would get.
+    #[arg(long)]
+    floor: bool,
+    /// Threads to compute with.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
+    /// Only look for the data set in this folder.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Whose features images are measured by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Eye {
+    /// The data set's small classifier, where the trainer carries one.
+    #[default]
+    Cls,
+    /// The classifier, and Inception for figures that compare with published ones.
+    Inception,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    model: PathBuf,
+    recipe: Option<String>,
+    dataset: String,
+    /// Whose figures follow: the first column's.
+    engine: &'static str,
+    #[serde(flatten)]
+    first: Column<'a>,
+    /// The protocol of each figure.
+    protocols: BTreeMap<&'static str, &'a str>,
+    /// All columns.
+    #[serde(serialize_with = "by_name")]
+    engines: Vec<(&'static str, Column<'a>)>,
+    /// Figures of the test images themselves, for comparison.
+    data: &'a Figures,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct Column<'a> {
+    #[serde(flatten)]
+    figures: &'a Figures,
+    class_counts: Option<&'a [u32]>,
+}
+
+impl<'a> Column<'a> {
+    fn of(scored: &'a Scored) -> Self {
+        Self {
+            figures: &scored.figures,
+            class_counts: scored.class_counts.as_deref(),
+        }
+    }
+}
+
+fn by_name<S: Serializer>(
+    columns: &[(&'static str, Column<'_>)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(columns.iter().map(|(name, column)| (name, column)))
+}
+
+/// What is wrong with the images or the machine is the user's to mend.
+impl From<EvaluationError> for Failure {
+    fn from(error: EvaluationError) -> Self {
+        match error {
+            EvaluationError::Inception(InceptionError::Engine(error)) => error.into(),
+            EvaluationError::Classifier(_) | EvaluationError::Model(_) => Self::Run(error.into()),
+            _ => Self::Input(error.to_string()),
+        }
+    }
+}
+
+/// Runs `trainer eval`.
+///
+/// # Errors
+/// A model, a data set or an Inception that cannot be had, as bad input; what engines and devices report.
+pub fn run(args: EvalArgs) -> Result<(), Failure> {
+    let subject = Subject::open(&args.model, &args.engines)?;
+    let dataset = dataset(&args, &subject)?;
+    // Before the work that would be lost.
+    let inception = match args.fid {
+        Eye::Cls => None,
+        Eye::Inception => {
+            Some(Inception::open(args.threads.into()).map_err(EvaluationError::from)?)
+        }
+    };
+    let options = data::Options {
+        data_dir: data_dir(&args, &subject),
+        ..data::Options::default()
+    };
+    let train = data::load(&dataset, Split::Train, &options)?;
+    let test = data::load(&dataset, Split::Test, &options)?;
+    let samples = Samples::new(args.samples.map(|count| count as usize));
+    let count = samples.most(inception.is_some());
+    let pool = super::thread_pool(args.threads)?;
+    pool.install(|| {
+        let tell = &mut |text: &str| tell!("{text}");
+        let mut judge = Judge::new(&dataset, [&train, &test], samples, inception, tell)?;
+        let mut columns = Vec::new();
+        for &form in &subject.forms {
+            tell(&format!("{}: drawing {count} images", form.name()));
+            let (pixels, shape) = subject.draw(form, count)?;
+            columns.push((form.name(), judge.score(&pixels, shape, tell)?));
+        }
+        if args.floor {
+            tell("training images");
+            let shape = Shape::new(train.channels, train.height, train.width);
+            let pixels = spread(&train.pixels, shape.len(), count);
+            columns.push(("floor", judge.score(&pixels, shape, tell)?));
+        }
+        report(&args, &subject, &dataset, &judge, &columns)
+    })
+}
+
+/// The data set that is named, or the run's.
+fn dataset(args: &EvalArgs, subject: &Subject) -> Result<Dataset, Failure> {
+    let name = args.dataset.as_ref().or(subject.dataset.as_ref());
+    match name {
+        Some(name) => Ok(name.parse()?),
+        None => Err(Failure::Input(format!(
+            "{} does not say what data set it learned: add --dataset fashion, or another that `trainer data list` \
+             prints",
+            args.model.display()
+        ))),
+    }
+}
+
+/// The folder that is named, or the run's where it is about the run's data set.
+fn data_dir(args: &EvalArgs, subject: &Subject) -> Option<PathBuf> {
+    let of_run = match args.dataset {
+        Some(_) => None,
+        None => subject.data_dir.clone(),
+    };
+    args.data_dir.clone().or(of_run)
+}
+
+fn report(
+    args: &EvalArgs,
+    subject: &Subject,
+    dataset: &Dataset,
+    judge: &Judge,
+    columns: &[(&'static str, Scored)],
+) -> Result<(), Failure> {
+    let Some((engine, first)) = columns.first() else {
+        return Ok(());
+    };
+    if !args.json {
+        let recipe = subject.recipe.as_deref().unwrap_or("-");
+        say!("{}: {dataset}, recipe {recipe}", args.model.display());
+        table::print(columns, judge.data());
+        return Ok(());
+    }
+    let figures = first.figures.0.iter();
+    super::print_json(&Report {
+        model: args.model.clone(),
+        recipe: subject.recipe.clone(),
+        dataset: dataset.to_string(),
+        engine,
+        first: Column::of(first),
+        protocols: figures.map(|f| (f.key, &*f.protocol)).collect(),
+        engines: columns
+            .iter()
+            .map(|(name, s)| (*name, Column::of(s)))
+            .collect(),
+        data: judge.data(),
+    })
+}

@@ -1,0 +1,115 @@
+//! What can be wrong with data of the user's own.
+
+use std::path::PathBuf;
+
+/// Why data of the user's own cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OwnProblem {
+    /// Not a folder.
+    #[error("there is no such folder")]
+    NoFolder,
+    /// A folder without pictures.
+    #[error("there are no PNG or JPEG files in this folder")]
+    NoPictures,
+    /// No picture can be read.
+    #[error("none of the pictures can be read")]
+    AllBroken,
+    /// All pictures are in the other split.
+    #[error(
+        "none of the pictures is one of the {0} images: put those into a subfolder train and those for testing into \
+         a subfolder test"
+    )]
+    EmptySplit(&'static str),
+    /// Pictures within and without class folders.
+    #[error(
+        "{} lies beside subfolders with pictures: move it into one of them, which are the classes, or have no subfolders",
+        .0.display()
+    )]
+    NoClass(PathBuf),
+    /// A class of the test pictures alone.
+    #[error("test has the class {0}, which train has not")]
+    UnknownClass(String),
+    /// More classes than a label can tell.
+    #[error("there are {0} classes, and at most 256 can be told apart: put all pictures into one folder to do without")]
+    TooManyClasses(usize),
+    /// More pixels than memory.
+    #[error("{0} images of {1} bytes do not fit into memory: take fewer, or a smaller --image-size")]
+    Memory(usize, usize),
+    /// The zip archive, or an array's header, is broken.
+    #[error("{0}")]
+    Broken(String),
+    /// No array with the name of images.
+    #[error("there is no array x_train, train_images or images; there are: {0}")]
+    NoImages(String),
+    /// Another element type.
+    #[error("the array {array} has elements of type {found}, where {expected} are read")]
+    Type {
+        /// Name of the array.
+        array: String,
+        /// NumPy's name of the type.
+        found: String,
+        /// What there should be.
+        expected: &'static str,
+    },
+    /// Column-major order.
+    #[error("the array {0} is in Fortran order: save numpy.ascontiguousarray of it")]
+    Fortran(String),
+    /// Axes that are not those of images or labels.
+    #[error("the array {array} has the axes {shape:?}; {expected}")]
+    Axes {
+        /// Name of the array.
+        array: String,
+        /// Its sizes.
+        shape: Vec<usize>,
+        /// What there should be.
+        expected: &'static str,
+    },
+    /// A label that is no number of a class.
+    #[error("the array {array} has the label {label}: labels are numbers from 0 to 255")]
+    Label {
+        /// Name of the array.
+        array: String,
+        /// The first such label.
+        label: i128,
+    },
+    /// Not as many labels as images.
+    #[error("there are {labels} labels for {images} {split} images")]
+    Count {
+        /// Which split.
+        split: &'static str,
+        /// Images there are.
+        images: usize,
+        /// Labels there are.
+        labels: usize,
+    },
+    /// Labels for one split only.
+    #[error("there are labels for one of the training and test images only")]
+    HalfLabelled,
+    /// Splits of different shapes.
+    #[error("training images are {train:?} (channels, height, width), test images {test:?}")]
+    Shapes {
+        /// Of training images.
+        train: [usize; 3],
+        /// Of test images.
+        test: [usize; 3],
+    },
+}
+
+/// Why a picture cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PictureProblem {
+    /// The system's answer.
+    #[error("it cannot be read ({0})")]
+    Read(#[from] std::io::Error),
+    /// Other contents than the name says.
+    #[error("its contents are neither PNG nor JPEG")]
+    Format,
+    /// A JPEG file that was cut off.
+    #[error("it ends before the picture does")]
+    CutOff,
+    /// The decoder's answer.
+    #[error("it cannot be decoded ({0})")]
+    Decode(#[from] image::ImageError),
+}
