@@ -1,6 +1,7 @@
 //! Training: what is trained is what is exported, and a seed is a result.
 
 use dfdx::prelude::Cpu;
+use pocketgan_tests::networks;
 use pocketgan_trainer::engines::{Engine, TractEngine, latents};
 use pocketgan_trainer::export::fold::fold;
 use pocketgan_trainer::export::onnx::{OnnxModel, float_model};
@@ -136,6 +137,14 @@ fn every_layer_is_exported_as_it_is_trained() {
     let model = Model::new(Cpu::default(), &network, &parameters).unwrap();
     assert_eq!(model.parameters().unwrap(), parameters);
     assert_export_agrees(&model);
+}
+
+/// The embedding is joined behind the latent, by the trained model as by the folding that takes it out.
+#[test]
+fn a_conditional_generator_is_exported_as_it_is_trained() {
+    let network = networks::conditional(networks::dcgan(8, 4), 4, 6);
+    let parameters = networks::random_parameters(&network, 2);
+    assert_export_agrees(&Model::new(Cpu::default(), &network, &parameters).unwrap());
 }
 
 #[test]

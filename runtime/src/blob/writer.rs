@@ -170,7 +170,7 @@ pub fn write(latent_size: usize, layers: &[LayerSpec]) -> Result<Vec<u8>, WriteE
 /// Writes the blob of a model with classes.
 ///
 /// # Errors
-/// As [`write`], [`WriteError::Mixed`] also for columns of the other kind of numbers.
+/// As [`write()`], [`WriteError::Mixed`] also for columns of the other kind of numbers.
 pub fn write_conditional(
     latent_size: usize,
     classes: &Classes,
