@@ -22,7 +22,7 @@ fn scores_tell_what_images_are() {
     let (train, test) = (fashion(Split::Train), fashion(Split::Test));
     let samples = Samples::new(Some(COUNT));
     let dataset: Dataset = "fashion".parse().unwrap();
-    let mut judge = Judge::new(dataset, [&train, &test], samples, None, &mut |_| {}).unwrap();
+    let mut judge = Judge::new(&dataset, [&train, &test], samples, None, &mut |_| {}).unwrap();
     let mut score = |pixels: &[u8]| judge.score(pixels, SHAPE, &mut |_| {}).unwrap();
     // Of each thousand the same share: neither is a copy of the other.
     let copies = score(&spread(&train.pixels, SHAPE.len(), COUNT));
@@ -114,7 +114,7 @@ fn images_of_another_shape_are_refused() {
     let dataset: Dataset = "fashion".parse().unwrap();
     let samples = Samples::new(Some(10));
     let (some, five) = (few(&test, 20), few(&test, 5));
-    let refused = Judge::new(dataset, [&some, &five], samples, None, &mut |_| {});
+    let refused = Judge::new(&dataset, [&some, &five], samples, None, &mut |_| {});
     assert!(
         refused
             .err()
@@ -122,7 +122,7 @@ fn images_of_another_shape_are_refused() {
             .to_string()
             .contains("too few images")
     );
-    let mut judge = Judge::new(dataset, [&some, &some], samples, None, &mut |_| {}).unwrap();
+    let mut judge = Judge::new(&dataset, [&some, &some], samples, None, &mut |_| {}).unwrap();
     let refused = judge.score(&[0; 320], Shape::new(1, 4, 8), &mut |_| {});
     let sentence = refused.unwrap_err().to_string();
     assert_eq!(
