@@ -44,7 +44,7 @@ fn it_learns_images_by_heart() {
     let last = bounds[380..].iter().sum::<f32>() / 20.0;
     // A decoder that knows nothing says one half: ln 2 a pixel.
     assert!(
-        (bound(first) - 784.0 * std::f32::consts::LN_2).abs() < 10.0,
+        (bound(first) - 784.0 * std::f32::consts::LN_2).abs() < 40.0,
         "{first:?}"
     );
     assert!(last < bound(first) - 200.0, "{} to {last}", bound(first));

@@ -225,7 +225,7 @@ impl Options {
         };
         match foreign.iter().find(|(_, given)| *given) {
             Some((flag, _)) => input(format!(
-                "the recipe {} is {kind}, which has no --{flag}",
+                "the recipe {} is {kind}, which has no --{flag}, as flag or as key",
                 recipe.name()
             )),
             None => Ok(()),
