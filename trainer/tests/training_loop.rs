@@ -15,8 +15,8 @@ use pocketgan_trainer::spec::{Layer, Network, Shape};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -694,25 +694,33 @@ const LONG: u32 = 20 * PER_EPOCH;
 /// The first step whose images are black.
 const BLACK: u32 = 200;
 
-/// A run whose images are black from a step on, until the learning rate is lower.
-fn collapsing(on_collapse: OnCollapse) -> Bench {
-    let bench = || {
-        let mut bench = Bench::new(10);
-        bench.run.length = Length::Epochs(20);
-        bench.run.keep = 1;
-        bench.run.on_collapse = on_collapse;
-        bench.run.limits = Limits {
-            warm_up: 50,
-            window: 2,
-            ..Limits::default()
-        };
-        bench
+/// A run that collapses if its images do.
+fn long(on_collapse: OnCollapse) -> Bench {
+    let mut bench = Bench::new(10);
+    bench.run.length = Length::Epochs(20);
+    bench.run.keep = 1;
+    bench.run.on_collapse = on_collapse;
+    bench.run.limits = Limits {
+        warm_up: 50,
+        window: 2,
+        ..Limits::default()
     };
-    let (clean, mut bench) = (bench(), bench());
+    bench
+}
+
+/// The batches of the steps of such a run, which has no collapse of its own.
+static SCRIPT: LazyLock<Vec<Vec<u32>>> = LazyLock::new(|| {
+    let clean = long(OnCollapse::Warn);
     let part = clean.go(Fate::LeftAlone);
     assert_eq!(part.notes, [""; 0]);
-    part.finished();
-    bench.images.script = clean.images.asked.into_inner().unwrap();
+    assert_eq!(part.finished(), LONG);
+    clean.images.asked.into_inner().unwrap()
+});
+
+/// A run whose images are black from a step on, until the learning rate is lower.
+fn collapsing(on_collapse: OnCollapse) -> Bench {
+    let mut bench = long(on_collapse);
+    bench.images.script = SCRIPT.clone();
     bench.images.spoiled = BLACK..u32::MAX;
     bench
 }
@@ -777,7 +785,7 @@ fn a_rollback_from_a_collapse_is_part_of_the_run() {
     let last = Checkpoint::decode(&alone.bytes(LONG)).unwrap();
     assert_eq!(last.rollbacks, 1);
     assert_eq!(alone.log().len(), LONG as usize / 50);
-    for step in (185..LONG).step_by(21) {
+    for step in (190..LONG).step_by(42) {
         for fate in [Fate::Dies(step), Fate::Stops(step)] {
             let bench = collapsing(OnCollapse::Rollback);
             bench.go(fate);

@@ -106,7 +106,10 @@ fn check(dataset: &Dataset, train: &Images) -> Result<(), Failure> {
     let sentence = match train.classes.len() {
         0 | 1 => format!("{dataset} has no classes to tell apart"),
         _ if train.count < BATCH => {
-            format!("{dataset} has {} training images, fewer than {BATCH}", train.count)
+            format!(
+                "{dataset} has {} training images, fewer than {BATCH}",
+                train.count
+            )
         }
         _ => return Ok(()),
     };

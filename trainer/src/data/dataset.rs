@@ -145,7 +145,14 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_the_same_again() {
-        for text in ["fashion", "kmnist", "cifar10", "folder:a b/c", "npz:x:y.npz", "idx:../own"] {
+        for text in [
+            "fashion",
+            "kmnist",
+            "cifar10",
+            "folder:a b/c",
+            "npz:x:y.npz",
+            "idx:../own",
+        ] {
             let dataset: Dataset = text.parse().unwrap();
             assert_eq!(dataset.to_string(), text);
             let json = serde_json::to_string(&dataset).unwrap();

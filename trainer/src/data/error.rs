@@ -103,7 +103,9 @@ pub enum DataError {
         usage: &'static str,
     },
     /// A folder of published files for data of the user's own.
-    #[error("--data-dir holds the files of a published data set, which {dataset} is not: leave it out")]
+    #[error(
+        "--data-dir holds the files of a published data set, which {dataset} is not: leave it out"
+    )]
     NotPublished {
         /// The data named.
         dataset: String,

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use sha2::{Digest, Sha256};
+use md5::{Digest, Md5};
 use tempfile::TempDir;
 
-use super::sources::load_with;
-use super::store::{Wanted, hex};
-use super::table::{Entry, IdxFile, PackageSource, Pair};
-use super::{DataError, Dataset, FileProblem, Images, Options, Split};
+use super::store::Wanted;
+use super::table::{Entry, Layout, PackageSource, Pair, PublishedFile};
+use super::{DataError, Dataset, FileProblem, Images, Options, Published, Split, Sum, load_with};
+use crate::files::{hex, sha256};
 
 /// An idx file as the format's page describes it.
 pub fn idx_file(axes: &[u32], elements: &[u8]) -> Vec<u8> {
@@ -30,9 +30,19 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// The sum of a packed file.
+pub fn md5(bytes: &[u8]) -> &'static str {
+    hex(&Md5::digest(bytes)).leak()
+}
+
+/// A table's entry that is there only in the tests.
+pub fn published(entry: Entry) -> Published {
+    Published(Box::leak(Box::new(entry)))
+}
+
 /// A data set of three 2x4 training images and one test image, with its own table entry.
 pub struct Tiny {
-    pub dataset: Dataset,
+    pub published: Published,
     /// Name and unpacked contents of the four files.
     pub files: [(&'static str, Vec<u8>); 4],
     /// Stands for the folder of the installed system package.
@@ -56,37 +66,35 @@ impl Tiny {
             ("test-images", idx_file(&[1, 2, 4], &PIXELS[8..16])),
             ("test-labels", idx_file(&[1], &[1])),
         ];
-        let published = |place: usize| IdxFile {
+        let file = |place: usize| PublishedFile {
             name: files[place].0,
-            sha256: hex(&Sha256::digest(&files[place].1)).leak(),
+            sum: Sum::Sha256(sha256(&files[place].1).leak()),
+        };
+        let pair = |place: usize| Pair {
+            images: file(place),
+            labels: file(place + 1),
         };
         let installed = TempDir::new().unwrap();
-        let entry = Entry {
+        let published = published(Entry {
             name: "tiny",
             title: "made by the tests",
             licence: "none",
-            height: 2,
-            width: 4,
+            shape: (1, 2, 4),
             classes: &["even", "odd"],
-            train: Pair {
-                count: 3,
-                images: published(0),
-                labels: published(1),
-            },
-            test: Pair {
-                count: 1,
-                images: published(2),
-                labels: published(3),
+            train: 3,
+            test: 1,
+            layout: Layout::Idx {
+                train: pair(0),
+                test: pair(2),
             },
             official: official.to_owned().leak(),
-            package: PackageSource::Debian {
+            package: Some(PackageSource::Debian {
                 name: "pocketgan-no-such-package",
                 installed: installed.path().to_str().unwrap().to_owned().leak(),
-            },
-        };
-        let dataset = Dataset(Box::leak(Box::new(entry)));
+            }),
+        });
         Self {
-            dataset,
+            published,
             files,
             installed,
             home: TempDir::new().unwrap(),
@@ -114,12 +122,14 @@ impl Tiny {
         Options {
             data_dir: None,
             cache_dir: Some(self.home.path().join("cache")),
+            ..Options::default()
         }
     }
 
     pub fn load(&self, options: &Options) -> (Result<Images, DataError>, Vec<String>) {
         let mut said = Vec::new();
-        let images = load_with(self.dataset, Split::Train, options, &mut |line| {
+        let dataset = Dataset::from(self.published);
+        let images = load_with(&dataset, Split::Train, options, &mut |line| {
             said.push(line.to_owned())
         });
         (images, said)
@@ -151,11 +161,16 @@ impl Tiny {
     }
 
     pub fn wanted(&self) -> Vec<Wanted> {
-        [Split::Train, Split::Test]
-            .into_iter()
-            .flat_map(|split| Wanted::pair(self.dataset, split))
-            .collect()
+        Wanted::all(self.published)
     }
+}
+
+/// Serves files by name, for as long as the test lasts; gives the address.
+pub fn serve_files(files: Vec<(String, Vec<u8>)>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || serve(listener, files));
+    address
 }
 
 /// Answers each request with the named file of `files`, or 404; stops with the test.
@@ -199,18 +214,22 @@ pub fn served(change: impl Fn(&str, Vec<u8>) -> Vec<u8>) -> Tiny {
 }
 
 pub fn tar_of(tiny: &Tiny) -> Vec<u8> {
+    let files = tiny.files.iter().enumerate();
+    let files = files.map(|(place, (name, bytes))| match place % 2 {
+        0 => (format!("./usr/share/{name}.gz"), gzip(bytes)),
+        _ => (format!("./usr/share/{name}"), bytes.clone()),
+    });
+    tar(files)
+}
+
+/// A tar archive of files with their names.
+pub fn tar(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
-    for (place, (name, bytes)) in tiny.files.iter().enumerate() {
-        let packed = place % 2 == 0;
-        let (name, bytes) = if packed {
-            (format!("{name}.gz"), gzip(bytes))
-        } else {
-            ((*name).into(), bytes.clone())
-        };
+    for (name, bytes) in files {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
-        tar.append_data(&mut header, format!("./usr/share/{name}"), bytes.as_slice())
+        tar.append_data(&mut header, name, bytes.as_slice())
             .unwrap();
     }
     tar.into_inner().unwrap()

@@ -76,7 +76,9 @@ pub fn read(
         return Err(FileProblem::NoHeader(header.len()));
     }
     let sizes = sizes(&header, rank)?;
-    let product = sizes.iter().try_fold(1usize, |n, &size| n.checked_mul(size));
+    let product = sizes
+        .iter()
+        .try_fold(1usize, |n, &size| n.checked_mul(size));
     let Some(expected) = product.filter(|&n| n <= limit) else {
         return Err(FileProblem::TooLarge { sizes, limit });
     };

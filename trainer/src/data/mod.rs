@@ -80,7 +80,12 @@ impl Images {
             1 => idx::header(&[sizes[0], sizes[2], sizes[3]]),
             _ => idx::header(&sizes),
         };
-        files::hex(&Sha256::new().chain_update(header).chain_update(&self.pixels).finalize())
+        files::hex(
+            &Sha256::new()
+                .chain_update(header)
+                .chain_update(&self.pixels)
+                .finalize(),
+        )
     }
 }
 

@@ -94,7 +94,11 @@ pub fn load(
         width,
         pixels,
         labels,
-        classes: published.classes().iter().map(ToString::to_string).collect(),
+        classes: published
+            .classes()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
     })
 }
 
@@ -112,7 +116,10 @@ fn tell_apart(wanted: &[Wanted], contents: Vec<Vec<u8>>) -> (Vec<u8>, Vec<u8>) {
 }
 
 fn from_named(folder: &Path, wanted: &[Wanted]) -> Result<Vec<Vec<u8>>, DataError> {
-    wanted.iter().map(|wanted| wanted.read_from(folder)).collect()
+    wanted
+        .iter()
+        .map(|wanted| wanted.read_from(folder))
+        .collect()
 }
 
 /// One walk through the sources after the named folder.

@@ -264,10 +264,7 @@ static TABLE: [Entry; 4] = [
         test: 10_000,
         layout: Layout::Cifar {
             // The sum on the data set's own page.
-            archive: packed(
-                "cifar-10-binary.tar.gz",
-                "c32a1d4ab5d03f1284b67883e8d87530",
-            ),
+            archive: packed("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"),
             train: &[
                 "data_batch_1.bin",
                 "data_batch_2.bin",

@@ -5,9 +5,14 @@ use std::io::Write;
 
 use tempfile::TempDir;
 
-use super::fixture::{PIXELS, Tiny, deb_of, gzip, idx_file, served, tar_of};
+use super::fixture::{
+    PIXELS, Tiny, deb_of, gzip, idx_file, md5, published, serve_files, served, tar, tar_of,
+};
 use super::store::write_whole;
-use super::{DataError, Dataset, FileProblem, FileState, Images, Options, info, package};
+use super::table::{Entry, Layout, Pair, PublishedFile};
+use super::{
+    DataError, FileProblem, FileState, Images, Options, Published, Split, Sum, info, load, package,
+};
 
 fn assert_train_images(images: &Images) {
     assert_eq!(
@@ -18,6 +23,7 @@ fn assert_train_images(images: &Images) {
     assert_eq!(images.labels, [1, 0, 1]);
     assert_eq!(images.image(1), Some(&PIXELS[8..16]));
     assert_eq!(images.image(3), None);
+    assert_eq!(images.classes, ["even", "odd"]);
 }
 
 #[test]
@@ -168,15 +174,11 @@ fn a_named_folder_is_the_only_source() {
         ..tiny.options()
     };
     let error = tiny.load(&options).0.unwrap_err();
+    assert!(matches!(error, DataError::Missing { .. }), "{error:?}");
+    let sentence = error.to_string();
     assert!(
-        matches!(
-            error,
-            DataError::Missing {
-                file: "train-images",
-                ..
-            }
-        ),
-        "{error:?}"
+        sentence.contains("train-images or train-images.gz"),
+        "{sentence}"
     );
 }
 
@@ -314,7 +316,7 @@ fn info_tells_sound_damaged_and_absent_files_apart() {
     tiny.put(&tiny.cache());
     fs::write(tiny.cache().join("train-labels"), b"junk").unwrap();
     fs::remove_file(tiny.cache().join("test-images")).unwrap();
-    let files = info(tiny.dataset, &tiny.options()).unwrap();
+    let files = info(tiny.published, &tiny.options()).unwrap();
     let states: Vec<&FileState> = files.iter().map(|file| &file.state).collect();
     assert!(
         matches!(
@@ -334,12 +336,228 @@ fn info_tells_sound_damaged_and_absent_files_apart() {
     );
 }
 
+/// The sum of images is that of the idx file that they came in.
 #[test]
-fn an_unknown_name_lists_the_known_ones() {
-    let error = "fashoin".parse::<Dataset>().unwrap_err().to_string();
+fn images_have_the_sum_of_their_file() {
+    let tiny = Tiny::new();
+    tiny.put(&tiny.cache());
+    let images = tiny.load(&tiny.options()).0.unwrap();
+    assert_eq!(
+        images.sha256(),
+        crate::files::sha256(&idx_file(&[3, 2, 4], &PIXELS))
+    );
+    let colour = Images {
+        channels: 2,
+        width: 2,
+        ..images
+    };
+    assert_eq!(
+        colour.sha256(),
+        crate::files::sha256(&idx_file(&[3, 2, 2, 2], &PIXELS))
+    );
+}
+
+/// A data set whose packed files' MD5 are known, as KMNIST; nothing of it is cached yet.
+struct Packed {
+    published: Published,
+    files: Vec<(String, Vec<u8>)>,
+    home: TempDir,
+}
+
+impl Packed {
+    /// Idx files as KMNIST's.
+    fn idx(labels: [u8; 3]) -> Self {
+        let files = vec![
+            (
+                "train-images.gz".to_owned(),
+                gzip(&idx_file(&[3, 2, 4], &PIXELS)),
+            ),
+            ("train-labels.gz".to_owned(), gzip(&idx_file(&[3], &labels))),
+        ];
+        Self::new(files, (1, 2, 4), |file| {
+            let pair = Pair {
+                images: file(0),
+                labels: file(1),
+            };
+            Layout::Idx {
+                train: pair,
+                test: pair,
+            }
+        })
+    }
+
+    /// An archive as CIFAR's, its files named and filled by `members`.
+    fn archive(members: &[(&str, &[u8])]) -> Self {
+        let members = members.iter();
+        let members = members.map(|(name, bytes)| (format!("batches-bin/{name}"), bytes.to_vec()));
+        let files = vec![("batches.tar.gz".to_owned(), gzip(&tar(members)))];
+        Self::new(files, (3, 1, 2), |file| Layout::Cifar {
+            archive: file(0),
+            train: &["batch_1.bin", "batch_2.bin"],
+            test: &["test.bin"],
+        })
+    }
+
+    fn new(
+        files: Vec<(String, Vec<u8>)>,
+        shape: (usize, usize, usize),
+        layout: impl Fn(&dyn Fn(usize) -> PublishedFile) -> Layout,
+    ) -> Self {
+        let layout = layout(&|place| PublishedFile {
+            name: files[place].0.clone().leak(),
+            sum: Sum::PackedMd5(md5(&files[place].1)),
+        });
+        let is_archive = matches!(layout, Layout::Cifar { .. });
+        let published = published(Entry {
+            name: "packed",
+            title: "made by the tests",
+            licence: "none",
+            shape,
+            classes: &["even", "odd"],
+            train: if is_archive { 4 } else { 3 },
+            test: if is_archive { 2 } else { 3 },
+            layout,
+            official: serve_files(files.clone()).leak(),
+            package: None,
+        });
+        Self {
+            published,
+            files,
+            home: TempDir::new().unwrap(),
+        }
+    }
+
+    fn load(&self, split: Split) -> Result<Images, DataError> {
+        let options = Options {
+            cache_dir: Some(self.home.path().to_owned()),
+            ..Options::default()
+        };
+        load(&self.published.into(), split, &options)
+    }
+
+    fn problem(&self) -> FileProblem {
+        match self.load(Split::Train) {
+            Err(DataError::Damaged { problem, .. }) => problem,
+            other => panic!("expected a damaged file, got {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn packed_files_are_checked_and_kept_as_they_came() {
+    let packed = Packed::idx([1, 0, 1]);
+    // First from the download, then from the cache.
+    for _ in 0..2 {
+        assert_train_images(&packed.load(Split::Train).unwrap());
+    }
+    let cache = packed.home.path().join("datasets/packed");
+    for (name, bytes) in &packed.files {
+        assert_eq!(&fs::read(cache.join(name)).unwrap(), bytes);
+    }
+    // The same contents in another wrapper are other bytes.
+    let folder = TempDir::new().unwrap();
+    for (name, bytes) in &packed.files {
+        fs::write(
+            folder.path().join(name),
+            [bytes.as_slice(), &gzip(b"")].concat(),
+        )
+        .unwrap();
+    }
+    let options = Options {
+        data_dir: Some(folder.path().to_owned()),
+        ..Options::default()
+    };
+    let error = load(&packed.published.into(), Split::Train, &options).unwrap_err();
     assert!(
-        error.contains("fashoin") && error.contains("fashion, mnist"),
+        error.to_string().contains("MD5 of the packed file"),
         "{error}"
     );
-    assert_eq!("fashion".parse::<Dataset>().unwrap().name(), "fashion");
+    // Unpacked files cannot be checked, so they are none.
+    let empty = TempDir::new().unwrap();
+    fs::write(empty.path().join("train-images"), &PIXELS).unwrap();
+    let options = Options {
+        data_dir: Some(empty.path().to_owned()),
+        ..Options::default()
+    };
+    let error = load(&packed.published.into(), Split::Train, &options).unwrap_err();
+    assert!(
+        error.to_string().contains("has no train-images.gz;"),
+        "{error}"
+    );
+    assert!(matches!(
+        Packed::idx([1, 0, 2]).problem(),
+        FileProblem::Label { label: 2, .. }
+    ));
+}
+
+/// Two records a batch: a label, then two pixels of red, green and blue.
+#[test]
+fn batches_of_an_archive_come_in_order() {
+    let first = [0, 1, 2, 3, 4, 5, 6, 1, 7, 8, 9, 10, 11, 12];
+    let second = [1, 13, 14, 15, 16, 17, 18, 0, 19, 20, 21, 22, 23, 24];
+    let test = [1, 0, 0, 0, 0, 0, 255, 0, 9, 9, 9, 9, 9, 9];
+    let packed = Packed::archive(&[
+        ("readme.html", b"<html>"),
+        ("test.bin", &test),
+        ("batch_2.bin", &second),
+        ("batch_1.bin", &first),
+    ]);
+    let train = packed.load(Split::Train).unwrap();
+    assert_eq!(
+        (train.count, train.channels, train.height, train.width),
+        (4, 3, 1, 2)
+    );
+    assert_eq!(train.pixels, (1..=24).collect::<Vec<u8>>());
+    assert_eq!(train.labels, [0, 1, 1, 0]);
+    let test = packed.load(Split::Test).unwrap();
+    assert_eq!((test.count, test.pixels[5], test.labels[0]), (2, 255, 1));
+}
+
+#[test]
+fn an_archive_that_is_not_as_it_should_be_is_refused() {
+    let good = [0; 14];
+    let cases: [(&[(&str, &[u8])], &str); 4] = [
+        (&[("batch_1.bin", &good)], "no batch_2.bin"),
+        (
+            &[("batch_1.bin", &good[1..]), ("batch_2.bin", &good)],
+            "14 bytes",
+        ),
+        (
+            &[("batch_1.bin", &[0; 15]), ("batch_2.bin", &good)],
+            "14 bytes",
+        ),
+        (
+            &[("batch_1.bin", &[2; 14]), ("batch_2.bin", &good)],
+            "label 2",
+        ),
+    ];
+    for (members, complaint) in cases {
+        let problem = Packed::archive(members).problem().to_string();
+        assert!(problem.contains(complaint), "{problem}");
+    }
+}
+
+/// The counts and sizes that the data sets' pages give.
+#[test]
+fn the_table_has_the_data_sets_sizes() {
+    for published in Published::all() {
+        let (count, shape) = match published.name() {
+            "cifar10" => (50_000, (3, 32, 32)),
+            _ => (60_000, (1, 28, 28)),
+        };
+        assert_eq!(published.count(Split::Train), count);
+        assert_eq!(published.count(Split::Test), 10_000);
+        assert_eq!(published.image_shape(), shape);
+        assert_eq!(published.classes().len(), 10);
+        for split in [Split::Train, Split::Test] {
+            for file in published.files(split) {
+                let digits = match file.sum {
+                    Sum::Sha256(sum) => (sum, 64),
+                    Sum::PackedMd5(sum) => (sum, 32),
+                };
+                assert_eq!(digits.0.len(), digits.1);
+                assert!(digits.0.bytes().all(|c| c.is_ascii_hexdigit()));
+            }
+        }
+    }
 }

@@ -187,7 +187,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            warm_up: 2000,
+            warm_up: 1000,
             patience: 6000,
             window: 4,
             entropy: 0.6,

@@ -206,6 +206,10 @@ mod tests {
             );
             assert!(FidCls::new(&published.into()).unwrap().is_some());
         }
-        assert!(FidCls::new(&"folder:fashion".parse().unwrap()).unwrap().is_none());
+        assert!(
+            FidCls::new(&"folder:fashion".parse().unwrap())
+                .unwrap()
+                .is_none()
+        );
     }
 }

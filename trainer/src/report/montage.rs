@@ -146,7 +146,9 @@ mod tests {
         let ink = Rgb([224; 3]);
         let inked = |x: u32, y: u32| -> Vec<(u32, u32)> {
             let places = (y..y + 9).flat_map(|y| (x..x + 72).map(move |x| (x, y)));
-            places.filter(|&(x, y)| sheet.get_pixel(x, y) == &ink).collect()
+            places
+                .filter(|&(x, y)| sheet.get_pixel(x, y) == &ink)
+                .collect()
         };
         assert!(inked(2, 74).is_empty());
         // Twelve letters fit.
@@ -154,7 +156,12 @@ mod tests {
         assert!(text.len() > 50, "{}", text.len());
         // An underscore is one line near the bottom.
         let dash = inked(2, 157);
-        assert!(dash.len() >= 4 && dash.iter().all(|&(x, y)| x < 8 && y == dash[0].1 && y > 160));
+        assert!(
+            dash.len() >= 4
+                && dash
+                    .iter()
+                    .all(|&(x, y)| x < 8 && y == dash[0].1 && y > 160)
+        );
         let all = sheet.pixels().filter(|&pixel| pixel == &ink).count();
         assert_eq!(all, text.len() + dash.len());
         assert_eq!(sheet.get_pixel(2, 2), &Rgb([0; 3]));

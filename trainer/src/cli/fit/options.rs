@@ -467,7 +467,9 @@ fn pictures(
     if !matches!(dataset, Dataset::Folder(_)) {
         return match (image_size, channels, skip_broken) {
             (None, None, None) => Ok(None),
-            _ => input("--image-size, --channels and --skip-broken go with --dataset folder:PATH only"),
+            _ => input(
+                "--image-size, --channels and --skip-broken go with --dataset folder:PATH only",
+            ),
         };
     }
     let usual = Pictures::default();

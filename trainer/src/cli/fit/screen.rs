@@ -106,7 +106,7 @@ impl Watch for Screen {
 fn distances(line: &Line) -> String {
     match (line.nearest_generated, line.nearest_training) {
         (Some(generated), Some(training)) => {
-            format!("  nearest generated {generated:.2} training {training:.2}")
+            format!("  nearest own {generated:.2} data {training:.2}")
         }
         _ => String::new(),
     }

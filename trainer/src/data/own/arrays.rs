@@ -66,7 +66,10 @@ impl Part {
         let pixels = kept.collect::<Vec<_>>().concat();
         let labels = self.labels.map(|labels| {
             let labels = labels.into_iter().enumerate();
-            labels.filter(|&(i, _)| keep(i)).map(|(_, label)| label).collect()
+            labels
+                .filter(|&(i, _)| keep(i))
+                .map(|(_, label)| label)
+                .collect()
         });
         Self {
             count: pixels.len() / len,

@@ -31,19 +31,23 @@ pub enum OwnProblem {
     #[error("test has the class {0}, which train has not")]
     UnknownClass(String),
     /// More classes than a label can tell.
-    #[error("there are {0} classes, and at most 256 can be told apart: put all pictures into one folder to do without")]
+    #[error(
+        "there are {0} classes, and at most 256 can be told apart: put all pictures into one folder to do without"
+    )]
     TooManyClasses(usize),
     /// More pixels than memory.
-    #[error("{0} images of {1} bytes do not fit into memory: take fewer, or a smaller --image-size")]
+    #[error(
+        "{0} images of {1} bytes do not fit into memory: take fewer, or a smaller --image-size"
+    )]
     Memory(usize, usize),
     /// The zip archive, or an array's header, is broken.
     #[error("{0}")]
     Broken(String),
     /// No array with the name of images.
-    #[error("there is no array x_train, train_images or images; there are: {0}")]
-    NoImages(String),
+    #[error("there is no array x_train, train_images or images; there are {0:?}")]
+    NoImages(Vec<String>),
     /// Another element type.
-    #[error("the array {array} has elements of type {found}, where {expected} are read")]
+    #[error("the array {array} has elements of type {found:?}, where {expected} are read")]
     Type {
         /// Name of the array.
         array: String,

@@ -36,7 +36,11 @@ pub fn load(
     if files.is_empty() {
         return Err(own(OwnProblem::EmptySplit(split.name())));
     }
-    say(&format!("folder {}: reading {} pictures", folder.display(), files.len()));
+    say(&format!(
+        "folder {}: reading {} pictures",
+        folder.display(),
+        files.len()
+    ));
     let side = usize::from(pictures.side);
     let (pixels, files) = read(&files, side, pictures.skip_broken, say)?.ok_or_else(|| {
         let bytes = 3 * side * side;
@@ -105,7 +109,9 @@ impl Listing {
 
     fn halves(train: Vec<Found>, test: Vec<Found>) -> Result<Self, OwnProblem> {
         let classes = classes(&train)?;
-        let stranger = self::classes(&test)?.into_iter().find(|class| !classes.contains(class));
+        let stranger = self::classes(&test)?
+            .into_iter()
+            .find(|class| !classes.contains(class));
         match stranger {
             Some(class) => Err(OwnProblem::UnknownClass(class.to_string_lossy().into())),
             None => Ok(Self {
@@ -151,7 +157,9 @@ fn pictures(folder: &Path) -> Result<Vec<Found>, DataError> {
 
 fn is_picture(path: &Path) -> bool {
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-    ["png", "jpg", "jpeg"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+    ["png", "jpg", "jpeg"]
+        .iter()
+        .any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 /// The subfolder that a picture is in, which is its class.
@@ -164,7 +172,10 @@ fn subfolder(below: &Path) -> Option<&OsStr> {
 
 /// The subfolders with pictures, sorted; none if the pictures are in the folder itself.
 fn classes(found: &[Found]) -> Result<Vec<OsString>, OwnProblem> {
-    let folders: BTreeSet<&OsStr> = found.iter().filter_map(|(_, below)| subfolder(below)).collect();
+    let folders: BTreeSet<&OsStr> = found
+        .iter()
+        .filter_map(|(_, below)| subfolder(below))
+        .collect();
     let stray = found.iter().find(|(_, below)| subfolder(below).is_none());
     match stray {
         Some((path, _)) if !folders.is_empty() => Err(OwnProblem::NoClass(path.clone())),
@@ -180,7 +191,8 @@ fn names(classes: &[OsString]) -> Vec<String> {
 
 fn labelled(found: Vec<Found>, classes: &[OsString]) -> Vec<File> {
     let file = |(path, below): Found| {
-        let place = subfolder(&below).and_then(|name| classes.iter().position(|class| class == name));
+        let place =
+            subfolder(&below).and_then(|name| classes.iter().position(|class| class == name));
         let class = place.and_then(|place| u8::try_from(place).ok());
         File { path, class }
     };
@@ -192,7 +204,9 @@ fn labelled(found: Vec<Found>, classes: &[OsString]) -> Vec<File> {
 fn is_for_test(below: &Path) -> bool {
     let parts: Vec<&[u8]> = below.iter().map(OsStr::as_encoded_bytes).collect();
     let sum = Sha256::digest(parts.join(b"/".as_slice()));
-    let number = sum[..8].iter().fold(0, |sum: u64, &byte| sum << 8 | u64::from(byte));
+    let number = sum[..8]
+        .iter()
+        .fold(0, |sum: u64, &byte| sum << 8 | u64::from(byte));
     number % TEST_EVERY == 0
 }
 
@@ -220,13 +234,19 @@ fn read(
         })
         .collect();
     let problems = problems.into_iter().enumerate();
-    let broken: Vec<_> = problems.filter_map(|(i, problem)| Some((i, problem?))).collect();
+    let broken: Vec<_> = problems
+        .filter_map(|(i, problem)| Some((i, problem?)))
+        .collect();
     let more = broken.len().saturating_sub(1);
     let mut skipped = BTreeSet::new();
     for (i, problem) in broken {
         let path = files[i].path.clone();
         if !skip_broken {
-            return Err(DataError::Broken { path, problem, more });
+            return Err(DataError::Broken {
+                path,
+                problem,
+                more,
+            });
         }
         say(&format!("{}: {problem}: passed over", path.display()));
         skipped.insert(i);
@@ -242,7 +262,11 @@ fn without(
     skipped: &BTreeSet<usize>,
 ) -> (Vec<u8>, Vec<File>) {
     let mut kept = Vec::with_capacity(files.len());
-    for (i, file) in files.iter().enumerate().filter(|(i, _)| !skipped.contains(i)) {
+    for (i, file) in files
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| !skipped.contains(i))
+    {
         pixels.copy_within(i * len..(i + 1) * len, kept.len() * len);
         kept.push(file.clone());
     }
@@ -265,7 +289,10 @@ fn looks_grey(file: &File, side: usize) -> bool {
 
 /// (N, H, W, C) to (N, H, W): the luminance.
 fn luminance(pixels: &[u8]) -> Vec<u8> {
-    pixels.chunks_exact(3).map(|rgb| Rgb([rgb[0], rgb[1], rgb[2]]).to_luma().0[0]).collect()
+    pixels
+        .chunks_exact(3)
+        .map(|rgb| Rgb([rgb[0], rgb[1], rgb[2]]).to_luma().0[0])
+        .collect()
 }
 
 /// (N, H, W, C) to (N, C, H, W), in place.
@@ -274,7 +301,10 @@ fn planes(mut pixels: Vec<u8>, plane: usize) -> Vec<u8> {
         let interleaved = image.to_vec();
         for (channel, plane) in image.chunks_exact_mut(plane).enumerate() {
             let values = interleaved.iter().skip(channel).step_by(3);
-            plane.iter_mut().zip(values).for_each(|(to, &from)| *to = from);
+            plane
+                .iter_mut()
+                .zip(values)
+                .for_each(|(to, &from)| *to = from);
         }
     });
     pixels

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use super::arrays::{LARGEST, Part, choose};
 use super::OwnProblem;
+use super::arrays::{LARGEST, Part, choose};
 use crate::data::error::{DataError, FileProblem};
 use crate::data::idx::read;
 use crate::data::{Images, Split};

@@ -4,6 +4,7 @@ mod arrays;
 mod error;
 mod folder;
 mod idx;
+mod npy;
 mod npz;
 mod picture;
 #[cfg(test)]

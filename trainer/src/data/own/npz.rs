@@ -3,14 +3,14 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{BufReader, Read};
 use std::path::Path;
 
-use npyz::{DType, Deserialize, NpyFile, NpyHeader, NpyReader, Order};
 use zip::ZipArchive;
 
 use super::OwnProblem;
 use super::arrays::{LARGEST, Part, choose};
+use super::npy::{self, Header};
 use crate::data::error::DataError;
 use crate::data::{Images, Split};
 
@@ -19,9 +19,6 @@ const TRAIN_IMAGES: [&str; 3] = ["x_train", "train_images", "images"];
 const TRAIN_LABELS: [&str; 3] = ["y_train", "train_labels", "labels"];
 const TEST_IMAGES: [&str; 2] = ["x_test", "test_images"];
 const TEST_LABELS: [&str; 2] = ["y_test", "test_labels"];
-
-/// Bytes of an array's header that are read, as NumPy itself does.
-const LARGEST_HEADER: usize = 10_000;
 
 /// Loads one split of the file.
 pub fn load(path: &Path, split: Split) -> Result<Images, DataError> {
@@ -40,7 +37,9 @@ fn read(file: BufReader<File>, split: Split) -> Result<Images, OwnProblem> {
         .map_err(|error| OwnProblem::Broken(format!("it is no .npz file ({error})")))?;
     let mut arrays = Arrays(archive);
     let Some(train) = arrays.part(&TRAIN_IMAGES, &TRAIN_LABELS)? else {
-        return Err(OwnProblem::NoImages(arrays.names().join(", ")));
+        let mut names = arrays.names();
+        names.truncate(12);
+        return Err(OwnProblem::NoImages(names));
     };
     let test = arrays.part(&TEST_IMAGES, &TEST_LABELS)?;
     choose(train, test, split)
@@ -52,7 +51,7 @@ struct Arrays(ZipArchive<BufReader<File>>);
 /// An array's header and what its elements are read from.
 struct Opened<'a> {
     array: &'a str,
-    header: NpyHeader,
+    header: Header,
     elements: Box<dyn Read + 'a>,
 }
 
@@ -81,7 +80,7 @@ impl Arrays {
         };
         let file = self.0.by_name(&format!("{array}.npy"));
         let mut file = file.map_err(|error| broken(array, error))?;
-        let header = header(&mut file).map_err(|error| broken(array, error))?;
+        let header = npy::read(&mut file).map_err(|error| broken(array, error))?;
         Ok(Some(Opened {
             array,
             header,
@@ -90,123 +89,118 @@ impl Arrays {
     }
 }
 
-/// Reads an array's header, which says its own length: 2 bytes in version 1 of the format, 4 in later ones.
-fn header(file: &mut impl Read) -> io::Result<NpyHeader> {
-    let mut start = vec![0; 10];
-    file.read_exact(&mut start)?;
-    if start[6] > 1 {
-        start.resize(12, 0);
-        file.read_exact(&mut start[10..])?;
-    }
-    let length = start[8..].iter().rev();
-    let length = length.fold(0, |sum: usize, &byte| sum << 8 | usize::from(byte));
-    if length > LARGEST_HEADER {
-        return Err(io::Error::other(format!("its header has {length} bytes")));
-    }
-    NpyHeader::from_reader(start.chain(file))
-}
-
 impl Opened<'_> {
-    fn images(self) -> Result<Part, OwnProblem> {
-        if self.type_name() != "|u1" {
+    fn images(mut self) -> Result<Part, OwnProblem> {
+        if self.header.descr != "|u1" {
             return Err(self.mistyped("bytes (numpy.uint8, 0 to 255)"));
         }
-        let (array, shape, len) = (self.array, self.shape(), self.len()?);
-        let bytes = self.elements(len)?;
-        Part::new(array, &shape, bytes)
+        let bytes = self.elements(1)?;
+        Part::new(self.array, &self.header.shape, bytes)
     }
 
     /// Labels of any integer type, (N) or (N, 1).
-    fn labels(self) -> Result<Vec<u8>, OwnProblem> {
-        match self.shape()[..] {
-            [_] | [_, 1] => {}
-            _ => {
-                return Err(OwnProblem::Axes {
-                    array: self.array.to_owned(),
-                    shape: self.shape(),
-                    expected: "labels have (N) or (N, 1)",
-                });
-            }
+    fn labels(mut self) -> Result<Vec<u8>, OwnProblem> {
+        let Some(integer) = Integer::of(&self.header.descr) else {
+            return Err(self.mistyped("integers"));
+        };
+        if !matches!(self.header.shape[..], [_] | [_, 1]) {
+            return Err(OwnProblem::Axes {
+                array: self.array.to_owned(),
+                shape: self.header.shape,
+                expected: "labels have (N) or (N, 1)",
+            });
         }
-        self.len()?;
-        let mistyped = self.mistyped("integers");
-        let array = self.array;
-        let file = NpyFile::with_header(self.header, self.elements);
-        let labels = (file.try_data::<u8>().map(|data| labels(array, data)))
-            .or_else(|file| file.try_data::<i8>().map(|data| labels(array, data)))
-            .or_else(|file| file.try_data::<u16>().map(|data| labels(array, data)))
-            .or_else(|file| file.try_data::<i16>().map(|data| labels(array, data)))
-            .or_else(|file| file.try_data::<u32>().map(|data| labels(array, data)))
-            .or_else(|file| file.try_data::<i32>().map(|data| labels(array, data)))
-            .or_else(|file| file.try_data::<u64>().map(|data| labels(array, data)))
-            .or_else(|file| file.try_data::<i64>().map(|data| labels(array, data)));
-        labels.map_err(|_| mistyped)?
-    }
-
-    /// NumPy's name of the element type, as `|u1` or `<i8`.
-    fn type_name(&self) -> String {
-        match self.header.dtype() {
-            DType::Plain(plain) => plain.to_string(),
-            other => other.descr(),
-        }
+        let elements = self.elements(integer.bytes)?;
+        let labels = elements.chunks_exact(integer.bytes).map(|element| {
+            let label = integer.value(element);
+            u8::try_from(label).map_err(|_| OwnProblem::Label {
+                array: self.array.to_owned(),
+                label,
+            })
+        });
+        labels.collect()
     }
 
     fn mistyped(&self, expected: &'static str) -> OwnProblem {
         OwnProblem::Type {
             array: self.array.to_owned(),
-            found: self.type_name(),
+            found: self.header.descr.clone(),
             expected,
         }
     }
 
-    fn shape(&self) -> Vec<usize> {
-        let sizes = self.header.shape().iter();
-        sizes.map(|&size| usize::try_from(size).unwrap_or(usize::MAX)).collect()
-    }
-
-    /// Number of elements.
-    fn len(&self) -> Result<usize, OwnProblem> {
-        // With one axis that is longer than 1 the orders are the same.
-        let is_flat = self.shape().iter().filter(|&&size| size > 1).count() <= 1;
-        if self.header.order() == Order::Fortran && !is_flat {
+    /// The elements, so many bytes each.
+    fn elements(&mut self, bytes_each: usize) -> Result<Vec<u8>, OwnProblem> {
+        let shape = &self.header.shape;
+        // Where only one axis is longer than 1 the orders are the same.
+        let is_flat = shape.iter().filter(|&&size| size > 1).count() <= 1;
+        if self.header.is_fortran && !is_flat {
             return Err(OwnProblem::Fortran(self.array.to_owned()));
         }
-        let product = self.shape().iter().try_fold(1usize, |n, &size| n.checked_mul(size));
-        product.filter(|&len| len <= LARGEST).ok_or_else(|| self.too_large())
-    }
-
-    fn too_large(&self) -> OwnProblem {
-        let (array, shape) = (self.array, self.shape());
-        broken(array, format!("its axes are {shape:?}, more than 4 GiB"))
-    }
-
-    /// The bytes after the header, which must be so many.
-    fn elements(self, len: usize) -> Result<Vec<u8>, OwnProblem> {
+        let len = shape
+            .iter()
+            .try_fold(bytes_each, |n, &size| n.checked_mul(size));
+        let Some(len) = len.filter(|&len| len <= LARGEST) else {
+            return Err(broken(
+                self.array,
+                format!("its axes are {shape:?}, more than 4 GiB"),
+            ));
+        };
         let mut bytes = Vec::new();
-        let read = self.elements.take(len as u64 + 1).read_to_end(&mut bytes);
+        let mut elements = self.elements.by_ref().take(len as u64 + 1);
+        let read = elements.read_to_end(&mut bytes);
         read.map_err(|error| broken(self.array, error))?;
         let found = match bytes.len().cmp(&len) {
             Ordering::Equal => return Ok(bytes),
             Ordering::Less => bytes.len().to_string(),
             Ordering::Greater => "more".to_owned(),
         };
-        Err(broken(self.array, format!("of its {len} bytes there are {found}")))
+        Err(broken(
+            self.array,
+            format!("of its {len} bytes there are {found}"),
+        ))
     }
 }
 
-/// Labels of any integer type as bytes.
-fn labels<T: Deserialize + Into<i128>>(
-    array: &str,
-    labels: NpyReader<T, impl Read>,
-) -> Result<Vec<u8>, OwnProblem> {
-    let label = |label: io::Result<T>| {
-        let label: i128 = label.map_err(|error| broken(array, error))?.into();
-        u8::try_from(label).map_err(|_| OwnProblem::Label {
-            array: array.to_owned(),
-            label,
+/// An integer type of NumPy's.
+struct Integer {
+    bytes: usize,
+    is_signed: bool,
+    is_big_endian: bool,
+}
+
+impl Integer {
+    /// The type that is written so, as `<i8`.
+    fn of(descr: &str) -> Option<Self> {
+        let (order, rest) = descr.split_at_checked(1)?;
+        let (kind, bytes) = rest.split_at_checked(1)?;
+        let is_signed = match kind {
+            "i" => true,
+            "u" => false,
+            _ => return None,
+        };
+        Some(Self {
+            bytes: bytes
+                .parse()
+                .ok()
+                .filter(|bytes| [1, 2, 4, 8].contains(bytes))?,
+            is_signed,
+            is_big_endian: order == ">",
         })
-    };
-    labels.map(label).collect()
+    }
+
+    fn value(&self, element: &[u8]) -> i128 {
+        let push = |sum: i128, &byte: &u8| sum << 8 | i128::from(byte);
+        let value = match self.is_big_endian {
+            true => element.iter().fold(0, push),
+            false => element.iter().rev().fold(0, push),
+        };
+        let bits = 8 * element.len();
+        match self.is_signed && value >> (bits - 1) == 1 {
+            true => value - (1 << bits),
+            false => value,
+        }
+    }
 }
 
 fn broken(array: &str, why: impl fmt::Display) -> OwnProblem {

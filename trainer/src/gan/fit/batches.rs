@@ -181,7 +181,11 @@ mod tests {
 
         fn assemble(&self, batch: &[u32], real: &mut Vec<f32>, classes: &mut Vec<u32>) {
             real.clear();
-            real.extend(batch.iter().flat_map(|&i| (0..6).map(move |p| (6 * i + p) as f32)));
+            real.extend(
+                batch
+                    .iter()
+                    .flat_map(|&i| (0..6).map(move |p| (6 * i + p) as f32)),
+            );
             classes.clear();
             classes.extend(batch);
             self.0.lock().unwrap().push(batch.to_vec());
@@ -220,7 +224,10 @@ mod tests {
                     let batch = batches.take(step);
                     let (real, classes) = direct(step, flips);
                     assert_eq!(batch.step, step);
-                    assert!(batch.real == real && batch.classes == classes, "step {step}");
+                    assert!(
+                        batch.real == real && batch.classes == classes,
+                        "step {step}"
+                    );
                     batches.give_back(batch);
                 }
             });
@@ -239,7 +246,11 @@ mod tests {
         });
         let made = numbers.0.lock().unwrap();
         let expected: Vec<Vec<u32>> = (0..10 + AHEAD).map(|step| direct(step, None).1).collect();
-        assert!(made.len() >= 10 && expected.starts_with(&made), "{}", made.len());
+        assert!(
+            made.len() >= 10 && expected.starts_with(&made),
+            "{}",
+            made.len()
+        );
     }
 
     /// A run that ends, or dies, ends the thread: the scope is left.

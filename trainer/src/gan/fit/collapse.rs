@@ -242,11 +242,11 @@ mod tests {
     #[test]
     fn both_kinds_count_and_the_older_good_step_of_the_two() {
         let (_, mut monitor) = watched(&[1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]);
-        assert_eq!(monitor.well(), 300);
+        assert_eq!(monitor.well(), 250);
         monitor.score(&score(390, 5));
-        assert_eq!(monitor.well(), 300);
+        assert_eq!(monitor.well(), 250);
         monitor.score(&score(400, 1));
-        assert_eq!(monitor.well(), 300);
+        assert_eq!(monitor.well(), 250);
         for step in [450, 500] {
             monitor.line(&line(step, 1.0));
         }

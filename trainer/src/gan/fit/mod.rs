@@ -524,7 +524,9 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         let found = self.checkpoints.newest_where(wanted, say)?;
         notes.iter().for_each(|note| self.watch.note(note));
         // What was to be kept for this may be gone where a run began without.
-        let lost = found.is_none() && (1..=horizon).any(|at| self.is_planned(at));
+        let lost = matches!(trouble, Trouble::Collapse(_))
+            && found.is_none()
+            && (1..=horizon).any(|at| self.is_planned(at));
         if stop || lost || self.is_out_of_time() {
             return Err(given_up(trouble, step, found.map(|found| found.path)));
         }
@@ -555,6 +557,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         self.checkpoints.cut_back(step, say)?;
         self.journal.cut_back(step, from)?;
         self.monitor = self.journal.monitor();
+        self.warned = self.monitor.collapse().is_some();
         Ok(())
     }
 }

@@ -1,0 +1,221 @@
+//! Folders of pictures.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::{Kind, plain, png, put};
+use crate::data::{Channels, DataError, Dataset, Images, Options, Pictures, Split, load_with};
+
+fn load(
+    folder: &Path,
+    split: Split,
+    pictures: Pictures,
+) -> (Result<Images, DataError>, Vec<String>) {
+    let mut said = Vec::new();
+    let options = Options {
+        pictures,
+        ..Options::default()
+    };
+    let dataset = Dataset::Folder(folder.to_owned());
+    let images = load_with(&dataset, split, &options, &mut |line| {
+        said.push(line.to_owned())
+    });
+    (images, said)
+}
+
+const SMALL: Pictures = Pictures {
+    side: 4,
+    channels: Channels::Auto,
+    skip_broken: false,
+};
+
+fn train(folder: &Path) -> Images {
+    load(folder, Split::Train, SMALL).0.unwrap()
+}
+
+fn complaint(folder: &Path) -> String {
+    load(folder, Split::Train, SMALL).0.unwrap_err().to_string()
+}
+
+/// The first pixel of each image, which says what it is.
+fn first_pixels(images: &Images) -> Vec<u8> {
+    let images = images.pixels.chunks_exact(images.image_len());
+    images.map(|image| image[0]).collect()
+}
+
+/// 120 pictures, of the colours 0 to 119.
+fn many(folder: &Path) {
+    for i in (0..120u8).rev() {
+        put(folder, &format!("{i:03}.png"), &plain([i, i, 200]));
+    }
+}
+
+#[test]
+fn images_come_in_the_order_of_their_names() {
+    let folder = TempDir::new().unwrap();
+    many(folder.path());
+    put(folder.path(), "notes.txt", b"no picture");
+    put(folder.path(), ".hidden.png", b"no picture");
+    put(folder.path(), ".cache/some.png", b"no picture");
+    let images = train(folder.path());
+    assert_eq!((images.channels, images.height, images.width), (3, 4, 4));
+    let pixels = first_pixels(&images);
+    assert!(pixels.is_sorted() && pixels.len() == images.count);
+    // Planes of red, green and blue.
+    let image = images.image(0).unwrap();
+    assert_eq!(image[..32], [pixels[0]; 32]);
+    assert_eq!(image[32..], [200; 16]);
+    assert!(images.labels.is_empty() && images.classes.is_empty());
+}
+
+/// A picture's split hangs on its name alone.
+#[test]
+fn about_a_tenth_is_kept_for_testing() {
+    let folder = TempDir::new().unwrap();
+    many(folder.path());
+    let of = |split| -> BTreeSet<u8> {
+        let images = load(folder.path(), split, SMALL).0.unwrap();
+        first_pixels(&images).into_iter().collect()
+    };
+    let (train, test) = (of(Split::Train), of(Split::Test));
+    assert!(train.is_disjoint(&test) && train.len() + test.len() == 120);
+    // By Python's hashlib.
+    let expected = [1, 3, 4, 6, 31, 59, 68, 75, 78, 81, 82, 83, 95];
+    assert_eq!(test, BTreeSet::from(expected));
+    // By `printf 000.png | sha256sum`: the first 8 bytes are 0x…, of which the remainder by 10 tells.
+    for i in 0..60 {
+        fs::remove_file(folder.path().join(format!("{i:03}.png"))).unwrap();
+    }
+    let rest: BTreeSet<u8> = (60..120).collect();
+    assert_eq!(of(Split::Train), &train & &rest);
+    assert_eq!(of(Split::Test), &test & &rest);
+}
+
+#[test]
+fn subfolders_are_classes() {
+    let folder = TempDir::new().unwrap();
+    for (name, grey) in [
+        ("dog/1.png", 1),
+        ("cat/a/deep.JPEG", 2),
+        ("cat/9.png", 3),
+        ("é/x.png", 4),
+    ] {
+        put(folder.path(), name, &plain([grey; 3]));
+        put(&folder.path().join("train"), name, &plain([grey + 10; 3]));
+        put(&folder.path().join("test"), name, &plain([grey + 20; 3]));
+    }
+    fs::create_dir(folder.path().join("test/empty")).unwrap();
+    let test = load(folder.path(), Split::Test, SMALL).0.unwrap();
+    let images = train(folder.path());
+    assert_eq!(images.classes, ["cat", "dog", "é"]);
+    assert_eq!(images.channels, 1);
+    assert_eq!(first_pixels(&images), [13, 12, 11, 14]);
+    assert_eq!(images.labels, [0, 0, 1, 2]);
+    assert_eq!(first_pixels(&test), [23, 22, 21, 24]);
+    assert_eq!((test.classes, test.labels), (images.classes, images.labels));
+    put(&folder.path().join("test"), "fox/1.png", &plain([9; 3]));
+    assert!(complaint(folder.path()).contains("class fox"));
+    // Without `train` the folder is one, and `test` a class like others.
+    fs::remove_dir_all(folder.path().join("train")).unwrap();
+    assert_eq!(train(folder.path()).classes, ["cat", "dog", "test", "é"]);
+    put(folder.path(), "stray.png", &plain([9; 3]));
+    assert!(complaint(folder.path()).contains("stray.png lies beside subfolders"));
+}
+
+#[test]
+fn images_are_grey_only_if_all_pictures_are() {
+    let folder = TempDir::new().unwrap();
+    let [learn, judge] = ["train/1.png", "test/1.png"].map(|name| (folder.path(), name));
+    put(learn.0, learn.1, &png(Kind::Grey, 8, [1, 1], &[], &[40]));
+    put(judge.0, judge.1, &plain([50; 3]));
+    assert_eq!(train(folder.path()).pixels, [40; 16]);
+    // One colour picture is enough, be it one for testing.
+    put(judge.0, judge.1, &plain([255, 0, 0]));
+    assert_eq!(train(folder.path()).pixels, [40; 48]);
+    let channels = |channels| Pictures { channels, ..SMALL };
+    let test = |pictures| load(folder.path(), Split::Test, pictures).0.unwrap().pixels;
+    // Rec. 709: 0.2126 of 255.
+    assert_eq!(test(channels(Channels::Grey)), [54; 16]);
+    put(judge.0, judge.1, &plain([50; 3]));
+    assert_eq!(test(channels(Channels::Rgb)), [50; 48]);
+    assert_eq!(test(channels(Channels::Auto)), [50; 16]);
+}
+
+#[test]
+fn a_broken_picture_is_named_or_passed_over() {
+    let folder = TempDir::new().unwrap();
+    for name in ["train/a.png", "train/c.png", "test/a.png"] {
+        put(folder.path(), name, &plain([name.len() as u8; 3]));
+    }
+    put(folder.path(), "train/b.png", &plain([1; 3])[..50]);
+    put(folder.path(), "train/d.jpg", b"no picture");
+    let sentence = complaint(folder.path());
+    for part in ["train/b.png: ", "(and one more file)", "--skip-broken"] {
+        assert!(sentence.contains(part), "{sentence}");
+    }
+    assert_eq!(sentence.lines().count(), 1);
+    let skip = Pictures {
+        skip_broken: true,
+        ..SMALL
+    };
+    let (images, said) = load(folder.path(), Split::Train, skip);
+    assert_eq!(images.unwrap().pixels, [11; 32]);
+    let named = |name: &str| said.iter().filter(|line| line.contains(name)).count();
+    assert_eq!((named("b.png"), named("d.jpg"), named("a.png")), (1, 1, 0));
+    for name in ["train/a.png", "train/c.png"] {
+        put(folder.path(), name, b"no picture");
+    }
+    let error = load(folder.path(), Split::Train, skip).0.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("none of the pictures can be read")
+    );
+}
+
+#[test]
+fn a_folder_that_holds_nothing_to_learn_is_refused() {
+    let folder = TempDir::new().unwrap();
+    put(folder.path(), "notes.txt", b"no picture");
+    assert!(complaint(folder.path()).contains("no PNG or JPEG files"));
+    assert!(complaint(&folder.path().join("nowhere")).contains("no such folder"));
+    assert!(complaint(&folder.path().join("notes.txt")).contains("no such folder"));
+    put(folder.path(), "train/a.png", &plain([1; 3]));
+    fs::create_dir(folder.path().join("test")).unwrap();
+    let error = load(folder.path(), Split::Test, SMALL).0.unwrap_err();
+    assert!(error.to_string().contains("subfolder test"), "{error}");
+    let options = Options {
+        data_dir: Some("elsewhere".into()),
+        ..Options::default()
+    };
+    let dataset = Dataset::Folder(folder.path().to_owned());
+    let error = load_with(&dataset, Split::Train, &options, &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("--data-dir"), "{error}");
+    for class in 0..=256 {
+        put(
+            folder.path(),
+            &format!("train/{class}/a.png"),
+            &plain([1; 3]),
+        );
+    }
+    fs::remove_file(folder.path().join("train/a.png")).unwrap();
+    assert!(complaint(folder.path()).contains("257 classes"));
+}
+
+/// Links lead to pictures; a circle of them ends in a sentence.
+#[cfg(unix)]
+#[test]
+fn links_are_followed() {
+    use std::os::unix::fs::symlink;
+    let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    put(elsewhere.path(), "a.png", &plain([1; 3]));
+    put(folder.path(), "b/b.png", &plain([2; 3]));
+    symlink(elsewhere.path(), folder.path().join("a")).unwrap();
+    let classes = |folder: &Path| train(folder).classes;
+    assert_eq!(classes(folder.path()), ["a", "b"]);
+    symlink(folder.path(), folder.path().join("b/circle")).unwrap();
+    assert!(complaint(folder.path()).contains("loop"));
+}
