@@ -116,20 +116,13 @@ fn verify_reports_a_good_model_in_one_json_object() {
     assert_eq!(table.lines().count(), 9, "{table}");
 }
 
-fn json(folder: &Folder, arguments: &[&str]) -> serde_json::Value {
-    let output = trainer(folder.path(), arguments);
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{complaint}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
 /// The class and the checksum of each image that `sample` says it drew.
 fn sampled(folder: &Folder, arguments: &str) -> Vec<(Option<u64>, String)> {
     let arguments: Vec<&str> = ["sample", ".", "--json"]
         .into_iter()
         .chain(arguments.split_whitespace())
         .collect();
-    let report = json(folder, &arguments);
+    let report = json(folder.path(), &arguments);
     let images = report["images"].as_array().unwrap().iter();
     images
         .map(|image| {
@@ -161,7 +154,7 @@ fn sample_draws_each_class_or_the_one_asked_for() {
         sampled(&folder, "--class 1 --engine ort --count 3").len(),
         3
     );
-    let cost = json(&folder, &["inspect", ".", "--json"]);
+    let cost = json(folder.path(), &["inspect", ".", "--json"]);
     assert_eq!(
         (&cost["classes"], &cost["class_bytes"]),
         (&3.into(), &(3 * 8 * 49).into())
@@ -543,7 +536,7 @@ fn an_interpolation_as_gif_goes_round_and_comes_back_exactly() {
     let mut decoder = options.read_info(file).unwrap();
     assert_eq!(decoder.repeat(), gif::Repeat::Infinite);
     let mut engine = RuntimeEngine::open(&folder.file("model.pgan")).unwrap();
-    let images = engine.images(&engines::latents(5, 3, 64)).unwrap();
+    let images = engine.images(&engines::latents(5, 3, 64), &[]).unwrap();
     let (pixels, side) = (images.to_pixels(), images.shape.width);
     let mut frames = Vec::new();
     while let Some(frame) = decoder.read_next_frame().unwrap() {
