@@ -92,7 +92,7 @@ pub fn all() -> Vec<(&'static str, Network)> {
         ("upsample kept, convolutions", convolutions()),
         ("dense, sigmoid", dense()),
         ("latent as a picture, odd windows", odd_windows()),
-        ("conditional nano", conditional(dcgan(32, 16), 10, 50)),
+        ("conditional DCGAN", conditional(dcgan(16, 8), 10, 50)),
         ("conditional dense", conditional(dense(), 7, 3)),
         (
             "conditional LeakyReLU, RGB",
