@@ -68,7 +68,7 @@ fn the_cards_name_the_files_that_are_there() {
 /// The score of the float blob, drawn by the runtime, is the card's but for the last digit.
 #[test]
 fn the_cards_scores_are_those_of_the_models() {
-    let judge = FidCls::new("fashion".parse().unwrap()).unwrap().unwrap();
+    let judge = FidCls::new(&"fashion".parse().unwrap()).unwrap().unwrap();
     for folder in models("model-f32.pgan") {
         let mut engine = RuntimeEngine::open(&folder.join("model-f32.pgan")).unwrap();
         let mut tally = judge.tally();
