@@ -381,6 +381,27 @@ fn taken_up_exactly(new: fn(u32) -> Bench, steps: &[u32]) {
     }
 }
 
+/// What is mirrored hangs on the epoch and the image, not on where a run was taken up.
+#[test]
+fn a_run_with_mirrored_images_is_taken_up_exactly() {
+    let flipped = |checkpoint_every| {
+        let mut bench = Bench::new(checkpoint_every);
+        bench.run.flip = true;
+        bench
+    };
+    let alone = flipped(1000);
+    alone.go(Fate::LeftAlone).finished();
+    for step in [5, 21, 50] {
+        let bench = flipped(4);
+        assert!(bench.go(Fate::Dies(step)).ended.is_none());
+        bench.go(Fate::LeftAlone).finished();
+        assert!(bench.last() == alone.last(), "step {step}");
+    }
+    let unflipped = Bench::new(1000);
+    unflipped.go(Fate::LeftAlone).finished();
+    assert!(unflipped.last() != alone.last());
+}
+
 #[test]
 fn every_altered_byte_is_found() {
     let bench = Bench::new(1000);

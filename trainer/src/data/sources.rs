@@ -236,11 +236,16 @@ impl<'a> Search<'a> {
     }
 
     fn failure(self) -> DataError {
+        let wanted = Wanted::all(self.published);
+        let mut names: Vec<String> = wanted.iter().map(Wanted::packed_name).collect();
+        // An archive of both splits comes twice.
+        names.dedup();
         DataError::NoSource {
             dataset: self.published.name(),
             tried: self.tried.join("; "),
             remedy: format!(
-                "connect to the network, or put the files of {}/ in a folder and name it with --data-dir",
+                "connect to the network, or get {} from {}/ and name their folder with --data-dir",
+                names.join(", "),
                 self.published.0.official
             ),
         }

@@ -357,6 +357,9 @@ fn images_have_the_sum_of_their_file() {
     );
 }
 
+/// Name and bytes of a file within an archive.
+type Member<'a> = (&'a str, &'a [u8]);
+
 /// A data set whose packed files' MD5 are known, as KMNIST; nothing of it is cached yet.
 struct Packed {
     published: Published,
@@ -387,7 +390,7 @@ impl Packed {
     }
 
     /// An archive as CIFAR's, its files named and filled by `members`.
-    fn archive(members: &[(&str, &[u8])]) -> Self {
+    fn archive(members: &[Member]) -> Self {
         let members = members.iter();
         let members = members.map(|(name, bytes)| (format!("batches-bin/{name}"), bytes.to_vec()));
         let files = vec![("batches.tar.gz".to_owned(), gzip(&tar(members)))];
@@ -474,7 +477,7 @@ fn packed_files_are_checked_and_kept_as_they_came() {
     );
     // Unpacked files cannot be checked, so they are none.
     let empty = TempDir::new().unwrap();
-    fs::write(empty.path().join("train-images"), &PIXELS).unwrap();
+    fs::write(empty.path().join("train-images"), PIXELS).unwrap();
     let options = Options {
         data_dir: Some(empty.path().to_owned()),
         ..Options::default()
@@ -516,7 +519,7 @@ fn batches_of_an_archive_come_in_order() {
 #[test]
 fn an_archive_that_is_not_as_it_should_be_is_refused() {
     let good = [0; 14];
-    let cases: [(&[(&str, &[u8])], &str); 4] = [
+    let cases: [(&[Member], &str); 4] = [
         (&[("batch_1.bin", &good)], "no batch_2.bin"),
         (
             &[("batch_1.bin", &good[1..]), ("batch_2.bin", &good)],

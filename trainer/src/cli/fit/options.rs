@@ -474,7 +474,7 @@ fn pictures(
     }
     let usual = Pictures::default();
     let side = image_size.unwrap_or(usual.side);
-    if side == 0 || side % 4 != 0 || side > Pictures::LARGEST {
+    if side == 0 || !side.is_multiple_of(4) || side > Pictures::LARGEST {
         return input(format!(
             "--image-size must be a multiple of 4 from 4 to {}",
             Pictures::LARGEST

@@ -210,14 +210,16 @@ fn is_for_test(below: &Path) -> bool {
     number % TEST_EVERY == 0
 }
 
-/// Reads pictures side by side into one block, (N, H, W, C); the files that were read. `None` where they do not fit
-/// into memory.
+/// Pictures, (N, H, W, C), and their files.
+type Block = (Vec<u8>, Vec<File>);
+
+/// Reads pictures side by side, and tells which were read. `None` where they do not fit into memory.
 fn read(
     files: &[File],
     side: usize,
     skip_broken: bool,
     say: &mut dyn FnMut(&str),
-) -> Result<Option<(Vec<u8>, Vec<File>)>, DataError> {
+) -> Result<Option<Block>, DataError> {
     let len = 3 * side * side;
     let mut pixels = Vec::new();
     let all = files.len().checked_mul(len);
@@ -255,12 +257,7 @@ fn read(
 }
 
 /// Closes the gaps that skipped pictures leave.
-fn without(
-    mut pixels: Vec<u8>,
-    files: &[File],
-    len: usize,
-    skipped: &BTreeSet<usize>,
-) -> (Vec<u8>, Vec<File>) {
+fn without(mut pixels: Vec<u8>, files: &[File], len: usize, skipped: &BTreeSet<usize>) -> Block {
     let mut kept = Vec::with_capacity(files.len());
     for (i, file) in files
         .iter()

@@ -179,7 +179,7 @@ fn a_file_that_says_something_else_is_refused() {
         (labels("|u1", "(1, 2)", &[0; 2]), "[1, 2]"),
         (labels("<f8", "(2,)", &[0; 16]), "integers"),
         (labels("|u1", "(2,)", &[0; 1]), "broken"),
-        (refusal(&[images.clone()]), "test"),
+        (refusal(std::slice::from_ref(&images)), "test"),
         (
             refusal(&[images.clone(), ("x_test", bytes("(1, 1, 2)", &[1, 2]))]),
             "[1, 1, 2]",
