@@ -134,14 +134,15 @@ pub enum DataError {
     },
     /// The folder that the user named lacks a file.
     #[error(
-        "{} has no {files}; put the data set's files there or leave --data-dir out to fetch them",
-        folder.display()
+        "{} has {}; put the data set's files there or leave --data-dir out to fetch them",
+        folder.display(),
+        none_of(names)
     )]
     Missing {
         /// The folder named.
         folder: PathBuf,
         /// The names that the file may have.
-        files: String,
+        names: Vec<String>,
     },
     /// A file is there but is not the published one.
     #[error("{}: {problem}; replace or delete this file, then try again", path.display())]
@@ -192,5 +193,12 @@ fn others(more: usize) -> String {
         0 => String::new(),
         1 => " (and one more file)".to_owned(),
         _ => format!(" (and {more} more files)"),
+    }
+}
+
+fn none_of(names: &[String]) -> String {
+    match names {
+        [one] => format!("no {one}"),
+        _ => format!("neither {}", names.join(" nor ")),
     }
 }

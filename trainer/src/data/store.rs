@@ -198,7 +198,7 @@ impl Wanted {
             Some(path) => self.read(&path),
             None => Err(DataError::Missing {
                 folder: folder.to_owned(),
-                files: self.names().join(" or "),
+                names: self.names(),
             }),
         }
     }

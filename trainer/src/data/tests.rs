@@ -177,7 +177,7 @@ fn a_named_folder_is_the_only_source() {
     assert!(matches!(error, DataError::Missing { .. }), "{error:?}");
     let sentence = error.to_string();
     assert!(
-        sentence.contains("train-images or train-images.gz"),
+        sentence.contains("neither train-images nor train-images.gz"),
         "{sentence}"
     );
 }
