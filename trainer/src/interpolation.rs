@@ -1,7 +1,7 @@
 //! The way from one latent to another.
 //!
-//! Normal latents of many components all lie near a sphere, and a straight line between two of them passes through its inside,
-//! where no latent was in training. So the way is an arc (Shoemake 1985; for latents White 2016).
+//! Normal latents of many components all lie near a sphere, and a straight line between two of them passes through its
+//! inside, where no latent was in training. So the way is an arc (Shoemake 1985; for latents White 2016).
 
 /// Below this share of its length, what of a vector is not along another is taken for rounding.
 const PARALLEL: f64 = 1e-9;
