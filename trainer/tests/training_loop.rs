@@ -100,10 +100,10 @@ impl Source for Images {
         if batch == self.poisoned && !self.cured.load(Ordering::Relaxed) {
             real[0] = f32::NAN;
         }
-        if let Some(at) = self.script.iter().position(|known| known == batch) {
-            if self.spoiled.contains(&(at as u32 + 1)) && !self.cured.load(Ordering::Relaxed) {
-                real.fill(-1.0);
-            }
+        let at = self.script.iter().position(|known| known == batch);
+        let spoiled = at.is_some_and(|at| self.spoiled.contains(&(at as u32 + 1)));
+        if spoiled && !self.cured.load(Ordering::Relaxed) {
+            real.fill(-1.0);
         }
         // The others are for the watch on collapse.
         if batch.len() == BATCH {
