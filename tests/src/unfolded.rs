@@ -90,6 +90,12 @@ fn layer(graph: &mut GraphProto, step: &Step<'_>, input: String, numbers: &Param
             inputs.extend(parts(&["gamma", "beta", "mean", "variance"]));
             ("BatchNormalization", vec![float("epsilon", epsilon)])
         }
+        Layer::ClassShift { .. } => {
+            let rows = vec![part("shift"), "class".to_owned()];
+            graph.node.push(node("Gather", rows, &part("row")));
+            inputs.push(part("row"));
+            ("Add", Vec::new())
+        }
         Layer::ClassEmbedding { .. } => {
             let rows = vec![part("embedding"), "class".to_owned()];
             graph.node.push(node("Gather", rows, &part("row")));

@@ -20,6 +20,7 @@ pub struct HostTensor {
 /// | Conv2d | `{i}.weight`, `{i}.bias` | `[out, in, k, k]`, `[out]` |
 /// | ConvTranspose2d | `{i}.weight`, `{i}.bias` | `[in, out, k, k]`, `[out]` |
 /// | ClassEmbedding | `{i}.embedding` | `[classes, channels, height, width]` |
+/// | ClassShift | `{i}.shift` | `[classes, channels, height, width]` |
 /// | BatchNorm | `{i}.gamma`, `{i}.beta`, `{i}.mean`, `{i}.variance` | `[channels]` |
 ///
 /// `i` counts the layers of [`Network::layers`] from 0; there is a bias where the layer has one. The
@@ -106,6 +107,10 @@ pub fn tensors_of(step: &Step<'_>) -> Vec<(String, Vec<usize>)> {
         Layer::ClassEmbedding { classes, channels } => vec![(
             name("embedding"),
             vec![classes, channels, step.input.height, step.input.width],
+        )],
+        Layer::ClassShift { classes } => vec![(
+            name("shift"),
+            vec![classes, inputs, step.input.height, step.input.width],
         )],
         Layer::BatchNorm { .. } => ["gamma", "beta", "mean", "variance"]
             .map(|part| (name(part), vec![inputs]))

@@ -82,6 +82,9 @@ pub enum Layer {
     BatchNorm { epsilon: f64, momentum: f64 },
     /// Joins a trained embedding of the sample's class to its numbers, as more channels (Mirza & Osindero 2014).
     ClassEmbedding { classes: usize, channels: usize },
+    /// Adds a trained number for the sample's class to each of its numbers: the shift of conditional batch
+    /// normalization (Dumoulin et al. 2017), place by place.
+    ClassShift { classes: usize },
     /// `max(x, 0)`.
     Relu,
     /// `x` where positive, else `slope * x`.
@@ -114,6 +117,7 @@ impl Layer {
             Self::Upsample { .. } => "Upsample",
             Self::BatchNorm { .. } => "BatchNorm",
             Self::ClassEmbedding { .. } => "ClassEmbedding",
+            Self::ClassShift { .. } => "ClassShift",
             Self::Relu => "ReLU",
             Self::LeakyRelu { .. } => "LeakyReLU",
             Self::Tanh => "Tanh",
@@ -184,6 +188,9 @@ impl Layer {
                 input.height.saturating_mul(factor),
                 input.width.saturating_mul(factor),
             )),
+            Self::ClassShift { classes } if !(1..=MOST_CLASSES).contains(&classes) => Err(format!(
+                "has {classes} classes, and there are from 1 to {MOST_CLASSES}"
+            )),
             Self::ClassEmbedding { classes, channels } => {
                 if !(1..=MOST_CLASSES).contains(&classes) || !(1..=LARGEST).contains(&channels) {
                     return Err(format!(
@@ -212,6 +219,7 @@ impl Layer {
                 Err(format!("has epsilon {epsilon} and momentum {momentum}"))
             }
             Self::BatchNorm { .. }
+            | Self::ClassShift { .. }
             | Self::Relu
             | Self::LeakyRelu { .. }
             | Self::Tanh
@@ -241,6 +249,7 @@ impl Layer {
             Self::ClassEmbedding { classes, channels } => {
                 classes * channels * input.height * input.width
             }
+            Self::ClassShift { classes } => classes * input.len(),
             _ => 0,
         }
     }
@@ -329,10 +338,10 @@ impl Step<'_> {
 }
 
 impl Network {
-    /// How many classes the network is told, if it is told any: those of its first class embedding.
+    /// How many classes the network is told, if it is told any: those of the first layer that wants them.
     pub fn classes(&self) -> Option<usize> {
         self.layers.iter().find_map(|layer| match *layer {
-            Layer::ClassEmbedding { classes, .. } => Some(classes),
+            Layer::ClassEmbedding { classes, .. } | Layer::ClassShift { classes } => Some(classes),
             _ => None,
         })
     }

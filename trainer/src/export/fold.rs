@@ -147,6 +147,7 @@ fn add(
         Layer::BatchNorm { epsilon, .. } => {
             return fold_batch_norm(layers, step, parameters, epsilon);
         }
+        Layer::ClassShift { .. } => return fold_shift(layers, step, parameters),
         Layer::ClassEmbedding { .. } => {
             return Err(refuse(
                 step,
@@ -203,20 +204,33 @@ fn fold_embedding(layers: &mut [FoldedLayer], channels: usize, table: &[f32]) {
                 .sum::<f64>()
         }));
     }
-    let outputs = layer.bias.len();
-    for (output, bias) in layer.bias.iter_mut().enumerate() {
-        let mine = || columns.iter().skip(output).step_by(outputs).copied();
-        let middle =
-            (mine().fold(f64::INFINITY, f64::min) + mine().fold(f64::NEG_INFINITY, f64::max)) / 2.0;
-        *bias = (f64::from(*bias) + middle) as f32;
-        for column in columns.iter_mut().skip(output).step_by(outputs) {
-            *column -= middle;
-        }
-    }
-    layer.columns = columns.into_iter().map(|number| number as f32).collect();
+    layer.set_columns(columns);
     let rows = layer.weight.chunks_exact(inputs);
     layer.weight = rows.flat_map(|row| &row[..latent_size]).copied().collect();
     layer.input = Shape::features(latent_size);
+}
+
+/// Adds the table of a ClassShift, `[classes][features]`, to what the classes add to the bias.
+fn fold_shift(
+    layers: &mut [FoldedLayer],
+    step: &Step<'_>,
+    parameters: &Parameters,
+) -> Result<(), FoldError> {
+    let table = parameters.get(step.index, "shift").unwrap_or_default();
+    let mut columns: Vec<f64> = table.iter().copied().map(f64::from).collect();
+    match layers {
+        [layer] if layer.operator == Operator::Linear && layer.activation == Activation::None => {
+            for (number, &before) in columns.iter_mut().zip(&layer.columns) {
+                *number += f64::from(before);
+            }
+            layer.set_columns(columns);
+            Ok(())
+        }
+        _ => Err(refuse(
+            step,
+            "must stand behind the first Linear layer, in front of its activation",
+        )),
+    }
 }
 
 /// Adds a layer, or puts it in place of the upsampling in front of it.
@@ -328,6 +342,22 @@ fn fold_batch_norm(
 }
 
 impl FoldedLayer {
+    /// Takes what each class adds to the bias, `[classes][features]`, the middle of each feature's range into the bias.
+    fn set_columns(&mut self, mut columns: Vec<f64>) {
+        let outputs = self.bias.len();
+        for (output, bias) in self.bias.iter_mut().enumerate() {
+            let mine = || columns.iter().skip(output).step_by(outputs).copied();
+            let least = mine().fold(f64::INFINITY, f64::min);
+            let most = mine().fold(f64::NEG_INFINITY, f64::max);
+            let middle = (least + most) / 2.0;
+            *bias = (f64::from(*bias) + middle) as f32;
+            for column in columns.iter_mut().skip(output).step_by(outputs) {
+                *column -= middle;
+            }
+        }
+        self.columns = columns.into_iter().map(|number| number as f32).collect();
+    }
+
     /// The output (for linear: feature) or output channel of each weight.
     pub fn output_of_weight(&self, index: usize) -> usize {
         match self.operator {

@@ -15,8 +15,12 @@ pub(super) fn layouts(input: Shape, steps: &[Step<'_>]) -> Result<Vec<Shape>, Sp
                 Layer::Conv2d { .. }
                 | Layer::ConvTranspose2d { .. }
                 | Layer::Upsample { .. } => step.output,
-                Layer::ClassEmbedding { .. } if same_order(current, step.input) => step.output,
-                Layer::ClassEmbedding { .. } => {
+                Layer::ClassEmbedding { .. } | Layer::ClassShift { .. }
+                    if same_order(current, step.input) =>
+                {
+                    step.output
+                }
+                Layer::ClassEmbedding { .. } | Layer::ClassShift { .. } => {
                     return Err(SpecError {
                         index: step.index,
                         name: step.layer.name(),
@@ -48,7 +52,8 @@ fn becomes(after: &[Step<'_>]) -> Option<Shape> {
             Layer::Linear { .. }
             | Layer::Conv2d { .. }
             | Layer::ConvTranspose2d { .. }
-            | Layer::ClassEmbedding { .. } => break,
+            | Layer::ClassEmbedding { .. }
+            | Layer::ClassShift { .. } => break,
             _ => {}
         }
     }

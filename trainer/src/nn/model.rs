@@ -36,6 +36,8 @@ enum Kind<A> {
     BatchNorm(Norm<A>),
     /// The table, `(classes, H, W, channels)`.
     ClassEmbedding(A),
+    /// The table, `(classes, H, W, C)`.
+    ClassShift(A),
     Upsample(usize),
     Activation,
     View(Shape),
@@ -128,7 +130,9 @@ impl Initialization {
             for (name, shape) in tensors_of(&step) {
                 let len = shape.iter().product();
                 let data = match name.rsplit('.').next() {
-                    Some("weight") => (0..len).map(|_| 0.02 * rng.normal() as f32).collect(),
+                    Some("weight" | "shift") => {
+                        (0..len).map(|_| 0.02 * rng.normal() as f32).collect()
+                    }
                     Some("embedding") => (0..len).map(|_| rng.normal() as f32).collect(),
                     Some("gamma") => (0..len).map(|_| 1.0 + 0.02 * rng.normal() as f32).collect(),
                     Some("variance") => vec![1.0; len],
@@ -309,6 +313,7 @@ impl<D: Device<f32>> Model<D> {
                 return Ok((y, Some(batch)));
             }
             Kind::ClassEmbedding(table) => self.device.join_rows(tape, x, table, classes)?,
+            Kind::ClassShift(table) => self.device.add_rows(tape, x, table, classes)?,
             Kind::Upsample(factor) => self.device.upsample(tape, x, *factor)?,
             Kind::Activation => self.device.activation(tape, x, act)?,
             Kind::View(shape) => {
@@ -394,7 +399,7 @@ impl<D: Device<f32>> Model<D> {
                     arrays.extend(w.bias.as_mut());
                 }
                 Kind::BatchNorm(norm) => arrays.extend([&mut norm.gamma, &mut norm.beta]),
-                Kind::ClassEmbedding(table) => arrays.push(table),
+                Kind::ClassEmbedding(table) | Kind::ClassShift(table) => arrays.push(table),
                 Kind::Upsample(_) | Kind::Activation | Kind::View(_) => {}
             }
         }
@@ -448,7 +453,7 @@ impl<D: Device<f32>> Model<D> {
             ]
             .map(|numbers| rest.to_host(numbers))
             .to_vec(),
-            Kind::ClassEmbedding(table) => weight
+            Kind::ClassEmbedding(table) | Kind::ClassShift(table) => weight
                 .map(|order| order.to_host(&host(table)))
                 .into_iter()
                 .collect(),
@@ -486,7 +491,7 @@ impl<A> Module<A> {
         self.activation == Activation::Identity
             && !matches!(
                 self.kind,
-                Kind::ClassEmbedding(_) | Kind::Upsample(_) | Kind::View(_)
+                Kind::ClassEmbedding(_) | Kind::ClassShift(_) | Kind::Upsample(_) | Kind::View(_)
             )
     }
 }
@@ -539,7 +544,10 @@ fn activation(layer: &Layer) -> Option<Activation> {
 fn orders(step: &Step<'_>, before: Shape, after: Shape) -> (Option<Order>, Order) {
     match step.layer {
         Layer::Linear { .. } => (Some(Order::linear(after, before)), Order::features(after)),
-        Layer::ClassEmbedding { .. } | Layer::Conv2d { .. } | Layer::ConvTranspose2d { .. } => {
+        Layer::ClassEmbedding { .. }
+        | Layer::ClassShift { .. }
+        | Layer::Conv2d { .. }
+        | Layer::ConvTranspose2d { .. } => {
             let (_, extents) = &tensors_of(step)[0];
             let channels = Shape::features(step.output.channels);
             (Some(Order::convolution(extents)), Order::features(channels))
@@ -582,6 +590,12 @@ fn build<D: Device<f32>>(
             weight: array(data.ok_or_else(|| missing("weight"))?, dims)?,
             bias: row_array("bias")?,
         })
+    };
+    let table = |name: &str, classes, channels| -> Result<D::Array, ModelError> {
+        let data = host(name).zip(weight_order.as_ref());
+        let data = data.map(|(data, order)| order.to_device(data));
+        let dims = [classes, step.input.height, step.input.width, channels];
+        array(data.ok_or_else(|| missing(name))?, dims)
     };
     let inputs = step.input.channels;
     Ok(match *step.layer {
@@ -627,11 +641,9 @@ fn build<D: Device<f32>>(
             momentum,
         }),
         Layer::ClassEmbedding { classes, channels } => {
-            let data = host("embedding").zip(weight_order.as_ref());
-            let data = data.map(|(data, order)| order.to_device(data));
-            let dims = [classes, step.input.height, step.input.width, channels];
-            Kind::ClassEmbedding(array(data.ok_or_else(|| missing("embedding"))?, dims)?)
+            Kind::ClassEmbedding(table("embedding", classes, channels)?)
         }
+        Layer::ClassShift { classes } => Kind::ClassShift(table("shift", classes, inputs)?),
         Layer::Upsample { factor } => Kind::Upsample(factor),
         _ => Kind::View(step.output),
     })

@@ -270,6 +270,21 @@ fn pixels<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     })
 }
 
+/// The rows `(H, W, E)` of `table` that `classes` names.
+fn rows<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    table: &Array<E, D>,
+    classes: &[u32],
+) -> Result<Array<E, D>, D::Err> {
+    let [count, h, w, c] = dims(table);
+    let n = classes.len();
+    let indices = classes.iter().map(|&class| class as usize).collect();
+    let indices = table.device().try_tensor_from_vec(indices, (n,))?;
+    let flat = on(tape, table, |t| t.try_reshape_like(&(count, h * w * c)))?;
+    let rows: Matrix<E, D> = on(tape, &flat, |t| t.try_gather(indices))?;
+    on(tape, &rows, |r| r.try_reshape_like(&(n, h, w, c)))
+}
+
 /// Joins the rows `(H, W, E)` of `table` that `classes` names to the samples `(H, W, C)` of `x`.
 pub fn join_rows<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     tape: &mut T,
@@ -278,16 +293,23 @@ pub fn join_rows<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     classes: &[u32],
 ) -> Result<Array<E, D>, D::Err> {
     let [n, h, w, c] = dims(x);
-    let [count, .., more] = dims(table);
-    let indices = classes.iter().map(|&class| class as usize).collect();
-    let indices = x.device().try_tensor_from_vec(indices, (n,))?;
-    let flat = on(tape, table, |t| t.try_reshape_like(&(count, h * w * more)))?;
-    let rows: Matrix<E, D> = on(tape, &flat, |t| t.try_gather(indices))?;
-    let rows = on(tape, &rows, |r| r.try_reshape_like(&(n, h, w, more)))?;
+    let more = table.shape().3;
+    let rows = rows(tape, table, classes)?;
     let rows = planes(tape, &rows)?;
     let own = planes(tape, x)?;
     let joined = on(tape, &own, |own| (own, rows).try_concat_along(Axis::<0>))?;
     pixels(tape, &joined, [n, h, w, c + more])
+}
+
+/// Adds the rows `(H, W, C)` of `table` that `classes` names to the samples of `x`.
+pub fn add_rows<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    table: &Array<E, D>,
+    classes: &[u32],
+) -> Result<Array<E, D>, D::Err> {
+    let rows = rows(tape, table, classes)?;
+    on(tape, x, |x| x.try_add(rows))
 }
 
 /// The first channels of each pixel.

@@ -115,6 +115,16 @@ impl Device<f32> for Cuda {
         composed::join_rows(tape, x, table, classes)
     }
 
+    fn add_rows<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        table: &Array,
+        classes: &[u32],
+    ) -> Outcome<Array> {
+        composed::add_rows(tape, x, table, classes)
+    }
+
     fn first_channels<T: Tape<f32, Self>>(
         &self,
         tape: &mut T,

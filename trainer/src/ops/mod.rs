@@ -195,6 +195,15 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
         classes: &[u32],
     ) -> Result<Self::Array, Self::Err>;
 
+    /// Adds the row `classes[i]` of `table` to sample `i`: `(N, H, W, C)` and `(classes, H, W, C)` to `(N, H, W, C)`.
+    fn add_rows<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        table: &Self::Array,
+        classes: &[u32],
+    ) -> Result<Self::Array, Self::Err>;
+
     /// The first channels of each pixel: `(N, H, W, C)` to `(N, H, W, channels)`.
     fn first_channels<T: Tape<E, Self>>(
         &self,

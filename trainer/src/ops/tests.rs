@@ -28,6 +28,7 @@ enum Op {
     Upsample(usize),
     /// A table of so many rows.
     JoinRows(usize),
+    AddRows(usize),
     FirstChannels,
     Activation,
     Slope,
@@ -54,6 +55,7 @@ impl Case {
             Op::Conv2d(Window { kernel, .. }) => ([o, kernel, kernel, c], [1, 1, 1, o]),
             Op::ConvTranspose2d(Window { kernel, .. }, _) => ([c, kernel, kernel, o], [1, 1, 1, o]),
             Op::JoinRows(rows) => ([rows, h, w, o], [1, 1, 1, 1]),
+            Op::AddRows(rows) => ([rows, h, w, c], [1, 1, 1, 1]),
             _ => ([1, 1, 1, c], [1, 1, 1, c]),
         }
     }
@@ -62,7 +64,7 @@ impl Case {
     fn learnt(&self) -> usize {
         match self.op {
             Op::Linear | Op::Conv2d(_) | Op::ConvTranspose2d(..) | Op::BatchNorm => 3,
-            Op::JoinRows(_) => 2,
+            Op::JoinRows(_) | Op::AddRows(_) => 2,
             _ => 1,
         }
     }
@@ -118,6 +120,7 @@ impl Case {
             }
             Op::Upsample(factor) => cpu.upsample(tape, x, factor),
             Op::JoinRows(rows) => cpu.join_rows(tape, x, &w.weight, &self.classes(rows)),
+            Op::AddRows(rows) => cpu.add_rows(tape, x, &w.weight, &self.classes(rows)),
             Op::FirstChannels => cpu.first_channels(tape, x, self.input[3].div_ceil(2)),
             Op::Activation => cpu.activation(tape, x, self.act),
             Op::Slope => {
@@ -160,6 +163,7 @@ impl Case {
                 composed::scale_shift(tape, x, &scale, &shift, self.act)
             }
             Op::Upsample(factor) => composed::upsample(tape, x, factor),
+            Op::AddRows(rows) => composed::add_rows(tape, x, &w.weight, &self.classes(rows)),
             Op::JoinRows(rows) => composed::join_rows(tape, x, &w.weight, &self.classes(rows)),
             Op::FirstChannels => composed::first_channels(tape, x, self.input[3].div_ceil(2)),
             Op::Activation => composed::activation(tape, x, self.act),
@@ -311,6 +315,7 @@ fn ops() -> impl Strategy<Value = Op> {
         Just(Op::ScaleShift),
         (1usize..4).prop_map(Op::Upsample),
         (1usize..4).prop_map(Op::JoinRows),
+        (1usize..4).prop_map(Op::AddRows),
         Just(Op::FirstChannels),
         Just(Op::Activation),
         Just(Op::Slope),

@@ -80,12 +80,26 @@ impl Parts {
         }
     }
 
-    /// Tells both networks the class of an image, one of `classes`: an embedding of 50 numbers beside the latent, and
-    /// an embedding as large as a plane beside the image.
+    /// Tells both networks the class of an image, one of `classes`. The discriminator gets an embedding as large as a plane
+    /// beside the image. The generator gets an embedding of 50 numbers beside the latent; or, where what the first layer
+    /// makes of the latent is batch-normalized, a shift behind that: in front of it the class would soon make up all that
+    /// is normalized, and the latent nothing.
     pub fn tell(&mut self, classes: usize) {
-        for (network, channels) in [(&mut self.generator, 50), (&mut self.discriminator, 1)] {
-            let embedding = Layer::ClassEmbedding { classes, channels };
-            network.layers.insert(0, embedding);
+        let plane = Layer::ClassEmbedding {
+            classes,
+            channels: 1,
+        };
+        self.discriminator.layers.insert(0, plane);
+        let layers = &mut self.generator.layers;
+        let norm = |layer: &Layer| matches!(layer, Layer::BatchNorm { .. });
+        let passive = |layer: &&Layer| matches!(layer, Layer::Linear { .. } | Layer::Reshape(_));
+        let sum = layers.iter().take_while(passive).count();
+        match layers.get(sum).is_some_and(norm) {
+            true => layers.insert(sum + 1, Layer::ClassShift { classes }),
+            false => {
+                let channels = 50;
+                layers.insert(0, Layer::ClassEmbedding { classes, channels });
+            }
         }
     }
 

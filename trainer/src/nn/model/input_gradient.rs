@@ -87,7 +87,7 @@ impl<D: Device<f32>> Model<D> {
             }
             // The table is no input.
             Kind::ClassEmbedding(_) => device.first_channels(tape, gradient, input[3]),
-            Kind::Activation => Ok(gradient.clone()),
+            Kind::ClassShift(_) | Kind::Activation => Ok(gradient.clone()),
             Kind::View(_) => device.reshape(tape, gradient, input),
             Kind::BatchNorm(_) | Kind::Upsample(_) => {
                 return Err(ModelError::NoPenalty(self.name_of(module)));

@@ -10,11 +10,11 @@ mod array;
 mod buffer;
 mod convolution;
 pub(crate) mod gemm;
-mod join;
 mod linear;
 mod norm;
 mod pointwise;
 mod reparameterize;
+mod rows;
 mod scratch;
 mod transcendental;
 mod window;
@@ -194,7 +194,17 @@ where
         table: &Array<E>,
         classes: &[u32],
     ) -> Result<Array<E>, CpuError> {
-        join::join_rows(self, tape, x, table, classes)
+        rows::join_rows(self, tape, x, table, classes)
+    }
+
+    fn add_rows<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        table: &Array<E>,
+        classes: &[u32],
+    ) -> Result<Array<E>, CpuError> {
+        rows::add_rows(self, tape, x, table, classes)
     }
 
     fn first_channels<T: Tape<E, Self>>(
@@ -203,7 +213,7 @@ where
         x: &Array<E>,
         channels: usize,
     ) -> Result<Array<E>, CpuError> {
-        join::first_channels(self, tape, x, channels)
+        rows::first_channels(self, tape, x, channels)
     }
 
     fn activation<T: Tape<E, Self>>(

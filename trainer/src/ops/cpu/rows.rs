@@ -1,4 +1,4 @@
-//! Channels joined to a picture, and taken from it.
+//! A row of a table for each sample, joined or added to it; and channels taken from it.
 
 use super::array::{give, take};
 use super::{Array, Buffer, Real};
@@ -44,6 +44,40 @@ pub(super) fn join_rows<E: Real, T: Tape<E, Cpu>>(
         }
         give(gradients, &rows, sums)?;
         give(gradients, &input, cut(&from, wide, c))
+    });
+    Ok(y)
+}
+
+pub(super) fn add_rows<E: Real, T: Tape<E, Cpu>>(
+    cpu: &Cpu,
+    tape: &mut T,
+    x: &Array<E>,
+    table: &Array<E>,
+    classes: &[u32],
+) -> Result<Array<E>, CpuError> {
+    let len = x.dims[1..].iter().product();
+    let mut data = Buffer::of(x.data());
+    let samples = data.par_chunks_mut(len).zip(classes);
+    samples.for_each(|(sample, &class)| {
+        let row = &table.data()[class as usize * len..][..len];
+        sample.iter_mut().zip(row).for_each(|(v, &r)| *v += r);
+    });
+    let y = Array::new(cpu, data, x.dims)?;
+    let (output, input, rows) = (y.node.clone(), x.node.clone(), table.node.clone());
+    let (classes, all) = (classes.to_vec(), table.data().len());
+    tape.add_backward_op(move |gradients| {
+        let from = take(gradients, &output)?;
+        if from.is_empty() {
+            return Ok(());
+        }
+        // Sample after sample, so that the sums do not depend on the threads.
+        let mut sums = Buffer::zeros(all);
+        for (from, &class) in from.chunks_exact(len).zip(&classes) {
+            let row = &mut sums[class as usize * len..][..len];
+            row.iter_mut().zip(from).for_each(|(s, &g)| *s += g);
+        }
+        give(gradients, &rows, sums)?;
+        give(gradients, &input, from)
     });
     Ok(y)
 }
