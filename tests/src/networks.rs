@@ -94,6 +94,11 @@ pub fn all() -> Vec<(&'static str, Network)> {
         ("latent as a picture, odd windows", odd_windows()),
         ("conditional DCGAN", conditional(dcgan(16, 8), 10, 50)),
         ("conditional dense", conditional(dense(), 7, 3)),
+        ("shifted DCGAN", shifted(dcgan(16, 8), 10)),
+        (
+            "shifted twice, an embedding besides",
+            conditional(shifted(shifted(dcgan(8, 4), 3), 3), 3, 5),
+        ),
         (
             "conditional LeakyReLU, RGB",
             conditional(upsampling(), 3, 24),
@@ -113,6 +118,15 @@ pub fn conditional(network: Network, classes: usize, channels: usize) -> Network
         input: network.input,
         layers: layers.collect(),
     }
+}
+
+/// A network that is told one of `classes` classes by a shift behind its first batch norm.
+fn shifted(mut network: Network, classes: usize) -> Network {
+    let norm = |layer: &Layer| matches!(layer, Layer::BatchNorm { .. });
+    let at = network.layers.iter().position(norm).unwrap_or(0);
+    let shift = Layer::ClassShift { classes };
+    network.layers.insert(at + 1, shift);
+    network
 }
 
 fn upsampling() -> Network {

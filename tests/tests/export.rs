@@ -364,6 +364,11 @@ fn a_network_that_the_runtime_cannot_run_is_refused_by_layer() {
         refusal(vec![linear.clone(), picture, conv, linear]),
         "layer 3 (Linear) needs a vector for an input"
     );
+    let shift = Layer::ClassShift { classes: 3 };
+    assert_eq!(
+        refusal(vec![linear2(), Layer::Relu, shift]),
+        "layer 2 (ClassShift) must stand behind the first Linear layer, in front of its activation"
+    );
     let embedding = Layer::ClassEmbedding {
         classes: 3,
         channels: 2,
