@@ -1,14 +1,13 @@
 //! Where to look for data, and how to read pictures.
 
-use std::env;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
 
 use super::error::DataError;
 use super::table::Published;
+use crate::files::cache_folder;
 
 /// Where to look, and how to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,13 +23,9 @@ pub struct Options {
 impl Options {
     /// The cache's folder for one data set.
     pub(super) fn cache(&self, published: Published) -> Result<PathBuf, DataError> {
-        let root = match (&self.cache_dir, env::var_os("POCKETGAN_CACHE")) {
-            (Some(folder), _) => folder.clone(),
-            (None, Some(folder)) if !folder.is_empty() => folder.into(),
-            _ => etcetera::choose_base_strategy()
-                .map_err(|_| DataError::NoCache)?
-                .cache_dir()
-                .join("pocketgan"),
+        let root = match &self.cache_dir {
+            Some(folder) => folder.clone(),
+            None => cache_folder().ok_or(DataError::NoCache)?,
         };
         Ok(root.join("datasets").join(published.name()))
     }

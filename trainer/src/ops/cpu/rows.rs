@@ -34,14 +34,8 @@ pub(super) fn join_rows<E: Real, T: Tape<E, Cpu>>(
         if from.is_empty() {
             return Ok(());
         }
-        // Sample after sample, so that the sums do not depend on the threads.
-        let mut sums = Buffer::zeros(len);
-        for (from, &class) in from.chunks_exact(pixels * wide).zip(&classes) {
-            let row = &mut sums[class as usize * pixels * more..][..pixels * more];
-            for (sums, from) in row.chunks_exact_mut(more).zip(from.chunks_exact(wide)) {
-                sums.iter_mut().zip(&from[c..]).for_each(|(s, &g)| *s += g);
-            }
-        }
+        let joined = from.chunks_exact(wide).map(|pixel| &pixel[c..]);
+        let sums = row_sums(joined, &classes, [len, pixels, more]);
         give(gradients, &rows, sums)?;
         give(gradients, &input, cut(&from, wide, c))
     });
@@ -70,16 +64,28 @@ pub(super) fn add_rows<E: Real, T: Tape<E, Cpu>>(
         if from.is_empty() {
             return Ok(());
         }
-        // Sample after sample, so that the sums do not depend on the threads.
-        let mut sums = Buffer::zeros(all);
-        for (from, &class) in from.chunks_exact(len).zip(&classes) {
-            let row = &mut sums[class as usize * len..][..len];
-            row.iter_mut().zip(from).for_each(|(s, &g)| *s += g);
-        }
+        let sums = row_sums(from.chunks_exact(len), &classes, [all, 1, len]);
         give(gradients, &rows, sums)?;
         give(gradients, &input, from)
     });
     Ok(y)
+}
+
+/// The gradient of a table of `len` numbers from those of the pixels that its rows went to, `more` numbers each and so many
+/// a sample. Added up sample after sample, so that the sums do not depend on the threads.
+fn row_sums<'a, E: Real>(
+    mut from: impl Iterator<Item = &'a [E]>,
+    classes: &[u32],
+    [len, pixels, more]: [usize; 3],
+) -> Buffer<E> {
+    let mut sums = Buffer::zeros(len);
+    for &class in classes {
+        let row = &mut sums[class as usize * pixels * more..][..pixels * more];
+        for (sums, from) in row.chunks_exact_mut(more).zip(from.by_ref()) {
+            sums.iter_mut().zip(from).for_each(|(s, &g)| *s += g);
+        }
+    }
+    sums
 }
 
 pub(super) fn first_channels<E: Real, T: Tape<E, Cpu>>(
