@@ -68,8 +68,11 @@ fn the_cards_name_the_files_that_are_there() {
 /// The score of the float blob, drawn by the runtime, is the card's but for the last digit.
 #[test]
 fn the_cards_scores_are_those_of_the_models() {
-    let judge = FidCls::new(&"fashion".parse().unwrap()).unwrap().unwrap();
     for folder in models("model-f32.pgan") {
+        // The folder's name is the data set's and the size's.
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        let (dataset, _) = name.split_once('-').unwrap();
+        let judge = FidCls::new(&dataset.parse().unwrap()).unwrap().unwrap();
         let mut engine = RuntimeEngine::open(&folder.join("model-f32.pgan")).unwrap();
         let mut tally = judge.tally();
         let size = engine.latent_size();

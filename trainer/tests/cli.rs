@@ -658,11 +658,12 @@ fn recipes_are_what_fit_does_by_default() {
     for line in listed.lines() {
         let listed: serde_json::Value = serde_json::from_str(line).unwrap();
         let recipe = listed["recipe"].as_str().unwrap();
-        let fit = ["fit", "--dataset", "fashion", "--recipe", recipe];
-        let dry = json(
-            folder.path(),
-            &[&fit[..], &["--dry-run", "--json"]].concat(),
-        );
+        let mut fit = vec!["fit", "--dataset", "fashion", "--recipe", recipe];
+        if let Some(size) = listed["size"].as_str() {
+            fit.extend(["--size", size]);
+        }
+        fit.extend(["--dry-run", "--json"]);
+        let dry = json(folder.path(), &fit);
         let config = &dry["config"];
         for key in [
             "recipe",

@@ -34,7 +34,7 @@ const MODELS: [Example; 3] = [
 /// The model with classes.
 const DIGITS: Example = Example {
     feature: "digits",
-    blob: "runtime/tests/data/v2-int8.pgan",
+    blob: "models/mnist-nano/model.pgan",
 };
 /// Seeds that the benchmark samples.
 const SEEDS: RangeInclusive<u64> = 1..=16;

@@ -182,18 +182,11 @@ impl Entry {
 
     /// The row of a finished run.
     fn score(&self, run: &Path, quick: bool) -> Result<Row> {
-        let path = run.join("eval.json");
-        if !path.exists() {
-            let mut trainer = process::cargo();
-            trainer.args(["trainer", "eval", "--json"]).arg(run);
-            trainer.args(["--engine", "float", "--engine", "int8"]);
-            if !quick {
-                trainer.args(["--fid", "inception"]);
-            }
-            let printed = process::output(trainer.stderr(std::process::Stdio::inherit()))?;
-            fs::write(&path, printed)?;
-        }
-        let evaluated: Evaluated = read(&path)?;
+        let evaluated = evaluate(run, "eval.json", &["--engine", "float", "--engine", "int8"])?;
+        let fid_inception = match quick {
+            true => None,
+            false => evaluate(run, "inception.json", &["--fid", "inception"])?.fid_inception,
+        };
         let summary: Summary = read(&run.join("summary.json"))?;
         let int8 = evaluated.engines.get("int8");
         Ok(Row {
@@ -206,13 +199,25 @@ impl Entry {
             blob_bytes: summary.blob_bytes,
             fid_cls: evaluated.fid_cls,
             fid_cls_int8: int8.and_then(|figures| figures.fid_cls),
-            fid_inception: evaluated.fid_inception,
+            fid_inception,
             entropy: evaluated.entropy,
             coverage: evaluated.coverage,
             class_coverage: evaluated.class_coverage,
             js_classes: evaluated.js_classes,
         })
     }
+}
+
+/// What `trainer eval` says of a run by these flags: once, and then what the file in the run's folder keeps.
+fn evaluate(run: &Path, file: &str, flags: &[&str]) -> Result<Evaluated> {
+    let path = run.join(file);
+    if !path.exists() {
+        let mut trainer = process::cargo();
+        trainer.args(["trainer", "eval", "--json"]).arg(run);
+        let printed = process::output(trainer.args(flags).stderr(std::process::Stdio::inherit()))?;
+        fs::write(&path, printed)?;
+    }
+    read(&path)
 }
 
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {

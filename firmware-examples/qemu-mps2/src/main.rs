@@ -18,17 +18,17 @@ mod model {
     pub const MODEL: super::Model =
         super::include_model!("../../../models/fashion-nano/model.pgan");
 }
-#[cfg(all(feature = "digits", not(feature = "nano")))]
-mod model {
-    pub const NAME: &str = "digits";
-    pub const MODEL: super::Model =
-        super::include_model!("../../../runtime/tests/data/v2-int8.pgan");
-}
-#[cfg(not(any(feature = "digits", feature = "nano")))]
+#[cfg(all(feature = "small", not(feature = "nano")))]
 mod model {
     pub const NAME: &str = "small";
     pub const MODEL: super::Model =
         super::include_model!("../../../models/fashion-small/model.pgan");
+}
+#[cfg(not(any(feature = "small", feature = "nano")))]
+mod model {
+    pub const NAME: &str = "digits";
+    pub const MODEL: super::Model =
+        super::include_model!("../../../models/mnist-nano/model.pgan");
 }
 use model::{MODEL, NAME};
 

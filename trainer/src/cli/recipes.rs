@@ -5,25 +5,25 @@ use crate::gan::penalties::PenaltyKind;
 use crate::gan::{Adversarial, Game, Likelihood, Objective, Recipe, Size, Variational};
 use crate::spec::{Shape, SpecError};
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// List the recipes with their parts; `trainer fit` has a flag for each part.
 #[derive(Debug, clap::Args)]
 pub struct RecipesArgs {
-    /// Print one JSON object a recipe.
+    /// Print one JSON object a recipe and size, with the figures of docs/recipes.md where it is measured there.
     #[arg(long)]
     json: bool,
 }
 
-/// A recipe's defaults; the parameters are for 28x28 grey images of ten classes, size small.
+/// A recipe's defaults; the parameters are for 28x28 grey images of ten classes.
 #[derive(Serialize)]
 struct Listed {
     recipe: Recipe,
+    size: Option<Size>,
     about: String,
     generator_parameters: usize,
     discriminator_parameters: usize,
-    sizes: Vec<Size>,
     conditional: bool,
     #[serde(flatten)]
     rules: Rules,
@@ -31,6 +31,33 @@ struct Listed {
     lr: f64,
     beta1: f64,
     beta2: f64,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+/// What `cargo xtask recipes` measured of a recipe at a size, or nothing.
+#[derive(Clone, Default, Deserialize, Serialize)]
+struct Figures {
+    dataset: Option<String>,
+    epochs: Option<u32>,
+    minutes: Option<f64>,
+    blob_bytes: Option<u64>,
+    fid_cls: Option<f64>,
+    fid_cls_int8: Option<f64>,
+    fid_inception: Option<f64>,
+    entropy: Option<f64>,
+    coverage: Option<f64>,
+    class_coverage: Option<f64>,
+    js_classes: Option<f64>,
+}
+
+/// A line of what it wrote.
+#[derive(Deserialize)]
+struct Measured {
+    recipe: String,
+    size: Option<String>,
+    #[serde(flatten)]
+    figures: Figures,
 }
 
 /// What the networks play for.
@@ -104,20 +131,33 @@ impl fmt::Display for Rules {
 }
 
 pub fn run(args: RecipesArgs) -> Result<(), Failure> {
+    let measured = include_str!("../../../docs/recipes.jsonl").lines();
+    let measured: Result<Vec<Measured>, _> = measured.map(serde_json::from_str).collect();
+    let measured = measured.map_err(anyhow::Error::from)?;
     for &recipe in Recipe::value_variants() {
-        let listed = Listed::new(recipe).map_err(anyhow::Error::from)?;
-        if args.json {
-            super::print_json(&listed)?;
-        } else {
-            listed.print();
+        let sizes = match recipe.is_sized() {
+            true => Size::value_variants(),
+            false => &[Size::Small],
+        };
+        for &size in sizes {
+            let mut listed = Listed::new(recipe, size).map_err(anyhow::Error::from)?;
+            if args.json {
+                let size = listed.size.map(name);
+                let of = |m: &&Measured| m.recipe == recipe.name() && m.size == size;
+                let figures = measured.iter().find(of).map(|m| m.figures.clone());
+                listed.figures = figures.unwrap_or_default();
+                super::print_json(&listed)?;
+            } else if size == Size::Small {
+                listed.print();
+            }
         }
     }
     Ok(())
 }
 
 impl Listed {
-    fn new(recipe: Recipe) -> Result<Self, SpecError> {
-        let mut parts = recipe.parts(Size::Small, Shape::new(1, 28, 28));
+    fn new(recipe: Recipe, size: Size) -> Result<Self, SpecError> {
+        let mut parts = recipe.parts(size, Shape::new(1, 28, 28));
         if parts.conditional {
             parts.tell(10);
         }
@@ -125,19 +165,17 @@ impl Listed {
         let help = help.and_then(|value| Some(value.get_help()?.to_string()));
         Ok(Self {
             recipe,
+            size: recipe.is_sized().then_some(size),
             about: help.unwrap_or_default(),
             generator_parameters: parts.generator.parameters()?,
             discriminator_parameters: parts.discriminator.parameters()?,
-            sizes: match recipe.is_sized() {
-                true => Size::value_variants().to_vec(),
-                false => Vec::new(),
-            },
             conditional: parts.conditional,
             rules: parts.game.into(),
             batch: parts.batch,
             lr: parts.optimizer.learning_rate,
             beta1: parts.optimizer.beta1,
             beta2: parts.optimizer.beta2,
+            figures: Figures::default(),
         })
     }
 
