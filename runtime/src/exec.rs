@@ -5,7 +5,7 @@
 
 use crate::blob::order::divisor;
 use crate::kernels::{Best, arithmetic, float, int8};
-use crate::plan::{self, Ring};
+use crate::plan;
 use crate::{Error, Layer, Model, Numbers, PixelRange, Rng, RowSink, latent};
 use bytemuck::{must_cast_slice, must_cast_slice_mut};
 
@@ -165,17 +165,15 @@ impl<'m, 'b> Generator<'m, 'b> {
     pub fn values_into(&mut self, latents: &[i8], values: &mut [f32]) -> Result<(), Error> {
         self.check(values.len())?;
         self.start_from(latents)?;
-        let (model, last) = (
-            self.model,
-            plan::ring(&self.model, self.model.layer_count()),
-        );
+        let model = self.model;
         for row in values.chunks_exact_mut(divisor(model.output().row_len())) {
-            let (words, pixels) = self.next_row(&last);
+            let words = self.next_row();
             match model.numbers() {
                 Numbers::Float => copy(row, must_cast_slice(words)),
                 Numbers::Int8 => {
-                    quanta_to_pixels(&last, model.range(), must_cast_slice(words), pixels);
-                    for (value, &pixel) in row.iter_mut().zip(pixels.iter()) {
+                    for (value, &pixel) in
+                        row.iter_mut().zip(quanta_to_pixels(&model, words).iter())
+                    {
                         *value = model.range().value(pixel);
                     }
                 }
@@ -227,10 +225,8 @@ impl<'m, 'b> Generator<'m, 'b> {
                     }
                 }
                 Numbers::Int8 => {
-                    if let Some(to) =
-                        must_cast_slice_mut::<u32, i16>(words).get_mut(ring.place(0, i))
-                    {
-                        *to = i16::from(q);
+                    if let Some(to) = must_cast_slice_mut::<u32, i8>(words).get_mut(i) {
+                        *to = q;
                     }
                 }
             }
@@ -238,24 +234,19 @@ impl<'m, 'b> Generator<'m, 'b> {
     }
 
     fn pixel_rows(&mut self, sink: &mut impl RowSink) {
-        let (model, last) = (
-            self.model,
-            plan::ring(&self.model, self.model.layer_count()),
-        );
+        let model = self.model;
         for y in 0..model.output().height {
-            let (words, pixels) = self.next_row(&last);
-            match model.numbers() {
-                Numbers::Float => values_to_pixels(model.range(), must_cast_slice(words), pixels),
-                Numbers::Int8 => {
-                    quanta_to_pixels(&last, model.range(), must_cast_slice(words), pixels)
-                }
-            }
+            let words = self.next_row();
+            let pixels = match model.numbers() {
+                Numbers::Float => values_to_pixels(&model, words),
+                Numbers::Int8 => quanta_to_pixels(&model, words),
+            };
             sink.row(y, pixels);
         }
     }
 
-    /// Makes the next row of the output; returns it and the room for its pixels.
-    fn next_row(&mut self, last: &Ring) -> (&[u32], &mut [u8]) {
+    /// Makes the next row of the output; returns the memory that starts with it.
+    fn next_row(&mut self) -> &mut [u32] {
         let mut index = self.model.layer_count() - 1;
         loop {
             let y = self.rows_made(index + 1);
@@ -272,15 +263,7 @@ impl<'m, 'b> Generator<'m, 'b> {
             }
         }
         let start = self.ring_start(index);
-        let words = self.words.get_mut(start..).unwrap_or_default();
-        let (row, pixels) = words.split_at_mut_checked(last.words()).unwrap_or_default();
-        let row_len = last.shape.row_len();
-        (
-            row,
-            must_cast_slice_mut(pixels)
-                .get_mut(..row_len)
-                .unwrap_or_default(),
-        )
+        self.words.get_mut(start..).unwrap_or_default()
     }
 
     /// Makes row `y` of layer `index`'s output in its ring.
@@ -299,13 +282,7 @@ impl<'m, 'b> Generator<'m, 'b> {
             }
             Numbers::Int8 => {
                 let out = must_cast_slice_mut(after).get_mut(out_start..out_start + out_len);
-                int8::row::<Best>(
-                    layer,
-                    y,
-                    must_cast_slice(input),
-                    &out_ring,
-                    out.unwrap_or_default(),
-                );
+                int8::row::<Best>(layer, y, input, &out_ring, out.unwrap_or_default());
             }
         }
     }
@@ -340,20 +317,27 @@ fn copy<T: Copy>(to: &mut [T], from: &[T]) {
     }
 }
 
-fn values_to_pixels(range: PixelRange, values: &[f32], pixels: &mut [u8]) {
+/// A row of an f32 model's output as pixels, which lie behind it.
+fn values_to_pixels<'r>(model: &Model<'_>, words: &'r mut [u32]) -> &'r [u8] {
+    let row_len = model.output().row_len();
+    let (values, pixels) = words.split_at_mut_checked(row_len).unwrap_or_default();
+    let values: &[f32] = must_cast_slice(values);
+    let pixels: &mut [u8] = must_cast_slice_mut(pixels);
     for (pixel, &value) in pixels.iter_mut().zip(values) {
-        *pixel = arithmetic::pixel_of_value(range, value);
+        *pixel = arithmetic::pixel_of_value(model.range(), value);
     }
+    pixels.get(..row_len).unwrap_or_default()
 }
 
-fn quanta_to_pixels(ring: &Ring, range: PixelRange, row: &[i16], pixels: &mut [u8]) {
-    for (x, pixel) in pixels
-        .chunks_exact_mut(divisor(ring.shape.channels))
-        .enumerate()
-    {
-        for (c, pixel) in pixel.iter_mut().enumerate() {
-            let q = row.get(ring.place(x, c)).copied().unwrap_or_default();
-            *pixel = arithmetic::pixel_of_quanta(range, i32::from(q));
+/// A row of an int8 model's output as pixels, in its place.
+fn quanta_to_pixels<'r>(model: &Model<'_>, words: &'r mut [u32]) -> &'r [u8] {
+    let row_len = model.output().row_len();
+    let row = words.get_mut(..row_len.div_ceil(4)).unwrap_or_default();
+    if let PixelRange::Signed = model.range() {
+        for word in row.iter_mut() {
+            // Adds 128 to each byte.
+            *word ^= 0x8080_8080;
         }
     }
+    must_cast_slice(row).get(..row_len).unwrap_or_default()
 }

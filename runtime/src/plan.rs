@@ -1,14 +1,13 @@
 //! Where things lie in the working memory, and which rows a layer needs when.
 //!
 //! The buffer holds, in words: two words of state for each ring; then the rings, one for every
-//! layer's input and one, of a single row, for the last layer's output; then a row of pixels.
+//! layer's input and one, of a single row, for the last layer's output; for f32 also a row of pixels.
 //!
 //! A ring holds only the rows that the layer reads at once. Row `y` lies in slot `y % rows`.
-//! f32 rows are ordered column, channel. int8 rows hold `i16` in pairs: a group of four channels is
-//! two planes, the first with channels 0 and 2 of each column, the second with channels 1 and 3. So
-//! the two words that SXTB16 makes of four weights meet their activations word by word, and those of
-//! neighbouring columns lie side by side. The columns include the zeros of the padding; channels
-//! that fill up the last group are 0.
+//! f32 rows are ordered column, channel. int8 rows hold a byte for each quantum: for each group of four
+//! channels a plane of words, a word for each column. So neighbouring columns of a group lie side by
+//! side, as the weights of neighbouring taps do. The columns include the zeros of the padding; channels
+//! that fill up the last group are 0. The row of the output is ordered column, channel, as pixels are.
 
 use crate::blob::order::{Axis, divisor};
 use crate::{Layer, Model, Numbers, Operator, Shape};
@@ -24,6 +23,8 @@ pub(crate) struct Ring {
     pub pad_left: usize,
     /// Columns, those of the padding included.
     pub columns: usize,
+    /// Whether rows are ordered column, channel; else by groups.
+    plain: bool,
 }
 
 impl Ring {
@@ -43,6 +44,7 @@ impl Ring {
                 rows: 1,
                 pad_left: 0,
                 columns: shape.width,
+                plain: matches!(numbers, Numbers::Float),
             };
         };
         let mut rows = 1;
@@ -79,6 +81,7 @@ impl Ring {
                 rows,
                 pad_left: 0,
                 columns: shape.width,
+                plain: true,
             },
             Numbers::Int8 => Self {
                 numbers,
@@ -86,6 +89,7 @@ impl Ring {
                 rows,
                 pad_left,
                 columns: pad_left + end,
+                plain: false,
             },
         }
     }
@@ -99,6 +103,7 @@ impl Ring {
             rows: 1,
             pad_left: 0,
             columns: shape.width,
+            plain: true,
         }
     }
 
@@ -107,11 +112,12 @@ impl Ring {
         self.shape.channels.div_ceil(4)
     }
 
-    /// Elements (`i16` or `f32`) of a row.
+    /// Elements (bytes or `f32`) of a row.
     pub const fn row_len(&self) -> usize {
-        match self.numbers {
-            Numbers::Float => self.shape.row_len(),
-            Numbers::Int8 => self.groups() * self.columns * 4,
+        if self.plain {
+            self.shape.row_len()
+        } else {
+            self.groups() * self.plane_len()
         }
     }
 
@@ -119,7 +125,7 @@ impl Ring {
     pub const fn words(&self) -> usize {
         match self.numbers {
             Numbers::Float => self.rows * self.row_len(),
-            Numbers::Int8 => self.rows * self.row_len() / 2,
+            Numbers::Int8 => (self.rows * self.row_len()).div_ceil(4),
         }
     }
 
@@ -128,14 +134,23 @@ impl Ring {
         y % divisor(self.rows) * self.row_len()
     }
 
-    /// Elements of a plane of an int8 row: a pair for each column.
+    /// Bytes of a plane of an int8 row: a word for each column.
     pub const fn plane_len(&self) -> usize {
-        self.columns * 2
+        self.columns * 4
     }
 
-    /// Where column `x` of channel `c` lies in an int8 row, in elements.
+    /// Elements from one column to the next.
+    pub const fn column_step(&self) -> usize {
+        if self.plain { self.shape.channels } else { 4 }
+    }
+
+    /// Where column `x` of channel `c` lies in a row, in elements.
     pub const fn place(&self, x: usize, c: usize) -> usize {
-        (c / 4 * 2 + c % 2) * self.plane_len() + (self.pad_left + x) * 2 + c % 4 / 2
+        if self.plain {
+            x * self.shape.channels + c
+        } else {
+            c / 4 * self.plane_len() + (self.pad_left + x) * 4 + c % 4
+        }
     }
 }
 
@@ -156,7 +171,10 @@ pub(crate) const fn state_len(model: &Model<'_>) -> usize {
 
 /// Words of the whole working memory.
 pub(crate) const fn buffer_len(model: &Model<'_>) -> usize {
-    let mut words = state_len(model) + model.output().row_len().div_ceil(4);
+    let mut words = state_len(model);
+    if let Numbers::Float = model.numbers() {
+        words += model.output().row_len().div_ceil(4);
+    }
     let mut index = 0;
     while index <= model.layer_count() {
         words += ring(model, index).words();

@@ -141,9 +141,8 @@ fn the_first_f32_blob_with_classes_makes_its_images() -> Result<(), Error> {
 #[test]
 fn working_memory_is_what_the_rows_take() {
     let rows: usize = INT8.layers().map(|layer| layer.row_buffer_bytes()).sum();
-    // Besides: two words of state for five rings; the output's row of 8 columns, 4 channels of two
-    // bytes each; its pixels.
-    assert_eq!(INT8.working_memory(), rows + 5 * 8 + 8 * 4 * 2 + 8);
+    // Besides: two words of state for five rings; the output's row of 8 pixels.
+    assert_eq!(INT8.working_memory(), rows + 5 * 8 + 8);
     // The latent; 2 rows of 2 + 2 columns; a row of 4; 3 rows of 8 + 2; all of 4 channels.
-    assert_eq!(rows, 8 * (1 + 8 + 4 + 30));
+    assert_eq!(rows, 4 * (1 + 8 + 4 + 30));
 }

@@ -2,17 +2,9 @@
 
 mod common;
 
-use common::{Plan, linear, upsample, windowed};
+use common::{ACTIVATIONS, Plan, linear, upsample, windowed};
 use pocketgan::{Activation, Generator, Model, Numbers, Operator, PixelRange, Rng, Shape};
 use proptest::prelude::*;
-
-const ACTIVATIONS: [Activation; 5] = [
-    Activation::None,
-    Activation::Relu,
-    Activation::LeakyRelu { slope: 0.2 },
-    Activation::Tanh,
-    Activation::Sigmoid,
-];
 
 /// Makes a model of the plans and checks an image of it both ways; returns how many different
 /// pixels it has.
@@ -85,36 +77,13 @@ fn both(latent: usize, plans: &[Plan], seed: u64) {
     check(latent, plans, Numbers::Float, seed);
 }
 
-/// A layer between a dense layer of shape `input` and a small tanh layer that shows its output.
-fn surrounded(input: Shape, layer: Plan) -> Vec<Plan> {
-    let first = linear(Activation::Relu, input.height, input.width, input.channels);
-    let last = windowed(layer.2, false, [1, 1, 0, 0], Activation::Tanh, 3).expect("fits");
-    vec![first, layer, last]
-}
-
 #[test]
 fn every_small_window_matches_the_reference() {
-    let mut seed = 0;
-    for (kernel, stride) in (1..=5).flat_map(|k| (1..=3).map(move |s| (k, s))) {
-        for padding in 0..kernel {
-            for transposed in [false, true] {
-                for output_padding in 0..if transposed { stride } else { 1 } {
-                    for (height, width) in [(1, 1), (2, 3), (5, 6)] {
-                        seed += 1;
-                        let channels = seed as usize % 9 + 1;
-                        let input = Shape::new(height, width, channels);
-                        let window = [kernel, stride, padding, output_padding];
-                        let activation = ACTIVATIONS[seed as usize % 5];
-                        let out = (seed as usize / 9) % 6 + 1;
-                        if let Some(layer) = windowed(input, transposed, window, activation, out) {
-                            both(5, &surrounded(input, layer), seed);
-                        }
-                    }
-                }
-            }
-        }
+    let models = common::every_small_window();
+    assert!(models.len() > 1000, "{}", models.len());
+    for (plans, seed) in models {
+        both(5, &plans, seed);
     }
-    assert!(seed > 400);
 }
 
 #[test]

@@ -120,6 +120,8 @@ pub struct Layer<'a> {
     pub output: Shape,
     /// The kind of numbers.
     pub numbers: Numbers,
+    /// int8: whether the quanta of the input are signed, -128 to 127; else they are 0 to 255.
+    pub signed_input: bool,
     /// int8: the accumulator is multiplied by `2^shift` before requantization.
     pub shift: u32,
     /// int8: what one quantum of the output is worth. f32: 0.
@@ -254,18 +256,6 @@ impl Layer<'_> {
         }
     }
 
-    /// What the accumulators of outputs `oc` to `oc + 3` start as; of 0 where there are none.
-    #[inline(always)]
-    pub(crate) fn four_starts(&self, oc: usize) -> [i32; 4] {
-        let mut starts = self.four(self.parameters.bias, oc);
-        if let Some(column) = self.parameters.column.get(oc..) {
-            for (start, &q) in starts.iter_mut().zip(column) {
-                *start = start.wrapping_add(self.class_step * i32::from(q as i8));
-            }
-        }
-        starts
-    }
-
     /// The requantization multipliers of output `oc` for accumulators from zero up and below zero
     /// (the same but for LeakyReLU).
     pub const fn multipliers(&self, oc: usize) -> [i32; 2] {
@@ -284,10 +274,20 @@ impl Layer<'_> {
     #[inline(always)]
     pub(crate) fn four(&self, vector: &[u8], index: usize) -> [i32; 4] {
         let words = vector.as_chunks().0.get(index..).unwrap_or_default();
-        match words.first_chunk::<4>() {
-            Some(words) => words.map(i32::from_le_bytes),
-            None => core::array::from_fn(|i| words.get(i).map_or(0, |&w| i32::from_le_bytes(w))),
+        if let Some(&[a, b, c, d]) = words.first_chunk::<4>() {
+            // Written out, since `map` is a call.
+            return [
+                i32::from_le_bytes(a),
+                i32::from_le_bytes(b),
+                i32::from_le_bytes(c),
+                i32::from_le_bytes(d),
+            ];
         }
+        let mut four = [0; 4];
+        for (to, &word) in four.iter_mut().zip(words) {
+            *to = i32::from_le_bytes(word);
+        }
+        four
     }
 
     /// How many biases (and multipliers) the layer has.

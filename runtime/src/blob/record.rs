@@ -36,11 +36,26 @@ pub(super) const fn frame<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
         input,
         output,
         numbers: model.numbers,
+        signed_input: signed_input(model.blob, index),
         shift: u8_at(record, 6) as u32,
         scale: f32_at(record, 24),
         class_step: class_step(record) as i32,
         parameters: Parameters::NONE,
     }
+}
+
+/// Whether the tensor that layer `index` reads is signed: what leaves ReLU or sigmoid is not.
+const fn signed_input(blob: &[u8], mut index: usize) -> bool {
+    while index > 0 {
+        index -= 1;
+        let before = record(blob, index);
+        match (operator(before), activation(before)) {
+            (Some(Operator::Upsample { .. }), _) => {}
+            (_, Some(Activation::Relu | Activation::Sigmoid)) => return false,
+            _ => return true,
+        }
+    }
+    true
 }
 
 /// Decodes record `index` of a checked model.

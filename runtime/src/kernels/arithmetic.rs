@@ -59,17 +59,10 @@ pub fn sigmoid256(x: i16) -> i32 {
 fn interpolate<const BITS: u32>(x: i16) -> i32 {
     let x = i32::from(x).abs();
     let (index, fraction) = ((x >> BITS) as usize, x & ((1 << BITS) - 1));
-    let at = |i: usize| TANH.get(i).map_or(1 << 15, |&t| i32::from(t));
-    (at(index) << BITS) + (at(index + 1) - at(index)) * fraction
-}
-
-/// What the model's last layer gives, in quanta, as a pixel: the sign's offset added.
-pub(crate) const fn pixel_of_quanta(range: crate::PixelRange, q: i32) -> u8 {
-    let offset = match range {
-        crate::PixelRange::Signed => 128,
-        crate::PixelRange::Unsigned => 0,
+    let Some(&[from, to]) = TANH.get(index..).and_then(<[u16]>::first_chunk) else {
+        return 1 << (15 + BITS);
     };
-    (q + offset) as u8
+    (i32::from(from) << BITS) + (i32::from(to) - i32::from(from)) * fraction
 }
 
 /// The pixel of a float output, by section 4.1.
@@ -130,9 +123,9 @@ fn tanh(x: f32) -> f32 {
     1.0 - 2.0 / (exp(2.0 * x) + 1.0)
 }
 
-/// `round(32768 * tanh(i / 32))`.
+/// `round(32768 * tanh(i / 32))`, and 32768 behind its end.
 #[rustfmt::skip]
-static TANH: [u16; 161] = [
+static TANH: [u16; 162] = [
     0, 1024, 2045, 3063, 4075, 5079, 6073, 7056, 8025, 8980, 9919, 10840,
     11743, 12625, 13486, 14326, 15143, 15936, 16706, 17452, 18173, 18870, 19542, 20189,
     20813, 21411, 21986, 22538, 23066, 23571, 24054, 24516, 24956, 25376, 25776, 26157,
@@ -146,7 +139,7 @@ static TANH: [u16; 161] = [
     32732, 32734, 32736, 32738, 32740, 32741, 32743, 32745, 32746, 32747, 32749, 32750,
     32751, 32752, 32753, 32754, 32755, 32755, 32756, 32757, 32758, 32758, 32759, 32759,
     32760, 32760, 32761, 32761, 32762, 32762, 32762, 32763, 32763, 32763, 32764, 32764,
-    32764, 32764, 32765, 32765, 32765,
+    32764, 32764, 32765, 32765, 32765, 32768,
 ];
 
 #[cfg(test)]
@@ -155,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_table_is_tanh() {
-        for (i, &entry) in TANH.iter().enumerate() {
+        for (i, &entry) in TANH.iter().take(161).enumerate() {
             assert_eq!(
                 f64::from(entry),
                 (32768.0 * libm::tanh(i as f64 / 32.0)).round()

@@ -7,38 +7,84 @@
 use super::arithmetic::finish;
 use crate::blob::order::{Axis, divisor};
 use crate::plan::Ring;
-use crate::{Activation, Layer, Operator, Shape};
+use crate::{Layer, Operator, Shape};
 
 /// Neighbours of a phase that are computed together, at most.
 pub(crate) const TILE: usize = 7;
-/// Outputs of a linear layer that are computed together.
-pub(crate) const LINEAR_TILE: usize = 4;
+/// Channels of a convolution that are computed together, at most.
+pub(crate) const BLOCK: usize = 4;
 
-/// What a tile's products are made of.
+/// The accumulators of a tile's neighbours for each channel of a block.
+pub(crate) type Accumulators = [[i32; TILE]; BLOCK];
+
+/// A horizontal phase of an output row.
 #[derive(Clone, Copy)]
-pub(crate) struct Taps {
-    /// Groups of four channels.
-    pub groups: usize,
-    /// Elements of a plane.
+pub(crate) struct Phase<'a> {
+    pub layer: &'a Layer<'a>,
+    /// Input rows that lie one behind the other, from the column on that the first output's first tap
+    /// reads; two runs of them, since a ring has an end.
+    pub rows: [&'a [u32]; 2],
+    /// Groups of four channels in each run, one row's after another's.
+    pub groups: [usize; 2],
+    /// Words of a plane.
     pub plane_len: usize,
     /// Horizontal taps.
     pub count: usize,
     /// Columns from one output's taps to the next output's.
     pub step: usize,
+    /// The weights of all channels, from the first one that takes part, and how many from one channel's
+    /// first to the next one's.
+    pub weights: &'a [i8],
+    pub channel_len: usize,
+    /// Bytes from one output to the next one of the phase.
+    pub stride: usize,
+}
+
+/// A part of a phase's outputs.
+#[derive(Clone, Copy)]
+pub(crate) struct Tile {
+    /// The first neighbour's first tap, in columns.
+    pub column: usize,
+    /// How many neighbours there are: 1, 2, 4 or [`TILE`].
+    pub outputs: usize,
+    /// Whether the first tap of the first neighbour, and the last tap of the last one, are outside the
+    /// picture, where the columns are zeros.
+    #[cfg_attr(
+        not(pocketgan_dsp),
+        expect(dead_code, reason = "only some kernels gain by it")
+    )]
+    pub edges: [bool; 2],
+    /// The first channel.
+    pub channel: usize,
+    /// How many channels, 1 to [`BLOCK`].
+    pub channels: usize,
 }
 
 /// The inner products, which differ from one target to another.
 pub(crate) trait InnerProducts {
-    /// Adds to each of the first `outputs` accumulators the products of one input row: accumulator
-    /// `i` sums over groups and taps the products of `weights`, in order, with the columns
-    /// `i * step + tap` of `input`, whose planes start at column 0 and are laid out as in [`Ring`].
-    ///
-    /// `weights` has `groups * count * 4` elements, and `input` reaches that far.
-    fn row(acc: &mut [i32; TILE], outputs: usize, input: &[i16], weights: &[i8], taps: Taps);
+    /// A phase as [`tile`](Self::tile) takes it.
+    type Prepared<'a>;
 
-    /// Adds to each accumulator the products of `input`, a vector laid out as in [`Ring`], with its
-    /// weights: `weights` has four for each accumulator in turn, for group after group.
-    fn linear(acc: &mut [i32; LINEAR_TILE], input: &[i16], weights: &[i8]);
+    fn prepare(phase: Phase<'_>) -> Self::Prepared<'_>;
+
+    /// Computes the outputs of a tile: neighbour `i` of each channel sums over groups and taps the products
+    /// of the channel's weights, in order, with the columns `column + i * step + tap` of the rows, whose
+    /// planes are laid out as in [`Ring`], and goes into every `stride`th place of `out`; the channels lie
+    /// side by side.
+    ///
+    /// A channel has `count * 4` weights for each group, and the rows reach that far.
+    fn tile(phase: &mut Self::Prepared<'_>, tile: &Tile, out: &mut [u8]);
+
+    /// Computes some outputs of a linear layer from `input`, a vector: `weights` has four for each of
+    /// four outputs in turn, for group after group of the input, and so on for the next four outputs, which
+    /// go into `out` `group_step` places behind the four before them.
+    fn linear(
+        outputs: &Outputs<'_>,
+        input: &[u32],
+        weights: &[i8],
+        out: &mut [u8],
+        group_step: usize,
+    );
 }
 
 /// Computes row `y` of a layer's output into `out`, a row of `out_ring`, from the rows of its
@@ -46,9 +92,9 @@ pub(crate) trait InnerProducts {
 pub(crate) fn row<K: InnerProducts>(
     layer: &Layer<'_>,
     y: usize,
-    input: &[i16],
+    input: &[u32],
     out_ring: &Ring,
-    out: &mut [i16],
+    out: &mut [u8],
 ) {
     match (layer.operator, Axis::of(layer.operator)) {
         (Operator::Upsample { factor }, _) => {
@@ -63,11 +109,12 @@ fn upsample_row(
     layer: &Layer<'_>,
     y: usize,
     factor: usize,
-    input: &[i16],
+    input: &[u32],
     out_ring: &Ring,
-    out: &mut [i16],
+    out: &mut [u8],
 ) {
     let in_ring = Ring::of_input(layer);
+    let input: &[u8] = bytemuck::must_cast_slice(input);
     let input = input.get(in_ring.row_start(y)..).unwrap_or_default();
     for c in 0..layer.output.channels {
         for x in 0..layer.output.width {
@@ -85,57 +132,47 @@ fn upsample_row(
 fn linear_row<K: InnerProducts>(
     layer: &Layer<'_>,
     y: usize,
-    input: &[i16],
+    input: &[u32],
     out_ring: &Ring,
-    out: &mut [i16],
+    out: &mut [u8],
 ) {
     let Shape {
         width, channels, ..
     } = layer.output;
     let groups = channels.div_ceil(4);
     let weights: &[i8] = bytemuck::must_cast_slice(layer.parameters.weights);
-    let tile_len = input.len() * LINEAR_TILE;
-    let mut tiles = weights
-        .get(y * width * groups * tile_len..)
-        .unwrap_or_default();
-    for x in 0..width {
-        for group in 0..groups {
-            let Some((weights, rest)) = tiles.split_at_checked(tile_len) else {
-                return;
-            };
-            tiles = rest;
-            let output = (y * width + x) * channels + group * 4;
-            let mut acc = layer.four_starts(output);
-            K::linear(&mut acc, input, weights);
-            let quanta = finish_four(layer, output, acc);
-            for (i, q) in quanta.into_iter().enumerate().take(channels - group * 4) {
-                if let Some(to) = out.get_mut(out_ring.place(x, group * 4 + i)) {
-                    *to = q;
-                }
-            }
-        }
+    let pixel_len = groups * input.len() * 16;
+    let weights = weights.get(y * width * pixel_len..).unwrap_or_default();
+    let group_step = out_ring.place(0, 4) - out_ring.place(0, 0);
+    for (x, weights) in (0..width).zip(weights.chunks_exact(divisor(pixel_len))) {
+        let outputs = Outputs {
+            layer,
+            first: (y * width + x) * channels,
+            count: channels,
+        };
+        let out = out.get_mut(out_ring.place(x, 0)..).unwrap_or_default();
+        K::linear(&outputs, input, weights, out, group_step);
     }
 }
 
-/// Requantizes the accumulators of a linear layer's outputs from `output` on; the activation is
-/// chosen once for all of them.
-#[inline(always)]
-fn finish_four(layer: &Layer<'_>, output: usize, acc: [i32; 4]) -> [i16; 4] {
-    let positive = layer.four(layer.parameters.multipliers, output);
-    let each = |activation, negative: [i32; 4]| {
-        core::array::from_fn(|i| {
-            finish(activation, layer.shift, [positive[i], negative[i]], acc[i]) as i16
-        })
-    };
-    match layer.activation {
-        Activation::None => each(Activation::None, positive),
-        Activation::Relu => each(Activation::Relu, positive),
-        Activation::Tanh => each(Activation::Tanh, positive),
-        Activation::Sigmoid => each(Activation::Sigmoid, positive),
-        leaky @ Activation::LeakyRelu { .. } => each(
-            leaky,
-            layer.four(layer.parameters.negative_multipliers, output),
-        ),
+/// Outputs of a linear layer that lie one behind the other.
+#[derive(Clone, Copy)]
+pub(crate) struct Outputs<'a> {
+    pub layer: &'a Layer<'a>,
+    pub first: usize,
+    pub count: usize,
+}
+
+impl Outputs<'_> {
+    /// What the accumulators of four outputs from `i` on start as: the bias and what the class adds to it.
+    #[inline(always)]
+    pub fn start(&self, i: usize) -> [i32; 4] {
+        let mut start = self.layer.four(self.layer.parameters.bias, self.first + i);
+        let column = self.layer.parameters.column.get(self.first + i..);
+        for (start, &q) in start.iter_mut().zip(column.unwrap_or_default()) {
+            *start = start.wrapping_add(self.layer.class_step * i32::from(q as i8));
+        }
+        start
     }
 }
 
@@ -144,156 +181,148 @@ struct Convolution<'a> {
     layer: &'a Layer<'a>,
     axis: Axis,
     ring: Ring,
-    input: &'a [i16],
-    /// The vertical phase and its taps that are inside the picture.
+    /// The vertical phase and its first tap that is inside the picture.
     phase: usize,
-    taps: core::ops::Range<usize>,
-    /// Where the input row of vertical tap `taps.start` starts.
-    first_row: usize,
-}
-
-/// A horizontal phase of an output row.
-#[derive(Clone, Copy)]
-struct Phase<'a> {
-    taps: Taps,
-    /// Outputs of the phase, and how many of them are computed together.
-    outputs: usize,
-    tile: usize,
-    /// Column of the ring that the first tap of the first output reads.
-    start: usize,
-    /// The weights of the phase, all output channels, and of one channel and vertical tap.
-    weights: &'a [i8],
-    tap_len: usize,
+    first_tap: usize,
+    /// The input rows of the taps inside the picture: how many up to the ring's end, and how many from its
+    /// start on.
+    counts: [usize; 2],
+    rows: [&'a [u32]; 2],
 }
 
 impl<'a> Convolution<'a> {
-    fn new(layer: &'a Layer<'a>, axis: Axis, y: usize, input: &'a [i16]) -> Self {
+    fn new(layer: &'a Layer<'a>, axis: Axis, y: usize, input: &'a [u32]) -> Self {
         let (start, end) = axis.inside(y, layer.input.height);
         let ring = Ring::of_input(layer);
-        let first_row = ring.row_start((axis.first_input(y) + start as isize).max(0) as usize);
-        let (phase, taps) = (y % axis.phases(), start..end);
+        let first = (axis.first_input(y) + start as isize).max(0) as usize % divisor(ring.rows);
+        let count = (ring.rows - first).min(end - start);
+        let from_first = input.get(first * (ring.row_len() / 4)..);
         Self {
             layer,
             axis,
             ring,
-            input,
-            phase,
-            taps,
-            first_row,
+            phase: y % axis.phases(),
+            first_tap: start,
+            counts: [count, end - start - count],
+            rows: [from_first.unwrap_or_default(), input],
         }
     }
 
     #[inline(never)]
-    fn run<K: InnerProducts>(&self, out_ring: &Ring, out: &mut [i16]) {
-        let phases = self.axis.phases();
-        for px in 0..phases.min(self.layer.output.width) {
-            let phase = self.horizontal_phase(px);
-            for c in 0..self.layer.output.channels {
-                let out = out.get_mut(out_ring.place(px, c)..).unwrap_or_default();
-                self.channel::<K>(&phase, c, out, phases * 2);
-            }
-        }
-    }
-
-    fn horizontal_phase(&self, px: usize) -> Phase<'a> {
+    fn run<K: InnerProducts>(&self, out_ring: &Ring, out: &mut [u8]) {
         let Layer { input, output, .. } = *self.layer;
-        let axis = self.axis;
+        let (axis, phases) = (self.axis, self.axis.phases());
+        for px in 0..phases.min(output.width) {
+            let (phase, outside) = self.horizontal_phase(px, out_ring);
+            let mut prepared = K::prepare(phase);
+            let outputs = (output.width - px).div_ceil(divisor(phases));
+            let mut done = 0;
+            while done < outputs {
+                let column = done * phase.step;
+                let count = tile(outputs - done);
+                let reach = column + (count - 1) * phase.step + phase.count;
+                let tile = Tile {
+                    column,
+                    outputs: count,
+                    edges: [
+                        outside && done == 0,
+                        axis.first_input(px) + reach as isize == input.width as isize + 1,
+                    ],
+                    channel: 0,
+                    channels: 0,
+                };
+                self.channels::<K>(&mut prepared, tile, px + done * phases, out_ring, out);
+                done += count;
+            }
+        }
+    }
+
+    /// The horizontal phase `px`, and whether its very first tap is outside the picture, but no second one.
+    fn horizontal_phase(&self, px: usize, out_ring: &Ring) -> (Phase<'a>, bool) {
+        let (axis, layer) = (self.axis, self.layer);
         let (taps_y, count) = (axis.taps(self.phase), axis.taps(px));
+        let groups = layer.input.channels.div_ceil(4);
+        let tap_len = groups * count * 4;
         let kernel = axis.taps_before(axis.phases());
-        let groups = input.channels.div_ceil(4);
-        let per_tap = groups * 4 * output.channels;
-        let before = axis.taps_before(self.phase) * kernel + taps_y * axis.taps_before(px);
-        let weights: &[i8] = bytemuck::must_cast_slice(self.layer.parameters.weights);
-        let weights = weights.get(before * per_tap..).unwrap_or_default();
-        let outputs = (output.width - px).div_ceil(divisor(axis.phases()));
-        Phase {
-            outputs,
-            // Tiles of about the same size are better than full ones and a small rest.
-            tile: divisor(outputs.div_ceil(divisor(outputs.div_ceil(TILE)))),
-            taps: Taps {
-                groups,
-                plane_len: self.ring.plane_len(),
-                count,
-                step: axis.step(),
-            },
-            start: (self.ring.pad_left as isize + axis.first_input(px)).max(0) as usize,
-            weights: weights.get(..taps_y * count * per_tap).unwrap_or_default(),
-            tap_len: groups * count * 4,
-        }
-    }
-
-    /// Computes a phase's outputs of channel `c` into every `stride`th place of `out`.
-    #[inline(always)]
-    fn channel<K: InnerProducts>(
-        &self,
-        phase: &Phase<'_>,
-        c: usize,
-        out: &mut [i16],
-        stride: usize,
-    ) {
-        let first = (c * self.axis.taps(self.phase) + self.taps.start) * phase.tap_len;
-        let weights = phase
-            .weights
-            .get(first..first + self.taps.len() * phase.tap_len);
-        let weights = weights.unwrap_or_default();
-        let (bias, multipliers) = (self.layer.bias_i32(c), self.layer.multipliers(c));
-        let mut done = 0;
-        while done < phase.outputs {
-            let count = phase.tile.min(phase.outputs - done);
-            let column = phase.start + done * phase.taps.step;
-            let mut acc = [bias; TILE];
-            self.sum::<K>(&mut acc, count, column, weights, phase);
-            let out = out.get_mut(done * stride..).unwrap_or_default();
-            let acc = acc.get(..count).unwrap_or_default();
-            self.store(acc, multipliers, out, stride);
-            done += count;
-        }
-    }
-
-    /// Adds the products of `count` neighbours, from the ring's column `column` on, over the
-    /// vertical taps inside the picture.
-    #[inline(always)]
-    fn sum<K: InnerProducts>(
-        &self,
-        acc: &mut [i32; TILE],
-        count: usize,
-        column: usize,
-        weights: &[i8],
-        phase: &Phase<'_>,
-    ) {
-        let mut row = self.first_row;
-        let row_len = self.ring.row_len();
-        for weights in weights.chunks_exact(divisor(phase.tap_len)) {
-            if let Some(input) = self.input.get(row + column * 2..) {
-                K::row(acc, count, input, weights, phase.taps);
-            }
-            row += row_len;
-            if row == self.ring.rows * row_len {
-                row = 0;
-            }
-        }
-    }
-
-    /// Requantizes accumulators into every `stride`th place; the activation is chosen once for all
-    /// of them.
-    #[inline(always)]
-    fn store(&self, acc: &[i32], multipliers: [i32; 2], out: &mut [i16], stride: usize) {
-        let shift = self.layer.shift;
-        let mut each = |activation| {
-            let mut at = 0;
-            for &acc in acc {
-                if let Some(to) = out.get_mut(at) {
-                    *to = finish(activation, shift, multipliers, acc) as i16;
-                }
-                at += stride;
-            }
+        let taps = axis.taps_before(self.phase) * kernel + taps_y * axis.taps_before(px);
+        let before = taps * groups * 4 * layer.output.channels + self.first_tap * tap_len;
+        let weights: &[i8] = bytemuck::must_cast_slice(layer.parameters.weights);
+        let first = axis.first_input(px);
+        let start = (self.ring.pad_left as isize + first).max(0) as usize;
+        let phase = Phase {
+            layer,
+            rows: self.rows.map(|rows| rows.get(start..).unwrap_or_default()),
+            groups: self.counts.map(|rows| rows * groups),
+            plane_len: self.ring.columns,
+            count,
+            step: axis.step(),
+            weights: weights.get(before..).unwrap_or_default(),
+            channel_len: taps_y * tap_len,
+            stride: axis.phases() * out_ring.column_step(),
         };
-        match self.layer.activation {
-            Activation::None => each(Activation::None),
-            Activation::Relu => each(Activation::Relu),
-            Activation::Tanh => each(Activation::Tanh),
-            Activation::Sigmoid => each(Activation::Sigmoid),
-            leaky @ Activation::LeakyRelu { .. } => each(leaky),
+        (phase, first == -1)
+    }
+
+    /// Computes a tile's outputs of all channels, from column `x` of the output on.
+    fn channels<K: InnerProducts>(
+        &self,
+        phase: &mut K::Prepared<'_>,
+        mut tile: Tile,
+        x: usize,
+        out_ring: &Ring,
+        out: &mut [u8],
+    ) {
+        let channels = self.layer.output.channels;
+        while tile.channel < channels {
+            tile.channels = (channels - tile.channel).min(BLOCK);
+            let out = out.get_mut(out_ring.place(x, tile.channel)..);
+            K::tile(phase, &tile, out.unwrap_or_default());
+            tile.channel += tile.channels;
         }
+    }
+}
+
+/// How many of `outputs` neighbours are computed next.
+#[inline(always)]
+fn tile(outputs: usize) -> usize {
+    match outputs {
+        0..=1 => 1,
+        2..=3 => 2,
+        4..=6 | 8 => 4,
+        _ => TILE,
+    }
+}
+
+/// What the accumulators of a tile start as.
+#[inline(always)]
+pub(crate) fn biases(layer: &Layer<'_>, tile: &Tile) -> Accumulators {
+    let [a, b, c, d] = layer.four(layer.parameters.bias, tile.channel);
+    [[a; TILE], [b; TILE], [c; TILE], [d; TILE]]
+}
+
+/// Requantizes the accumulators of a tile into their places.
+pub(crate) fn store(phase: &Phase<'_>, tile: &Tile, acc: &Accumulators, mut out: &mut [u8]) {
+    for (i, acc) in acc.iter().take(tile.channels).enumerate() {
+        let multipliers = phase.layer.multipliers(tile.channel + i);
+        let acc = acc.get(..tile.outputs).unwrap_or_default();
+        store_channel(phase.layer, multipliers, acc, out, phase.stride);
+        out = out.get_mut(1..).unwrap_or_default();
+    }
+}
+
+// Not inlined, so that its loop has the registers for itself.
+#[inline(never)]
+fn store_channel(
+    layer: &Layer<'_>,
+    multipliers: [i32; 2],
+    acc: &[i32],
+    out: &mut [u8],
+    stride: usize,
+) {
+    let mut at = 0;
+    for &acc in acc {
+        let Some(to) = out.get_mut(at) else { return };
+        *to = finish(layer.activation, layer.shift, multipliers, acc) as u8;
+        at += stride;
     }
 }

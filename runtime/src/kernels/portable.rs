@@ -1,55 +1,122 @@
 //! The int8 inner products in safe Rust, for every target without a faster version.
 
+use super::arithmetic::finish;
+use super::int8::{self, InnerProducts, Outputs, Phase, Tile};
 use crate::blob::order::divisor;
-
-use super::int8::{InnerProducts, LINEAR_TILE, TILE, Taps};
 
 /// Safe Rust that compilers turn into vector code where there is any.
 pub(crate) struct Portable;
 
 impl InnerProducts for Portable {
+    type Prepared<'a> = Phase<'a>;
+
+    fn prepare(phase: Phase<'_>) -> Phase<'_> {
+        phase
+    }
+
     #[inline]
-    fn row(acc: &mut [i32; TILE], outputs: usize, input: &[i16], weights: &[i8], taps: Taps) {
-        let mut weights = weights.as_chunks().0.iter();
-        for group in 0..taps.groups {
-            let (even, odd) = (
-                plane(input, group * 2, taps),
-                plane(input, group * 2 + 1, taps),
-            );
-            for (tap, weights) in (&mut weights).take(taps.count).enumerate() {
-                let columns = even.iter().zip(odd).skip(tap).step_by(divisor(taps.step));
-                for (acc, (even, odd)) in acc.iter_mut().take(outputs).zip(columns) {
-                    *acc = add_products(*acc, even, odd, weights);
+    fn tile(phase: &mut Phase<'_>, tile: &Tile, out: &mut [u8]) {
+        let mut acc = int8::biases(phase.layer, tile);
+        let weights = phase.weights.chunks(divisor(phase.channel_len));
+        let weights = weights.skip(tile.channel).take(tile.channels);
+        for (acc, mut weights) in acc.iter_mut().zip(weights) {
+            for (&groups, rows) in phase.groups.iter().zip(phase.rows) {
+                let split = weights.split_at_checked(groups * phase.count * 4);
+                let (these, rest) = split.unwrap_or_default();
+                weights = rest;
+                let rows = rows.get(tile.column..).unwrap_or_default();
+                let acc = acc.get_mut(..tile.outputs).unwrap_or_default();
+                match phase.layer.signed_input {
+                    true => add_rows(acc, rows, these, phase, signed),
+                    false => add_rows(acc, rows, these, phase, i32::from),
                 }
             }
         }
+        int8::store(phase, tile, &acc, out);
     }
 
     #[inline]
-    fn linear(acc: &mut [i32; LINEAR_TILE], input: &[i16], weights: &[i8]) {
-        let input = input.as_chunks::<2>().0.as_chunks().0;
-        let tiles = weights.as_chunks::<4>().0.as_chunks::<LINEAR_TILE>().0;
-        for ([even, odd], weights) in input.iter().zip(tiles) {
-            for (acc, weights) in acc.iter_mut().zip(weights) {
-                *acc = add_products(*acc, even, odd, weights);
+    fn linear(
+        outputs: &Outputs<'_>,
+        input: &[u32],
+        weights: &[i8],
+        out: &mut [u8],
+        group_step: usize,
+    ) {
+        let input: &[[u8; 4]] = bytemuck::must_cast_slice(input);
+        match outputs.layer.signed_input {
+            true => linear(outputs, input, weights, out, group_step, signed),
+            false => linear(outputs, input, weights, out, group_step, i32::from),
+        }
+    }
+}
+
+/// The quantum in a byte of a signed tensor.
+#[inline(always)]
+fn signed(byte: u8) -> i32 {
+    i32::from(byte as i8)
+}
+
+/// Adds the products of one channel with some rows.
+#[inline(always)]
+fn add_rows(
+    acc: &mut [i32],
+    input: &[u32],
+    weights: &[i8],
+    phase: &Phase<'_>,
+    widen: impl Fn(u8) -> i32 + Copy,
+) {
+    let groups = weights.as_chunks().0.chunks_exact(divisor(phase.count));
+    for (group, weights) in groups.enumerate() {
+        let plane = input.get(group * phase.plane_len..).unwrap_or_default();
+        let plane: &[[u8; 4]] = bytemuck::must_cast_slice(plane);
+        for (tap, weights) in weights.iter().enumerate() {
+            let columns = plane.iter().skip(tap).step_by(divisor(phase.step));
+            for (acc, column) in acc.iter_mut().zip(columns) {
+                *acc = add_products(*acc, column, weights, widen);
             }
         }
     }
 }
 
-/// The pairs of a plane, column after column.
-fn plane(input: &[i16], index: usize, taps: Taps) -> &[[i16; 2]] {
-    input
-        .as_chunks()
-        .0
-        .get(index * taps.plane_len / 2..)
-        .unwrap_or_default()
+#[inline(always)]
+fn linear(
+    outputs: &Outputs<'_>,
+    input: &[[u8; 4]],
+    weights: &[i8],
+    out: &mut [u8],
+    group_step: usize,
+    widen: impl Fn(u8) -> i32 + Copy,
+) {
+    let layer = outputs.layer;
+    let tiles = weights.as_chunks::<4>().0.as_chunks::<4>().0;
+    let tiles = tiles.chunks_exact(divisor(input.len()));
+    for ((i, tile), out) in (0..outputs.count)
+        .step_by(4)
+        .zip(tiles)
+        .zip(out.chunks_mut(divisor(group_step)))
+    {
+        let mut acc = outputs.start(i);
+        for (input, weights) in input.iter().zip(tile) {
+            for (acc, weights) in acc.iter_mut().zip(weights) {
+                *acc = add_products(*acc, input, weights, widen);
+            }
+        }
+        for ((j, acc), to) in acc.into_iter().enumerate().zip(out).take(outputs.count - i) {
+            let multipliers = layer.multipliers(outputs.first + i + j);
+            *to = finish(layer.activation, layer.shift, multipliers, acc) as u8;
+        }
+    }
 }
 
-/// `acc` plus four products: of the channels 0 and 2, and 1 and 3.
+/// `acc` plus the products of four channels.
 #[inline(always)]
-fn add_products(acc: i32, even: &[i16; 2], odd: &[i16; 2], weights: &[i8; 4]) -> i32 {
-    let ([x0, x2], [x1, x3]) = (even.map(i32::from), odd.map(i32::from));
-    let [w0, w1, w2, w3] = weights.map(i32::from);
+fn add_products(
+    acc: i32,
+    input: &[u8; 4],
+    weights: &[i8; 4],
+    widen: impl Fn(u8) -> i32 + Copy,
+) -> i32 {
+    let ([x0, x1, x2, x3], [w0, w1, w2, w3]) = (input.map(widen), weights.map(i32::from));
     acc.wrapping_add(x0 * w0 + x1 * w1 + x2 * w2 + x3 * w3)
 }

@@ -62,6 +62,49 @@ pub fn benchmark(channels: usize) -> (usize, Vec<Plan>) {
     (64, vec![first, second, third])
 }
 
+pub const ACTIVATIONS: [Activation; 5] = [
+    Activation::None,
+    Activation::Relu,
+    Activation::LeakyRelu { slope: 0.2 },
+    Activation::Tanh,
+    Activation::Sigmoid,
+];
+
+/// A layer between a dense layer of shape `input` and a small tanh layer that shows its output.
+pub fn surrounded(input: Shape, before: Activation, layer: Plan) -> Vec<Plan> {
+    let first = linear(before, input.height, input.width, input.channels);
+    let last = windowed(layer.2, false, [1, 1, 0, 0], Activation::Tanh, 3).expect("fits");
+    vec![first, layer, last]
+}
+
+/// Models with every legal window up to a kernel of 7 and a stride of 3 between two other layers, in
+/// turn with one activation or another before and behind it, over pictures of several sizes, and with one
+/// number of channels or another. Each with a seed of its own.
+pub fn every_small_window() -> Vec<(Vec<Plan>, u64)> {
+    const SIZES: [(usize, usize); 6] = [(1, 1), (2, 3), (5, 6), (3, 7), (2, 8), (2, 15)];
+    let mut models = Vec::new();
+    for (kernel, stride) in (1..=7).flat_map(|k| (1..=3).map(move |s| (k, s))) {
+        for padding in 0..kernel {
+            for (transposed, output_padding) in [(false, 0), (true, 0), (true, 1), (true, 2)]
+                .into_iter()
+                .filter(|w| w.1 < stride)
+            {
+                for (height, width) in SIZES {
+                    let seed = models.len();
+                    let input = Shape::new(height, width, seed % 9 + 1);
+                    let window = [kernel, stride, padding, output_padding];
+                    let (before, behind) = (ACTIVATIONS[seed / 2 % 5], ACTIVATIONS[seed % 5]);
+                    let layer = windowed(input, transposed, window, behind, seed / 9 % 6 + 1);
+                    if let Some(layer) = layer {
+                        models.push((surrounded(input, before, layer), seed as u64));
+                    }
+                }
+            }
+        }
+    }
+    models
+}
+
 fn below(rng: &mut Rng, n: usize) -> usize {
     rng.below(n as u32) as usize
 }

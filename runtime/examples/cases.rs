@@ -1,0 +1,54 @@
+//! Writes models with every small window, and the images that the reference kernels make of them, so that
+//! a device can check its own kernels against them:
+//!
+//! `cargo run -p pocketgan --features writer --example cases -- cases.bin`
+//!
+//! For each model: the lengths of its blob and its image, 32 bits each, little-endian; the blob, and zeros up
+//! to a multiple of 16 bytes; the image of seed 1.
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use pocketgan::{Model, Numbers, PixelRange, Rng};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let Some(path) = std::env::args().nth(1) else {
+        return fail("usage: cases PATH");
+    };
+    let mut bytes = Vec::new();
+    for (plans, seed) in common::every_small_window() {
+        let blob = common::blob(5, &plans, Numbers::Int8, &mut Rng::new(seed));
+        let blob = blob.expect("a valid model");
+        let image = image(&Model::parse(&blob).expect("written blobs parse"));
+        for len in [blob.len(), image.len()] {
+            bytes.extend((len as u32).to_le_bytes());
+        }
+        bytes.extend(&blob);
+        bytes.resize(
+            bytes.len() + blob.len().next_multiple_of(16) - blob.len(),
+            0,
+        );
+        bytes.extend(image);
+    }
+    match std::fs::write(&path, bytes) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&format!("{path}: {error}")),
+    }
+}
+
+/// The image of seed 1.
+fn image(model: &Model<'_>) -> Vec<u8> {
+    let quanta = common::reference_int8(model, &common::latents(model, 1));
+    let offset = match model.range() {
+        PixelRange::Signed => 128,
+        PixelRange::Unsigned => 0,
+    };
+    let last = quanta.last().expect("there are layers");
+    last.iter().map(|q| (q + offset) as u8).collect()
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("{message}");
+    ExitCode::from(2)
+}
