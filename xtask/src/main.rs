@@ -38,7 +38,7 @@ enum Chore {
     Test(test::Arguments),
     /// Build the firmware, run it in QEMU and show its picture.
     Firmware,
-    /// Count instructions, RAM and flash of each model on the emulated Cortex-M4.
+    /// Count instructions, RAM, stack and flash of each model on each emulated core.
     FirmwareBench(firmware::BenchArguments),
     /// Compare a GAN step's speed with PyTorch's, on this machine, in turns.
     BenchTrain(bench_train::Arguments),
