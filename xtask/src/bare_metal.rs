@@ -11,8 +11,11 @@ use anyhow::{Context, Result};
 
 use crate::{process, workspace};
 
+/// WebAssembly without an operating system.
+pub const WASM: &str = "wasm32-unknown-unknown";
 /// What the firmware examples are compiled for.
-const TARGETS: [&str; 5] = [
+const TARGETS: [&str; 6] = [
+    WASM,
     "riscv32imc-unknown-none-elf",
     "thumbv6m-none-eabi",
     "thumbv7em-none-eabihf",

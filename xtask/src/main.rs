@@ -32,7 +32,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Find or install what the tests need: ONNX Runtime, a bare-metal `core`, QEMU, `onnx`.
+    /// Find or install what the tests need: ONNX Runtime, a bare-metal `core`, QEMU, Node, `onnx`.
     Setup,
     /// Run every check and every test, `setup` first; nothing is skipped.
     Test(test::Arguments),

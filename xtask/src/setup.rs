@@ -13,6 +13,8 @@ const QEMU: [(&str, &str); 2] = [
     ("qemu-system-arm", "qemu-system-arm"),
     ("qemu-system-riscv32", "qemu-system-misc"),
 ];
+/// Node, which runs WebAssembly.
+pub const NODE: &str = "node";
 
 /// What the tests need, ready for use.
 pub struct Tools {
@@ -46,8 +48,9 @@ pub fn run() -> Result<Tools> {
         Toolchain::find().map(|(toolchain, how)| (toolchain, how.to_owned())),
     );
     let qemu = say("QEMU", qemu());
-    match (onnx_runtime, python, firmware, qemu) {
-        (Some(onnx_runtime), Some(python), Some(firmware), Some(())) => Ok(Tools {
+    let node = say("Node", find_or_install(NODE, "nodejs").map(|how| ((), how)));
+    match (onnx_runtime, python, firmware, qemu, node) {
+        (Some(onnx_runtime), Some(python), Some(firmware), Some(()), Some(())) => Ok(Tools {
             onnx_runtime,
             python,
             firmware,

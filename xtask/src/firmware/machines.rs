@@ -34,63 +34,55 @@ pub struct Machine {
     pub models: &'static [Example],
 }
 
-const ALL: &[Example] = &[NANO, SMALL, DIGITS];
+/// All models.
+pub const MODELS: &[Example] = &[NANO, SMALL, DIGITS];
 
 /// The machine that a user meets first.
-pub const CORTEX_M4: Machine = Machine {
-    core: Core::CortexM4,
-    board: "qemu-mps2",
-    target: "thumbv7em-none-eabihf",
+pub const MPS2_M4: Machine = mps2(Core::CortexM4, "thumbv7em-none-eabihf", &[]);
+/// The micro:bit, whose flash is too small for [`SMALL`].
+pub const MICROBIT: Machine = Machine {
+    core: Core::CortexM0,
+    board: "microbit",
+    target: "thumbv6m-none-eabi",
     options: &[],
-    models: ALL,
+    models: &[NANO, DIGITS],
+};
+/// RISC-V.
+pub const RISCV_VIRT: Machine = Machine {
+    core: Core::Riscv32imc,
+    board: "riscv-virt",
+    target: "riscv32imc-unknown-none-elf",
+    options: &[],
+    models: MODELS,
 };
 /// Every machine.
 pub const MACHINES: [Machine; 7] = [
+    MICROBIT,
+    // The same instructions on a larger core.
     Machine {
-        core: Core::CortexM0,
-        board: "microbit",
-        target: "thumbv6m-none-eabi",
-        options: &[],
-        models: &[NANO, DIGITS],
-    },
-    // What does not fit the micro:bit's flash: the same instructions on a larger core.
-    Machine {
-        core: Core::CortexM0,
-        board: "qemu-mps2",
-        target: "thumbv6m-none-eabi",
-        options: &[],
         models: &[SMALL],
+        ..mps2(Core::CortexM0, "thumbv6m-none-eabi", &[])
     },
-    Machine {
-        core: Core::CortexM3,
-        board: "qemu-mps2",
-        target: "thumbv7m-none-eabi",
-        options: &[],
-        models: ALL,
-    },
-    CORTEX_M4,
-    Machine {
-        core: Core::CortexM7,
-        board: "qemu-mps2",
-        target: "thumbv7em-none-eabihf",
-        options: &["-M", "mps2-an500"],
-        models: ALL,
-    },
-    Machine {
-        core: Core::CortexM33,
-        board: "qemu-mps2",
-        target: "thumbv8m.main-none-eabihf",
-        options: &[],
-        models: ALL,
-    },
-    Machine {
-        core: Core::Riscv32imc,
-        board: "riscv-virt",
-        target: "riscv32imc-unknown-none-elf",
-        options: &[],
-        models: ALL,
-    },
+    mps2(Core::CortexM3, "thumbv7m-none-eabi", &[]),
+    MPS2_M4,
+    mps2(
+        Core::CortexM7,
+        "thumbv7em-none-eabihf",
+        &["-M", "mps2-an500"],
+    ),
+    mps2(Core::CortexM33, "thumbv8m.main-none-eabihf", &[]),
+    RISCV_VIRT,
 ];
+
+const fn mps2(core: Core, target: &'static str, options: &'static [&'static str]) -> Machine {
+    Machine {
+        core,
+        board: "qemu-mps2",
+        target,
+        options,
+        models: MODELS,
+    }
+}
 
 impl Core {
     /// As in the figures.
@@ -131,7 +123,7 @@ pub fn cargo(toolchain: &Toolchain, action: &str, folder: &Path) -> Command {
     cargo
 }
 
-/// Runs a build and returns the file it makes: a program, or a library for a virtual machine.
+/// Runs a build and returns the file it makes: a program or a WebAssembly module.
 ///
 /// # Errors
 ///
@@ -140,7 +132,11 @@ pub fn build(cargo: &mut Command) -> Result<PathBuf> {
     cargo.arg("--message-format=json-render-diagnostics");
     for line in process::output(cargo)?.lines() {
         let message: serde_json::Value = serde_json::from_str(line)?;
-        if let Some(path) = message["executable"].as_str() {
+        let files = message["filenames"].as_array().into_iter().flatten();
+        let module = files
+            .filter_map(|file| file.as_str())
+            .find(|file| file.ends_with(".wasm"));
+        if let Some(path) = message["executable"].as_str().or(module) {
             return Ok(path.into());
         }
     }

@@ -5,6 +5,7 @@ mod bench;
 mod machines;
 mod requests;
 mod test;
+mod wasm;
 
 use std::fs;
 use std::path::PathBuf;
@@ -55,6 +56,13 @@ pub fn folders() -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
+/// The checksums among what an example printed.
+fn printed_sums(printed: &str) -> Vec<String> {
+    let lines = printed.lines();
+    let sums = lines.filter_map(|line| line.strip_prefix("SHA-256 of the pixels: "));
+    sums.map(str::to_owned).collect()
+}
+
 /// Builds the example for QEMU's Cortex-M4 and runs it as a user would.
 ///
 /// # Errors
@@ -62,5 +70,5 @@ pub fn folders() -> Result<Vec<PathBuf>> {
 /// No compiler, no QEMU, or the firmware's own failure.
 pub fn show() -> Result<()> {
     let toolchain = setup::firmware()?;
-    process::run(&mut machines::CORTEX_M4.cargo(&toolchain, "run"))
+    process::run(&mut machines::MPS2_M4.cargo(&toolchain, "run"))
 }
