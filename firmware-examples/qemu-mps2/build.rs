@@ -1,12 +1,25 @@
-//! Puts `memory.x` where the linker looks for it.
+//! Puts the board's `memory.x` where the linker looks for it, and tells the program what the board has.
 
-use std::path::PathBuf;
+use std::{env, fs, io, path::PathBuf};
 
-fn main() -> std::io::Result<()> {
-    println!("cargo::rerun-if-changed=memory.x");
+fn main() -> io::Result<()> {
+    println!("cargo::rerun-if-changed=memory");
     println!("cargo::rerun-if-changed=build.rs");
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
-    std::fs::copy("memory.x", out.join("memory.x"))?;
+    println!("cargo::rustc-check-cfg=cfg(armv6m, trustzone)");
+    let target = env::var("TARGET").unwrap_or_default();
+    if target.starts_with("thumbv6m") {
+        println!("cargo::rustc-cfg=armv6m");
+    }
+    let trustzone = target.starts_with("thumbv8m");
+    let memory = if trustzone {
+        println!("cargo::rustc-cfg=trustzone");
+        "memory/mps2-trustzone.x"
+    } else {
+        "memory/mps2.x"
+    };
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    fs::copy(memory, out.join("memory.x"))?;
     println!("cargo::rustc-link-search={}", out.display());
+    println!("cargo::rustc-link-arg=-Tlink.x");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A compiler for the firmware: a `core` for the board's target, from rustup or from Debian's
+//! A compiler for the firmware: a `core` for each board's target, from rustup or from Debian's
 //! source package.
 
 use std::env;
@@ -11,8 +11,19 @@ use anyhow::{Context, Result};
 
 use crate::{process, workspace};
 
-/// Target of the Cortex-M4 with a floating-point unit.
-pub const CORTEX_M4: &str = "thumbv7em-none-eabihf";
+/// WebAssembly without an operating system.
+pub const WASM: &str = "wasm32-unknown-unknown";
+/// What the firmware examples are compiled for.
+const TARGETS: [&str; 6] = [
+    WASM,
+    "riscv32imc-unknown-none-elf",
+    "thumbv6m-none-eabi",
+    "thumbv7em-none-eabihf",
+    "thumbv7m-none-eabi",
+    "thumbv8m.main-none-eabihf",
+];
+/// What Debian's compiler is tried with: it can build `core` for all of them if it can for one.
+const ONE_TARGET: [&str; 1] = ["thumbv7em-none-eabihf"];
 
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
@@ -20,7 +31,7 @@ const DEBIAN_PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
 /// How firmware is compiled on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Toolchain {
-    /// rustup's compiler with the target installed.
+    /// rustup's compiler with the targets installed.
     Rustup,
     /// Debian's compiler, which builds `core` from Debian's copy of its source and links with the
     /// `rust-lld` in this folder.
@@ -31,25 +42,24 @@ pub enum Toolchain {
 }
 
 impl Toolchain {
-    /// Finds or installs a toolchain that compiles for [`CORTEX_M4`], and says how.
+    /// Finds or installs a toolchain that compiles for all boards, and says how.
     ///
     /// # Errors
     ///
     /// Neither rustup nor apt-get could provide one; the error says what each answered.
     pub fn find() -> Result<(Self, &'static str)> {
-        if Self::Rustup.probe().is_ok() {
-            return Ok((Self::Rustup, "rustup's target, found"));
+        if Self::Rustup.probe(&TARGETS).is_ok() {
+            return Ok((Self::Rustup, "rustup's targets, found"));
         }
         let mut add = process::command("rustup");
-        let added = process::output(add.args(["target", "add", CORTEX_M4]));
-        let rustup = match added.and_then(|_| Self::Rustup.probe()) {
-            Ok(()) => return Ok((Self::Rustup, "rustup's target, installed")),
+        let added = process::output(add.args(["target", "add"]).args(TARGETS));
+        let rustup = match added.and_then(|_| Self::Rustup.probe(&TARGETS)) {
+            Ok(()) => return Ok((Self::Rustup, "rustup's targets, installed")),
             Err(error) => error,
         };
         Self::debian().with_context(|| {
-            format!(
-                "run `rustup target add {CORTEX_M4}` where there is a network; it answered: {rustup}"
-            )
+            let add = process::line(&add);
+            format!("run `{add}` where there is a network; it answered: {rustup}")
         })
     }
 
@@ -57,11 +67,11 @@ impl Toolchain {
         let toolchain = Self::Debian {
             linker: rust_lld()?,
         };
-        if toolchain.probe().is_ok() {
+        if toolchain.probe(&ONE_TARGET).is_ok() {
             return Ok((toolchain, "`core` built from Debian's rust-web-src, found"));
         }
         process::apt_install(&DEBIAN_PACKAGES)?;
-        toolchain.probe()?;
+        toolchain.probe(&ONE_TARGET)?;
         Ok((
             toolchain,
             "`core` built from Debian's rust-web-src, installed",
@@ -88,7 +98,7 @@ impl Toolchain {
     }
 
     /// Compiles an empty `no_std` library.
-    fn probe(&self) -> Result<()> {
+    fn probe(&self, targets: &[&str]) -> Result<()> {
         let folder = workspace::target().join("bare-metal-probe");
         fs::create_dir_all(folder.join("src"))?;
         fs::write(
@@ -99,9 +109,10 @@ impl Toolchain {
         let package = "[package]\nname = \"probe\"\nedition = \"2024\"\n[workspace]\n";
         fs::write(&manifest, package)?;
         let mut cargo = self.cargo("build");
-        cargo
-            .args(["--target", CORTEX_M4, "--manifest-path"])
-            .arg(manifest);
+        cargo.arg("--manifest-path").arg(manifest);
+        for target in targets {
+            cargo.args(["--target", target]);
+        }
         cargo.arg("--target-dir").arg(folder.join(match self {
             Self::Rustup => "rustup",
             Self::Debian { .. } => "debian",

@@ -2,23 +2,22 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use pocketgan::{Generator, Model};
 use sha2::{Digest, Sha256};
 
 use crate::workspace;
 
-/// How many classes the blob at `path`, counted from the root of the workspace, has.
+/// How many classes the blob at `path`, counted from the root of the workspace, has; 0 for a model
+/// without.
 ///
 /// # Errors
 ///
-/// The model cannot be read, is no valid blob or has no classes.
+/// The model cannot be read or is no valid blob.
 pub fn classes(path: &str) -> Result<usize> {
     let blob = read(path)?;
-    match Model::parse(&blob)?.classes() {
-        0 => bail!("{path} has no classes"),
-        classes => Ok(classes),
-    }
+    let model = Model::parse(&blob).with_context(|| path.to_owned())?;
+    Ok(model.classes())
 }
 
 fn read(path: &str) -> Result<Vec<u8>> {

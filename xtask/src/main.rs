@@ -32,13 +32,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Find or install what the tests need: ONNX Runtime, a bare-metal `core`, QEMU, `onnx`.
+    /// Find or install what the tests need: ONNX Runtime, a bare-metal `core`, QEMU, Node, `onnx`.
     Setup,
     /// Run every check and every test, `setup` first; nothing is skipped.
     Test(test::Arguments),
     /// Build the firmware, run it in QEMU and show its picture.
     Firmware,
-    /// Count instructions, RAM and flash of each model on the emulated Cortex-M4.
+    /// Count instructions, RAM, stack and flash of each model on each emulated core.
     FirmwareBench(firmware::BenchArguments),
     /// Compare a GAN step's speed with PyTorch's, on this machine, in turns.
     BenchTrain(bench_train::Arguments),

@@ -8,8 +8,13 @@ use anyhow::{Context, Result, bail};
 use crate::bare_metal::Toolchain;
 use crate::{onnxruntime, process, python};
 
-/// QEMU's program for 32-bit Arm.
-pub const QEMU: &str = "qemu-system-arm";
+/// QEMU's programs, each with the Debian package that has it.
+const QEMU: [(&str, &str); 2] = [
+    ("qemu-system-arm", "qemu-system-arm"),
+    ("qemu-system-riscv32", "qemu-system-misc"),
+];
+/// Node, which runs WebAssembly.
+pub const NODE: &str = "node";
 
 /// What the tests need, ready for use.
 pub struct Tools {
@@ -43,8 +48,9 @@ pub fn run() -> Result<Tools> {
         Toolchain::find().map(|(toolchain, how)| (toolchain, how.to_owned())),
     );
     let qemu = say("QEMU", qemu());
-    match (onnx_runtime, python, firmware, qemu) {
-        (Some(onnx_runtime), Some(python), Some(firmware), Some(())) => Ok(Tools {
+    let node = say("Node", find_or_install(NODE, "nodejs").map(|how| ((), how)));
+    match (onnx_runtime, python, firmware, qemu, node) {
+        (Some(onnx_runtime), Some(python), Some(firmware), Some(()), Some(())) => Ok(Tools {
             onnx_runtime,
             python,
             firmware,
@@ -85,14 +91,21 @@ fn say<T>(tool: &str, found: Result<(T, String)>) -> Option<T> {
 }
 
 fn qemu() -> Result<((), String)> {
-    let version = || process::output(process::command(QEMU).arg("--version"));
-    if let Ok(version) = version() {
-        return Ok((
-            (),
-            format!("found ({})", version.lines().next().unwrap_or_default()),
-        ));
+    let mut said = Vec::new();
+    for (program, package) in QEMU {
+        said.push(find_or_install(program, package)?);
     }
-    process::apt_install(&[QEMU])?;
-    version().with_context(|| format!("install QEMU so that `{QEMU}` runs"))?;
-    Ok(((), "installed with apt-get".to_owned()))
+    Ok(((), said.join("; ")))
+}
+
+/// Sees to it that a program of a Debian package runs; says its version or that it was installed.
+fn find_or_install(program: &str, package: &str) -> Result<String> {
+    let version = || process::output(process::command(program).arg("--version"));
+    if let Ok(version) = version() {
+        let version = version.lines().next().unwrap_or_default().to_owned();
+        return Ok(format!("{program} found ({version})"));
+    }
+    process::apt_install(&[package])?;
+    version().with_context(|| format!("see to it that `{program}` runs"))?;
+    Ok(format!("{program} installed with apt-get"))
 }

@@ -132,8 +132,12 @@ fn report(table: &[(String, Duration, bool)]) -> Result<()> {
 
 fn fmt() -> Result<()> {
     process::run(process::cargo().args(["fmt", "--all", "--check"]))?;
-    for board in firmware::boards()? {
-        process::run(process::cargo().args(["fmt", "--check"]).current_dir(board))?;
+    for folder in firmware::folders()? {
+        process::run(
+            process::cargo()
+                .args(["fmt", "--check"])
+                .current_dir(folder),
+        )?;
     }
     Ok(())
 }

@@ -8,10 +8,10 @@
 use core::ffi::CStr;
 
 use cortex_m_rt::entry;
+use firmware_shared::picture::Checksum;
 use pocketgan::blob::Aligned;
 use pocketgan::{Generator, Model};
-use qemu_mps2::counter::instructions;
-use qemu_mps2::picture::Checksum;
+use qemu_mps2::timer::COUNTER;
 use semihosting::experimental::env;
 use semihosting::io::Read;
 use semihosting::{eprintln, fs::File, println, process};
@@ -65,7 +65,7 @@ fn run(blob: &mut [u8], buffer: &mut [u32], image: &mut [u8]) -> Result<(), Fail
             generator.set_class(class)?;
         }
         let mut result = Ok(());
-        let count = instructions(|| result = generator.sample(seed, image));
+        let count = COUNTER.instructions(|| result = generator.sample(seed, image));
         result?;
         let checksum = Checksum(image);
         println!("{{\"seed\":{seed},\"instructions\":{count},\"pixels_sha256\":\"{checksum}\"}}");

@@ -1,8 +1,5 @@
-//! What the programs of this board share: counting instructions and stack, printing pixels, and
-//! reading what the user asks for.
+//! What the programs of these boards share: which core this is, and how its instructions are counted.
 #![no_std]
 
-pub mod counter;
-pub mod picture;
-pub mod request;
-pub mod stack;
+pub mod core_name;
+pub mod timer;

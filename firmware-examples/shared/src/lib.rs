@@ -1,0 +1,16 @@
+//! What the firmware examples share: the choice of model, pictures as text and, for boards that QEMU
+//! emulates, what the user asks for and figures of instructions and stack.
+#![no_std]
+
+#[cfg(feature = "emulated")]
+pub mod console;
+#[cfg(feature = "emulated")]
+pub mod counter;
+#[cfg(feature = "emulated")]
+pub mod emulated;
+pub mod model;
+pub mod picture;
+#[cfg(feature = "emulated")]
+mod request;
+#[cfg(feature = "emulated")]
+mod stack;

@@ -1,0 +1,143 @@
+//! `cargo xtask firmware-bench`: instructions, RAM, stack and flash of each model on each core.
+
+use std::ops::RangeInclusive;
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::machines::{self, Core, MACHINES, Machine};
+use super::{Example, bare};
+use crate::bare_metal::Toolchain;
+use crate::{elf, setup};
+
+/// Seeds that the benchmark samples.
+pub const SEEDS: RangeInclusive<u64> = 1..=16;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Print one JSON object for each core, model and seed instead of the table.
+    #[arg(long)]
+    json: bool,
+    /// Measure only this core; may be given more than once.
+    #[arg(long, value_name = "CORE")]
+    core: Vec<Core>,
+}
+
+/// A line of the firmware in bench mode.
+#[derive(Deserialize, Serialize)]
+pub struct Sample {
+    pub target: String,
+    pub model: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<usize>,
+    pub seed: u64,
+    instructions: u64,
+    ram_bytes: u64,
+    stack_bytes: u64,
+    pub pixels_sha256: String,
+}
+
+/// A sample with what the firmware cannot know of itself.
+#[derive(Serialize)]
+struct Measured {
+    #[serde(flatten)]
+    sample: Sample,
+    /// Of the program that was run, which prints and checks as well.
+    flash_bytes: u64,
+    /// Of the smallest program, its blob not counted.
+    code_bytes: u64,
+}
+
+/// Prints each core's and model's figures for every seed.
+///
+/// # Errors
+///
+/// No compiler, no QEMU, the firmware's own failure, or it prints something else than its figures.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let toolchain = setup::firmware()?;
+    if !arguments.json {
+        println!(
+            "target      model   class  seed  instructions  RAM, bytes  stack, bytes  flash, bytes  \
+             code, bytes  SHA-256 of the pixels"
+        );
+    }
+    let asked = |core| arguments.core.is_empty() || arguments.core.contains(&core);
+    for machine in MACHINES.iter().filter(|machine| asked(machine.core)) {
+        for model in machine.models {
+            for measured in measure(&toolchain, machine, model)? {
+                if arguments.json {
+                    println!("{}", serde_json::to_string(&measured)?);
+                } else {
+                    print_row(&measured);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn print_row(measured: &Measured) {
+    let Measured {
+        sample,
+        flash_bytes,
+        code_bytes,
+    } = measured;
+    println!(
+        "{:<10}  {:<6}  {:>5}  {:>4}  {:>12}  {:>10}  {:>12}  {flash_bytes:>12}  {code_bytes:>11}  {}",
+        sample.target,
+        sample.model,
+        sample
+            .class
+            .map_or_else(String::new, |class| class.to_string()),
+        sample.seed,
+        sample.instructions,
+        sample.ram_bytes,
+        sample.stack_bytes,
+        sample.pixels_sha256
+    );
+}
+
+fn measure(toolchain: &Toolchain, machine: &Machine, model: &Example) -> Result<Vec<Measured>> {
+    let mut build = machine.cargo(toolchain, "build");
+    build.args(["--no-default-features", "--features"]);
+    build.arg(features(model));
+    let flash_bytes = elf::flash_bytes(&machines::build(&mut build)?)?;
+    let code_bytes = bare::code_bytes(toolchain, machine.target, model)?;
+    let measured = samples(toolchain, machine, model)?.into_iter();
+    Ok(measured
+        .map(|sample| Measured {
+            sample,
+            flash_bytes,
+            code_bytes,
+        })
+        .collect())
+}
+
+/// Runs one model's benchmark on one machine.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn samples(toolchain: &Toolchain, machine: &Machine, model: &Example) -> Result<Vec<Sample>> {
+    let printed = machine.run(toolchain, &features(model), &[])?;
+    let (core, name) = (machine.core.name(), model.feature);
+    let mut samples = Vec::new();
+    for line in printed.lines().filter(|line| line.starts_with('{')) {
+        let sample: Sample =
+            serde_json::from_str(line).with_context(|| format!("the firmware printed {line:?}"))?;
+        ensure!(
+            sample.target == core && sample.model == name,
+            "the firmware of {name} for the {core} printed {line:?}"
+        );
+        samples.push(sample);
+    }
+    ensure!(
+        samples.iter().map(|sample| sample.seed).eq(SEEDS),
+        "{name} on the {core}: the firmware did not print seeds {SEEDS:?}:\n{printed}"
+    );
+    Ok(samples)
+}
+
+fn features(model: &Example) -> String {
+    format!("bench,{}", model.feature)
+}

@@ -1,0 +1,144 @@
+//! The machines that QEMU emulates, and how firmware is built for them and run on them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use super::{DIGITS, Example, NANO, SMALL};
+use crate::bare_metal::Toolchain;
+use crate::{process, workspace};
+
+/// A processor core that figures are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Core {
+    CortexM0,
+    CortexM3,
+    CortexM4,
+    CortexM7,
+    CortexM33,
+    Riscv32imc,
+}
+
+/// A core, and where it runs what.
+pub struct Machine {
+    pub core: Core,
+    /// Folder of the board in `firmware-examples`.
+    pub board: &'static str,
+    /// What is compiled for.
+    pub target: &'static str,
+    /// What QEMU is told beyond the board's runner.
+    options: &'static [&'static str],
+    /// The models that fit.
+    pub models: &'static [Example],
+}
+
+/// All models.
+pub const MODELS: &[Example] = &[NANO, SMALL, DIGITS];
+
+/// The machine that a user meets first.
+pub const MPS2_M4: Machine = mps2(Core::CortexM4, "thumbv7em-none-eabihf", &[]);
+/// The micro:bit, whose flash is too small for [`SMALL`].
+pub const MICROBIT: Machine = Machine {
+    core: Core::CortexM0,
+    board: "microbit",
+    target: "thumbv6m-none-eabi",
+    options: &[],
+    models: &[NANO, DIGITS],
+};
+/// RISC-V.
+pub const RISCV_VIRT: Machine = Machine {
+    core: Core::Riscv32imc,
+    board: "riscv-virt",
+    target: "riscv32imc-unknown-none-elf",
+    options: &[],
+    models: MODELS,
+};
+/// Every machine.
+pub const MACHINES: [Machine; 7] = [
+    MICROBIT,
+    // The same instructions on a larger core.
+    Machine {
+        models: &[SMALL],
+        ..mps2(Core::CortexM0, "thumbv6m-none-eabi", &[])
+    },
+    mps2(Core::CortexM3, "thumbv7m-none-eabi", &[]),
+    MPS2_M4,
+    mps2(
+        Core::CortexM7,
+        "thumbv7em-none-eabihf",
+        &["-M", "mps2-an500"],
+    ),
+    mps2(Core::CortexM33, "thumbv8m.main-none-eabihf", &[]),
+    RISCV_VIRT,
+];
+
+const fn mps2(core: Core, target: &'static str, options: &'static [&'static str]) -> Machine {
+    Machine {
+        core,
+        board: "qemu-mps2",
+        target,
+        options,
+        models: MODELS,
+    }
+}
+
+impl Core {
+    /// As in the figures.
+    pub fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+impl Machine {
+    /// A cargo command in the board's folder; the caller adds features.
+    pub fn cargo(&self, toolchain: &Toolchain, action: &str) -> Command {
+        let mut cargo = cargo(toolchain, action, Path::new(self.board));
+        cargo.args(["--target", self.target]);
+        cargo
+    }
+
+    /// Runs the firmware with these features, `words` added to QEMU's, and returns what it prints.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be built, or ends with another status than 0.
+    pub fn run(&self, toolchain: &Toolchain, features: &str, words: &[&str]) -> Result<String> {
+        let mut run = self.cargo(toolchain, "run");
+        run.args(["--no-default-features", "--features", features]);
+        run.arg("--").args(self.options).args(words);
+        process::output(&mut run)
+    }
+}
+
+/// A release build's cargo command in a folder of `firmware-examples`. All share a build folder, and
+/// with it what they have in common.
+pub fn cargo(toolchain: &Toolchain, action: &str, folder: &Path) -> Command {
+    let mut cargo = toolchain.cargo(action);
+    cargo.current_dir(workspace::root().join("firmware-examples").join(folder));
+    cargo.env("CARGO_TARGET_DIR", workspace::target().join("firmware"));
+    cargo.args(["--release", "--locked", "--quiet"]);
+    cargo
+}
+
+/// Runs a build and returns the file it makes: a program or a WebAssembly module.
+///
+/// # Errors
+///
+/// The build fails or makes no such file.
+pub fn build(cargo: &mut Command) -> Result<PathBuf> {
+    cargo.arg("--message-format=json-render-diagnostics");
+    for line in process::output(cargo)?.lines() {
+        let message: serde_json::Value = serde_json::from_str(line)?;
+        let files = message["filenames"].as_array().into_iter().flatten();
+        let module = files
+            .filter_map(|file| file.as_str())
+            .find(|file| file.ends_with(".wasm"));
+        if let Some(path) = message["executable"].as_str().or(module) {
+            return Ok(path.into());
+        }
+    }
+    bail!("`{}` built no program", process::line(cargo))
+}

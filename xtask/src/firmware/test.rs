@@ -1,0 +1,72 @@
+//! `cargo xtask test --only firmware`: all boards built, those that QEMU knows run, and their pixels
+//! held against this machine's.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+
+use super::bench::{self, SEEDS, Sample};
+use super::machines::{self, MACHINES, MICROBIT, MODELS, MPS2_M4, RISCV_VIRT};
+use super::{Example, NANO, bare, folders, requests, wasm};
+use crate::bare_metal::Toolchain;
+use crate::{host, process};
+
+/// Runs the checks; the first failure ends them.
+///
+/// # Errors
+///
+/// A board that does not build or run, a panic that can be reached, or a picture that differs.
+pub fn run(toolchain: &Toolchain) -> Result<()> {
+    build_all(toolchain)?;
+    let mut no_panic = MPS2_M4.cargo(toolchain, "build");
+    process::run(no_panic.args(["--example", "no_panic"]))?;
+    let targets: BTreeSet<&str> = MACHINES.iter().map(|machine| machine.target).collect();
+    for target in targets {
+        bare::check(toolchain, target, &NANO)?;
+        eprintln!("{target}: the smallest firmware holds only what it needs");
+    }
+    for machine in [MICROBIT, MPS2_M4, RISCV_VIRT] {
+        requests::check(toolchain, &machine)?;
+    }
+    for model in MODELS {
+        wasm::check(toolchain, model)?;
+    }
+    for machine in &MACHINES {
+        for model in machine.models {
+            let there = bench::samples(toolchain, machine, model)?;
+            compare(&machine.core.name(), model, &there)?;
+        }
+    }
+    Ok(())
+}
+
+/// Builds every board as its folder is configured.
+fn build_all(toolchain: &Toolchain) -> Result<()> {
+    for folder in folders()? {
+        if folder.join(".cargo/config.toml").is_file() {
+            process::run(&mut machines::cargo(toolchain, "build", &folder))?;
+        }
+    }
+    Ok(())
+}
+
+/// Holds pictures that were made elsewhere against this machine's.
+fn compare(place: &str, model: &Example, there: &[Sample]) -> Result<()> {
+    let pictures = there.iter().map(|sample| (sample.class, sample.seed));
+    let here = host::pixels_sha256(model.blob, pictures)?;
+    for (sample, here) in there.iter().zip(here) {
+        ensure!(
+            sample.pixels_sha256 == here,
+            "{}, class {:?}, seed {}: the pixels' SHA-256 is {} on the {place} and {here} here",
+            model.feature,
+            sample.class,
+            sample.seed,
+            sample.pixels_sha256
+        );
+    }
+    eprintln!(
+        "{}: the same pixels on the {place} and here, seeds {SEEDS:?}",
+        model.feature
+    );
+    Ok(())
+}
