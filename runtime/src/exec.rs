@@ -225,7 +225,9 @@ impl<'m, 'b> Generator<'m, 'b> {
                     }
                 }
                 Numbers::Int8 => {
-                    if let Some(to) = must_cast_slice_mut::<u32, i8>(words).get_mut(i) {
+                    if let Some(to) =
+                        must_cast_slice_mut::<u32, i8>(words).get_mut(ring.place(0, i))
+                    {
                         *to = q;
                     }
                 }
