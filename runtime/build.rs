@@ -1,14 +1,30 @@
-//! Tells the crate whether the target has Arm's DSP extension (SMLAD and its kin).
+//! Chooses the loops in assembly that the target has: `pocketgan_asm`, and of them one of `pocketgan_dsp` (Arm's
+//! DSP extension: SMLAD and its kin), `pocketgan_thumb2` (ARMv7-M without it), `pocketgan_thumb1` (ARMv6-M) and
+//! `pocketgan_riscv` (RV32 with multiplication).
+
+const LOOPS: [&str; 4] = ["dsp", "thumb2", "thumb1", "riscv"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-check-cfg=cfg(pocketgan_dsp)");
+    println!("cargo::rustc-check-cfg=cfg(pocketgan_asm)");
+    for loops in LOOPS {
+        println!("cargo::rustc-check-cfg=cfg(pocketgan_{loops})");
+    }
+    if let Some(loops) = loops() {
+        println!("cargo::rustc-cfg=pocketgan_asm");
+        println!("cargo::rustc-cfg=pocketgan_{loops}");
+    }
+}
+
+fn loops() -> Option<&'static str> {
     let variable = |name| std::env::var(name).unwrap_or_default();
     let features = variable("CARGO_CFG_TARGET_FEATURE");
     let has = |feature| features.split(',').any(|f| f == feature);
     let target = variable("TARGET");
-    let armv7em = target.starts_with("thumbv7em");
-    if armv7em || (target.starts_with("thumbv8m.main") && has("dsp")) {
-        println!("cargo::rustc-cfg=pocketgan_dsp");
+    match target.split('-').next().unwrap_or_default() {
+        "thumbv7em" => Some("dsp"),
+        "thumbv8m.main" if has("dsp") => Some("dsp"),
+        "thumbv7m" | "thumbv8m.main" => Some("thumb2"),
+        _ => None,
     }
 }

@@ -50,7 +50,7 @@ pub(crate) struct Tile {
     /// Whether the first tap of the first neighbour, and the last tap of the last one, are outside the
     /// picture, where the columns are zeros.
     #[cfg_attr(
-        not(pocketgan_dsp),
+        not(pocketgan_asm),
         expect(dead_code, reason = "only some kernels gain by it")
     )]
     pub edges: [bool; 2],

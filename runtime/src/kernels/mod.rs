@@ -4,15 +4,15 @@
 pub mod arithmetic;
 pub mod reference;
 
-#[cfg(pocketgan_dsp)]
-mod cortex_m;
+#[cfg(pocketgan_asm)]
+mod asm;
 pub(crate) mod float;
 pub(crate) mod int8;
 mod portable;
 
 /// The inner products of the int8 kernels on this target.
-#[cfg(pocketgan_dsp)]
-pub(crate) type Best = cortex_m::Dsp;
+#[cfg(pocketgan_asm)]
+pub(crate) type Best = asm::Asm;
 /// The inner products of the int8 kernels on this target.
-#[cfg(not(pocketgan_dsp))]
+#[cfg(not(pocketgan_asm))]
 pub(crate) type Best = portable::Portable;

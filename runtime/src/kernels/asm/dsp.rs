@@ -1,4 +1,4 @@
-//! The int8 kernels with Arm's DSP extension: two products an instruction.
+//! Loops with Arm's DSP extension: two products an instruction.
 //!
 //! SXTB16 widens bytes 0 and 2 of a word of four weights, and with a rotation bytes 1 and 3; the same
 //! (or UXTB16) widens four channels of a column, and SMLAD multiplies them pair by pair. Up to seven
@@ -6,313 +6,10 @@
 //! 63 instructions for 56 products in the inner loop of a full tile with two taps, 58 for 54 where a column
 //! is outside the picture. Fourteen registers are all there are, which is why the loops are written out by
 //! hand; what leaves ReLU is requantized before it leaves the registers.
-#![allow(unsafe_code)]
 
 use core::arch::asm;
 
-use super::int8::{self, BLOCK, InnerProducts, Outputs, Phase, TILE, Tile};
-use super::portable::Portable;
-use crate::Activation;
-use crate::blob::order::divisor;
-
-/// For Cortex-M4, M7, M33 and others with the DSP extension.
-pub(crate) struct Dsp;
-
-impl InnerProducts for Dsp {
-    type Prepared<'a> = Prepared<'a>;
-
-    fn prepare(phase: Phase<'_>) -> Prepared<'_> {
-        Prepared::new(phase)
-    }
-
-    #[inline(never)]
-    fn tile(prepared: &mut Prepared<'_>, tile: &Tile, out: &mut [u8]) {
-        let phase = &prepared.phase;
-        let reach = tile.column + tile.outputs.saturating_sub(1) * phase.step + phase.count;
-        let out_reach = tile.outputs.saturating_sub(1) * phase.stride + tile.channels;
-        let fits = reach <= prepared.columns
-            && out.len() >= out_reach
-            && tile.channel + tile.channels <= prepared.channels
-            && tile.channels.wrapping_sub(1) < BLOCK;
-        let Some(size) = Loop::size(tile.outputs).filter(|_| fits) else {
-            return Portable::tile(&mut phase.clone(), tile, out);
-        };
-        let two_taps = phase.two_taps(tile.edges);
-        let job = &mut prepared.job;
-        job.rows = phase.rows[0].as_ptr().wrapping_add(tile.column);
-        job.second_rows = phase.rows[1].as_ptr().wrapping_add(tile.column);
-        let weights = tile.channel * phase.channel_len;
-        job.weights = phase.weights.as_ptr().wrapping_add(weights);
-        job.channels = tile.channels;
-        job.size = size;
-        // SAFETY: the pointers are aligned to words, and reach as far as is checked here and by `Prepared`.
-        unsafe {
-            if prepared.relu {
-                let parameters = &phase.layer.parameters;
-                job.bias = parameters
-                    .bias
-                    .as_ptr()
-                    .cast::<i32>()
-                    .wrapping_add(tile.channel);
-                job.multipliers = parameters.multipliers.as_ptr().cast::<i32>();
-                job.multipliers = job.multipliers.wrapping_add(tile.channel);
-                job.out = out.as_mut_ptr().wrapping_add(out_reach - tile.channels);
-                return sums(job, two_taps);
-            }
-            let mut acc = int8::biases(phase.layer, tile);
-            job.acc = acc.as_mut_ptr();
-            if phase.count == 2 && phase.step == 1 {
-                sums(job, two_taps);
-                return int8::store(phase, tile, &acc, out);
-            }
-            let mut left = phase.count;
-            while left > 0 {
-                let (taps, which) = match left {
-                    2.. if phase.step == 1 => (2, phase.two_taps([false; 2])),
-                    _ => (1, phase.one_tap()),
-                };
-                sums(&mut job.clone(), which);
-                job.go_on(taps, taps * 4);
-                left -= taps;
-            }
-            int8::store(phase, tile, &acc, out);
-        }
-    }
-
-    #[inline(never)]
-    fn linear(
-        outputs: &Outputs<'_>,
-        input: &[u32],
-        weights: &[i8],
-        out: &mut [u8],
-        group_step: usize,
-    ) {
-        let layer = outputs.layer;
-        let tiles = outputs.count / 4;
-        let (bias, column) = (words(outputs, layer.parameters.bias), column(outputs));
-        let multipliers = words(outputs, layer.parameters.multipliers);
-        let fits = tiles > 0
-            && !input.is_empty()
-            && weights.len() >= tiles * input.len() * 16
-            && out.len() >= (tiles - 1) * group_step + 4
-            && [bias.len(), multipliers.len()] == [outputs.count; 2]
-            && [0, outputs.count].contains(&column.len())
-            && aligned(weights)
-            && aligned(bias);
-        if !fits || !outputs.count.is_multiple_of(4) || layer.activation != Activation::Relu {
-            return Portable::linear(outputs, input, weights, out, group_step);
-        }
-        let mut job = Linear {
-            input: input.as_ptr(),
-            end: input.as_ptr_range().end,
-            weights: weights.as_ptr(),
-            bias: bias.as_ptr(),
-            column: match column {
-                [] => core::ptr::null(),
-                column => column.as_ptr(),
-            },
-            class_step: layer.class_step,
-            multipliers: multipliers.as_ptr(),
-            out: out.as_mut_ptr(),
-            group_step,
-            shift: layer.shift,
-            tiles,
-        };
-        // SAFETY: the pointers are aligned to words where they must be, and reach for all the tiles.
-        unsafe { linear(&mut job, layer.signed_input) }
-    }
-}
-
-/// Whether the slice starts at a whole word.
-#[inline(always)]
-fn aligned<T>(slice: &[T]) -> bool {
-    slice.as_ptr().addr().is_multiple_of(4)
-}
-
-/// The words of some outputs in a vector of the parameters.
-#[inline(always)]
-fn words<'p>(outputs: &Outputs<'_>, vector: &'p [u8]) -> &'p [[u8; 4]] {
-    let words = vector.as_chunks().0.get(outputs.first..);
-    let words = words.and_then(|words| words.get(..outputs.count));
-    words.unwrap_or_default()
-}
-
-/// The class's column of some outputs, if there is one.
-#[inline(always)]
-fn column<'p>(outputs: &Outputs<'p>) -> &'p [u8] {
-    let column = outputs.layer.parameters.column.get(outputs.first..);
-    let column = column.and_then(|column| column.get(..outputs.count));
-    column.unwrap_or_default()
-}
-
-/// A phase, checked.
-pub(crate) struct Prepared<'a> {
-    phase: Phase<'a>,
-    /// Columns that the rows hold for each group, and channels that the weights hold; none if the loops
-    /// below cannot take them.
-    columns: usize,
-    channels: usize,
-    /// Whether one loop does all taps and ReLU.
-    relu: bool,
-    job: Job,
-}
-
-impl<'a> Prepared<'a> {
-    fn new(phase: Phase<'a>) -> Self {
-        let parameters = &phase.layer.parameters;
-        let group_len = phase.count * 4;
-        let lens = phase.groups.map(|groups| groups * group_len);
-        let used = lens[0] + lens[1];
-        let columns = |i: usize| match phase.groups[i] {
-            0 => usize::MAX,
-            groups => phase.rows[i]
-                .len()
-                .saturating_sub((groups - 1) * phase.plane_len),
-        };
-        let whole = (phase.weights.len() + phase.channel_len).saturating_sub(used);
-        let channels = (whole / divisor(phase.channel_len)).min(parameters.bias.len() / 4);
-        let fits = lens[0] > 0
-            && used <= phase.channel_len
-            && aligned(phase.weights)
-            && aligned(parameters.bias)
-            && parameters.multipliers.len() == parameters.bias.len();
-        Self {
-            columns: columns(0).min(columns(1)),
-            channels: if fits { channels } else { 0 },
-            relu: phase.layer.activation == Activation::Relu && phase.count == 2 && phase.step == 1,
-            job: Job {
-                rows: core::ptr::null(),
-                len: lens[0],
-                second_rows: core::ptr::null(),
-                second_len: lens[1],
-                weights: core::ptr::null(),
-                skip: phase.channel_len.wrapping_sub(used),
-                acc: core::ptr::null_mut(),
-                channels: 0,
-                plane_len: phase.plane_len * 4,
-                group_len,
-                step: phase.step * 4,
-                bias: core::ptr::null(),
-                multipliers: core::ptr::null(),
-                out: core::ptr::null_mut(),
-                stride: phase.stride,
-                shift: phase.layer.shift,
-                which: 0,
-                size: 0,
-            },
-            phase,
-        }
-    }
-}
-
-impl Phase<'_> {
-    /// The loop for two taps.
-    #[inline(always)]
-    fn two_taps(&self, edges: [bool; 2]) -> Loop {
-        match (self.layer.signed_input, edges) {
-            (true, _) => Loop::SIGNED_TWO_TAPS,
-            (false, [true, false]) => Loop::LEFT,
-            (false, [false, true]) => Loop::RIGHT,
-            (false, _) => Loop::TWO_TAPS,
-        }
-    }
-
-    /// The loop for one tap.
-    #[inline(always)]
-    fn one_tap(&self) -> Loop {
-        match self.layer.signed_input {
-            true => Loop::SIGNED_ONE_TAP,
-            false => Loop::ONE_TAP,
-        }
-    }
-}
-
-/// One of the loops of [`sums`], by its place in the table there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Loop(usize);
-
-impl Loop {
-    const TWO_TAPS: Self = Self(0);
-    const SIGNED_TWO_TAPS: Self = Self(4);
-    const ONE_TAP: Self = Self(8);
-    const SIGNED_ONE_TAP: Self = Self(12);
-    /// Two taps for the largest tile, whose first column is outside the picture.
-    const LEFT: Self = Self(16);
-    /// Two taps for the largest tile, whose last column is outside the picture.
-    const RIGHT: Self = Self(17);
-
-    /// Where the loop for so many outputs stands among those of a kind.
-    #[inline(always)]
-    fn size(outputs: usize) -> Option<usize> {
-        match outputs {
-            TILE => Some(0),
-            4 => Some(1),
-            2 => Some(2),
-            1 => Some(3),
-            _ => None,
-        }
-    }
-
-    /// The place of the loop for the size.
-    #[inline(always)]
-    fn of_size(self, size: usize) -> usize {
-        match self {
-            Self::LEFT | Self::RIGHT if size == 0 => self.0,
-            // Other sizes read the zeros there.
-            Self::LEFT | Self::RIGHT => size,
-            _ => self.0 + size,
-        }
-    }
-}
-
-/// The sums of one or two taps, for some channels in turn.
-#[derive(Clone)]
-#[repr(C)]
-struct Job {
-    /// The first column of the first output, in the first run of rows and in the second.
-    rows: *const u32,
-    /// Bytes of the weights that the first run takes.
-    len: usize,
-    second_rows: *const u32,
-    /// Bytes of the weights that the second run takes, 0 if there is none.
-    second_len: usize,
-    /// The weights of the channel at hand.
-    weights: *const i8,
-    /// Bytes behind them that are none of the next channel's.
-    skip: usize,
-    /// The accumulators of the channel at hand, if there is no bias or no multiplier.
-    acc: *mut [i32; TILE],
-    /// How many channels are still to come, this one included.
-    channels: usize,
-    /// Bytes from one group's plane to the next one's.
-    plane_len: usize,
-    /// Bytes from one group's weights to the next one's.
-    group_len: usize,
-    /// Bytes from one output's column to the next one's.
-    step: usize,
-    /// What the accumulators of the channel at hand start as; null to take those that are there.
-    bias: *const i32,
-    /// What ReLU's outputs are rescaled by; null to leave accumulators.
-    multipliers: *const i32,
-    /// Where the last output of the channel at hand goes.
-    out: *mut u8,
-    /// Bytes from one output to the next one.
-    stride: usize,
-    shift: u32,
-    /// The loop, by its place in the table, and its size, by its place among those of a kind.
-    which: usize,
-    size: usize,
-}
-
-impl Job {
-    /// Goes on by so many columns and weights.
-    #[inline(always)]
-    fn go_on(&mut self, columns: usize, weights: usize) {
-        self.rows = self.rows.wrapping_add(columns);
-        self.second_rows = self.second_rows.wrapping_add(columns);
-        self.weights = self.weights.wrapping_add(weights);
-    }
-}
+use super::{Job, Linear};
 
 // The loops name their registers, since between them they use every one that there is: r0 to r5 and
 // r8 are the accumulators of outputs 0 to 6, r9 to r12 widened weights, r6 and r7 a widened column, and
@@ -479,8 +176,7 @@ macro_rules! table {
 /// group of `len` and `second_len`, and the weights reach as far, for each channel; `acc`, or `bias`,
 /// `multipliers` and `out`, must reach for each channel. `len` and `channels` must not be 0.
 #[inline(never)]
-unsafe fn sums(job: &mut Job, which: Loop) {
-    job.which = which.of_size(job.size);
+pub(super) unsafe fn sums(job: &mut Job) {
     // SAFETY: reads only what the caller vouches for, writes outputs or accumulators and the job, and
     // restores r6, r7 and sp. The table has a place for each `which`, the second one for each `size`.
     unsafe {
@@ -602,33 +298,13 @@ unsafe fn sums(job: &mut Job, which: Loop) {
     }
 }
 
-/// Outputs of a linear layer with ReLU, four at a time.
-#[repr(C)]
-struct Linear {
-    input: *const u32,
-    /// The input's end.
-    end: *const u32,
-    weights: *const i8,
-    bias: *const [u8; 4],
-    /// The class's column; null if there is none.
-    column: *const u8,
-    class_step: i32,
-    multipliers: *const [u8; 4],
-    out: *mut u8,
-    /// Bytes from four outputs to the next four.
-    group_step: usize,
-    shift: u32,
-    /// How many fours are still to come.
-    tiles: usize,
-}
-
 /// Does a job.
 ///
 /// # Safety
 /// The input, `weights`, `bias` and `multipliers` must be aligned to words. The weights must reach for each
 /// word of the input and each tile, the others for each tile; there must be at least one of both.
 #[inline(always)]
-unsafe fn linear(job: &mut Linear, signed: bool) {
+pub(super) unsafe fn linear(job: &mut Linear, signed: bool) {
     // r0 to r3 are the accumulators, r4, r5, r8 and r12 words of weights, r11 and lr a widened group, r9 and
     // r10 point to the input and the weights, r6 to the input's end.
     macro_rules! output {
