@@ -25,6 +25,7 @@ fn loops() -> Option<&'static str> {
         "thumbv7em" => Some("dsp"),
         "thumbv8m.main" if has("dsp") => Some("dsp"),
         "thumbv7m" | "thumbv8m.main" => Some("thumb2"),
+        arch if arch.starts_with("riscv32") && has("m") => Some("riscv"),
         _ => None,
     }
 }

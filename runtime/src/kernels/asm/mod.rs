@@ -10,6 +10,9 @@ mod loops;
 #[cfg(pocketgan_thumb2)]
 #[path = "thumb2.rs"]
 mod loops;
+#[cfg(pocketgan_riscv)]
+#[path = "riscv.rs"]
+mod loops;
 
 use super::int8::{self, BLOCK, InnerProducts, Outputs, Phase, TILE, Tile};
 use super::portable::Portable;
