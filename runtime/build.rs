@@ -24,6 +24,7 @@ fn loops() -> Option<&'static str> {
     match target.split('-').next().unwrap_or_default() {
         "thumbv7em" => Some("dsp"),
         "thumbv8m.main" if has("dsp") => Some("dsp"),
+        "thumbv6m" | "thumbv8m.base" => Some("thumb1"),
         "thumbv7m" | "thumbv8m.main" => Some("thumb2"),
         arch if arch.starts_with("riscv32") && has("m") => Some("riscv"),
         _ => None,

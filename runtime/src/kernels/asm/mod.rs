@@ -10,6 +10,9 @@ mod loops;
 #[cfg(pocketgan_thumb2)]
 #[path = "thumb2.rs"]
 mod loops;
+#[cfg(pocketgan_thumb1)]
+#[path = "thumb1.rs"]
+mod loops;
 #[cfg(pocketgan_riscv)]
 #[path = "riscv.rs"]
 mod loops;

@@ -16,7 +16,15 @@ use super::{Job, Linear};
 /// Adds to `$acc` the product of the byte in t2 with the weight.
 macro_rules! product {
     ($acc:literal, $weight:literal) => {
-        concat!("mul t3, t2, ", $weight, "\nadd ", $acc, ", ", $acc, ", t3\n")
+        concat!(
+            "mul t3, t2, ",
+            $weight,
+            "\nadd ",
+            $acc,
+            ", ",
+            $acc,
+            ", t3\n"
+        )
     };
 }
 
@@ -115,16 +123,44 @@ macro_rules! one_tap {
 macro_rules! rescale {
     ($acc:literal, $shift:literal, $multiplier:literal) => {
         concat!(
-            "sll ", $acc, ", ", $acc, ", ", $shift, "\n",
-            "mul t3, ", $acc, ", ", $multiplier, "\n",
-            "mulh ", $acc, ", ", $acc, ", ", $multiplier, "\n",
+            "sll ",
+            $acc,
+            ", ",
+            $acc,
+            ", ",
+            $shift,
+            "\n",
+            "mul t3, ",
+            $acc,
+            ", ",
+            $multiplier,
+            "\n",
+            "mulh ",
+            $acc,
+            ", ",
+            $acc,
+            ", ",
+            $multiplier,
+            "\n",
             "srli t3, t3, 31\n",
-            "add ", $acc, ", ", $acc, ", t3\n",
-            "bgez ", $acc, ", 9f\n",
-            "li ", $acc, ", 0\n",
+            "add ",
+            $acc,
+            ", ",
+            $acc,
+            ", t3\n",
+            "bgez ",
+            $acc,
+            ", 9f\n",
+            "li ",
+            $acc,
+            ", 0\n",
             "9:\n",
-            "bge s9, ", $acc, ", 9f\n",
-            "mv ", $acc, ", s9\n",
+            "bge s9, ",
+            $acc,
+            ", 9f\n",
+            "mv ",
+            $acc,
+            ", s9\n",
             "9:\n",
         )
     };
@@ -133,7 +169,13 @@ macro_rules! rescale {
 /// Requantizes `$acc` and goes back by one output.
 macro_rules! relu {
     ($acc:literal) => {
-        concat!(rescale!($acc, "t1", "t0"), "sb ", $acc, ", 0(t2)\n", "sub t2, t2, t6\n")
+        concat!(
+            rescale!($acc, "t1", "t0"),
+            "sb ",
+            $acc,
+            ", 0(t2)\n",
+            "sub t2, t2, t6\n"
+        )
     };
 }
 
@@ -311,17 +353,40 @@ pub(super) unsafe fn linear(job: &mut Linear, signed: bool) {
     // input and the weights, t6 to the input's end.
     macro_rules! product {
         ($acc:literal, $weight:literal) => {
-            concat!("mul ", $weight, ", ", $weight, ", t2\nadd ", $acc, ", ", $acc, ", ", $weight, "\n")
+            concat!(
+                "mul ",
+                $weight,
+                ", ",
+                $weight,
+                ", t2\nadd ",
+                $acc,
+                ", ",
+                $acc,
+                ", ",
+                $weight,
+                "\n"
+            )
         };
     }
     macro_rules! byte {
         ($load:literal, $i:literal) => {
             concat!(
-                $load, " t2, ", $i, "(a6)\n",
-                "lb a2, 0 + ", $i, "(a7)\n",
-                "lb a3, 4 + ", $i, "(a7)\n",
-                "lb a4, 8 + ", $i, "(a7)\n",
-                "lb a5, 12 + ", $i, "(a7)\n",
+                $load,
+                " t2, ",
+                $i,
+                "(a6)\n",
+                "lb a2, 0 + ",
+                $i,
+                "(a7)\n",
+                "lb a3, 4 + ",
+                $i,
+                "(a7)\n",
+                "lb a4, 8 + ",
+                $i,
+                "(a7)\n",
+                "lb a5, 12 + ",
+                $i,
+                "(a7)\n",
                 product!("s2", "a2"),
                 product!("s3", "a3"),
                 product!("s4", "a4"),
@@ -332,15 +397,29 @@ pub(super) unsafe fn linear(job: &mut Linear, signed: bool) {
     macro_rules! relu {
         ($acc:literal, $i:literal) => {
             concat!(
-                "lw t0, 4 * ", $i, "(a2)\n",
+                "lw t0, 4 * ",
+                $i,
+                "(a2)\n",
                 rescale!($acc, "t1", "t0"),
-                "sb ", $acc, ", ", $i, "(a3)\n",
+                "sb ",
+                $acc,
+                ", ",
+                $i,
+                "(a3)\n",
             )
         };
     }
     macro_rules! add_class {
         ($acc:literal, $i:literal) => {
-            concat!("lb a4, ", $i, "(a3)\nmul a4, a4, t1\nadd ", $acc, ", ", $acc, ", a4\n")
+            concat!(
+                "lb a4, ",
+                $i,
+                "(a3)\nmul a4, a4, t1\nadd ",
+                $acc,
+                ", ",
+                $acc,
+                ", a4\n"
+            )
         };
     }
     macro_rules! run {

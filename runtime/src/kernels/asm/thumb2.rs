@@ -123,11 +123,31 @@ macro_rules! one_tap {
 macro_rules! rescale {
     ($acc:literal, $shift:literal, $multiplier:literal) => {
         concat!(
-            "lsl ", $acc, ", ", $acc, ", ", $shift, "\n",
-            "smull r9, ", $acc, ", ", $acc, ", ", $multiplier, "\n",
+            "lsl ",
+            $acc,
+            ", ",
+            $acc,
+            ", ",
+            $shift,
+            "\n",
+            "smull r9, ",
+            $acc,
+            ", ",
+            $acc,
+            ", ",
+            $multiplier,
+            "\n",
             "lsls r9, r9, #1\n",
-            "adc ", $acc, ", ", $acc, ", #0\n",
-            "usat ", $acc, ", #8, ", $acc, "\n",
+            "adc ",
+            $acc,
+            ", ",
+            $acc,
+            ", #0\n",
+            "usat ",
+            $acc,
+            ", #8, ",
+            $acc,
+            "\n",
         )
     };
 }
@@ -135,7 +155,13 @@ macro_rules! rescale {
 /// Requantizes `$acc` and goes back by one output.
 macro_rules! relu {
     ($acc:literal) => {
-        concat!(rescale!($acc, "r7", "r11"), "strb ", $acc, ", [r10]\n", "sub r10, r6\n")
+        concat!(
+            rescale!($acc, "r7", "r11"),
+            "strb ",
+            $acc,
+            ", [r10]\n",
+            "sub r10, r6\n"
+        )
     };
 }
 
@@ -294,11 +320,20 @@ pub(super) unsafe fn linear(job: &mut Linear, signed: bool) {
     macro_rules! byte {
         ($load:literal, $i:literal) => {
             concat!(
-                $load, " r8, [r9], #1\n",
-                "ldrsb r4, [r10, #", $i, "]\n",
-                "ldrsb r7, [r10, #4 + ", $i, "]\n",
-                "ldrsb r5, [r10, #8 + ", $i, "]\n",
-                "ldrsb r11, [r10, #12 + ", $i, "]\n",
+                $load,
+                " r8, [r9], #1\n",
+                "ldrsb r4, [r10, #",
+                $i,
+                "]\n",
+                "ldrsb r7, [r10, #4 + ",
+                $i,
+                "]\n",
+                "ldrsb r5, [r10, #8 + ",
+                $i,
+                "]\n",
+                "ldrsb r11, [r10, #12 + ",
+                $i,
+                "]\n",
                 "mla r0, r8, r4, r0\n",
                 "mla r1, r8, r7, r1\n",
                 "mla r2, r8, r5, r2\n",
@@ -308,7 +343,14 @@ pub(super) unsafe fn linear(job: &mut Linear, signed: bool) {
     }
     macro_rules! relu {
         ($acc:literal, $multiplier:literal, $place:literal) => {
-            concat!(rescale!($acc, "lr", $multiplier), "strb ", $acc, ", ", $place, "\n")
+            concat!(
+                rescale!($acc, "lr", $multiplier),
+                "strb ",
+                $acc,
+                ", ",
+                $place,
+                "\n"
+            )
         };
     }
     macro_rules! add_class {
