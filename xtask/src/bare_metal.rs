@@ -124,15 +124,24 @@ impl Toolchain {
 /// The folder of rustup's `rust-lld`, which Debian's compiler has none of.
 fn rust_lld() -> Result<PathBuf> {
     let sysroot = process::output(process::command("rustc").args(["--print", "sysroot"]))?;
+    Ok(PathBuf::from(sysroot.trim())
+        .join("lib/rustlib")
+        .join(host_target()?)
+        .join("bin"))
+}
+
+/// What this machine's own programs are compiled for.
+///
+/// # Errors
+///
+/// No compiler, or one that does not say.
+pub fn host_target() -> Result<String> {
     let version = process::output(process::command("rustc").arg("-vV"))?;
     let host = version
         .lines()
         .find_map(|line| line.strip_prefix("host: "))
         .context("`rustc -vV` names no host")?;
-    Ok(PathBuf::from(sysroot.trim())
-        .join("lib/rustlib")
-        .join(host)
-        .join("bin"))
+    Ok(host.to_owned())
 }
 
 fn path_with(folder: &std::path::Path) -> OsString {

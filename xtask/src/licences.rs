@@ -1,12 +1,13 @@
-//! The licence of every crate in the lock file against the list in `deny.toml`.
+//! The licence of every crate in the lock files, those of the firmware too, against the list in `deny.toml`.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use spdx::{Expression, LicenseReq, ParseMode};
 
-use crate::{process, workspace};
+use crate::{firmware, process, workspace};
 
 /// The part of cargo-deny's configuration that this check shares with it.
 #[derive(Deserialize)]
@@ -24,7 +25,7 @@ struct Metadata {
     packages: Vec<Package>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 struct Package {
     name: String,
     version: String,
@@ -39,15 +40,16 @@ struct Package {
 pub fn check() -> Result<()> {
     let policy = fs::read_to_string(workspace::root().join("deny.toml"))?;
     let policy: Policy = toml::from_str(&policy).context("deny.toml")?;
-    let metadata = process::output(process::cargo().args([
-        "metadata",
-        "--format-version=1",
-        "--all-features",
-        "--locked",
-    ]))?;
-    let metadata: Metadata = serde_json::from_str(&metadata)?;
-    let refused: Vec<String> = metadata
-        .packages
+    let mut folders = vec![workspace::root().to_owned()];
+    folders.extend(firmware::folders()?);
+    folders.retain(|folder| folder.join("Cargo.lock").is_file());
+    let mut packages = Vec::new();
+    for folder in &folders {
+        packages.extend(packages_of(folder)?);
+    }
+    packages.sort();
+    packages.dedup();
+    let refused: Vec<String> = packages
         .iter()
         .filter(|package| !allowed(package.license.as_deref(), &policy.licenses.allow))
         .map(|package| {
@@ -61,11 +63,22 @@ pub fn check() -> Result<()> {
             refused.join("\n")
         );
     }
-    eprintln!(
-        "licences of {} packages are allowed",
-        metadata.packages.len()
-    );
+    eprintln!("licences of {} packages are allowed", packages.len());
     Ok(())
+}
+
+/// The packages that the workspace in a folder could bring in.
+fn packages_of(folder: &Path) -> Result<Vec<Package>> {
+    let mut metadata = process::cargo();
+    metadata.args([
+        "metadata",
+        "--format-version=1",
+        "--all-features",
+        "--locked",
+    ]);
+    let metadata = process::output(metadata.current_dir(folder))?;
+    let metadata: Metadata = serde_json::from_str(&metadata)?;
+    Ok(metadata.packages)
 }
 
 /// Whether a licence expression can be met with licences of the list. Old manifests separate

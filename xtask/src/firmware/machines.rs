@@ -118,9 +118,14 @@ impl Machine {
 pub fn cargo(toolchain: &Toolchain, action: &str, folder: &Path) -> Command {
     let mut cargo = toolchain.cargo(action);
     cargo.current_dir(workspace::root().join("firmware-examples").join(folder));
-    cargo.env("CARGO_TARGET_DIR", workspace::target().join("firmware"));
+    cargo.env("CARGO_TARGET_DIR", build_folder());
     cargo.args(["--release", "--locked", "--quiet"]);
     cargo
+}
+
+/// Where all examples are built.
+pub fn build_folder() -> PathBuf {
+    workspace::target().join("firmware")
 }
 
 /// Runs a build and returns the file it makes: a program or a WebAssembly module.

@@ -8,8 +8,8 @@ use anyhow::{Result, ensure};
 use super::bench::{self, SEEDS, Sample};
 use super::machines::{self, MACHINES, MICROBIT, MODELS, MPS2_M4, RISCV_VIRT};
 use super::{Example, NANO, bare, folders, requests, wasm};
-use crate::bare_metal::Toolchain;
-use crate::{host, process};
+use crate::bare_metal::{Toolchain, host_target};
+use crate::{host, process, workspace};
 
 /// Runs the checks; the first failure ends them.
 ///
@@ -18,6 +18,7 @@ use crate::{host, process};
 /// A board that does not build or run, a panic that can be reached, or a picture that differs.
 pub fn run(toolchain: &Toolchain) -> Result<()> {
     build_all(toolchain)?;
+    test_drawing()?;
     let mut no_panic = MPS2_M4.cargo(toolchain, "build");
     process::run(no_panic.args(["--example", "no_panic"]))?;
     let targets: BTreeSet<&str> = MACHINES.iter().map(|machine| machine.target).collect();
@@ -44,10 +45,21 @@ pub fn run(toolchain: &Toolchain) -> Result<()> {
 fn build_all(toolchain: &Toolchain) -> Result<()> {
     for folder in folders()? {
         if folder.join(".cargo/config.toml").is_file() {
+            let board = folder.file_name().unwrap_or_default();
+            eprintln!("building {}", board.display());
             process::run(&mut machines::cargo(toolchain, "build", &folder))?;
         }
     }
     Ok(())
+}
+
+/// Runs the tests of the drawing on displays, on this machine.
+fn test_drawing() -> Result<()> {
+    let mut cargo = process::cargo();
+    cargo.current_dir(workspace::root().join("firmware-examples/pico"));
+    cargo.env("CARGO_TARGET_DIR", machines::build_folder());
+    cargo.args(["test", "--lib", "--locked", "--quiet", "--target"]);
+    process::run(cargo.arg(host_target()?))
 }
 
 /// Holds pictures that were made elsewhere against this machine's.

@@ -1,0 +1,88 @@
+//! Draws pictures on any display that `embedded-graphics` knows, row by row, so that no picture is ever
+//! in memory.
+#![no_std]
+
+use embedded_graphics::pixelcolor::BinaryColor;
+use embedded_graphics::prelude::*;
+use embedded_graphics::primitives::Rectangle;
+use pocketgan::RowSink;
+
+/// Draws each row of a picture as it is made.
+///
+/// The rows go to [`Generator::sample_rows`](pocketgan::Generator::sample_rows); how the drawing went is
+/// [`result`](Self::result).
+pub struct Rows<'a, D: DrawTarget, S> {
+    display: &'a mut D,
+    top_left: Point,
+    scale: u32,
+    channels: usize,
+    shade: S,
+    result: Result<(), D::Error>,
+}
+
+impl<'a, D, S> Rows<'a, D, S>
+where
+    D: DrawTarget,
+    S: FnMut(Point, &[u8]) -> D::Color,
+{
+    /// Draws pictures of `channels` channels at `top_left`, each pixel a square of `scale` by `scale`
+    /// points. `shade` gives the colour of a point of the display from the pixel's channels, 0 to 255.
+    pub fn new(display: &'a mut D, top_left: Point, scale: u32, channels: usize, shade: S) -> Self {
+        Self {
+            display,
+            top_left,
+            scale,
+            channels: channels.max(1),
+            shade,
+            result: Ok(()),
+        }
+    }
+
+    /// How the drawing went.
+    ///
+    /// # Errors
+    ///
+    /// The display's first failure, after which nothing was drawn.
+    pub fn result(self) -> Result<(), D::Error> {
+        self.result
+    }
+
+    fn draw(&mut self, y: usize, pixels: &[u8]) -> Result<(), D::Error> {
+        let columns = pixels.len() / self.channels;
+        let size = Size::new(columns as u32 * self.scale, self.scale);
+        let top = self.top_left + Point::new(0, y as i32 * self.scale as i32);
+        let area = Rectangle::new(top, size);
+        let (scale, left, channels) = (self.scale as i32, top.x, self.channels);
+        let shade = &mut self.shade;
+        let colours = area.points().map(|point| {
+            let column = ((point.x - left) / scale) as usize;
+            let pixel = pixels.chunks_exact(channels).nth(column);
+            shade(point, pixel.unwrap_or_default())
+        });
+        self.display.fill_contiguous(&area, colours)
+    }
+}
+
+impl<D, S> RowSink for Rows<'_, D, S>
+where
+    D: DrawTarget,
+    S: FnMut(Point, &[u8]) -> D::Color,
+{
+    fn row(&mut self, y: usize, pixels: &[u8]) {
+        if self.result.is_ok() {
+            self.result = self.draw(y, pixels);
+        }
+    }
+}
+
+/// Greys for a display of two colours: the brighter the pixel, the more of its points are on (Bayer's
+/// matrix of 4 by 4 thresholds).
+pub fn dither(point: Point, pixel: &[u8]) -> BinaryColor {
+    const THRESHOLDS: [[u8; 4]; 4] = [[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]];
+    let [x, y] = [point.x, point.y].map(|at| at.rem_euclid(4) as usize);
+    let threshold = THRESHOLDS[y][x] * 16 + 8;
+    BinaryColor::from(pixel.first().is_some_and(|&level| level >= threshold))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! Drawing on embedded-graphics' mock display.
+
+extern crate std;
+
+use std::vec::Vec;
+
+use embedded_graphics::mock_display::MockDisplay;
+use embedded_graphics::pixelcolor::{Gray8, Rgb888};
+use pocketgan::{Buffer, Generator, Model, include_model};
+
+use super::*;
+
+const MODEL: Model = include_model!("../../../models/mnist-nano/model.pgan");
+
+/// Draws the seven of seed 1 and returns its pixels, made at once.
+fn draw_seven<D: DrawTarget>(
+    rows: &mut Rows<'_, D, impl FnMut(Point, &[u8]) -> D::Color>,
+) -> Vec<u8> {
+    let mut buffer = Buffer::<{ MODEL.buffer_len() }>::new();
+    let mut generator = Generator::new(&MODEL, &mut buffer).expect("the buffer is the model's");
+    generator.set_class(7).expect("there are ten classes");
+    generator.sample_rows(1, rows).expect("a class was chosen");
+    let mut image = [0; MODEL.image_len()];
+    generator
+        .sample(1, &mut image)
+        .expect("the image is the model's");
+    image.to_vec()
+}
+
+#[test]
+fn a_seven_is_a_seven() {
+    let mut display = MockDisplay::new();
+    let bright = |_, pixel: &[u8]| BinaryColor::from(pixel[0] >= 128);
+    let mut rows = Rows::new(&mut display, Point::zero(), 1, 1, bright);
+    draw_seven(&mut rows);
+    rows.result().expect("a mock display draws");
+    display.assert_pattern(&[
+        "............................",
+        "............................",
+        "............................",
+        "............................",
+        "............................",
+        "............................",
+        "............................",
+        "...........###########......",
+        ".......################.....",
+        ".......########....####.....",
+        ".......#####.......####.....",
+        "........###........####.....",
+        "...................###......",
+        ".................#####......",
+        "................#####.......",
+        "........#############.......",
+        ".......#############........",
+        "...........########.........",
+        "............####............",
+        "............####............",
+        "............###.............",
+        "...........###..............",
+        "..........####..............",
+        ".........####...............",
+        ".........###................",
+        ".........###................",
+        "..........#.................",
+        "............................",
+    ]);
+}
+
+#[test]
+fn every_point_has_its_pixels_colour() {
+    let (corner, scale) = (Point::new(3, 5), 2);
+    let mut display = MockDisplay::new();
+    let mut rows = Rows::new(&mut display, corner, scale, 1, |_, pixel: &[u8]| {
+        Gray8::new(pixel[0])
+    });
+    let image = draw_seven(&mut rows);
+    rows.result().expect("a mock display draws");
+    let shape = MODEL.output();
+    let area = Rectangle::new(
+        corner,
+        Size::new(shape.width as u32, shape.height as u32) * scale,
+    );
+    for point in display.bounding_box().points() {
+        let from_corner = (point - corner) / scale as i32;
+        let index = from_corner.y * shape.width as i32 + from_corner.x;
+        let pixel = area
+            .contains(point)
+            .then(|| Gray8::new(image[index as usize]));
+        assert_eq!(display.get_pixel(point), pixel, "{point}");
+    }
+}
+
+#[test]
+fn a_coloured_pixel_keeps_its_channels() {
+    let mut display = MockDisplay::new();
+    let colour = |_, pixel: &[u8]| Rgb888::new(pixel[0], pixel[1], pixel[2]);
+    let mut rows = Rows::new(&mut display, Point::zero(), 1, 3, colour);
+    rows.row(0, &[255, 0, 0, 0, 255, 0]);
+    rows.row(1, &[0, 0, 255, 255, 255, 255]);
+    rows.result().expect("a mock display draws");
+    display.assert_pattern(&["RG", "BW"]);
+}
+
+#[test]
+fn dithering_lights_as_many_points_as_the_level_asks_for() {
+    let block = Rectangle::new(Point::new(-4, 4), Size::new(4, 4));
+    let lit = |level| {
+        block
+            .points()
+            .filter(|&point| dither(point, &[level]).is_on())
+            .count()
+    };
+    assert_eq!(
+        [0, 7, 8, 128, 247, 248, 255].map(lit),
+        [0, 0, 1, 8, 15, 16, 16]
+    );
+}
+
+/// A display that takes one row and then fails.
+struct Broken(usize);
+
+impl OriginDimensions for Broken {
+    fn size(&self) -> Size {
+        Size::new(64, 64)
+    }
+}
+
+impl DrawTarget for Broken {
+    type Color = Gray8;
+    type Error = usize;
+
+    fn draw_iter<I: IntoIterator<Item = Pixel<Gray8>>>(&mut self, _: I) -> Result<(), usize> {
+        self.0 += 1;
+        if self.0 == 1 { Ok(()) } else { Err(self.0) }
+    }
+}
+
+#[test]
+fn a_failure_of_the_display_is_told_and_ends_the_drawing() {
+    let mut display = Broken(0);
+    let mut rows = Rows::new(&mut display, Point::zero(), 1, 1, |_, pixel: &[u8]| {
+        Gray8::new(pixel[0])
+    });
+    draw_seven(&mut rows);
+    assert_eq!(rows.result(), Err(2));
+    assert_eq!(display.0, 2);
+}
