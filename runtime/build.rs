@@ -19,14 +19,16 @@ fn main() {
 fn loops() -> Option<&'static str> {
     let variable = |name| std::env::var(name).unwrap_or_default();
     let features = variable("CARGO_CFG_TARGET_FEATURE");
-    let has = |feature| features.split(',').any(|f| f == feature);
+    let multiplies = features.split(',').any(|feature| feature == "m");
+    // The compiler does not say whether there is the DSP extension.
+    let dsp = std::env::var_os("CARGO_FEATURE_DSP").is_some();
     let target = variable("TARGET");
     match target.split('-').next().unwrap_or_default() {
         "thumbv7em" => Some("dsp"),
-        "thumbv8m.main" if has("dsp") => Some("dsp"),
+        "thumbv8m.main" if dsp => Some("dsp"),
         "thumbv6m" | "thumbv8m.base" => Some("thumb1"),
         "thumbv7m" | "thumbv8m.main" => Some("thumb2"),
-        arch if arch.starts_with("riscv32") && has("m") => Some("riscv"),
+        arch if arch.starts_with("riscv32") && multiplies => Some("riscv"),
         _ => None,
     }
 }
