@@ -6,7 +6,7 @@
 use crate::blob::order::divisor;
 use crate::kernels::{Best, arithmetic, float, int8};
 use crate::plan;
-use crate::{Error, Layer, Model, Numbers, PixelRange, Rng, RowSink, latent};
+use crate::{Error, Layer, Model, PixelRange, Rng, RowSink, latent};
 use bytemuck::{must_cast_slice, must_cast_slice_mut};
 
 /// Working memory for a model: `N` words, where `N` is [`Model::buffer_len`].
@@ -168,15 +168,12 @@ impl<'m, 'b> Generator<'m, 'b> {
         let model = self.model;
         for row in values.chunks_exact_mut(divisor(model.output().row_len())) {
             let words = self.next_row();
-            match model.numbers() {
-                Numbers::Float => copy(row, must_cast_slice(words)),
-                Numbers::Int8 => {
-                    for (value, &pixel) in
-                        row.iter_mut().zip(quanta_to_pixels(&model, words).iter())
-                    {
-                        *value = model.range().value(pixel);
-                    }
-                }
+            if model.numbers().is_float() {
+                copy(row, must_cast_slice(words));
+                continue;
+            }
+            for (value, &pixel) in row.iter_mut().zip(quanta_to_pixels(&model, words)) {
+                *value = model.range().value(pixel);
             }
         }
         Ok(())
@@ -218,19 +215,13 @@ impl<'m, 'b> Generator<'m, 'b> {
         };
         for i in 0..self.model.latent_size() {
             let q = component(i);
-            match ring.numbers {
-                Numbers::Float => {
-                    if let Some(to) = must_cast_slice_mut::<u32, f32>(words).get_mut(i) {
-                        *to = f32::from(q) * latent::SCALE;
-                    }
+            if ring.numbers.is_float() {
+                if let Some(to) = must_cast_slice_mut::<u32, f32>(words).get_mut(i) {
+                    *to = f32::from(q) * latent::SCALE;
                 }
-                Numbers::Int8 => {
-                    if let Some(to) =
-                        must_cast_slice_mut::<u32, i8>(words).get_mut(ring.place(0, i))
-                    {
-                        *to = q;
-                    }
-                }
+            } else if let Some(to) = must_cast_slice_mut::<u32, i8>(words).get_mut(ring.place(0, i))
+            {
+                *to = q;
             }
         }
     }
@@ -239,9 +230,9 @@ impl<'m, 'b> Generator<'m, 'b> {
         let model = self.model;
         for y in 0..model.output().height {
             let words = self.next_row();
-            let pixels = match model.numbers() {
-                Numbers::Float => values_to_pixels(&model, words),
-                Numbers::Int8 => quanta_to_pixels(&model, words),
+            let pixels = match model.numbers().is_float() {
+                true => values_to_pixels(&model, words),
+                false => quanta_to_pixels(&model, words),
             };
             sink.row(y, pixels);
         }
@@ -277,15 +268,13 @@ impl<'m, 'b> Generator<'m, 'b> {
         };
         let input = before.get(start..).unwrap_or_default();
         let (out_start, out_len) = (out_ring.row_start(y), out_ring.row_len());
-        match layer.numbers {
-            Numbers::Float => {
-                let out = must_cast_slice_mut(after).get_mut(out_start..out_start + out_len);
-                float::row(layer, y, must_cast_slice(input), out.unwrap_or_default());
-            }
-            Numbers::Int8 => {
-                let out = must_cast_slice_mut(after).get_mut(out_start..out_start + out_len);
-                int8::row::<Best>(layer, y, input, &out_ring, out.unwrap_or_default());
-            }
+        let range = out_start..out_start + out_len;
+        if layer.numbers.is_float() {
+            let out = must_cast_slice_mut(after).get_mut(range);
+            float::row(layer, y, must_cast_slice(input), out.unwrap_or_default());
+        } else {
+            let out = must_cast_slice_mut(after).get_mut(range);
+            int8::row::<Best>(layer, y, input, &out_ring, out.unwrap_or_default());
         }
     }
 

@@ -55,6 +55,8 @@
 //! # Features
 //!
 //! - `writer`: the [blob encoder](blob), with the standard library.
+//! - `f32`, on by default: models that compute with f32. Without it they are refused, and firmware holds no
+//!   float code.
 //! - `dsp`: for Armv8-M Mainline cores that have the DSP extension, as most Cortex-M33 do; compile with
 //!   `-C target-cpu=cortex-m33`. Others need no word.
 //! - `micromath`: f32 models' tanh and sigmoid through `micromath`, smaller and faster, off by up to

@@ -44,7 +44,7 @@ impl Ring {
                 rows: 1,
                 pad_left: 0,
                 columns: shape.width,
-                plain: matches!(numbers, Numbers::Float),
+                plain: numbers.is_float(),
             };
         };
         let mut rows = 1;
@@ -74,23 +74,14 @@ impl Ring {
         } else {
             rows
         };
-        match numbers {
-            Numbers::Float => Self {
-                numbers,
-                shape,
-                rows,
-                pad_left: 0,
-                columns: shape.width,
-                plain: true,
-            },
-            Numbers::Int8 => Self {
-                numbers,
-                shape,
-                rows,
-                pad_left,
-                columns: pad_left + end,
-                plain: false,
-            },
+        let plain = numbers.is_float();
+        Self {
+            numbers,
+            shape,
+            rows,
+            pad_left: if plain { 0 } else { pad_left },
+            columns: if plain { shape.width } else { pad_left + end },
+            plain,
         }
     }
 
@@ -123,9 +114,11 @@ impl Ring {
 
     /// Words of all the rows.
     pub const fn words(&self) -> usize {
-        match self.numbers {
-            Numbers::Float => self.rows * self.row_len(),
-            Numbers::Int8 => (self.rows * self.row_len()).div_ceil(4),
+        let elements = self.rows * self.row_len();
+        if self.numbers.is_float() {
+            elements
+        } else {
+            elements.div_ceil(4)
         }
     }
 
@@ -172,7 +165,7 @@ pub(crate) const fn state_len(model: &Model<'_>) -> usize {
 /// Words of the whole working memory.
 pub(crate) const fn buffer_len(model: &Model<'_>) -> usize {
     let mut words = state_len(model);
-    if let Numbers::Float = model.numbers() {
+    if model.numbers().is_float() {
         words += model.output().row_len().div_ceil(4);
     }
     let mut index = 0;

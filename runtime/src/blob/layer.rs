@@ -98,6 +98,11 @@ pub enum Numbers {
 }
 
 impl Numbers {
+    /// Whether to compute with f32: never in a build without it, so that nothing of it is linked.
+    pub(crate) const fn is_float(self) -> bool {
+        cfg!(feature = "f32") && matches!(self, Self::Float)
+    }
+
     /// Bytes of a weight in the blob.
     pub(crate) const fn bytes(self) -> u64 {
         match self {

@@ -178,7 +178,8 @@ const fn parse_header<'a>(blob: &'a [u8]) -> Result<Model<'a>, Error> {
         return Err(error);
     }
     let numbers = match u8_at(blob, 28) {
-        1 => Numbers::Float,
+        1 if cfg!(feature = "f32") => Numbers::Float,
+        1 => return Err(Error::NoFloat),
         2 => Numbers::Int8,
         3 => return Err(Error::Int4),
         _ => return Err(Error::BadHeader),
