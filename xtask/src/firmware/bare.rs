@@ -9,7 +9,13 @@ use crate::bare_metal::Toolchain;
 use crate::{elf, workspace};
 
 /// What no int8 firmware may link: text, panics and the heap, by the paths of their functions.
-const FORBIDDEN: [&str; 4] = ["core::fmt::", "core::panicking::", "alloc::", "__rust_"];
+const FORBIDDEN: [&str; 5] = [
+    "core::fmt::",
+    "core::panicking::",
+    "rust_begin_unwind",
+    "alloc::",
+    "__rust_",
+];
 
 /// Bytes of flash that the smallest firmware of a model takes beyond the blob and the interrupt vectors.
 ///
