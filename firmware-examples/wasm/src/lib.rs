@@ -35,8 +35,9 @@ pub extern "C" fn image_len() -> usize {
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 pub extern "C" fn sample(class: usize, seed: u64) -> *const u8 {
+    let image = &raw mut IMAGE;
     // SAFETY: the module has one thread, and no other Rust code uses the picture.
-    let image = unsafe { &mut *(&raw mut IMAGE) };
+    let image = unsafe { &mut *image };
     match make(class, seed, image) {
         Ok(()) => image.as_ptr(),
         Err(_) => ptr::null(),

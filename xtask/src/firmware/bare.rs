@@ -8,8 +8,20 @@ use super::{Example, machines};
 use crate::bare_metal::Toolchain;
 use crate::{elf, workspace};
 
-/// What no int8 firmware may link: text, panics and the heap, by the paths of their functions.
-const FORBIDDEN: [&str; 4] = ["core::fmt::", "core::panicking::", "alloc::", "__rust_"];
+/// What no int8 firmware may link: text, panics, the heap and floating point, by the paths of their
+/// functions.
+const FORBIDDEN: [&str; 8] = [
+    "core::fmt::",
+    "core::panicking::",
+    "rust_begin_unwind",
+    "alloc::",
+    "__rust_",
+    "libm::",
+    "pocketgan::kernels::float::",
+    "compiler_builtins::float::",
+];
+/// Ends of the names of functions that stand in for floating-point instructions.
+const SOFT_FLOAT: [&str; 8] = ["sf", "df", "sf2", "df2", "sf3", "df3", "2f", "2d"];
 
 /// Bytes of flash that the smallest firmware of a model takes beyond the blob and the interrupt vectors.
 ///
@@ -48,7 +60,11 @@ pub fn check(toolchain: &Toolchain, target: &str, model: &Example) -> Result<()>
 }
 
 fn is_forbidden(symbol: &str) -> bool {
-    FORBIDDEN.iter().any(|name| symbol.contains(name))
+    let arm_float = symbol.starts_with("__aeabi_f") || symbol.starts_with("__aeabi_d");
+    let ends_as_float = SOFT_FLOAT.iter().any(|end| symbol.ends_with(end));
+    arm_float
+        || (symbol.starts_with("__") && ends_as_float)
+        || FORBIDDEN.iter().any(|name| symbol.contains(name))
 }
 
 fn build(toolchain: &Toolchain, target: &str, model: &Example) -> Result<PathBuf> {
@@ -56,4 +72,42 @@ fn build(toolchain: &Toolchain, target: &str, model: &Example) -> Result<PathBuf
     cargo.args(["--target", target, "--no-default-features"]);
     cargo.args(["--features", model.feature]);
     machines::build(&mut cargo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_forbidden;
+
+    #[test]
+    fn floating_point_text_and_panics_are_told_from_what_int8_needs() {
+        for symbol in [
+            "__aeabi_fadd",
+            "__aeabi_dmul",
+            "__aeabi_i2f",
+            "__aeabi_ul2d",
+            "__addsf3",
+            "__floatsisf",
+            "__unordsf2",
+            "libm::math::expf::expf",
+            "core::fmt::write",
+            "core::panicking::panic_bounds_check",
+            "alloc::alloc::handle_alloc_error",
+            "__rustc::__rust_alloc",
+        ] {
+            assert!(is_forbidden(symbol), "{symbol}");
+        }
+        for symbol in [
+            "__aeabi_lmul",
+            "__aeabi_uidivmod",
+            "__aeabi_memcpy4",
+            "__aeabi_llsl",
+            "__muldi3",
+            "__clzsi2",
+            "memset",
+            "pocketgan::kernels::int8::linear_row",
+            "compiler_builtins::int::specialized_div_rem::u32_div_rem",
+        ] {
+            assert!(!is_forbidden(symbol), "{symbol}");
+        }
+    }
 }
