@@ -3,6 +3,8 @@
 #![no_std]
 
 #[cfg(feature = "emulated")]
+pub mod cases;
+#[cfg(feature = "emulated")]
 pub mod console;
 #[cfg(feature = "emulated")]
 pub mod counter;

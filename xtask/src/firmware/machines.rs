@@ -29,7 +29,7 @@ pub struct Machine {
     /// What is compiled for.
     pub target: &'static str,
     /// What QEMU is told beyond the board's runner.
-    options: &'static [&'static str],
+    pub options: &'static [&'static str],
     /// The models that fit.
     pub models: &'static [Example],
 }

@@ -2,6 +2,7 @@
 
 mod bare;
 mod bench;
+mod cases;
 mod machines;
 mod requests;
 mod test;

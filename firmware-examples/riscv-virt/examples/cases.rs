@@ -1,0 +1,10 @@
+//! Checks the core's kernels against the reference: `cargo run --release --example cases -- -append CASES`.
+#![no_std]
+#![no_main]
+
+use riscv_rt::entry;
+
+#[entry]
+fn main() -> ! {
+    firmware_shared::cases::main()
+}

@@ -1,0 +1,104 @@
+//! Checks the kernels against images that the host's reference kernels made: the file that the runtime's example
+//! `cases` writes, whose path is the only word that the program is given.
+
+use core::ffi::CStr;
+
+use pocketgan::blob::Aligned;
+use pocketgan::{Error, Generator, Model};
+use semihosting::experimental::env;
+use semihosting::io::Read;
+use semihosting::{eprintln, fs::File, println, process};
+
+/// Bytes of the largest blob and of the largest image.
+const ROOM: usize = 1 << 14;
+
+/// What went wrong, as a sentence.
+struct Failure(&'static str);
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self(error.message())
+    }
+}
+
+/// Checks all cases and ends the program: with status 0 if all is well.
+pub fn main() -> ! {
+    match run() {
+        Ok((cases, 0)) => {
+            println!("{cases} models give the reference's images");
+            process::exit(0)
+        }
+        Ok((cases, wrong)) => eprintln!("{wrong} of {cases} models give other images"),
+        Err(Failure(message)) => eprintln!("{message}"),
+    }
+    process::exit(1)
+}
+
+/// How many cases there are, and how many of them give another image.
+fn run() -> Result<(usize, usize), Failure> {
+    let mut blob = Aligned([0; ROOM]);
+    let (mut expected, mut image) = ([0; ROOM], [0; ROOM]);
+    let mut buffer = [0; ROOM / 4];
+    let mut file = open()?;
+    let (mut cases, mut wrong) = (0, 0);
+    loop {
+        let mut lens = [0; 8];
+        if read(&mut file, &mut lens)? == 0 {
+            return Ok((cases, wrong));
+        }
+        let (blob_len, image_len) = (number(&lens[..4]), number(&lens[4..]));
+        let (Some(padded), Some(expected), Some(image)) = (
+            blob.0.get_mut(..blob_len.next_multiple_of(16)),
+            expected.get_mut(..image_len),
+            image.get_mut(..image_len),
+        ) else {
+            return Err(Failure("a case is larger than the room for it"));
+        };
+        let len = padded.len() + expected.len();
+        if read(&mut file, padded)? + read(&mut file, expected)? < len {
+            return Err(Failure("the file ends in the middle of a case"));
+        }
+        let model = Model::parse(&padded[..blob_len])?;
+        Generator::new(&model, buffer.as_mut_slice())?.sample(1, image)?;
+        if image != expected {
+            eprintln!("case {cases} gives another image");
+            wrong += 1;
+        }
+        cases += 1;
+    }
+}
+
+/// A little-endian number.
+fn number(bytes: &[u8]) -> usize {
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |number, &byte| number << 8 | usize::from(byte))
+}
+
+fn open() -> Result<File, Failure> {
+    let arguments = env::args::<1024>().map_err(|_| Failure("the arguments are too long"))?;
+    let Some(Ok(path)) = (&arguments).skip(1).next() else {
+        return Err(Failure("the file's path is missing"));
+    };
+    let mut name = [0; 1024];
+    let Some(room) = name.get_mut(..path.len()) else {
+        return Err(Failure("the path is too long"));
+    };
+    room.copy_from_slice(path.as_bytes());
+    let name = CStr::from_bytes_until_nul(&name).map_err(|_| Failure("the path is too long"))?;
+    File::open(name).map_err(|_| Failure("the file cannot be opened"))
+}
+
+/// Fills `bytes` from the file, or as far as it goes; returns how far that is.
+fn read(file: &mut File, bytes: &mut [u8]) -> Result<usize, Failure> {
+    let mut len = 0;
+    while len < bytes.len() {
+        match file.read(&mut bytes[len..]) {
+            Ok(0) => break,
+            Ok(more) => len += more,
+            Err(_) => return Err(Failure("the file cannot be read")),
+        }
+    }
+    Ok(len)
+}
