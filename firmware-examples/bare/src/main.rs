@@ -11,10 +11,11 @@ use core::panic::PanicInfo;
 
 #[cfg(target_arch = "arm")]
 use cortex_m_rt::entry;
-use firmware_shared::model::MODEL;
-use pocketgan::{Buffer, Generator};
+use pocketgan::{Buffer, Generator, Model, include_model};
 #[cfg(target_arch = "riscv32")]
 use riscv_rt::entry;
+
+const MODEL: Model = include_model!(env!("POCKETGAN_MODEL"));
 
 unsafe extern "C" {
     safe fn a_panic_is_reachable() -> !;

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Example, machines};
+use super::machines;
 use crate::bare_metal::Toolchain;
-use crate::{elf, workspace};
+use crate::elf;
 
 /// What no int8 firmware may link: text, panics, the heap and floating point, by the paths of their
 /// functions.
@@ -23,40 +23,54 @@ const FORBIDDEN: [&str; 8] = [
 /// Ends of the names of functions that stand in for floating-point instructions.
 const SOFT_FLOAT: [&str; 8] = ["sf", "df", "sf2", "df2", "sf3", "df3", "2f", "2d"];
 
-/// Bytes of flash that the smallest firmware of a model takes beyond the blob and the interrupt vectors.
-///
-/// # Errors
-///
-/// It cannot be built or read.
-pub fn code_bytes(toolchain: &Toolchain, target: &str, model: &Example) -> Result<u64> {
-    let flash = elf::flash_bytes_without_vectors(&build(toolchain, target, model)?)?;
-    let blob = workspace::root().join(model.blob);
-    let blob = blob
-        .metadata()
-        .with_context(|| format!("cannot read {}", blob.display()))?;
-    Ok(flash - blob.len())
+/// The smallest firmware of a model, built.
+pub struct Bare {
+    program: PathBuf,
+    blob_len: u64,
 }
 
-/// Checks that the smallest firmware links, which it does only if no panic can be reached, and that it
-/// holds nothing that is forbidden.
-///
-/// # Errors
-///
-/// Names the symbols that should not be there.
-pub fn check(toolchain: &Toolchain, target: &str, model: &Example) -> Result<()> {
-    let symbols = elf::symbols(&build(toolchain, target, model)?)?;
-    let forbidden: Vec<String> = symbols
-        .into_iter()
-        .filter(|name| is_forbidden(name))
-        .collect();
-    if !forbidden.is_empty() {
-        bail!(
-            "the smallest firmware of {} for {target} holds what it must not:\n{}",
-            model.feature,
-            forbidden.join("\n")
-        );
+impl Bare {
+    /// Builds the firmware of the model in a file.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be built; it links only if no panic can be reached.
+    pub fn build(toolchain: &Toolchain, target: &str, blob: &Path) -> Result<Self> {
+        let metadata = blob.metadata();
+        let metadata = metadata.with_context(|| format!("cannot read {}", blob.display()))?;
+        let mut cargo = machines::cargo(toolchain, "build", Path::new("bare"));
+        cargo.env("POCKETGAN_MODEL", blob);
+        Ok(Self {
+            program: machines::build(cargo.args(["--target", target]))?,
+            blob_len: metadata.len(),
+        })
     }
-    Ok(())
+
+    /// Bytes of flash that it takes beyond the blob and the interrupt vectors.
+    ///
+    /// # Errors
+    ///
+    /// The program cannot be read.
+    pub fn code_bytes(&self) -> Result<u64> {
+        Ok(elf::flash_bytes_without_vectors(&self.program)? - self.blob_len)
+    }
+
+    /// Checks that it holds nothing that is forbidden.
+    ///
+    /// # Errors
+    ///
+    /// Names the symbols that should not be there.
+    pub fn check_symbols(&self) -> Result<()> {
+        let mut symbols = elf::symbols(&self.program)?;
+        symbols.retain(|name| is_forbidden(name));
+        if !symbols.is_empty() {
+            bail!(
+                "the smallest firmware holds what it must not:\n{}",
+                symbols.join("\n")
+            );
+        }
+        Ok(())
+    }
 }
 
 fn is_forbidden(symbol: &str) -> bool {
@@ -67,11 +81,42 @@ fn is_forbidden(symbol: &str) -> bool {
         || FORBIDDEN.iter().any(|name| symbol.contains(name))
 }
 
-fn build(toolchain: &Toolchain, target: &str, model: &Example) -> Result<PathBuf> {
-    let mut cargo = machines::cargo(toolchain, "build", Path::new("bare"));
-    cargo.args(["--target", target, "--no-default-features"]);
-    cargo.args(["--features", model.feature]);
-    machines::build(&mut cargo)
+#[cfg(test)]
+mod tests {
+    use super::is_forbidden;
+
+    #[test]
+    fn floating_point_text_and_panics_are_told_from_what_int8_needs() {
+        for symbol in [
+            "__aeabi_fadd",
+            "__aeabi_dmul",
+            "__aeabi_i2f",
+            "__aeabi_ul2d",
+            "__addsf3",
+            "__floatsisf",
+            "__unordsf2",
+            "libm::math::expf::expf",
+            "core::fmt::write",
+            "core::panicking::panic_bounds_check",
+            "alloc::alloc::handle_alloc_error",
+            "__rustc::__rust_alloc",
+        ] {
+            assert!(is_forbidden(symbol), "{symbol}");
+        }
+        for symbol in [
+            "__aeabi_lmul",
+            "__aeabi_uidivmod",
+            "__aeabi_memcpy4",
+            "__aeabi_llsl",
+            "__muldi3",
+            "__clzsi2",
+            "memset",
+            "pocketgan::kernels::int8::linear_row",
+            "compiler_builtins::int::specialized_div_rem::u32_div_rem",
+        ] {
+            assert!(!is_forbidden(symbol), "{symbol}");
+        }
+    }
 }
 
 #[cfg(test)]

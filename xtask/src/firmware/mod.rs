@@ -4,6 +4,7 @@ mod bare;
 mod bench;
 mod cases;
 mod machines;
+mod perceptron;
 mod requests;
 mod test;
 mod wasm;
@@ -24,6 +25,13 @@ struct Example {
     feature: &'static str,
     /// Its blob, from the root of the workspace.
     blob: &'static str,
+}
+
+impl Example {
+    /// Where its blob is.
+    fn path(&self) -> PathBuf {
+        workspace::root().join(self.blob)
+    }
 }
 
 const NANO: Example = Example {
