@@ -40,6 +40,8 @@ enum Chore {
     Firmware,
     /// Count instructions, RAM, stack and flash of each model on each emulated core.
     FirmwareBench(firmware::BenchArguments),
+    /// Estimate the cycles of an image on cores that have a timing table, from a trace of its instructions.
+    Cycles(firmware::CyclesArguments),
     /// Compare a GAN step's speed with PyTorch's, on this machine, in turns.
     BenchTrain(bench_train::Arguments),
     /// Account for the time of a training step, net by net.
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Firmware => firmware::show(),
         Chore::FirmwareBench(arguments) => firmware::bench(&arguments),
+        Chore::Cycles(arguments) => firmware::cycles(&arguments),
         Chore::BenchTrain(arguments) => bench_train::run(&arguments),
         Chore::Profile(arguments) => profile::run(&arguments),
         Chore::Recipes(arguments) => recipes::run(&arguments),

@@ -3,10 +3,12 @@
 mod bare;
 mod bench;
 mod cases;
+mod cycles;
 mod machines;
 mod perceptron;
 mod requests;
 mod test;
+mod thumb;
 mod wasm;
 
 use std::fs;
@@ -17,6 +19,7 @@ use anyhow::Result;
 use crate::{process, setup, workspace};
 
 pub use bench::{Arguments as BenchArguments, run as bench};
+pub use cycles::{Arguments as CyclesArguments, run as cycles};
 pub use test::run as test;
 
 /// A model of the examples.
