@@ -32,18 +32,16 @@
 //!
 //! # Cost
 //!
-//! One image of 28x28 from a latent of 64 through two 4x4 stride-2 transposed convolutions, int8, on
-//! a Cortex-M4 in QEMU (`firmware-examples/qemu-mps2`), in instructions, not cycles, the mean over the
-//! seeds 1 to 16 of the models in `models/`:
+//! One image of 28x28 from a latent of 64 through two 4x4 stride-2 transposed convolutions, int8, in
+//! instructions under QEMU, not cycles, the mean over the seeds 1 to 16 of the models in `models/`:
 //!
-//! | generator | products | instructions | working memory, bytes | blob, bytes |
-//! |---|---|---|---|---|
-//! | 7x7x32, 14x14x16, 28x28x1 | 551,936 | 889,578 | 2,588 | 121,740 |
-//! | 7x7x64, 14x14x32, 28x28x1 | 1,906,688 | 2,205,256 | 4,764 | 259,596 |
+//! | generator | products | Cortex-M0 | M3 | M4, M7, M33 | RV32IMC | working memory, bytes |
+//! |---|---|---|---|---|---|---|
+//! | 7x7x32, 14x14x16, 28x28x1 | 551,936 | 2,526,448 | 1,187,033 | 805,432 | 1,690,722 | 1,212 |
+//! | 7x7x64, 14x14x32, 28x28x1 | 1,906,688 | 6,946,550 | 3,446,237 | 2,216,852 | 5,108,765 | 2,300 |
 //!
-//! Classes take a byte of the blob for each class and output of the first layer, no working memory, and
-//! one multiplication for each such output: ten classes 15,680 bytes and 6,882 instructions in the
-//! first of these.
+//! `docs/device.md` has the account. Classes take a byte of the blob for each class and output of the first
+//! layer, no working memory, and one multiplication for each such output.
 //!
 //! # What it does not do
 //!
