@@ -8,14 +8,21 @@ use super::machines;
 use crate::bare_metal::Toolchain;
 use crate::elf;
 
-/// What no firmware may link: text, panics and the heap, by the paths of their functions.
-const FORBIDDEN: [&str; 5] = [
+/// What no int8 firmware may link: text, panics, the heap and floating point, by the paths of their
+/// functions.
+const FORBIDDEN: [&str; 8] = [
     "core::fmt::",
     "core::panicking::",
     "rust_begin_unwind",
     "alloc::",
     "__rust_",
+    "libm::",
+    "pocketgan::kernels::float::",
+    "compiler_builtins::float::",
 ];
+/// Ends of the names of functions that stand in for floating-point instructions.
+const SOFT_FLOAT: [&str; 8] = ["sf", "df", "sf2", "df2", "sf3", "df3", "2f", "2d"];
+
 /// The smallest firmware of a model, built.
 pub struct Bare {
     program: PathBuf,
@@ -67,7 +74,11 @@ impl Bare {
 }
 
 fn is_forbidden(symbol: &str) -> bool {
-    FORBIDDEN.iter().any(|name| symbol.contains(name))
+    let arm_float = symbol.starts_with("__aeabi_f") || symbol.starts_with("__aeabi_d");
+    let ends_as_float = SOFT_FLOAT.iter().any(|end| symbol.ends_with(end));
+    arm_float
+        || (symbol.starts_with("__") && ends_as_float)
+        || FORBIDDEN.iter().any(|name| symbol.contains(name))
 }
 
 #[cfg(test)]
@@ -75,8 +86,16 @@ mod tests {
     use super::is_forbidden;
 
     #[test]
-    fn text_panics_and_the_heap_are_told_from_what_int8_needs() {
+    fn floating_point_text_and_panics_are_told_from_what_int8_needs() {
         for symbol in [
+            "__aeabi_fadd",
+            "__aeabi_dmul",
+            "__aeabi_i2f",
+            "__aeabi_ul2d",
+            "__addsf3",
+            "__floatsisf",
+            "__unordsf2",
+            "libm::math::expf::expf",
             "core::fmt::write",
             "core::panicking::panic_bounds_check",
             "alloc::alloc::handle_alloc_error",
