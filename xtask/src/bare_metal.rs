@@ -97,6 +97,14 @@ impl Toolchain {
         cargo
     }
 
+    /// The compiler of the firmware.
+    pub fn rustc(&self) -> Command {
+        process::command(match self {
+            Self::Rustup => "rustc",
+            Self::Debian { .. } => DEBIAN_RUSTC,
+        })
+    }
+
     /// Compiles an empty `no_std` library.
     fn probe(&self, targets: &[&str]) -> Result<()> {
         let folder = workspace::target().join("bare-metal-probe");

@@ -40,6 +40,8 @@ enum Chore {
     Firmware,
     /// Count instructions, RAM, stack and flash of each model on each emulated core.
     FirmwareBench(firmware::BenchArguments),
+    /// Compare what each model takes on each core with the table that is kept, and fail if it grew by over 1%.
+    Size(firmware::SizeArguments),
     /// Estimate the cycles of an image on cores that have a timing table, from a trace of its instructions.
     Cycles(firmware::CyclesArguments),
     /// Compare a GAN step's speed with PyTorch's, on this machine, in turns.
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Firmware => firmware::show(),
         Chore::FirmwareBench(arguments) => firmware::bench(&arguments),
+        Chore::Size(arguments) => firmware::size(&arguments),
         Chore::Cycles(arguments) => firmware::cycles(&arguments),
         Chore::BenchTrain(arguments) => bench_train::run(&arguments),
         Chore::Profile(arguments) => profile::run(&arguments),

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use crate::setup::{self, Tools};
-use crate::{firmware, licences, process};
+use crate::{firmware, licences, process, workspace};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -28,7 +28,7 @@ enum Step {
     Doc,
     /// Type check of the CUDA code; needs no toolkit.
     Cuda,
-    /// The runtime's tests with overflow checks.
+    /// The runtime's tests with overflow checks, and once more with the portable kernels.
     Runtime,
     /// All other tests, optimized.
     Workspace,
@@ -54,17 +54,7 @@ impl Step {
                 ],
                 tools,
             ),
-            Self::Runtime => cargo(
-                &[
-                    "test",
-                    "--package",
-                    "pocketgan",
-                    "--features",
-                    "writer",
-                    "--locked",
-                ],
-                tools,
-            ),
+            Self::Runtime => runtime(tools),
             Self::Workspace => cargo(
                 &[
                     "test",
@@ -128,6 +118,19 @@ fn report(table: &[(String, Duration, bool)]) -> Result<()> {
         bail!("failed: {}", failed.join(", "));
     }
     Ok(())
+}
+
+fn runtime(tools: &Tools) -> Result<()> {
+    let test = ["test", "--package", "pocketgan", "--locked"];
+    cargo(&[&test[..], &["--features", "writer"]].concat(), tools)?;
+    let mut portable = process::cargo();
+    portable
+        .args(test)
+        .args(["--features", "writer", "--test", "parity"]);
+    portable.env("POCKETGAN_KERNELS", "portable");
+    // A folder of its own, so that nothing else is built anew.
+    portable.env("CARGO_TARGET_DIR", workspace::target().join("portable"));
+    process::run(tools.environment(&mut portable))
 }
 
 fn fmt() -> Result<()> {

@@ -60,8 +60,8 @@ pub(crate) struct Tile {
     pub channels: usize,
 }
 
-/// The inner products, which differ from one target to another.
-pub(crate) trait InnerProducts {
+/// What differs from one target to another.
+pub(crate) trait Kernels {
     /// A phase as [`tile`](Self::tile) takes it.
     type Prepared<'a>;
 
@@ -89,7 +89,7 @@ pub(crate) trait InnerProducts {
 
 /// Computes row `y` of a layer's output into `out`, a row of `out_ring`, from the rows of its
 /// input's ring.
-pub(crate) fn row<K: InnerProducts>(
+pub(crate) fn row<K: Kernels>(
     layer: &Layer<'_>,
     y: usize,
     input: &[u32],
@@ -129,7 +129,7 @@ fn upsample_row(
 }
 
 #[inline(never)]
-fn linear_row<K: InnerProducts>(
+fn linear_row<K: Kernels>(
     layer: &Layer<'_>,
     y: usize,
     input: &[u32],
@@ -209,7 +209,7 @@ impl<'a> Convolution<'a> {
     }
 
     #[inline(never)]
-    fn run<K: InnerProducts>(&self, out_ring: &Ring, out: &mut [u8]) {
+    fn run<K: Kernels>(&self, out_ring: &Ring, out: &mut [u8]) {
         let Layer { input, output, .. } = *self.layer;
         let (axis, phases) = (self.axis, self.axis.phases());
         for px in 0..phases.min(output.width) {
@@ -264,7 +264,7 @@ impl<'a> Convolution<'a> {
     }
 
     /// Computes a tile's outputs of all channels, from column `x` of the output on.
-    fn channels<K: InnerProducts>(
+    fn channels<K: Kernels>(
         &self,
         phase: &mut K::Prepared<'_>,
         mut tile: Tile,

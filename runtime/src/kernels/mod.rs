@@ -8,17 +8,17 @@ pub mod reference;
 mod asm;
 pub(crate) mod float;
 pub(crate) mod int8;
-#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+#[cfg(not(pocketgan_sse2))]
 mod portable;
-#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[cfg(pocketgan_sse2)]
 mod x86_64;
 
-/// The inner products of the int8 kernels on this target.
+/// The int8 kernels of this target.
 #[cfg(pocketgan_asm)]
 pub(crate) type Best = asm::Asm;
-/// The inner products of the int8 kernels on this target.
-#[cfg(all(target_arch = "x86_64", not(miri)))]
+/// The int8 kernels of this target.
+#[cfg(pocketgan_sse2)]
 pub(crate) type Best = x86_64::Sse2;
-/// The inner products of the int8 kernels on this target.
-#[cfg(not(any(pocketgan_asm, all(target_arch = "x86_64", not(miri)))))]
+/// The int8 kernels of this target.
+#[cfg(not(any(pocketgan_asm, pocketgan_sse2)))]
 pub(crate) type Best = portable::Portable;

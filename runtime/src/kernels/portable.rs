@@ -1,14 +1,14 @@
 //! The int8 inner products in safe Rust, for every target without a faster version.
 
 use super::arithmetic::finish;
-use super::int8::{self, InnerProducts, Outputs, Phase, Tile};
+use super::int8::{self, Kernels, Outputs, Phase, Tile};
 use crate::Layer;
 use crate::blob::order::divisor;
 
 /// Safe Rust that compilers turn into vector code where there is any.
 pub(crate) struct Portable;
 
-impl InnerProducts for Portable {
+impl Kernels for Portable {
     type Prepared<'a> = Phase<'a>;
 
     fn prepare(phase: Phase<'_>) -> Phase<'_> {

@@ -10,7 +10,7 @@ use core::arch::x86_64::{
 };
 
 use super::arithmetic::finish;
-use super::int8::{self, InnerProducts, Outputs, Phase, TILE, Tile};
+use super::int8::{self, Kernels, Outputs, Phase, TILE, Tile};
 use crate::blob::order::divisor;
 
 /// For x86-64.
@@ -24,7 +24,7 @@ const SHARED: usize = 2;
 /// The sums of a channel: for each column its two halves.
 type Sums = [__m128i; PAIRS];
 
-impl InnerProducts for Sse2 {
+impl Kernels for Sse2 {
     type Prepared<'a> = Phase<'a>;
 
     fn prepare(phase: Phase<'_>) -> Phase<'_> {

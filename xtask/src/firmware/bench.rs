@@ -32,9 +32,9 @@ pub struct Sample {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<usize>,
     pub seed: u64,
-    instructions: u64,
-    ram_bytes: u64,
-    stack_bytes: u64,
+    pub instructions: u64,
+    pub ram_bytes: u64,
+    pub stack_bytes: u64,
     pub pixels_sha256: String,
 }
 

@@ -7,6 +7,7 @@ mod cycles;
 mod machines;
 mod perceptron;
 mod requests;
+mod size;
 mod test;
 mod thumb;
 mod wasm;
@@ -20,6 +21,7 @@ use crate::{process, setup, workspace};
 
 pub use bench::{Arguments as BenchArguments, run as bench};
 pub use cycles::{Arguments as CyclesArguments, run as cycles};
+pub use size::{Arguments as SizeArguments, run as size};
 pub use test::run as test;
 
 /// A model of the examples.

@@ -17,7 +17,7 @@ mod loops;
 #[path = "riscv.rs"]
 mod loops;
 
-use super::int8::{self, BLOCK, InnerProducts, Outputs, Phase, TILE, Tile};
+use super::int8::{self, BLOCK, Kernels, Outputs, Phase, TILE, Tile};
 use super::portable::Portable;
 use crate::Activation;
 use crate::blob::order::divisor;
@@ -25,7 +25,7 @@ use crate::blob::order::divisor;
 /// For every target that has a file of loops.
 pub(crate) struct Asm;
 
-impl InnerProducts for Asm {
+impl Kernels for Asm {
     type Prepared<'a> = Prepared<'a>;
 
     fn prepare(phase: Phase<'_>) -> Prepared<'_> {

@@ -1,0 +1,172 @@
+//! `cargo xtask size`: what each model takes on each core, against the table that is kept in the repository.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::bare::Bare;
+use super::bench;
+use super::machines::MACHINES;
+use crate::bare_metal::Toolchain;
+use crate::{process, setup, workspace};
+
+/// What a figure may grow by, in percent.
+const GROWTH: u64 = 1;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Write the table anew.
+    #[arg(long)]
+    update: bool,
+}
+
+/// The table, as it is kept.
+#[derive(Deserialize, Serialize)]
+struct Table {
+    /// The compiler that made the firmware.
+    compiler: String,
+    /// By core and model.
+    rows: BTreeMap<String, Row>,
+}
+
+/// What a model takes on a core.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+struct Row {
+    /// The blob and the smallest firmware's code.
+    flash_bytes: u64,
+    code_bytes: u64,
+    ram_bytes: u64,
+    stack_bytes: u64,
+    /// The mean over the benchmark's seeds.
+    instructions: u64,
+}
+
+impl Row {
+    fn figures(self) -> [(&'static str, u64); 5] {
+        [
+            ("flash bytes", self.flash_bytes),
+            ("code bytes", self.code_bytes),
+            ("RAM bytes", self.ram_bytes),
+            ("stack bytes", self.stack_bytes),
+            ("instructions", self.instructions),
+        ]
+    }
+}
+
+/// Measures, and compares with the table or writes it.
+///
+/// # Errors
+///
+/// A figure grew by more than [`GROWTH`] percent, or a core or model is not in the table; what [`bench()`](bench::run)
+/// reports.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let toolchain = setup::firmware()?;
+    let measured = measure(&toolchain)?;
+    for (name, row) in &measured.rows {
+        println!("{name:<20}  {}", serde_json::to_string(row)?);
+    }
+    if arguments.update {
+        fs::write(path(), serde_json::to_string_pretty(&measured)? + "\n")?;
+        return Ok(());
+    }
+    let text = fs::read_to_string(path());
+    let text = text.with_context(|| format!("cannot read {}", path().display()))?;
+    let kept: Table = serde_json::from_str(&text)?;
+    if kept.compiler != measured.compiler {
+        eprintln!(
+            "the table is of {}, these figures are of {}",
+            kept.compiler, measured.compiler
+        );
+    }
+    compare(&kept, &measured)
+}
+
+fn path() -> PathBuf {
+    workspace::root().join("firmware-examples/size.json")
+}
+
+fn measure(toolchain: &Toolchain) -> Result<Table> {
+    let mut rows = BTreeMap::new();
+    for machine in &MACHINES {
+        for model in machine.models {
+            let samples = bench::samples(toolchain, machine, model)?;
+            let bare = Bare::build(toolchain, machine.target, &model.path())?;
+            let code_bytes = bare.code_bytes()?;
+            let most = |figure: fn(&bench::Sample) -> u64| samples.iter().map(figure).max();
+            let instructions: u64 = samples.iter().map(|sample| sample.instructions).sum();
+            let row = Row {
+                flash_bytes: code_bytes + model.path().metadata()?.len(),
+                code_bytes,
+                ram_bytes: most(|sample| sample.ram_bytes).unwrap_or_default(),
+                stack_bytes: most(|sample| sample.stack_bytes).unwrap_or_default(),
+                instructions: instructions / samples.len() as u64,
+            };
+            rows.insert(format!("{} {}", machine.core.name(), model.feature), row);
+        }
+    }
+    let compiler = process::output(toolchain.rustc().arg("--version"))?;
+    Ok(Table {
+        compiler: compiler.trim().to_owned(),
+        rows,
+    })
+}
+
+fn compare(kept: &Table, measured: &Table) -> Result<()> {
+    let mut grown = Vec::new();
+    for (name, row) in &measured.rows {
+        let Some(before) = kept.rows.get(name) else {
+            grown.push(format!("{name} is not in the table"));
+            continue;
+        };
+        for ((figure, before), (_, now)) in before.figures().into_iter().zip(row.figures()) {
+            if now * 100 > before * (100 + GROWTH) {
+                grown.push(format!("{name}: {figure} grew from {before} to {now}"));
+            }
+        }
+    }
+    if !grown.is_empty() {
+        bail!(
+            "{}\nIf that is meant, run `cargo xtask size --update` and commit the table",
+            grown.join("\n")
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(instructions: u64) -> Table {
+        let row = Row {
+            flash_bytes: 1000,
+            code_bytes: 100,
+            ram_bytes: 1212,
+            stack_bytes: 500,
+            instructions,
+        };
+        Table {
+            compiler: String::new(),
+            rows: BTreeMap::from([("cortex-m4 nano".to_owned(), row)]),
+        }
+    }
+
+    #[test]
+    fn a_percent_is_let_pass_and_more_is_named() {
+        assert!(compare(&table(1000), &table(1010)).is_ok());
+        assert!(compare(&table(1000), &table(900)).is_ok());
+        let error = compare(&table(1000), &table(1011)).unwrap_err().to_string();
+        assert!(
+            error.contains("cortex-m4 nano: instructions grew from 1000 to 1011"),
+            "{error}"
+        );
+        let empty = Table {
+            compiler: String::new(),
+            rows: BTreeMap::new(),
+        };
+        assert!(compare(&empty, &table(1)).is_err());
+    }
+}
