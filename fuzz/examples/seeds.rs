@@ -1,0 +1,23 @@
+//! Writes the seed corpus anew: `cargo run --example seeds`, in this folder.
+
+use std::path::Path;
+use std::{fs, io};
+
+use pocketgan::Rng;
+use pocketgan_fuzz::forge;
+
+/// How many blobs there are.
+const SEEDS: usize = 12;
+/// The largest of them, in bytes.
+const LARGEST: usize = 2500;
+
+fn main() -> io::Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
+    fs::create_dir_all(&folder)?;
+    let blobs = (0..).filter_map(|seed| forge::model(&mut Rng::new(seed)));
+    let small = blobs.filter(|blob| blob.len() <= LARGEST).take(SEEDS);
+    for (index, blob) in small.enumerate() {
+        fs::write(folder.join(format!("{index:02}.pgan")), blob)?;
+    }
+    Ok(())
+}
