@@ -47,6 +47,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// The workspace of the targets.
+pub fn folder() -> PathBuf {
+    workspace::root().join("fuzz")
+}
+
 fn check_toolchain() -> Result<()> {
     process::output(&mut nightly("rustc", &["--version"]))
         .map(drop)
@@ -91,11 +96,8 @@ fn find_cargo_fuzz() -> Result<PathBuf> {
 
 /// Runs one target.
 fn fuzz(program: &Path, target: &str, seconds: u32) -> Result<()> {
-    let folder = workspace::root().join("fuzz");
-    let (corpus, artifacts) = (
-        folder.join("corpus").join(target),
-        folder.join("artifacts").join(target),
-    );
+    let corpus = folder().join("corpus").join(target);
+    let artifacts = folder().join("artifacts").join(target);
     fs::create_dir_all(&corpus)?;
     fs::create_dir_all(&artifacts)?;
     let before = files(&artifacts)?;
