@@ -50,6 +50,39 @@ pub fn model(rng: &mut Rng) -> Option<Vec<u8>> {
     blob.ok()
 }
 
+/// Blobs with the largest picture there can be, and with the tallest column that these windows make.
+pub fn edges() -> Option<Vec<Vec<u8>>> {
+    let point = common::linear(Activation::Relu, 1, 1, 1);
+    let mut largest = vec![point];
+    for factor in [8, 8, 8, 4] {
+        largest.push(common::upsample(largest[largest.len() - 1].2, factor));
+    }
+    let mut tallest = vec![common::linear(Activation::Relu, 8, 1, 1)];
+    for _ in 0..3 {
+        let input = tallest[tallest.len() - 1].2;
+        tallest.push(common::windowed(
+            input,
+            true,
+            [3, 8, 1, 0],
+            Activation::Relu,
+            1,
+        )?);
+    }
+    let mut blobs = Vec::new();
+    for (mut plans, numbers) in [(largest, Numbers::Int8), (tallest, Numbers::Float)] {
+        let input = plans[plans.len() - 1].2;
+        plans.push(common::windowed(
+            input,
+            false,
+            [1, 8, 0, 0],
+            Activation::Tanh,
+            1,
+        )?);
+        blobs.push(common::blob(1, &plans, numbers, &mut Rng::new(1)).ok()?);
+    }
+    Some(blobs)
+}
+
 /// A few layers, the last with a last layer's activation; `None` if they are too large.
 fn plans(latent: usize, rng: &mut Rng) -> Option<Vec<Plan>> {
     let mut input = Shape::new(1, 1, latent);

@@ -5,6 +5,7 @@ use libfuzzer_sys::fuzzer_mutate;
 use pocketgan::Rng;
 
 use crate::forge::{self, between};
+use crate::restructure::restructure;
 
 const HEADER_LEN: usize = 64;
 const RECORD_LEN: usize = 64;
@@ -16,12 +17,16 @@ pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize
     let mut rng = Rng::new(seed.into());
     let size = match rng.below(16) {
         0 => return fuzzer_mutate(data, size, max_size),
-        1..=3 => fresh(data, max_size, &mut rng).unwrap_or(size),
-        4..=6 => {
+        1..=2 => replace(data, max_size, forge::model(&mut rng)).unwrap_or(size),
+        3..=6 => {
+            let changed = restructure(&data[..size], max_size, &mut rng);
+            replace(data, max_size, changed).unwrap_or(size)
+        }
+        7..=8 => {
             change_fields(&mut data[..size], &mut rng);
             size
         }
-        7..=12 => {
+        9..=13 => {
             change_parameters(&mut data[..size]);
             size
         }
@@ -31,9 +36,9 @@ pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize
     size
 }
 
-/// Another model altogether.
-fn fresh(data: &mut [u8], max_size: usize, rng: &mut Rng) -> Option<usize> {
-    let blob = forge::model(rng)?;
+/// Puts another blob in the input's place, if there is one that fits; returns its size.
+fn replace(data: &mut [u8], max_size: usize, blob: Option<Vec<u8>>) -> Option<usize> {
+    let blob = blob?;
     data[..max_size]
         .get_mut(..blob.len())?
         .copy_from_slice(&blob);
