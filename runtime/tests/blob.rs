@@ -251,6 +251,11 @@ fn each_rule_has_its_error() {
         let refused = Model::parse(&changed(blob.clone(), *at, bytes)).err();
         assert_eq!(refused, Some(*error), "{bytes:?} at {at}");
     }
+    // Behind the last parameters of layer 1: 3 x 8 bytes of vectors, 384 weights.
+    let gap = weights + 3 * 8 + 384;
+    assert_eq!(gap % 16, 8);
+    let filled = Model::parse(&changed(blob.clone(), gap, &[1])).err();
+    assert_eq!(filled, Some(Error::Reserved));
     let conditional = self::conditional(Numbers::Int8);
     let cases: &[(usize, &[u8], Error)] = &[
         (10, &[1, 0], Error::BadHeader),

@@ -1,4 +1,4 @@
-//! The licence of every crate in the lock files, those of the firmware too, against the list in `deny.toml`.
+//! The licence of every crate in the lock files, those of the firmware and the fuzzers too, against the list in `deny.toml`.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use spdx::{Expression, LicenseReq, ParseMode};
 
-use crate::{firmware, process, workspace};
+use crate::{firmware, fuzz, process, workspace};
 
 /// The part of cargo-deny's configuration that this check shares with it.
 #[derive(Deserialize)]
@@ -17,6 +17,29 @@ struct Policy {
 
 #[derive(Deserialize)]
 struct Licenses {
+    allow: Vec<String>,
+    #[serde(default)]
+    exceptions: Vec<Exceptions>,
+}
+
+impl Licenses {
+    /// Whether a package may come in.
+    fn allow(&self, package: &Package) -> bool {
+        let own = self
+            .exceptions
+            .iter()
+            .filter(|own| own.package == package.name);
+        let own = own.flat_map(|own| &own.allow);
+        let list: Vec<String> = self.allow.iter().chain(own).cloned().collect();
+        allowed(package.license.as_deref(), &list)
+    }
+}
+
+/// Licences that only one package may have.
+#[derive(Deserialize)]
+struct Exceptions {
+    #[serde(rename = "crate")]
+    package: String,
     allow: Vec<String>,
 }
 
@@ -42,6 +65,7 @@ pub fn check() -> Result<()> {
     let policy: Policy = toml::from_str(&policy).context("deny.toml")?;
     let mut folders = vec![workspace::root().to_owned()];
     folders.extend(firmware::folders()?);
+    folders.push(fuzz::folder());
     folders.retain(|folder| folder.join("Cargo.lock").is_file());
     let mut packages = Vec::new();
     for folder in &folders {
@@ -51,7 +75,7 @@ pub fn check() -> Result<()> {
     packages.dedup();
     let refused: Vec<String> = packages
         .iter()
-        .filter(|package| !allowed(package.license.as_deref(), &policy.licenses.allow))
+        .filter(|package| !policy.licenses.allow(package))
         .map(|package| {
             let licence = package.license.as_deref().unwrap_or("none stated");
             format!("{} {}: {licence}", package.name, package.version)
@@ -96,7 +120,7 @@ fn allowed(licence: Option<&str>, list: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::allowed;
+    use super::{Exceptions, Licenses, Package, allowed};
 
     #[test]
     fn an_expression_is_met_only_by_licences_of_the_list() {
@@ -126,5 +150,24 @@ mod tests {
             assert!(!allowed(Some(text), &list), "{text}");
         }
         assert!(!allowed(None, &list));
+    }
+    #[test]
+    fn an_exception_is_for_its_own_package() {
+        let exception = Exceptions {
+            package: "fuzzer".to_owned(),
+            allow: vec!["NCSA".to_owned()],
+        };
+        let policy = Licenses {
+            allow: vec!["MIT".to_owned()],
+            exceptions: vec![exception],
+        };
+        let package = |name: &str, license: &str| Package {
+            name: name.to_owned(),
+            version: "1.0.0".to_owned(),
+            license: Some(license.to_owned()),
+        };
+        assert!(policy.allow(&package("fuzzer", "MIT AND NCSA")));
+        assert!(!policy.allow(&package("fuzzer", "GPL-3.0-only")));
+        assert!(!policy.allow(&package("other", "MIT AND NCSA")));
     }
 }

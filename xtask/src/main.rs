@@ -1,11 +1,12 @@
 //! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-train | profile |
-//! recipes | soak | fid-weights | fid-check`.
+//! recipes | soak | fuzz | fid-weights | fid-check`.
 
 mod bare_metal;
 mod bench_train;
 mod elf;
 mod fid;
 mod firmware;
+mod fuzz;
 mod host;
 mod licences;
 mod onnxruntime;
@@ -52,6 +53,8 @@ enum Chore {
     Recipes(recipes::Arguments),
     /// Kill, stop and resume a run over and over, and check all that it leaves.
     Soak(soak::Arguments),
+    /// Feed hostile blobs to the parser and the kernels, under AddressSanitizer. Needs a nightly compiler.
+    Fuzz(fuzz::Arguments),
     /// Make the Inception network that `trainer eval --fid inception` looks through, in the user's cache.
     FidWeights,
     /// Check our scores against torch-fidelity's, on the same PNG files.
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Chore::Profile(arguments) => profile::run(&arguments),
         Chore::Recipes(arguments) => recipes::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
+        Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::FidWeights => fid::weights(),
         Chore::FidCheck(arguments) => fid::check(&arguments),
     };

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use crate::setup::{self, Tools};
-use crate::{firmware, licences, process, workspace};
+use crate::{firmware, fuzz, licences, process, workspace};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -18,7 +18,7 @@ pub struct Arguments {
 /// A step, in the order of a full run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Step {
-    /// Formatting, of the firmware too.
+    /// Formatting, of the firmware and the fuzzers too.
     Fmt,
     /// Licences of all dependencies against deny.toml.
     Licences,
@@ -135,7 +135,7 @@ fn runtime(tools: &Tools) -> Result<()> {
 
 fn fmt() -> Result<()> {
     process::run(process::cargo().args(["fmt", "--all", "--check"]))?;
-    for folder in firmware::folders()? {
+    for folder in firmware::folders()?.into_iter().chain([fuzz::folder()]) {
         process::run(
             process::cargo()
                 .args(["fmt", "--check"])

@@ -211,7 +211,8 @@ impl Layer<'_> {
 
     /// Where the weight from input channel `ic` to output `oc` at kernel place (`ky`, `kx`) lies
     /// among the layer's weights, in weights. For linear, `ky` and `kx` are 0 and `oc` counts the
-    /// outputs by row, column and channel. Out of range arguments give a meaningless index.
+    /// outputs by row, column and channel. Out of range arguments give a meaningless index; huge ones
+    /// overflow.
     pub const fn weight_index(&self, oc: usize, ky: usize, kx: usize, ic: usize) -> usize {
         order::index(
             self.operator,

@@ -129,7 +129,8 @@ impl<'a> Model<'a> {
         self.numbers
     }
 
-    /// Multiply-accumulates of one image.
+    /// Multiply-accumulates of one image. They bound its cost, whatever the blob: no tensor has more
+    /// elements than 64 times as many (section 2.4), nor more than 2^22.
     pub const fn macs(&self) -> u64 {
         self.macs
     }

@@ -131,9 +131,13 @@ pub(super) const fn check_all(model: &Model<'_>) -> Result<(), Error> {
             return Err(Error::BadNumber);
         }
         scale = layer.scale;
+        let gap = next_start;
         next_start = next_start.next_multiple_of(16);
         if start(record) != next_start {
             return Err(Error::BadParameters);
+        }
+        if !super::zeros(model.blob, gap, next_start) {
+            return Err(Error::Reserved);
         }
         next_start += length(record);
         macs += layer.macs();

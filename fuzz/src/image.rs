@@ -1,0 +1,98 @@
+//! Runs a model in every way there is and compares the images.
+
+use pocketgan::{Generator, Model, Numbers, PixelRange};
+
+use crate::common;
+
+/// Products and outputs of one image, times the classes, above which a model is not run.
+const MAX_WORK: u64 = 1 << 22;
+/// Words of working memory above which a model is not run.
+const MAX_WORDS: usize = 1 << 22;
+/// Steps of the reference for one image above which only the fast kernels run.
+const MAX_REFERENCE: u64 = 1 << 18;
+
+/// Makes images of every class of a model that is not too large, and compares them.
+///
+/// # Panics
+/// Where two ways to make an image differ.
+pub fn check_images(model: &Model<'_>) {
+    let outputs: u64 = model.layers().map(|layer| layer.output.len() as u64).sum();
+    let images = model.classes().max(1) as u64;
+    let work = (model.macs() + outputs).saturating_mul(images);
+    if work > MAX_WORK || model.buffer_len() > MAX_WORDS {
+        return;
+    }
+    let referee = reference_steps(model) <= MAX_REFERENCE;
+    // Exactly the memory that it says it takes, and dirty.
+    let mut buffer = vec![0xdead_beef; model.buffer_len()];
+    let mut generator =
+        Generator::new(model, buffer.as_mut_slice()).expect("as large as asked for");
+    if model.classes() == 0 {
+        check_image(&mut generator, referee);
+    }
+    for class in 0..model.classes() {
+        generator.set_class(class).expect("a class of the model");
+        check_image(&mut generator, referee);
+    }
+}
+
+/// What the reference takes: for each output a look at each input place, and the products.
+fn reference_steps(model: &Model<'_>) -> u64 {
+    let looks = |layer: pocketgan::Layer<'_>| {
+        let places = layer.input.height * layer.input.width;
+        (layer.output.len() as u64).saturating_mul(places as u64)
+    };
+    let looks = model.layers().map(looks).fold(0, u64::saturating_add);
+    looks.saturating_add(model.macs())
+}
+
+/// One image from a seed, from its latent, as values and by the reference.
+fn check_image(generator: &mut Generator<'_, '_>, referee: bool) {
+    let model = *generator.model();
+    let seed = u64::from(model.blob_len() as u32);
+    let latents = common::latents(&model, seed);
+    let mut by_seed = vec![0; model.image_len()];
+    let mut image = vec![1; model.image_len()];
+    let mut values = vec![0.0; model.image_len()];
+    generator.sample(seed, &mut by_seed).expect("lengths fit");
+    generator
+        .sample_into(&latents, &mut image)
+        .expect("lengths fit");
+    generator
+        .values_into(&latents, &mut values)
+        .expect("lengths fit");
+    assert_eq!(by_seed, image);
+    if model.numbers() == Numbers::Int8 {
+        let worth: Vec<f32> = image.iter().map(|&p| model.range().value(p)).collect();
+        assert_eq!(values, worth);
+    }
+    if referee {
+        compare_with_reference(&model, &latents, &image, &values);
+    }
+}
+
+fn compare_with_reference(model: &Model<'_>, latents: &[i8], image: &[u8], values: &[f32]) {
+    match model.numbers() {
+        Numbers::Int8 => {
+            let offset = match model.range() {
+                PixelRange::Signed => 128,
+                PixelRange::Unsigned => 0,
+            };
+            let quanta = common::reference_int8(model, latents)
+                .pop()
+                .expect("layers");
+            let expected: Vec<u8> = quanta.iter().map(|q| (q + offset) as u8).collect();
+            assert_eq!(image, expected);
+        }
+        Numbers::Float => {
+            let expected = common::reference_float(model, latents);
+            // A NaN, which overflow can give, has no bits of its own.
+            let same =
+                |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+            assert!(
+                values.iter().zip(&expected).all(same),
+                "{values:?} {expected:?}"
+            );
+        }
+    }
+}
