@@ -5,16 +5,14 @@
 #![no_std]
 #![no_main]
 
-use core::ffi::CStr;
-
 use cortex_m_rt::entry;
+use firmware_shared::files;
 use firmware_shared::picture::Checksum;
 use pocketgan::blob::Aligned;
 use pocketgan::{Generator, Model};
 use qemu_mps2::timer::COUNTER;
 use semihosting::experimental::env;
-use semihosting::io::Read;
-use semihosting::{eprintln, fs::File, println, process};
+use semihosting::{eprintln, println, process};
 
 const BLOB_LEN: usize = 1 << 20;
 const BUFFER_LEN: usize = 1 << 18;
@@ -75,22 +73,9 @@ fn run(blob: &mut [u8], buffer: &mut [u32], image: &mut [u8]) -> Result<(), Fail
 
 /// Reads a file into the start of `bytes` and returns its length.
 fn read(path: &str, bytes: &mut [u8]) -> Result<usize, Failure> {
-    let mut name = [0; 1024];
-    let room = name
-        .get_mut(..path.len())
-        .ok_or(Failure("the path is too long"))?;
-    room.copy_from_slice(path.as_bytes());
-    let name = CStr::from_bytes_until_nul(&name).map_err(|_| Failure("the path is too long"))?;
-    let mut file = File::open(name).map_err(|_| Failure("the blob cannot be opened"))?;
-    let mut len = 0;
-    loop {
-        match file.read(&mut bytes[len..]) {
-            Ok(0) if len == bytes.len() => {
-                return Err(Failure("the blob is too large for this board"));
-            }
-            Ok(0) => return Ok(len),
-            Ok(more) => len += more,
-            Err(_) => return Err(Failure("the blob cannot be read")),
-        }
+    let len = files::open(path).and_then(|mut file| files::read(&mut file, bytes));
+    match len.map_err(Failure)? {
+        len if len == bytes.len() => Err(Failure("the blob is too large for this board")),
+        len => Ok(len),
     }
 }

@@ -1,19 +1,24 @@
 //! Checks the kernels against images that the host's reference kernels made: the file that the runtime's example
 //! `cases` writes, whose path is the only word that the program is given.
 
-use core::ffi::CStr;
-
 use pocketgan::blob::Aligned;
 use pocketgan::{Error, Generator, Model};
 use semihosting::experimental::env;
-use semihosting::io::Read;
 use semihosting::{eprintln, fs::File, println, process};
+
+use crate::files;
 
 /// Bytes of the largest blob and of the largest image.
 const ROOM: usize = 1 << 14;
 
 /// What went wrong, as a sentence.
 struct Failure(&'static str);
+
+impl From<&'static str> for Failure {
+    fn from(message: &'static str) -> Self {
+        Self(message)
+    }
+}
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -43,7 +48,7 @@ fn run() -> Result<(usize, usize), Failure> {
     let (mut cases, mut wrong) = (0, 0);
     loop {
         let mut lens = [0; 8];
-        if read(&mut file, &mut lens)? == 0 {
+        if files::read(&mut file, &mut lens)? == 0 {
             return Ok((cases, wrong));
         }
         let (blob_len, image_len) = (number(&lens[..4]), number(&lens[4..]));
@@ -55,7 +60,7 @@ fn run() -> Result<(usize, usize), Failure> {
             return Err(Failure("a case is larger than the room for it"));
         };
         let len = padded.len() + expected.len();
-        if read(&mut file, padded)? + read(&mut file, expected)? < len {
+        if files::read(&mut file, padded)? + files::read(&mut file, expected)? < len {
             return Err(Failure("the file ends in the middle of a case"));
         }
         let model = Model::parse(&padded[..blob_len])?;
@@ -81,24 +86,5 @@ fn open() -> Result<File, Failure> {
     let Some(Ok(path)) = (&arguments).skip(1).next() else {
         return Err(Failure("the file's path is missing"));
     };
-    let mut name = [0; 1024];
-    let Some(room) = name.get_mut(..path.len()) else {
-        return Err(Failure("the path is too long"));
-    };
-    room.copy_from_slice(path.as_bytes());
-    let name = CStr::from_bytes_until_nul(&name).map_err(|_| Failure("the path is too long"))?;
-    File::open(name).map_err(|_| Failure("the file cannot be opened"))
-}
-
-/// Fills `bytes` from the file, or as far as it goes; returns how far that is.
-fn read(file: &mut File, bytes: &mut [u8]) -> Result<usize, Failure> {
-    let mut len = 0;
-    while len < bytes.len() {
-        match file.read(&mut bytes[len..]) {
-            Ok(0) => break,
-            Ok(more) => len += more,
-            Err(_) => return Err(Failure("the file cannot be read")),
-        }
-    }
-    Ok(len)
+    Ok(files::open(path)?)
 }

@@ -10,6 +10,8 @@ pub mod console;
 pub mod counter;
 #[cfg(feature = "emulated")]
 pub mod emulated;
+#[cfg(feature = "emulated")]
+pub mod files;
 pub mod model;
 pub mod picture;
 #[cfg(feature = "emulated")]

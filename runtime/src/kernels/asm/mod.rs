@@ -4,6 +4,17 @@
 //! safe code stand two plain structures, [`Job`] and [`Linear`].
 #![allow(unsafe_code)]
 
+/// The places of the labels, from a table's start on, as addresses of Thumb code.
+#[cfg(target_arch = "arm")]
+macro_rules! table {
+    ($name:literal: $($label:literal),+) => {
+        concat!(
+            ".p2align 2\n", $name, ":\n",
+            $(".word ", $label, " - ", $name, "b + 1\n",)+
+        )
+    };
+}
+
 #[cfg(pocketgan_dsp)]
 #[path = "dsp.rs"]
 mod loops;

@@ -165,16 +165,6 @@ macro_rules! relu {
     };
 }
 
-/// The places of the labels, from a table's start on, as addresses of Thumb code.
-macro_rules! table {
-    ($name:literal: $($label:literal),+) => {
-        concat!(
-            ".p2align 2\n", $name, ":\n",
-            $(".word ", $label, " - ", $name, "b + 1\n",)+
-        )
-    };
-}
-
 /// Does a job.
 ///
 /// # Safety
