@@ -1,19 +1,21 @@
 //! Chooses the loops in assembly that the target has: `pocketgan_asm`, and of them one of `pocketgan_dsp` (Arm's
 //! DSP extension: SMLAD and its kin), `pocketgan_thumb2` (ARMv7-M without it), `pocketgan_thumb1` (ARMv6-M) and
-//! `pocketgan_riscv` (RV32 with multiplication); or `pocketgan_sse2`, the kernels of x86-64.
+//! `pocketgan_riscv` (RV32 with multiplication); or `pocketgan_x86_64`.
 
 const LOOPS: [&str; 4] = ["dsp", "thumb2", "thumb1", "riscv"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=POCKETGAN_KERNELS");
-    println!("cargo::rustc-check-cfg=cfg(pocketgan_asm, pocketgan_sse2)");
+    println!("cargo::rustc-check-cfg=cfg(pocketgan_asm, pocketgan_x86_64, pocketgan_sse2)");
     for loops in LOOPS {
         println!("cargo::rustc-check-cfg=cfg(pocketgan_{loops})");
     }
-    // So that the portable kernels can be tested where there are others.
-    if std::env::var("POCKETGAN_KERNELS").is_ok_and(|kernels| kernels == "portable") {
-        return;
+    // So that those kernels can be tested that this machine has better ones for.
+    match std::env::var("POCKETGAN_KERNELS").as_deref() {
+        Ok("portable") => return,
+        Ok("sse2") => println!("cargo::rustc-cfg=pocketgan_sse2"),
+        _ => {}
     }
     if let Some(loops) = loops() {
         println!("cargo::rustc-cfg=pocketgan_asm");
@@ -21,7 +23,7 @@ fn main() {
     }
     let is = |name, value| std::env::var(name).is_ok_and(|it| it == value);
     if is("CARGO_CFG_TARGET_ARCH", "x86_64") && std::env::var_os("CARGO_CFG_MIRI").is_none() {
-        println!("cargo::rustc-cfg=pocketgan_sse2");
+        println!("cargo::rustc-cfg=pocketgan_x86_64");
     }
 }
 

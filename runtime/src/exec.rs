@@ -4,7 +4,7 @@
 //! only the rows that it reads at once. The linear layer makes one row of its output at a time.
 
 use crate::blob::order::divisor;
-use crate::kernels::{Best, arithmetic, float, int8};
+use crate::kernels::{arithmetic, float, int8};
 use crate::plan;
 use crate::{Error, Layer, Model, PixelRange, Rng, RowSink, latent};
 use bytemuck::{must_cast_slice, must_cast_slice_mut};
@@ -274,7 +274,7 @@ impl<'m, 'b> Generator<'m, 'b> {
             float::row(layer, y, must_cast_slice(input), out.unwrap_or_default());
         } else {
             let out = must_cast_slice_mut(after).get_mut(range);
-            int8::row::<Best>(layer, y, input, &out_ring, out.unwrap_or_default());
+            int8::row(layer, y, input, &out_ring, out.unwrap_or_default());
         }
     }
 

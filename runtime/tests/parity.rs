@@ -86,6 +86,40 @@ fn every_small_window_matches_the_reference() {
     }
 }
 
+/// Rows of more than one vector, and outputs in whole and broken ones.
+#[test]
+fn wide_rows_match_the_reference() {
+    const WINDOWS: [(bool, [usize; 4]); 6] = [
+        (true, [4, 2, 1, 0]),
+        (true, [5, 2, 2, 1]),
+        (true, [3, 3, 0, 0]),
+        (false, [3, 1, 1, 0]),
+        (false, [3, 2, 1, 0]),
+        (false, [7, 1, 3, 0]),
+    ];
+    for channels in 1..=40 {
+        let shaped = linear(
+            ACTIVATIONS[channels % 5],
+            2,
+            channels * 7 % 29 + 9,
+            channels * 5 % 23 + 1,
+        );
+        for (i, (transposed, window)) in WINDOWS.into_iter().enumerate() {
+            let seed = channels * 6 + i;
+            let wide = windowed(
+                shaped.2,
+                transposed,
+                window,
+                ACTIVATIONS[seed % 5],
+                channels,
+            );
+            let wide = wide.expect("fits");
+            let last = windowed(wide.2, false, [3, 1, 1, 0], Activation::Tanh, seed % 4 + 1);
+            both(5, &[shaped, wide, last.expect("fits")], seed as u64);
+        }
+    }
+}
+
 #[test]
 fn linear_and_upsample_match_the_reference() {
     for seed in 0..60 {
@@ -178,7 +212,8 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    // As many as `PROPTEST_CASES` says.
+    #![proptest_config(ProptestConfig::default())]
 
     #[test]
     fn random_stacks_match_the_reference(

@@ -1,7 +1,8 @@
-//! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-train | profile |
-//! recipes | soak | fuzz | fid-weights | fid-check`.
+//! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-runtime |
+//! bench-train | profile | recipes | soak | fuzz | fid-weights | fid-check`.
 
 mod bare_metal;
+mod bench_runtime;
 mod bench_train;
 mod elf;
 mod fid;
@@ -45,6 +46,8 @@ enum Chore {
     Size(firmware::SizeArguments),
     /// Estimate the cycles of an image on cores that have a timing table, from a trace of its instructions.
     Cycles(firmware::CyclesArguments),
+    /// Time an image in the runtime, tract and ONNX Runtime, on one thread of this machine.
+    BenchRuntime(bench_runtime::Arguments),
     /// Compare a GAN step's speed with PyTorch's, on this machine, in turns.
     BenchTrain(bench_train::Arguments),
     /// Account for the time of a training step, net by net.
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Chore::FirmwareBench(arguments) => firmware::bench(&arguments),
         Chore::Size(arguments) => firmware::size(&arguments),
         Chore::Cycles(arguments) => firmware::cycles(&arguments),
+        Chore::BenchRuntime(arguments) => bench_runtime::run(&arguments),
         Chore::BenchTrain(arguments) => bench_train::run(&arguments),
         Chore::Profile(arguments) => profile::run(&arguments),
         Chore::Recipes(arguments) => recipes::run(&arguments),

@@ -28,7 +28,7 @@ enum Step {
     Doc,
     /// Type check of the CUDA code; needs no toolkit.
     Cuda,
-    /// The runtime's tests with overflow checks, and once more with the portable kernels.
+    /// The runtime's tests with overflow checks, and once more with the portable kernels and with SSE2's.
     Runtime,
     /// All other tests, optimized.
     Workspace,
@@ -123,14 +123,16 @@ fn report(table: &[(String, Duration, bool)]) -> Result<()> {
 fn runtime(tools: &Tools) -> Result<()> {
     let test = ["test", "--package", "pocketgan", "--locked"];
     cargo(&[&test[..], &["--features", "writer"]].concat(), tools)?;
-    let mut portable = process::cargo();
-    portable
-        .args(test)
-        .args(["--features", "writer", "--test", "parity"]);
-    portable.env("POCKETGAN_KERNELS", "portable");
-    // A folder of its own, so that nothing else is built anew.
-    portable.env("CARGO_TARGET_DIR", workspace::target().join("portable"));
-    process::run(tools.environment(&mut portable))
+    for kernels in ["portable", "sse2"] {
+        let mut parity = process::cargo();
+        parity.args(test);
+        parity.args(["--features", "writer", "--test", "parity"]);
+        parity.env("POCKETGAN_KERNELS", kernels);
+        // A folder of its own, so that nothing else is built anew.
+        parity.env("CARGO_TARGET_DIR", workspace::target().join(kernels));
+        process::run(tools.environment(&mut parity))?;
+    }
+    Ok(())
 }
 
 fn fmt() -> Result<()> {

@@ -15,7 +15,7 @@ pub(crate) fn row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
         (Operator::Upsample { factor }, _) => {
             upsample_row(layer, y / divisor(factor), factor, input, out)
         }
-        (_, Some(axis)) => convolution_row(layer, axis, y, input, out),
+        (_, Some(axis)) => Convolution::new(layer, axis, y, input).run(out),
         (_, None) => linear_row(layer, y, input, out),
     }
 }
@@ -38,54 +38,161 @@ fn upsample_row(layer: &Layer<'_>, y: usize, factor: usize, input: &[f32], out: 
 }
 
 fn linear_row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
+    #[cfg(pocketgan_x86_64)]
+    if super::x86_64::has_avx2() {
+        return super::x86_64::float::linear(layer, y, input, out);
+    }
+    linear_outputs(layer, y, input, 0, out);
+}
+
+/// Computes the outputs of row `y` from output `first` on, and says how many these are.
+pub(crate) fn linear_outputs(
+    layer: &Layer<'_>,
+    y: usize,
+    input: &[f32],
+    first: usize,
+    out: &mut [f32],
+) -> usize {
     let row_len = layer.output.row_len();
     let bias = words(layer.parameters.bias, y * row_len);
     let column = words(layer.parameters.column, y * row_len);
     let weights = words(layer.parameters.weights, y * row_len * input.len());
     for (chunk, out) in out.chunks_mut(LANES).enumerate() {
-        let mut sums = load(bias, chunk * LANES, out.len());
-        for (sum, &column) in sums.iter_mut().zip(column.iter().skip(chunk * LANES)) {
+        let at = first + chunk * LANES;
+        let mut sums = load(bias, at, out.len());
+        for (sum, &column) in sums.iter_mut().zip(column.iter().skip(at)) {
             *sum += f32::from_le_bytes(column);
         }
-        add_products(&mut sums, input, weights, row_len, chunk * LANES);
+        add_products(&mut sums, input, weights, row_len, at);
         store(layer, &sums, out);
     }
+    out.len()
 }
 
-fn convolution_row(layer: &Layer<'_>, axis: Axis, y: usize, input: &[f32], out: &mut [f32]) {
-    let (ring, phase_y) = (Ring::of_input(layer), y % axis.phases());
-    let (first_y, (start_y, end_y)) = (axis.first_input(y), axis.inside(y, layer.input.height));
-    let (channels, out_channels) = (layer.input.channels, layer.output.channels);
-    let kernel = axis.taps_before(axis.phases());
-    let weights = words(layer.parameters.weights, 0);
-    let bias = words(layer.parameters.bias, 0);
-    for (x, pixel) in out.chunks_exact_mut(divisor(out_channels)).enumerate() {
-        let phase_x = x % axis.phases();
-        let (first_x, (start_x, end_x)) = (axis.first_input(x), axis.inside(x, layer.input.width));
-        let before =
-            axis.taps_before(phase_y) * kernel + axis.taps(phase_y) * axis.taps_before(phase_x);
-        // The taps of a row that are inside lie side by side in the input and in the weights.
-        let columns = (end_x - start_x) * channels;
-        let first_column = (first_x + start_x as isize).max(0) as usize * channels;
-        for (chunk, out) in pixel.chunks_mut(LANES).enumerate() {
-            let mut sums = load(bias, chunk * LANES, out.len());
-            for tap_y in start_y..end_y {
-                let row = (first_y + tap_y as isize).max(0) as usize;
-                let at = ring.row_start(row) + first_column;
-                let input = input.get(at..at + columns).unwrap_or_default();
-                let tap = before + tap_y * axis.taps(phase_x) + start_x;
-                let weights = weights
-                    .get(tap * channels * out_channels..)
-                    .unwrap_or_default();
-                add_products(&mut sums, input, weights, out_channels, chunk * LANES);
-            }
-            store(layer, &sums, out);
+/// One output row of a convolution or transposed convolution.
+pub(crate) struct Convolution<'a> {
+    pub layer: &'a Layer<'a>,
+    pub axis: Axis,
+    input: &'a [f32],
+    ring: Ring,
+    /// The input row of the first vertical tap, and the taps inside the picture.
+    first_row: isize,
+    rows: [usize; 2],
+    /// How many taps there are in the vertical phases before this one, and how many in a column of this one.
+    taps_before: usize,
+    taps: usize,
+}
+
+/// A horizontal phase of an output row.
+pub(crate) struct Phase {
+    /// Its number.
+    pub number: usize,
+    /// How many outputs and taps it has.
+    pub outputs: usize,
+    pub taps: usize,
+    /// The column of the first output's first tap.
+    first_column: isize,
+    /// How many taps there are in the phases before this one.
+    taps_before: usize,
+}
+
+impl<'a> Convolution<'a> {
+    pub fn new(layer: &'a Layer<'a>, axis: Axis, y: usize, input: &'a [f32]) -> Self {
+        let phase = y % axis.phases();
+        let (start, end) = axis.inside(y, layer.input.height);
+        Self {
+            layer,
+            axis,
+            input,
+            ring: Ring::of_input(layer),
+            first_row: axis.first_input(y),
+            rows: [start, end],
+            taps_before: axis.taps_before(phase) * axis.taps_before(axis.phases()),
+            taps: axis.taps(phase),
         }
+    }
+
+    fn run(&self, out: &mut [f32]) {
+        #[cfg(pocketgan_x86_64)]
+        if super::x86_64::has_avx2() {
+            return super::x86_64::float::convolution(self, out);
+        }
+        for phase in self.phases() {
+            for i in 0..phase.outputs {
+                self.channels(&phase, i, 0, out);
+            }
+        }
+    }
+
+    /// The phases that have outputs.
+    pub fn phases(&self) -> impl Iterator<Item = Phase> {
+        let (axis, width) = (self.axis, self.layer.output.width);
+        (0..axis.phases().min(width)).map(move |number| Phase {
+            number,
+            outputs: (width - number).div_ceil(axis.phases()),
+            taps: axis.taps(number),
+            first_column: axis.first_input(number),
+            taps_before: self.taps_before + self.taps * axis.taps_before(number),
+        })
+    }
+
+    /// The horizontal taps of a phase's output `i` that are inside the picture.
+    #[inline(always)]
+    pub fn inside(&self, phase: &Phase, i: usize) -> [usize; 2] {
+        let first = phase.first_column + (i * self.axis.step()) as isize;
+        let end = (self.layer.input.width as isize - first).clamp(0, phase.taps as isize) as usize;
+        [(-first).clamp(0, end as isize) as usize, end]
+    }
+
+    /// For each vertical tap inside the picture: the inputs from the one on that a phase's output `i` reads through its
+    /// horizontal tap `start`, those of its other taps side by side, and the weights of all output channels for each
+    /// of them.
+    pub fn taps(
+        &self,
+        phase: &Phase,
+        i: usize,
+        start: usize,
+    ) -> impl Iterator<Item = (&'a [f32], &'a [[u8; 4]])> {
+        let (input, ring) = (self.input, self.ring);
+        let weights = words(self.layer.parameters.weights, 0);
+        let (channels, out_channels) = (ring.shape.channels, self.layer.output.channels);
+        let column = phase.first_column + (i * self.axis.step() + start) as isize;
+        let column = column.max(0) as usize * channels;
+        let (first_row, taps, taps_before) =
+            (self.first_row, phase.taps, phase.taps_before + start);
+        let [first, end] = self.rows;
+        (first..end).map(move |tap| {
+            let row = (first_row + tap as isize).max(0) as usize;
+            let input = input.get(ring.row_start(row) + column..);
+            let weights = weights.get((taps_before + tap * taps) * channels * out_channels..);
+            (input.unwrap_or_default(), weights.unwrap_or_default())
+        })
+    }
+
+    /// Computes the channels from `channel` on of a phase's output `i`; says how many outputs this is.
+    pub fn channels(&self, phase: &Phase, i: usize, channel: usize, out: &mut [f32]) -> usize {
+        let row_len = self.layer.output.channels;
+        let x = phase.number + i * self.axis.phases();
+        let [start, end] = self.inside(phase, i);
+        let run = (end - start) * self.layer.input.channels;
+        let bias = words(self.layer.parameters.bias, channel);
+        let pixel = out.get_mut(x * row_len + channel..(x + 1) * row_len);
+        let chunks = pixel.unwrap_or_default().chunks_mut(LANES);
+        for (chunk, out) in chunks.enumerate() {
+            let lane = chunk * LANES;
+            let mut sums = load(bias, lane, out.len());
+            for (input, weights) in self.taps(phase, i, start) {
+                let input = input.get(..run).unwrap_or_default();
+                add_products(&mut sums, input, weights, row_len, channel + lane);
+            }
+            store(self.layer, &sums, out);
+        }
+        1
     }
 }
 
 /// The little-endian words of `bytes` from word `start` on.
-fn words(bytes: &[u8], start: usize) -> &[[u8; 4]] {
+pub(crate) fn words(bytes: &[u8], start: usize) -> &[[u8; 4]] {
     bytes.as_chunks().0.get(start..).unwrap_or_default()
 }
 
@@ -109,6 +216,12 @@ fn add_products(
     row_len: usize,
     lane: usize,
 ) {
+    if row_len == 1 {
+        for (x, &weight) in input.iter().zip(weights) {
+            sums[0] += x * f32::from_le_bytes(weight);
+        }
+        return;
+    }
     for (&x, row) in input.iter().zip(weights.chunks_exact(divisor(row_len))) {
         let row = row.get(lane..).unwrap_or_default();
         if let Some(row) = row.first_chunk::<LANES>() {

@@ -45,7 +45,7 @@ pub(crate) struct Phase<'a> {
 pub(crate) struct Tile {
     /// The first neighbour's first tap, in columns.
     pub column: usize,
-    /// How many neighbours there are: 1, 2, 4 or [`TILE`].
+    /// How many neighbours there are, as [`Kernels::neighbours`] says.
     pub outputs: usize,
     /// Whether the first tap of the first neighbour, and the last tap of the last one, are outside the
     /// picture, where the columns are zeros.
@@ -66,6 +66,17 @@ pub(crate) trait Kernels {
     type Prepared<'a>;
 
     fn prepare(phase: Phase<'_>) -> Self::Prepared<'_>;
+
+    /// How many of `outputs` neighbours are computed together first.
+    #[inline(always)]
+    fn neighbours(outputs: usize) -> usize {
+        match outputs {
+            0..=1 => 1,
+            2..=3 => 2,
+            4..=6 | 8 => 4,
+            _ => TILE,
+        }
+    }
 
     /// Computes the outputs of a tile: neighbour `i` of each channel sums over groups and taps the products
     /// of the channel's weights, in order, with the columns `column + i * step + tap` of the rows, whose
@@ -89,13 +100,19 @@ pub(crate) trait Kernels {
 
 /// Computes row `y` of a layer's output into `out`, a row of `out_ring`, from the rows of its
 /// input's ring.
-pub(crate) fn row<K: Kernels>(
-    layer: &Layer<'_>,
-    y: usize,
-    input: &[u32],
-    out_ring: &Ring,
-    out: &mut [u8],
-) {
+pub(crate) fn row(layer: &Layer<'_>, y: usize, input: &[u32], out_ring: &Ring, out: &mut [u8]) {
+    #[cfg(pocketgan_asm)]
+    row_by::<super::asm::Asm>(layer, y, input, out_ring, out);
+    #[cfg(pocketgan_x86_64)]
+    match super::x86_64::has_avx2() {
+        true => row_by::<super::x86_64::Avx2>(layer, y, input, out_ring, out),
+        false => row_by::<super::x86_64::Sse2>(layer, y, input, out_ring, out),
+    }
+    #[cfg(not(any(pocketgan_asm, pocketgan_x86_64)))]
+    row_by::<super::portable::Portable>(layer, y, input, out_ring, out);
+}
+
+fn row_by<K: Kernels>(layer: &Layer<'_>, y: usize, input: &[u32], out_ring: &Ring, out: &mut [u8]) {
     match (layer.operator, Axis::of(layer.operator)) {
         (Operator::Upsample { factor }, _) => {
             upsample_row(layer, y / divisor(factor), factor, input, out_ring, out)
@@ -219,7 +236,7 @@ impl<'a> Convolution<'a> {
             let mut done = 0;
             while done < outputs {
                 let column = done * phase.step;
-                let count = tile(outputs - done);
+                let count = K::neighbours(outputs - done);
                 let reach = column + (count - 1) * phase.step + phase.count;
                 let tile = Tile {
                     column,
@@ -279,17 +296,6 @@ impl<'a> Convolution<'a> {
             K::tile(phase, &tile, out.unwrap_or_default());
             tile.channel += tile.channels;
         }
-    }
-}
-
-/// How many of `outputs` neighbours are computed next.
-#[inline(always)]
-fn tile(outputs: usize) -> usize {
-    match outputs {
-        0..=1 => 1,
-        2..=3 => 2,
-        4..=6 | 8 => 4,
-        _ => TILE,
     }
 }
 

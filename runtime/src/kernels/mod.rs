@@ -8,17 +8,7 @@ pub mod reference;
 mod asm;
 pub(crate) mod float;
 pub(crate) mod int8;
-#[cfg(not(pocketgan_sse2))]
+#[cfg(not(pocketgan_x86_64))]
 mod portable;
-#[cfg(pocketgan_sse2)]
+#[cfg(pocketgan_x86_64)]
 mod x86_64;
-
-/// The int8 kernels of this target.
-#[cfg(pocketgan_asm)]
-pub(crate) type Best = asm::Asm;
-/// The int8 kernels of this target.
-#[cfg(pocketgan_sse2)]
-pub(crate) type Best = x86_64::Sse2;
-/// The int8 kernels of this target.
-#[cfg(not(any(pocketgan_asm, pocketgan_sse2)))]
-pub(crate) type Best = portable::Portable;

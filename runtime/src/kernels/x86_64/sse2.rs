@@ -9,9 +9,9 @@ use core::arch::x86_64::{
     _mm_setzero_si128, _mm_srai_epi16, _mm_unpackhi_epi8, _mm_unpacklo_epi8, _mm_unpacklo_epi64,
 };
 
-use super::arithmetic::finish;
-use super::int8::{self, Kernels, Outputs, Phase, TILE, Tile};
 use crate::blob::order::divisor;
+use crate::kernels::arithmetic::finish;
+use crate::kernels::int8::{self, Kernels, Outputs, Phase, TILE, Tile};
 
 /// For x86-64.
 pub(crate) struct Sse2;
