@@ -35,11 +35,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 /// The blob of a small random model; `None` if the writer does not take what was drawn.
 pub fn model(rng: &mut Rng) -> Option<Vec<u8>> {
-    let numbers = if one_in(rng, 2) {
-        Numbers::Float
-    } else {
-        Numbers::Int8
-    };
+    let numbers = [Numbers::Float, Numbers::Int8, Numbers::Int4][between(rng, 0, 2)];
     let latent = between(rng, 1, 20);
     let plans = plans(latent, rng)?;
     let blob = if matches!(plans[0].0, Operator::Linear) && one_in(rng, 3) {

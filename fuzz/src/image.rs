@@ -62,7 +62,7 @@ fn check_image(generator: &mut Generator<'_, '_>, referee: bool) {
         .values_into(&latents, &mut values)
         .expect("lengths fit");
     assert_eq!(by_seed, image);
-    if model.numbers() == Numbers::Int8 {
+    if model.numbers() != Numbers::Float {
         let worth: Vec<f32> = image.iter().map(|&p| model.range().value(p)).collect();
         assert_eq!(values, worth);
     }
@@ -73,7 +73,7 @@ fn check_image(generator: &mut Generator<'_, '_>, referee: bool) {
 
 fn compare_with_reference(model: &Model<'_>, latents: &[i8], image: &[u8], values: &[f32]) {
     match model.numbers() {
-        Numbers::Int8 => {
+        Numbers::Int8 | Numbers::Int4 => {
             let offset = match model.range() {
                 PixelRange::Signed => 128,
                 PixelRange::Unsigned => 0,

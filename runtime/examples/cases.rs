@@ -1,4 +1,4 @@
-//! Writes models with every small window, and the images that the reference kernels make of them, so that
+//! Writes int8 models with every small window and some in int4, and the images that the reference kernels make of them, so that
 //! a device can check its own kernels against them:
 //!
 //! `cargo run -p pocketgan --features writer --example cases -- cases.bin`
@@ -17,8 +17,19 @@ fn main() -> ExitCode {
         return fail("usage: cases PATH");
     };
     let mut bytes = Vec::new();
-    for (plans, seed) in common::every_small_window() {
-        let blob = common::blob(5, &plans, Numbers::Int8, &mut Rng::new(seed));
+    let models = common::every_small_window().into_iter();
+    let models = models.flat_map(|(plans, seed)| {
+        // Unpacked, int4 is int8: a part of them will do.
+        let numbers: &[_] = match seed % 4 {
+            0 => &[Numbers::Int8, Numbers::Int4],
+            _ => &[Numbers::Int8],
+        };
+        numbers
+            .iter()
+            .map(move |&numbers| (plans.clone(), seed, numbers))
+    });
+    for (plans, seed, numbers) in models {
+        let blob = common::blob(5, &plans, numbers, &mut Rng::new(seed));
         let blob = blob.expect("a valid model");
         let image = image(&Model::parse(&blob).expect("written blobs parse"));
         for len in [blob.len(), image.len()] {

@@ -24,10 +24,10 @@ pub enum Error {
     /// A model with classes does not begin with a linear layer, or its class step is out of range
     /// (1.2, 6).
     BadClasses,
-    /// The weights are int4, which this reader does not support (1.1).
-    Int4,
     /// The model computes with f32, and this build has no feature `f32` (1.1).
     NoFloat,
+    /// The model has int4 weights, and this build has no feature `int4` (1.1).
+    NoInt4,
     /// The work the header promises is not the work of the layers (1.1).
     WrongWork,
     /// A layer has an operator this reader does not know (1.2).
@@ -73,9 +73,11 @@ impl Error {
             Self::Reserved => "the blob uses bytes that are reserved in this format version",
             Self::BadHeader => "a field of the blob's header is out of range",
             Self::BadClasses => "the classes of the blob's model do not fit its first layer",
-            Self::Int4 => "the model has int4 weights, which this version does not support",
             Self::NoFloat => {
                 "the model computes with f32, which this build leaves out (feature f32)"
+            }
+            Self::NoInt4 => {
+                "the model has int4 weights, which this build leaves out (feature int4)"
             }
             Self::WrongWork => "the work in the blob's header is not that of its layers",
             Self::UnknownOperator => "a layer of the blob has an unknown operator",

@@ -267,6 +267,8 @@ impl<'m, 'b> Generator<'m, 'b> {
             return;
         };
         let input = before.get(start..).unwrap_or_default();
+        let split = after.len() - plan::scratch_len(&self.model).min(after.len());
+        let (after, scratch) = after.split_at_mut_checked(split).unwrap_or_default();
         let (out_start, out_len) = (out_ring.row_start(y), out_ring.row_len());
         let range = out_start..out_start + out_len;
         if layer.numbers.is_float() {
@@ -274,7 +276,7 @@ impl<'m, 'b> Generator<'m, 'b> {
             float::row(layer, y, must_cast_slice(input), out.unwrap_or_default());
         } else {
             let out = must_cast_slice_mut(after).get_mut(range);
-            int8::row(layer, y, input, &out_ring, out.unwrap_or_default());
+            int8::row(layer, y, input, &out_ring, out.unwrap_or_default(), scratch);
         }
     }
 

@@ -1,7 +1,8 @@
 //! Where things lie in the working memory, and which rows a layer needs when.
 //!
 //! The buffer holds, in words: two words of state for each ring; then the rings, one for every
-//! layer's input and one, of a single row, for the last layer's output; for f32 also a row of pixels.
+//! layer's input and one, of a single row, for the last layer's output; for f32 also a row of pixels; for int4
+//! the part of a layer that is unpacked.
 //!
 //! A ring holds only the rows that the layer reads at once. Row `y` lies in slot `y % rows`.
 //! f32 rows are ordered column, channel. int8 rows hold a byte for each quantum: for each group of four
@@ -10,6 +11,7 @@
 //! that fill up the last group are 0. The row of the output is ordered column, channel, as pixels are.
 
 use crate::blob::order::{Axis, divisor};
+use crate::kernels::int4;
 use crate::{Layer, Model, Numbers, Operator, Shape};
 
 /// The rows of one tensor that are in memory.
@@ -162,6 +164,18 @@ pub(crate) const fn state_len(model: &Model<'_>) -> usize {
     2 * (model.layer_count() + 1)
 }
 
+/// Words at the end of the working memory that an int4 model's layers are unpacked in, a part at a time.
+pub(crate) const fn scratch_len(model: &Model<'_>) -> usize {
+    let mut most = 0;
+    let mut index = 0;
+    while index < model.layer_count() && model.numbers().is_int4() {
+        let len = int4::scratch_len(&model.frame(index));
+        most = if len > most { len } else { most };
+        index += 1;
+    }
+    most
+}
+
 /// Words of the whole working memory.
 pub(crate) const fn buffer_len(model: &Model<'_>) -> usize {
     let mut words = state_len(model);
@@ -173,7 +187,7 @@ pub(crate) const fn buffer_len(model: &Model<'_>) -> usize {
         words += ring(model, index).words();
         index += 1;
     }
-    words
+    words + scratch_len(model)
 }
 
 /// How many rows of its input a layer must have seen before it can make output row `y`.

@@ -4,7 +4,7 @@ mod common;
 
 use common::{linear, upsample, windowed};
 use pocketgan::blob::writer::{
-    Classes, Columns, LayerSpec, Parameters, WriteError, write, write_conditional,
+    Classes, Columns, LayerSpec, Parameters, WriteError, write, write_conditional, write_int4,
 };
 use pocketgan::kernels::reference::run_int8;
 use pocketgan::{Activation, Error, Generator, Model, Numbers, Operator, Rng, Shape};
@@ -67,7 +67,7 @@ fn parameters(blob: &[u8], index: usize) -> usize {
 
 #[test]
 fn a_model_is_read_back_as_it_was_written() {
-    for numbers in [Numbers::Int8, Numbers::Float] {
+    for numbers in [Numbers::Int8, Numbers::Int4, Numbers::Float] {
         let blob = blob(numbers);
         let model = Model::parse(&blob).expect("written blobs parse");
         assert_eq!(model.latent_size(), 6);
@@ -81,12 +81,12 @@ fn a_model_is_read_back_as_it_was_written() {
             .map(|l| (l.operator, l.activation, l.output))
             .collect();
         assert_eq!(read, plans());
-        let weight = if numbers == Numbers::Int8 { 1 } else { 4 };
-        let weights: Vec<_> = model.layers().map(|l| l.weight_bytes() / weight).collect();
+        let weights: Vec<_> = model.layers().map(|l| l.weight_bytes()).collect();
         match numbers {
             // Channels in groups of four: 8 in, 6 x 8 out; 16 x 8 x 3; 9 x 4 x 2.
             Numbers::Int8 => assert_eq!(weights, [384, 384, 0, 72]),
-            Numbers::Float => assert_eq!(weights, [180, 240, 0, 54]),
+            Numbers::Int4 => assert_eq!(weights, [192, 192, 0, 36]),
+            Numbers::Float => assert_eq!(weights, [720, 960, 0, 216]),
         }
     }
 }
@@ -197,7 +197,7 @@ fn each_rule_has_its_error() {
     let weights = parameters(&blob, 1);
     let cases: &[(usize, &[u8], Error)] = &[
         (0, b"\x88", Error::NotABlob),
-        (10, &[3, 0], Error::TooNew),
+        (10, &[4, 0], Error::TooNew),
         (8, &[0, 0], Error::BadHeader),
         (16, &[0, 0], Error::BadHeader),
         (16, &[33, 0], Error::BadHeader),
@@ -206,7 +206,8 @@ fn each_rule_has_its_error() {
         // Version 1 has no classes.
         (20, &[10, 0], Error::BadHeader),
         (22, &[9, 0], Error::Disconnected),
-        (28, &[3], Error::Int4),
+        // Versions 1 and 2 have no int4.
+        (28, &[3], Error::BadHeader),
         (28, &[0], Error::BadHeader),
         (29, &[2], Error::WrongRange),
         (29, &[3], Error::BadHeader),
@@ -290,6 +291,91 @@ fn each_rule_has_its_error() {
     let at = parameters(&floats, 1) + 40;
     let infinite = changed(floats, at, &f32::INFINITY.to_le_bytes());
     assert_eq!(Model::parse(&infinite), Err(Error::BadNumber));
+}
+
+/// Sections 3 and 3.3.
+#[test]
+fn int4_parameters_lie_where_the_format_says() {
+    // 3 outputs of 4 inputs: one group of four outputs, 16 weights; 3 multipliers of 2 bytes and 2 bytes of 0.
+    // Then a 1x1 convolution of one channel: one group of 4 weights, and 4 places of 0.
+    let first = linear(Activation::Relu, 1, 3, 1);
+    let last = windowed(first.2, false, [1, 1, 0, 0], Activation::Tanh, 1).expect("fits");
+    let mut layers = common::layers(4, &[first, last], Numbers::Int4, &mut Rng::new(1));
+    let Parameters::Int8 { weights, .. } = &mut layers[0].parameters else {
+        panic!("int8")
+    };
+    weights.fill(0);
+    // Output 1: inputs 0 to 3.
+    weights[4..8].copy_from_slice(&[16, -16, 112, -112]);
+    let written = write_int4(4, None, &layers).expect("a valid model");
+    let model = Model::parse(&written).expect("written blobs parse");
+    let layer = model.layer(0);
+    // A group of four outputs for each pixel, of which one is there: 3 x 16 weights, the second pixel's first
+    // output's at 16.
+    assert_eq!(
+        (layer.weight_bytes(), layer.parameter_bytes()),
+        (24, 24 + 12 + 8)
+    );
+    let read: Vec<_> = (0..4)
+        .map(|ic| layer.weight_i8(layer.weight_index(1, 0, 0, ic)))
+        .collect();
+    assert_eq!(read, [16, -16, 112, -112]);
+    let start = parameters(&written, 0);
+    let packed = &written[start + 12 + 8..][..24];
+    assert_eq!(packed[8..12], [1, 15, 7, 9]);
+    assert_eq!(packed.iter().filter(|&&byte| byte != 0).count(), 4);
+    let halves = &written[start + 12..][..8];
+    for output in 0..3 {
+        let half = u16::from_le_bytes([halves[output * 2], halves[output * 2 + 1]]);
+        let shift = written[RECORD + 7];
+        assert_eq!(layer.multipliers(output), [i32::from(half) << shift; 2]);
+    }
+    let last = parameters(&written, 1);
+    let cases: &[(usize, u8, Error)] = &[
+        (start + 12 + 6, 1, Error::BadMultiplier),
+        (last + 4, 0, Error::BadMultiplier),
+        (last + 4 + 2, 1, Error::BadMultiplier),
+        (last + 4 + 4, 0xf0, Error::Reserved),
+        (RECORD + 7, 16, Error::BadGeometry),
+        (10, 2, Error::BadHeader),
+    ];
+    for &(at, byte, error) in cases {
+        let bytes = if error == Error::BadMultiplier {
+            vec![byte, 0]
+        } else {
+            vec![byte]
+        };
+        let refused = Model::parse(&changed(written.clone(), at, &bytes)).err();
+        assert_eq!(refused, Some(error), "{byte} at {at}");
+    }
+}
+
+#[test]
+fn what_int4_cannot_say_is_not_written() {
+    let good = common::layers(6, &plans(), Numbers::Int4, &mut Rng::new(1));
+    assert!(write_int4(6, None, &good).is_ok());
+    let mut layers = good.clone();
+    if let Parameters::Int8 { weights, .. } = &mut layers[1].parameters {
+        weights[7] = 17;
+    }
+    let refused = write_int4(6, None, &layers);
+    assert_eq!(refused, Err(WriteError::Weight { layer: 1 }));
+    assert!(write(6, &layers).is_ok());
+    let mut layers = good;
+    if let Parameters::Int8 { multipliers, .. } = &mut layers[0].parameters {
+        // One that is 2^17 times another's has no place beside it.
+        multipliers[0] = multipliers[1] * f64::from(1 << 18);
+    }
+    let refused = write_int4(6, None, &layers);
+    assert_eq!(
+        refused,
+        Err(WriteError::Multiplier {
+            layer: 0,
+            output: 1
+        })
+    );
+    let floats = common::layers(6, &plans(), Numbers::Float, &mut Rng::new(1));
+    assert_eq!(write_int4(6, None, &floats), Err(WriteError::Mixed));
 }
 
 /// The class's part of an accumulator's bound: step * 128 (4.2).
@@ -552,12 +638,12 @@ proptest! {
     /// parses runs.
     #[test]
     fn forged_blobs_are_refused_or_run(
-        float: bool,
+        numbers in 0usize..3,
         classes: bool,
         changes in prop::collection::vec((8usize..RECORD * 5, any::<u8>()), 1..6),
         latents: [i8; 6],
     ) {
-        let numbers = if float { Numbers::Float } else { Numbers::Int8 };
+        let numbers = [Numbers::Float, Numbers::Int8, Numbers::Int4][numbers];
         let mut blob = if classes { conditional(numbers) } else { blob(numbers) };
         for (at, byte) in changes {
             blob[at] = byte;

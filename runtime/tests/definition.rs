@@ -5,7 +5,9 @@
 mod common;
 
 use common::{linear, upsample, windowed};
-use pocketgan::blob::writer::{Classes, Columns, LayerSpec, Parameters, write, write_conditional};
+use pocketgan::blob::writer::{
+    Classes, Columns, LayerSpec, Parameters, write, write_conditional, write_int4,
+};
 use pocketgan::{Activation, Model, Numbers, Operator, Rng, Shape};
 
 /// A tensor in PyTorch's order: channel, row, column.
@@ -191,14 +193,17 @@ fn each_model(numbers: Numbers, mut check: impl FnMut(&[u8], Option<usize>, &[La
         let mut rng = Rng::new(seed);
         let plans = stack(seed);
         let layers = common::layers(7, &plans, numbers, &mut rng);
-        check(
-            &write(7, &layers).expect("a valid model"),
-            None,
-            &layers,
-            seed,
-        );
+        let blob = match numbers {
+            Numbers::Int4 => write_int4(7, None, &layers),
+            _ => write(7, &layers),
+        };
+        check(&blob.expect("a valid model"), None, &layers, seed);
         let classes = common::classes(3, &plans[0], numbers, &mut rng);
-        let blob = write_conditional(7, &classes, &layers).expect("a valid model");
+        let blob = match numbers {
+            Numbers::Int4 => write_int4(7, Some(&classes), &layers),
+            _ => write_conditional(7, &classes, &layers),
+        };
+        let blob = blob.expect("a valid model");
         let class = seed as usize % 3;
         check(
             &blob,
@@ -255,8 +260,17 @@ fn float_layers_compute_pytorchs_operators() {
 /// differ by one where the fixed-point multiplier tips a half, and not by more.
 #[test]
 fn int8_layers_compute_pytorchs_operators_to_a_quantum() {
+    quantized_layers_compute_pytorchs_operators(Numbers::Int8);
+}
+
+#[test]
+fn int4_layers_compute_pytorchs_operators_to_a_quantum() {
+    quantized_layers_compute_pytorchs_operators(Numbers::Int4);
+}
+
+fn quantized_layers_compute_pytorchs_operators(numbers: Numbers) {
     let (mut outputs, mut different) = (0, 0);
-    each_model(Numbers::Int8, |blob, class, layers, seed| {
+    each_model(numbers, |blob, class, layers, seed| {
         let model = parsed(blob, class);
         let latents = common::latents(&model, seed);
         let mut tensor = latent(&model, &latents, 1.0);

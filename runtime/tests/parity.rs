@@ -47,7 +47,7 @@ fn check_model(model: &Model, plans: &[Plan], seed: u64) -> usize {
             .expect("lengths fit");
     }
     match numbers {
-        Numbers::Int8 => {
+        Numbers::Int8 | Numbers::Int4 => {
             let offset = if model.range() == PixelRange::Signed {
                 128
             } else {
@@ -72,9 +72,12 @@ fn check_model(model: &Model, plans: &[Plan], seed: u64) -> usize {
     image.len()
 }
 
-fn both(latent: usize, plans: &[Plan], seed: u64) {
-    check(latent, plans, Numbers::Int8, seed);
-    check(latent, plans, Numbers::Float, seed);
+const ALL: [Numbers; 3] = [Numbers::Int8, Numbers::Int4, Numbers::Float];
+
+fn all(latent: usize, plans: &[Plan], seed: u64) {
+    for numbers in ALL {
+        check(latent, plans, numbers, seed);
+    }
 }
 
 #[test]
@@ -82,7 +85,7 @@ fn every_small_window_matches_the_reference() {
     let models = common::every_small_window();
     assert!(models.len() > 1000, "{}", models.len());
     for (plans, seed) in models {
-        both(5, &plans, seed);
+        all(5, &plans, seed);
     }
 }
 
@@ -115,7 +118,7 @@ fn wide_rows_match_the_reference() {
             );
             let wide = wide.expect("fits");
             let last = windowed(wide.2, false, [3, 1, 1, 0], Activation::Tanh, seed % 4 + 1);
-            both(5, &[shaped, wide, last.expect("fits")], seed as u64);
+            all(5, &[shaped, wide, last.expect("fits")], seed as u64);
         }
     }
 }
@@ -128,8 +131,8 @@ fn linear_and_upsample_match_the_reference() {
         let shaped = linear(ACTIVATIONS[n(4)], n(3), n(5), n(7));
         let larger = upsample(shaped.2, n(3));
         let last = windowed(larger.2, false, [3, 1, 1, 0], Activation::Sigmoid, n(4));
-        both(n(13), &[hidden, shaped, larger, last.expect("fits")], seed);
-        both(n(9), &[linear(Activation::Tanh, n(4), n(3), n(5))], seed);
+        all(n(13), &[hidden, shaped, larger, last.expect("fits")], seed);
+        all(n(9), &[linear(Activation::Tanh, n(4), n(3), n(5))], seed);
     }
 }
 
@@ -141,7 +144,7 @@ fn every_class_matches_the_reference() {
         let shaped = linear(ACTIVATIONS[n(5) - 1], n(3), n(5), n(19));
         let hidden = windowed(shaped.2, false, [1, 1, 0, 0], Activation::Tanh, 3).expect("fits");
         let dense = linear(Activation::Sigmoid, n(4), n(3), n(37));
-        for numbers in [Numbers::Int8, Numbers::Float] {
+        for numbers in ALL {
             check_classes(n(13), n(4), &[shaped, hidden], numbers, seed);
             check_classes(n(9), n(11), &[dense], numbers, seed);
         }
@@ -155,10 +158,10 @@ fn the_first_layer_may_be_a_window() {
     let latent = Shape::new(1, 1, 10);
     let first = windowed(latent, true, [4, 1, 0, 0], Activation::Relu, 6).expect("fits");
     let second = windowed(first.2, true, [4, 2, 1, 0], Activation::Tanh, 2).expect("fits");
-    both(10, &[first, second], 1);
+    all(10, &[first, second], 1);
     let repeated = upsample(latent, 3);
     let last = windowed(repeated.2, false, [3, 1, 1, 0], Activation::Tanh, 2).expect("fits");
-    both(10, &[repeated, last], 2);
+    all(10, &[repeated, last], 2);
 }
 
 #[test]
@@ -166,7 +169,7 @@ fn the_benchmark_models_match_the_reference_and_use_their_range() {
     for channels in [32, 64] {
         let (latent, plans) = common::benchmark(channels);
         assert!(check(latent, &plans, Numbers::Int8, 3) > 100);
-        check(latent, &plans, Numbers::Float, 3);
+        all(latent, &plans, 3);
     }
 }
 
@@ -195,6 +198,12 @@ fn a_seed_is_its_latent_and_rows_come_in_order() {
     assert_ne!(rows, by_latent);
 }
 
+/// How many random models there are: as many as `PROPTEST_CASES` says.
+fn cases() -> u32 {
+    let cases = std::env::var("PROPTEST_CASES");
+    cases.map_or(64, |cases| cases.parse().expect("a number"))
+}
+
 prop_compose! {
     fn window_plan()(
         transposed: bool,
@@ -212,8 +221,7 @@ prop_compose! {
 }
 
 proptest! {
-    // As many as `PROPTEST_CASES` says.
-    #![proptest_config(ProptestConfig::default())]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn random_stacks_match_the_reference(
@@ -236,6 +244,6 @@ proptest! {
         let input = plans[plans.len() - 1].2;
         plans.extend(windowed(input, false, [1, 1, 0, 0], Activation::Sigmoid, 2));
         prop_assert!(matches!(plans[plans.len() - 1].0, Operator::Conv2d(_)));
-        both(latent, &plans, seed);
+        all(latent, &plans, seed);
     }
 }

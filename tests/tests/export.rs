@@ -6,7 +6,7 @@ use pocketgan_trainer::engines::{
 };
 use pocketgan_trainer::export::fold::{FoldError, Folded, fold};
 use pocketgan_trainer::export::onnx::{self, OnnxModel};
-use pocketgan_trainer::export::quantize::{Calibration, quantize};
+use pocketgan_trainer::export::quantize::{Calibration, Weights, quantize};
 use pocketgan_trainer::export::{Bundle, blob};
 use pocketgan_trainer::parameters::Parameters;
 use pocketgan_trainer::spec::{Layer, Network, Shape};
@@ -63,7 +63,7 @@ fn folding_leaves_only_what_a_device_must_compute() {
 /// The comparisons that fail when the int8 or float files of a network are other than they should be.
 fn failures(network: &Network, change: impl Fn(&mut ExportedModel, &Parameters)) -> Vec<String> {
     let parameters = networks::random_parameters(network, 7);
-    let bundle = Bundle::new(network, &parameters, Calibration::default()).unwrap();
+    let bundle = Bundle::new(network, &parameters, Weights::Int8, Calibration::default()).unwrap();
     let mut model = ExportedModel {
         float_onnx: OnnxModel::read(&bundle.float_onnx).unwrap(),
         int8_onnx: OnnxModel::read(&bundle.int8_onnx).unwrap(),
@@ -81,7 +81,7 @@ fn a_planted_error_is_found_and_its_layer_named() {
     let network = networks::dcgan(8, 4);
     let found = failures(&network, |model, parameters| {
         let folded = fold(&network, parameters).unwrap();
-        let mut quantized = quantize(&folded, Calibration::default());
+        let mut quantized = quantize(&folded, Weights::Int8, Calibration::default());
         // One wrong column of one kernel.
         for weight in &mut quantized.layers[1].weight[..4] {
             *weight = if *weight > 0 { -90 } else { 90 };
@@ -110,7 +110,7 @@ fn a_planted_error_in_one_class_is_found() {
     let last = |columns: usize| columns * 5 / 6;
     let found = failures(&network, |model, parameters| {
         let folded = fold(&network, parameters).unwrap();
-        let mut quantized = quantize(&folded, Calibration::default());
+        let mut quantized = quantize(&folded, Weights::Int8, Calibration::default());
         let columns = &mut quantized.layers[0].columns;
         let start = last(columns.len());
         columns[start..].reverse();
@@ -139,7 +139,7 @@ fn files_with_and_without_classes_are_told_apart() {
     let network = networks::dcgan(8, 4);
     let export = |network: &Network| {
         let parameters = networks::random_parameters(network, 7);
-        Bundle::new(network, &parameters, Calibration::default()).unwrap()
+        Bundle::new(network, &parameters, Weights::Int8, Calibration::default()).unwrap()
     };
     let plain = export(&network);
     for (count, classes) in [(3, 4), (4, 3)] {
@@ -165,7 +165,8 @@ fn files_with_and_without_classes_are_told_apart() {
 fn engines_refuse_classes_that_do_not_fit() {
     let engines = |network: &Network| -> Vec<Box<dyn Engine>> {
         let parameters = networks::random_parameters(network, 7);
-        let bundle = Bundle::new(network, &parameters, Calibration::default()).unwrap();
+        let bundle =
+            Bundle::new(network, &parameters, Weights::Int8, Calibration::default()).unwrap();
         let onnx = || OnnxModel::read(&bundle.float_onnx).unwrap();
         vec![
             Box::new(RuntimeEngine::new(bundle.int8_blob.clone()).unwrap()),
@@ -206,7 +207,7 @@ fn engines_refuse_classes_that_do_not_fit() {
 fn files_of_different_models_are_told_apart() {
     let export = |network: &Network| {
         let parameters = networks::random_parameters(network, 7);
-        Bundle::new(network, &parameters, Calibration::default()).unwrap()
+        Bundle::new(network, &parameters, Weights::Int8, Calibration::default()).unwrap()
     };
     let (one, other) = (
         export(&networks::dcgan(8, 4)),
@@ -230,7 +231,7 @@ fn quantized_weights_and_biases_are_within_half_a_quantum() {
     for (name, network) in networks::all() {
         let parameters = networks::random_parameters(&network, 3);
         let folded = fold(&network, &parameters).unwrap();
-        let quantized = quantize(&folded, Calibration::default());
+        let quantized = quantize(&folded, Weights::Int8, Calibration::default());
         let mut input_scale = 1.0 / 32.0;
         for (float, int8) in folded.layers.iter().zip(&quantized.layers) {
             assert_eq!(int8.input_scale, input_scale, "{name}");
@@ -262,7 +263,7 @@ fn quantized_weights_and_biases_are_within_half_a_quantum() {
 fn int8_images_are_close_to_float_ones() {
     let network = networks::dcgan(32, 16);
     let parameters = networks::random_parameters(&network, 3);
-    let bundle = Bundle::new(&network, &parameters, Calibration::default()).unwrap();
+    let bundle = Bundle::new(&network, &parameters, Weights::Int8, Calibration::default()).unwrap();
     let latents = latents(99, 64, 64);
     let run = |onnx: &[u8]| {
         let model = OnnxModel::read(onnx).unwrap();
@@ -289,7 +290,7 @@ fn channels_without_weights_are_exported() {
     set("5.beta", 0, -3.0);
     set("5.gamma", 1, 1e-9);
     set("5.beta", 1, 8.0);
-    let bundle = Bundle::new(&network, &parameters, Calibration::default()).unwrap();
+    let bundle = Bundle::new(&network, &parameters, Weights::Int8, Calibration::default()).unwrap();
     let model = ExportedModel {
         float_onnx: OnnxModel::read(&bundle.float_onnx).unwrap(),
         int8_onnx: OnnxModel::read(&bundle.int8_onnx).unwrap(),
@@ -405,7 +406,14 @@ fn files_are_written_whole_or_not_at_all() {
         names
     };
     std::fs::write(folder.path().join("model.pgan"), "old").unwrap();
-    let exported = export(&network, &parameters, Calibration::default(), folder.path()).unwrap();
+    let exported = export(
+        &network,
+        &parameters,
+        Weights::Int8,
+        Calibration::default(),
+        folder.path(),
+    )
+    .unwrap();
     let all = [
         "model-f32.pgan",
         "model-int8.onnx",
@@ -418,7 +426,14 @@ fn files_are_written_whole_or_not_at_all() {
     }
     assert!(ExportedModel::read(folder.path()).is_ok());
     let missing = folder.path().join("missing");
-    let error = export(&network, &parameters, Calibration::default(), &missing).unwrap_err();
+    let error = export(
+        &network,
+        &parameters,
+        Weights::Int8,
+        Calibration::default(),
+        &missing,
+    )
+    .unwrap_err();
     assert!(error.to_string().starts_with("cannot write "), "{error}");
     // A folder in the place of a file: the others must not be left half replaced under odd names.
     let blocked = tempfile::tempdir().unwrap();
@@ -427,6 +442,7 @@ fn files_are_written_whole_or_not_at_all() {
         export(
             &network,
             &parameters,
+            Weights::Int8,
             Calibration::default(),
             blocked.path()
         )

@@ -2,7 +2,7 @@
 
 use pocketgan_tests::networks;
 use pocketgan_trainer::export::Bundle;
-use pocketgan_trainer::export::quantize::Calibration;
+use pocketgan_trainer::export::quantize::{Calibration, Weights};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -45,7 +45,8 @@ fn the_checker_accepts_every_exported_model() {
     let mut paths = Vec::new();
     for (index, (_, network)) in networks::all().into_iter().enumerate() {
         let parameters = networks::random_parameters(&network, 1);
-        let bundle = Bundle::new(&network, &parameters, Calibration::default()).unwrap();
+        let bundle =
+            Bundle::new(&network, &parameters, Weights::Int8, Calibration::default()).unwrap();
         for (kind, bytes) in [("float", bundle.float_onnx), ("int8", bundle.int8_onnx)] {
             let path = folder.path().join(format!("{index}-{kind}.onnx"));
             std::fs::write(&path, bytes).unwrap();
@@ -61,7 +62,7 @@ fn the_checker_would_complain() {
     let folder = tempfile::tempdir().unwrap();
     let network = networks::dcgan(8, 4);
     let parameters = networks::random_parameters(&network, 1);
-    let bundle = Bundle::new(&network, &parameters, Calibration::default()).unwrap();
+    let bundle = Bundle::new(&network, &parameters, Weights::Int8, Calibration::default()).unwrap();
     // The same length, so that the file still parses.
     let broken = replace(&bundle.float_onnx, b"ConvTranspose", b"ConvTransform");
     let path = folder.path().join("broken.onnx");

@@ -3,13 +3,13 @@
 use pocketgan_tests::networks;
 use pocketgan_trainer::export::Bundle;
 use pocketgan_trainer::export::onnx::OnnxModel;
-use pocketgan_trainer::export::quantize::Calibration;
+use pocketgan_trainer::export::quantize::{Calibration, Weights};
 use pocketgan_trainer::verify::{Comparison, ExportedModel, verify};
 
 /// A network's files, with random numbers in it.
 fn exported(network: &pocketgan_trainer::spec::Network, seed: u64) -> ExportedModel {
     let parameters = networks::random_parameters(network, seed);
-    let bundle = Bundle::new(network, &parameters, Calibration::default()).unwrap();
+    let bundle = Bundle::new(network, &parameters, Weights::Int8, Calibration::default()).unwrap();
     ExportedModel {
         float_onnx: OnnxModel::read(&bundle.float_onnx).unwrap(),
         int8_onnx: OnnxModel::read(&bundle.int8_onnx).unwrap(),

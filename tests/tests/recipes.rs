@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use dfdx::prelude::Cpu;
 use pocketgan_trainer::data::{self, Options, Split};
 use pocketgan_trainer::export::export;
-use pocketgan_trainer::export::quantize::Calibration;
+use pocketgan_trainer::export::quantize::{Calibration, Weights};
 use pocketgan_trainer::gan::fit::Source;
 use pocketgan_trainer::gan::{Adversarial, Game, Gan, Recipe, Size};
 use pocketgan_trainer::verify::{ExportedModel, verify};
@@ -61,7 +61,14 @@ fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
         let folder = tempfile::tempdir().unwrap();
         let average = gan.average.parameters().unwrap();
         let network = gan.average.network();
-        export(network, &average, Calibration::default(), folder.path()).unwrap();
+        export(
+            network,
+            &average,
+            Weights::Int8,
+            Calibration::default(),
+            folder.path(),
+        )
+        .unwrap();
         let model = ExportedModel::read(folder.path()).unwrap();
         for comparison in verify(&model, 1, 256).unwrap() {
             assert!(comparison.passes(), "{recipe:?}: {comparison:?}");

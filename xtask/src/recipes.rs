@@ -183,9 +183,13 @@ impl Entry {
     /// The row of a finished run.
     fn score(&self, run: &Path, quick: bool) -> Result<Row> {
         let evaluated = evaluate(run, "eval.json", &["--engine", "float", "--engine", "int8"])?;
-        let fid_inception = match quick {
+        // A variational autoencoder's decoder is no GAN, whose tables the figure is for.
+        let fid_inception = match quick || self.recipe == "vae" {
             true => None,
-            false => evaluate(run, "inception.json", &["--fid", "inception"])?.fid_inception,
+            false => {
+                let flags = ["--fid", "inception", "--engine", "float"];
+                evaluate(run, "inception.json", &flags)?.fid_inception
+            }
         };
         let summary: Summary = read(&run.join("summary.json"))?;
         let int8 = evaluated.engines.get("int8");
@@ -259,7 +263,7 @@ epochs that takes some five minutes on two idle cores, scores it with `trainer e
 [scores.md](scores.md) says what each figure is. They are short runs for comparison, not the best that a recipe can give.
 
 Minutes are those of the machine that wrote the page. Figures are of the float model, `int8` of the quantized blob.
-`fid-cls` is `fid-cls-5k-test`, `fid-inception` is `fid-inception-10k-test`: the lower the better. `entropy` is that of the
+`fid-cls` is `fid-cls-5k-test`, `fid-inception` (of GANs) is `fid-inception-10k-test`: the lower the better. `entropy` is that of the
 pixels, `coverage` that of the test images in the classifier's features, `classes` the share of the classes that is seen,
 `JS classes` the divergence of the classes from equal shares.
 

@@ -95,6 +95,8 @@ pub enum Numbers {
     Float,
     /// 8-bit weights and activations, 32-bit accumulators.
     Int8,
+    /// As int8, with weights of 4 bits: those int8 weights that are multiples of 16.
+    Int4,
 }
 
 impl Numbers {
@@ -103,11 +105,34 @@ impl Numbers {
         cfg!(feature = "f32") && matches!(self, Self::Float)
     }
 
-    /// Bytes of a weight in the blob.
-    pub(crate) const fn bytes(self) -> u64 {
+    /// Whether weights are to be unpacked: never in a build without int4, so that nothing of it is linked.
+    pub(crate) const fn is_int4(self) -> bool {
+        cfg!(feature = "int4") && matches!(self, Self::Int4)
+    }
+
+    /// Bytes of so many weights in the blob (section 3).
+    pub(crate) const fn weight_bytes(self, weights: u64) -> u64 {
+        match self {
+            Self::Float => weights * 4,
+            Self::Int8 => weights,
+            Self::Int4 => weights.div_ceil(8) * 4,
+        }
+    }
+
+    /// Bytes of so many multipliers in the blob (section 3).
+    pub(crate) const fn multiplier_bytes(self, multipliers: usize) -> usize {
+        match self {
+            Self::Float => 0,
+            Self::Int8 => multipliers * 4,
+            Self::Int4 => multipliers.div_ceil(2) * 4,
+        }
+    }
+
+    /// Bytes of a number in a class's column.
+    pub(crate) const fn column_bytes(self) -> u64 {
         match self {
             Self::Float => 4,
-            Self::Int8 => 1,
+            Self::Int8 | Self::Int4 => 1,
         }
     }
 }
@@ -129,6 +154,8 @@ pub struct Layer<'a> {
     pub signed_input: bool,
     /// int8: the accumulator is multiplied by `2^shift` before requantization.
     pub shift: u32,
+    /// int4: multipliers are multiples of `2^multiplier_shift`.
+    pub(crate) multiplier_shift: u32,
     /// int8: what one quantum of the output is worth. f32: 0.
     pub scale: f32,
     /// int8: what one quantum of a class's column is worth, in quanta of the accumulator; 0 where
@@ -223,9 +250,14 @@ impl Layer<'_> {
         )
     }
 
-    /// The int8 weight at a [`weight_index`](Self::weight_index); 0 out of range.
+    /// The int8 weight at a [`weight_index`](Self::weight_index), of an int4 model a multiple of 16; 0 out of range.
     pub const fn weight_i8(&self, index: usize) -> i8 {
-        super::bytes::u8_at(self.parameters.weights, index) as i8
+        if !self.numbers.is_int4() {
+            return super::bytes::u8_at(self.parameters.weights, index) as i8;
+        }
+        let pair = super::bytes::u8_at(self.parameters.weights, index / 8 * 4 + index % 4);
+        let high = index % 8 >= 4;
+        (if high { pair & 0xf0 } else { pair << 4 }) as i8
     }
 
     /// The f32 weight at a [`weight_index`](Self::weight_index); 0 out of range.
@@ -265,15 +297,23 @@ impl Layer<'_> {
     /// The requantization multipliers of output `oc` for accumulators from zero up and below zero
     /// (the same but for LeakyReLU).
     pub const fn multipliers(&self, oc: usize) -> [i32; 2] {
-        let at = oc.saturating_mul(4);
-        let positive = super::bytes::i32_at(self.parameters.multipliers, at);
+        let positive = self.multiplier(self.parameters.multipliers, oc);
         let negative = match self.activation {
             Activation::LeakyRelu { .. } => {
-                super::bytes::i32_at(self.parameters.negative_multipliers, at)
+                self.multiplier(self.parameters.negative_multipliers, oc)
             }
             _ => positive,
         };
         [positive, negative]
+    }
+
+    const fn multiplier(&self, multipliers: &[u8], oc: usize) -> i32 {
+        if self.numbers.is_int4() {
+            (super::bytes::u16_at(multipliers, oc.saturating_mul(2)) as i32)
+                << self.multiplier_shift
+        } else {
+            super::bytes::i32_at(multipliers, oc.saturating_mul(4))
+        }
     }
 
     /// Words `index` to `index + 3` of a vector of the parameters; 0 where it does not reach.

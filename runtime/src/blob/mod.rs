@@ -14,9 +14,11 @@ pub(crate) use layer::Parameters;
 pub use layer::{Activation, Layer, Numbers, Operator, Shape, Window};
 
 /// The newest version of the format that this reader knows.
-pub const FORMAT_VERSION: u16 = 2;
+pub const FORMAT_VERSION: u16 = 3;
 /// The version that brought classes.
 const CLASSES_VERSION: u16 = 2;
+/// The version that brought int4.
+const INT4_VERSION: u16 = 3;
 /// The most layers a model can have.
 pub const MAX_LAYERS: usize = 32;
 
@@ -182,7 +184,9 @@ const fn parse_header<'a>(blob: &'a [u8]) -> Result<Model<'a>, Error> {
         1 if cfg!(feature = "f32") => Numbers::Float,
         1 => return Err(Error::NoFloat),
         2 => Numbers::Int8,
-        3 => return Err(Error::Int4),
+        3 if u16_at(blob, 10) < INT4_VERSION => return Err(Error::BadHeader),
+        3 if cfg!(feature = "int4") => Numbers::Int4,
+        3 => return Err(Error::NoInt4),
         _ => return Err(Error::BadHeader),
     };
     let range = match u8_at(blob, 29) {

@@ -124,7 +124,7 @@ pub(crate) const fn weights(
 ) -> u64 {
     let (inputs, outputs) = match numbers {
         Numbers::Float => (input.channels, output.channels),
-        Numbers::Int8 => (ceil4(input.channels), ceil4(output.channels)),
+        Numbers::Int8 | Numbers::Int4 => (ceil4(input.channels), ceil4(output.channels)),
     };
     match operator {
         Operator::Linear => (output.height * output.width) as u64 * (outputs * inputs) as u64,
@@ -155,7 +155,7 @@ pub(crate) const fn index(
         Numbers::Float => {
             ((taps_before + ty * taps + tx) * input.channels + ic) * output.channels + oc
         }
-        Numbers::Int8 => {
+        Numbers::Int8 | Numbers::Int4 => {
             let groups = input.channels.div_ceil(4);
             let before = taps_before * groups * output.channels;
             let row = oc * axis.taps(py) + ty;
@@ -170,7 +170,7 @@ const fn linear_index(numbers: Numbers, input: Shape, output: Shape, o: usize, i
             let row_len = output.row_len();
             (o / row_len * input.channels + ic) * row_len + o % row_len
         }
-        Numbers::Int8 => {
+        Numbers::Int8 | Numbers::Int4 => {
             let (pixel, oc) = (o / output.channels, o % output.channels);
             let tile = pixel * output.channels.div_ceil(4) + oc / 4;
             ((tile * input.channels.div_ceil(4) + ic / 4) * 4 + oc % 4) * 4 + ic % 4

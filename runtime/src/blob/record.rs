@@ -38,6 +38,7 @@ pub(super) const fn frame<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
         numbers: model.numbers,
         signed_input: signed_input(model.blob, index),
         shift: u8_at(record, 6) as u32,
+        multiplier_shift: u8_at(record, 7) as u32,
         scale: f32_at(record, 24),
         class_step: class_step(record) as i32,
         parameters: Parameters::NONE,
@@ -85,7 +86,7 @@ const fn columns_len(model: &Model<'_>, index: usize, operator: Operator, output
     if index > 0 {
         return 0;
     }
-    model.classes as u64 * layer::outputs(operator, output) as u64 * model.numbers.bytes()
+    model.classes as u64 * layer::outputs(operator, output) as u64 * model.numbers.column_bytes()
 }
 
 /// The parameters with the last `len` bytes of the weights taken for what they are: the columns, among
@@ -125,7 +126,8 @@ pub(super) const fn check_all(model: &Model<'_>) -> Result<(), Error> {
         if !same(layer.input, input) {
             return Err(Error::Disconnected);
         }
-        if let (Operator::Upsample { .. }, Numbers::Int8) = (layer.operator, layer.numbers)
+        if let (Operator::Upsample { .. }, Numbers::Int8 | Numbers::Int4) =
+            (layer.operator, layer.numbers)
             && layer.scale != scale
         {
             return Err(Error::BadNumber);
@@ -169,7 +171,7 @@ const fn check(model: &Model<'_>, record: &[u8], index: usize) -> Result<(), Err
     let Some(activation) = activation(record) else {
         return Err(Error::BadActivation);
     };
-    if u8_at(record, 7) != 0 || !super::zeros(record, 38, RECORD_LEN) {
+    if !super::zeros(record, 38, RECORD_LEN) {
         return Err(Error::Reserved);
     }
     check!(check_classes(model, record, index, operator));
@@ -196,7 +198,7 @@ const fn check_classes(
         };
     }
     match (operator, model.numbers) {
-        (Operator::Linear, Numbers::Int8) if step > 0 => Ok(()),
+        (Operator::Linear, Numbers::Int8 | Numbers::Int4) if step > 0 => Ok(()),
         (Operator::Linear, Numbers::Float) if step == 0 => Ok(()),
         _ => Err(Error::BadClasses),
     }
@@ -216,9 +218,19 @@ const fn check_geometry(operator: Operator, numbers: Numbers, record: &[u8]) -> 
     let shift = u8_at(record, 6);
     let shift_ok = match (operator, numbers) {
         (Operator::Upsample { .. }, _) | (_, Numbers::Float) => shift == 0,
-        (_, Numbers::Int8) => shift <= 15,
+        (_, Numbers::Int8 | Numbers::Int4) => shift <= 15,
     };
-    if ok && shift_ok {
+    let multiplier_shift = u8_at(record, 7);
+    let multiplier_shift_ok = match (operator, numbers) {
+        (Operator::Upsample { .. }, _) | (_, Numbers::Float | Numbers::Int8) => {
+            multiplier_shift == 0
+        }
+        (_, Numbers::Int4) => multiplier_shift <= 15,
+    };
+    if !multiplier_shift_ok && !matches!(numbers, Numbers::Int4) {
+        return Err(Error::Reserved);
+    }
+    if ok && shift_ok && multiplier_shift_ok {
         Ok(())
     } else {
         Err(Error::BadGeometry)
@@ -294,7 +306,7 @@ const fn check_numbers(
     let scale = f32_at(record, 24);
     let scale_ok = match numbers {
         Numbers::Float => scale.to_bits() == 0,
-        Numbers::Int8 => match activation {
+        Numbers::Int8 | Numbers::Int4 => match activation {
             Activation::Tanh => scale == 1.0 / 128.0,
             Activation::Sigmoid => scale == 1.0 / 256.0,
             _ => scale.is_finite() && scale > 0.0,
@@ -317,14 +329,15 @@ const fn check_parameters(
     output: Shape,
 ) -> Result<(), Error> {
     let outputs = layer::outputs(operator, output);
-    let vectors = match (model.numbers, activation) {
-        (Numbers::Float, _) => 1,
-        (Numbers::Int8, Activation::LeakyRelu { .. }) => 3,
-        (Numbers::Int8, _) => 2,
+    let vectors = match activation {
+        Activation::LeakyRelu { .. } => 2,
+        _ => 1,
     };
-    let weights = order::weights(operator, model.numbers, input, output) * model.numbers.bytes();
+    let multipliers = vectors * model.numbers.multiplier_bytes(outputs) as u64;
+    let weights = order::weights(operator, model.numbers, input, output);
     let columns = columns_len(model, index, operator, output);
-    if length(record) as u64 != outputs as u64 * 4 * vectors + weights + columns {
+    let rest = multipliers + model.numbers.weight_bytes(weights) + columns;
+    if length(record) as u64 != outputs as u64 * 4 + rest {
         return Err(Error::BadParameters);
     }
     let Some(bytes) = part(model.blob, start(record), length(record)) else {
@@ -332,13 +345,22 @@ const fn check_parameters(
     };
     match model.numbers {
         Numbers::Float => check_finite(bytes),
-        Numbers::Int8 => {
+        Numbers::Int8 | Numbers::Int4 => {
             // What all the products and the class's column can add up to.
             let reach = products(operator, input) * (255 * 128) + class_step(record) as u64 * 128;
             let parameters = split(bytes, model.numbers, activation, outputs);
             check!(check_bias(parameters.bias, reach, u8_at(record, 6)));
-            check!(check_multipliers(parameters.multipliers));
-            check_multipliers(parameters.negative_multipliers)
+            check!(check_multipliers(
+                parameters.multipliers,
+                model.numbers,
+                outputs
+            ));
+            check!(check_multipliers(
+                parameters.negative_multipliers,
+                model.numbers,
+                outputs
+            ));
+            check_filling(parameters.weights, model.numbers, weights)
         }
     }
 }
@@ -376,13 +398,39 @@ const fn check_bias(bias: &[u8], rest: u64, shift: u8) -> Result<(), Error> {
     Ok(())
 }
 
-const fn check_multipliers(multipliers: &[u8]) -> Result<(), Error> {
+/// Checks a vector of multipliers, of which an int4 model's may be followed by a place that fills up its last word.
+const fn check_multipliers(
+    multipliers: &[u8],
+    numbers: Numbers,
+    outputs: usize,
+) -> Result<(), Error> {
+    let bytes = if numbers.is_int4() { 2 } else { 4 };
     let mut at = 0;
     while at < multipliers.len() {
-        if i32_at(multipliers, at) <= 0 {
+        let is_positive = match bytes {
+            2 => u16_at(multipliers, at) > 0,
+            _ => i32_at(multipliers, at) > 0,
+        };
+        if is_positive != (at < outputs * bytes) {
             return Err(Error::BadMultiplier);
         }
-        at += 4;
+        at += bytes;
+    }
+    Ok(())
+}
+
+/// Checks that the places which fill up an int4 layer's last eight weights hold 0.
+const fn check_filling(bytes: &[u8], numbers: Numbers, weights: u64) -> Result<(), Error> {
+    if !numbers.is_int4() || weights.is_multiple_of(8) {
+        return Ok(());
+    }
+    let mut at = (weights / 8 * 4) as usize;
+    let end = at + 4;
+    while at < end {
+        if u8_at(bytes, at) & 0xf0 != 0 {
+            return Err(Error::Reserved);
+        }
+        at += 1;
     }
     Ok(())
 }
@@ -394,14 +442,11 @@ const fn split(
     activation: Activation,
     outputs: usize,
 ) -> Parameters<'_> {
-    let len = outputs * 4;
-    let (bias, rest) = split_at(bytes, len);
-    let (multipliers, rest) = match numbers {
-        Numbers::Float => split_at(rest, 0),
-        Numbers::Int8 => split_at(rest, len),
-    };
-    let (negative_multipliers, weights) = match (numbers, activation) {
-        (Numbers::Int8, Activation::LeakyRelu { .. }) => split_at(rest, len),
+    let (bias, rest) = split_at(bytes, outputs * 4);
+    let len = numbers.multiplier_bytes(outputs);
+    let (multipliers, rest) = split_at(rest, len);
+    let (negative_multipliers, weights) = match activation {
+        Activation::LeakyRelu { .. } => split_at(rest, len),
         _ => split_at(rest, 0),
     };
     Parameters {

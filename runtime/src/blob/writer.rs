@@ -9,8 +9,8 @@ use std::vec;
 use std::vec::Vec;
 
 use super::{
-    Activation, CLASSES_VERSION, CRC_LEN, HEADER_LEN, MAGIC, Model, Numbers, Operator, RECORD_LEN,
-    Shape, Window, bytes, layer, order,
+    Activation, CLASSES_VERSION, CRC_LEN, HEADER_LEN, INT4_VERSION, MAGIC, Model, Numbers,
+    Operator, RECORD_LEN, Shape, Window, bytes, layer, order,
 };
 use crate::Error;
 
@@ -45,7 +45,7 @@ pub enum Parameters {
     },
     /// Of an int8 layer.
     Int8 {
-        /// In PyTorch's order, -127 to 127.
+        /// In PyTorch's order, -127 to 127; to be written as int4, multiples of 16.
         weights: Vec<i8>,
         /// One for each output or output channel, in units of `s_in * s_w[output]`.
         bias: Vec<i32>,
@@ -103,7 +103,7 @@ pub enum WriteError {
         /// The layer, from 0.
         layer: usize,
     },
-    /// A weight or a class's column has a -128.
+    /// A weight or a class's column has a -128, or a weight that is to be written as int4 is no multiple of 16.
     Weight {
         /// The layer, from 0.
         layer: usize,
@@ -137,7 +137,9 @@ impl fmt::Display for WriteError {
                 )
             }
             Self::TooLarge { layer } => write!(f, "layer {layer} is too large for the format"),
-            Self::Weight { layer } => write!(f, "layer {layer} has a weight of -128"),
+            Self::Weight { layer } => {
+                write!(f, "layer {layer} has a weight that its numbers do not have")
+            }
             Self::Multiplier { layer, output } => {
                 write!(
                     f,
@@ -164,7 +166,7 @@ impl From<Error> for WriteError {
 /// [`WriteError`] for parameters that do not fit their layer, and for any model that
 /// [`Model::parse`] would refuse.
 pub fn write(latent_size: usize, layers: &[LayerSpec]) -> Result<Vec<u8>, WriteError> {
-    encode(latent_size, None, layers)
+    encode(latent_size, None, layers, numbers_of(layers)?)
 }
 
 /// Writes the blob of a model with classes.
@@ -179,15 +181,33 @@ pub fn write_conditional(
     if classes.count == 0 {
         return Err(Error::BadClasses.into());
     }
-    encode(latent_size, Some(classes), layers)
+    encode(latent_size, Some(classes), layers, numbers_of(layers)?)
+}
+
+/// Writes the blob of a model, with classes or without, with the weights of its int8 layers in 4 bits. Multipliers are
+/// rounded to 16 bits.
+///
+/// # Errors
+/// As [`write()`] and [`write_conditional`]; [`WriteError::Weight`] also for a weight that is no multiple of 16, and
+/// [`WriteError::Mixed`] for f32 layers.
+pub fn write_int4(
+    latent_size: usize,
+    classes: Option<&Classes>,
+    layers: &[LayerSpec],
+) -> Result<Vec<u8>, WriteError> {
+    match (numbers_of(layers)?, classes) {
+        (_, Some(Classes { count: 0, .. })) => Err(Error::BadClasses.into()),
+        (Numbers::Int8, _) => encode(latent_size, classes, layers, Numbers::Int4),
+        _ => Err(WriteError::Mixed),
+    }
 }
 
 fn encode(
     latent_size: usize,
     classes: Option<&Classes>,
     layers: &[LayerSpec],
+    numbers: Numbers,
 ) -> Result<Vec<u8>, WriteError> {
-    let numbers = numbers_of(layers)?;
     let mut blob = vec![0; HEADER_LEN + RECORD_LEN * layers.len()];
     let mut input = Shape::new(1, 1, latent_size);
     let mut scale = crate::latent::SCALE;
@@ -212,7 +232,7 @@ fn encode(
         } else {
             scale
         };
-        let record = layer.record(parameters.shift, scale, start, parameters.bytes.len())?;
+        let record = layer.record(parameters.shifts, scale, start, parameters.bytes.len())?;
         let at = HEADER_LEN + index * RECORD_LEN;
         blob[at..at + RECORD_LEN].copy_from_slice(&record);
         macs = macs.saturating_add(layer::macs(spec.operator, input, spec.output));
@@ -286,7 +306,11 @@ fn header(
 ) -> Option<[u8; HEADER_LEN]> {
     let mut fields = Fields(MAGIC.to_vec());
     // What needs no newer reader is not said to.
-    let version = if classes > 0 { CLASSES_VERSION } else { 1 };
+    let version = match numbers {
+        Numbers::Int4 => INT4_VERSION,
+        _ if classes > 0 => CLASSES_VERSION,
+        _ => 1,
+    };
     fields.put(version.to_le_bytes());
     fields.put(version.to_le_bytes());
     fields.put(u32::try_from(blob_len).ok()?.to_le_bytes());
@@ -297,6 +321,7 @@ fn header(
     fields.put([match numbers {
         Numbers::Float => 1,
         Numbers::Int8 => 2,
+        Numbers::Int4 => 3,
     }]);
     fields.put([if activation == Some(Activation::Sigmoid) {
         2
@@ -311,7 +336,8 @@ fn header(
 /// A layer's parameters as they stand in the blob.
 struct Encoded {
     bytes: Vec<u8>,
-    shift: u8,
+    /// The shifts of the accumulator and of the multipliers.
+    shifts: [u8; 2],
 }
 
 struct Encoder<'a> {
@@ -326,17 +352,17 @@ struct Encoder<'a> {
 impl Encoder<'_> {
     fn record(
         &self,
-        shift: u8,
+        shifts: [u8; 2],
         scale: f32,
         start: usize,
         len: usize,
     ) -> Result<[u8; RECORD_LEN], WriteError> {
-        self.fields(shift, scale, start, len)
+        self.fields(shifts, scale, start, len)
             .and_then(Fields::padded)
             .ok_or(WriteError::TooLarge { layer: self.index })
     }
 
-    fn fields(&self, shift: u8, scale: f32, start: usize, len: usize) -> Option<Fields> {
+    fn fields(&self, shifts: [u8; 2], scale: f32, start: usize, len: usize) -> Option<Fields> {
         let none = Window {
             kernel: 0,
             stride: 0,
@@ -371,7 +397,7 @@ impl Encoder<'_> {
         ] {
             fields.put([u8::try_from(value).ok()?]);
         }
-        fields.put([shift, 0]);
+        fields.put(shifts);
         fields.put_shape(self.input)?;
         fields.put_shape(self.spec.output)?;
         fields.put(slope.to_le_bytes());
@@ -404,7 +430,7 @@ impl Encoder<'_> {
                 let columns = self.each_class(classes.count, columns)?;
                 Ok(columns.iter().flat_map(|x| x.to_le_bytes()).collect())
             }
-            (Columns::Int8 { columns, .. }, Numbers::Int8) => {
+            (Columns::Int8 { columns, .. }, Numbers::Int8 | Numbers::Int4) => {
                 if columns.contains(&-128) {
                     return Err(WriteError::Weight { layer: self.index });
                 }
@@ -434,7 +460,7 @@ impl Encoder<'_> {
                 self.check_len("parameters", 0, outputs)?;
                 Ok(Encoded {
                     bytes: Vec::new(),
-                    shift: 0,
+                    shifts: [0; 2],
                 })
             }
             Parameters::Float { weights, bias } => {
@@ -445,7 +471,10 @@ impl Encoder<'_> {
                     .chain(&weights)
                     .flat_map(|x| x.to_le_bytes())
                     .collect();
-                Ok(Encoded { bytes, shift: 0 })
+                Ok(Encoded {
+                    bytes,
+                    shifts: [0; 2],
+                })
             }
             Parameters::Int8 {
                 weights,
@@ -456,14 +485,26 @@ impl Encoder<'_> {
                 let bias = self.vector("biases", bias)?;
                 let multipliers = self.vector("multipliers", multipliers)?;
                 let weights = self.weights(weights)?;
-                if weights.contains(&-128) {
+                let int4 = self.numbers == Numbers::Int4;
+                if weights.iter().any(|&w| w == -128 || int4 && w % 16 != 0) {
                     return Err(WriteError::Weight { layer: self.index });
                 }
                 let (shift, multipliers) = self.fixed_point(&multipliers)?;
-                let words = bias.iter().chain(&multipliers);
-                let mut bytes: Vec<u8> = words.flat_map(|x| x.to_le_bytes()).collect();
-                bytes.extend(weights.iter().map(|&weight| weight as u8));
-                Ok(Encoded { bytes, shift })
+                let mut bytes: Vec<u8> = bias.iter().flat_map(|x| x.to_le_bytes()).collect();
+                let mut shifts = [shift, 0];
+                if int4 {
+                    shifts[1] = multiplier_shift(&multipliers);
+                    for vector in multipliers.chunks(bias.len().max(1)) {
+                        let halves = vector.iter().map(|m| (m >> shifts[1]) as u16);
+                        bytes.extend(halves.flat_map(u16::to_le_bytes));
+                        bytes.resize(bytes.len().next_multiple_of(4), 0);
+                    }
+                    bytes.extend(weights.chunks(8).flat_map(pairs));
+                } else {
+                    bytes.extend(multipliers.iter().flat_map(|x| x.to_le_bytes()));
+                    bytes.extend(weights.iter().map(|&weight| weight as u8));
+                }
+                Ok(Encoded { bytes, shifts })
             }
         }
     }
@@ -545,9 +586,19 @@ impl Encoder<'_> {
             _ => 1.0,
         };
         let largest = multipliers.iter().fold(0.0, |a: f64, &b| a.max(b)) * unit;
+        // The most there can be, and the units that the fixed-point numbers are rounded to.
+        let places = |shift| match self.numbers {
+            Numbers::Int4 => {
+                let unit = (to_fixed(largest, shift, 1.0) / MAX_HALF).log2().ceil();
+                let unit = 2f64.powf(unit.clamp(0.0, 15.0));
+                (MAX_HALF * unit, unit)
+            }
+            _ => (MAX_MULTIPLIER, 1.0),
+        };
         let shift = (0..15)
-            .find(|&s| to_fixed(largest, s) <= MAX_MULTIPLIER)
+            .find(|&s| to_fixed(largest, s, places(s).1) <= places(s).0)
             .unwrap_or(15);
+        let (most, least) = places(shift);
         let mut fixed = Vec::new();
         let slopes: &[f64] = match self.spec.activation {
             Activation::LeakyRelu { slope } => &[1.0, f64::from(slope)],
@@ -555,11 +606,11 @@ impl Encoder<'_> {
         };
         for (i, &slope) in slopes.iter().enumerate() {
             for (output, &multiplier) in multipliers.iter().enumerate() {
-                let value = to_fixed(multiplier * unit * slope, shift);
+                let value = to_fixed(multiplier * unit * slope, shift, least);
                 // A slope of zero still needs a multiplier: the least one gives 0 for every
                 // accumulator that can occur.
-                let value = if i == 1 { value.max(1.0) } else { value };
-                if !(1.0..=MAX_MULTIPLIER).contains(&value) {
+                let value = if i == 1 { value.max(least) } else { value };
+                if !(least..=most).contains(&value) {
                     return Err(WriteError::Multiplier {
                         layer: self.index,
                         output,
@@ -573,10 +624,25 @@ impl Encoder<'_> {
 }
 
 const MAX_MULTIPLIER: f64 = i32::MAX as f64;
+/// The largest multiplier of an int4 layer, before its shift.
+const MAX_HALF: f64 = u16::MAX as f64;
 
-/// `multiplier * 2^(32 - shift)`, rounded.
-fn to_fixed(multiplier: f64, shift: u8) -> f64 {
-    (multiplier * (1u64 << (32 - u32::from(shift))) as f64).round()
+/// The shift that an int4 layer's multipliers share.
+fn multiplier_shift(multipliers: &[i32]) -> u8 {
+    let all = multipliers.iter().fold(0, |all, m| all | m);
+    let shift = 32u32.saturating_sub(all.leading_zeros()).saturating_sub(16);
+    shift as u8
+}
+
+/// `multiplier * 2^(32 - shift)`, rounded to a multiple of `unit`.
+fn to_fixed(multiplier: f64, shift: u8, unit: f64) -> f64 {
+    (multiplier * (1u64 << (32 - u32::from(shift))) as f64 / unit).round() * unit
+}
+
+/// Up to eight int4 weights as they stand in the blob: the first four in low halves, the others in high ones.
+fn pairs(weights: &[i8]) -> [u8; 4] {
+    let bits = |i: usize| weights.get(i).map_or(0, |&weight| weight as u8 >> 4);
+    core::array::from_fn(|i| bits(i) | bits(i + 4) << 4)
 }
 
 /// The place in channel-row-column order of what is at `place` in row-column-channel order.

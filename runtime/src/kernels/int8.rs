@@ -5,6 +5,7 @@
 //! outside the picture are skipped; columns outside are zeros in the ring.
 
 use super::arithmetic::finish;
+use super::int4;
 use crate::blob::order::{Axis, divisor};
 use crate::plan::Ring;
 use crate::{Layer, Operator, Shape};
@@ -100,24 +101,49 @@ pub(crate) trait Kernels {
 
 /// Computes row `y` of a layer's output into `out`, a row of `out_ring`, from the rows of its
 /// input's ring.
-pub(crate) fn row(layer: &Layer<'_>, y: usize, input: &[u32], out_ring: &Ring, out: &mut [u8]) {
+///
+/// `scratch` is for an int4 layer to be unpacked in: [`scratch_len`](int4::scratch_len) words.
+pub(crate) fn row(
+    layer: &Layer<'_>,
+    y: usize,
+    input: &[u32],
+    out_ring: &Ring,
+    out: &mut [u8],
+    scratch: &mut [u32],
+) {
     #[cfg(pocketgan_asm)]
-    row_by::<super::asm::Asm>(layer, y, input, out_ring, out);
+    row_by::<super::asm::Asm>(layer, y, input, out_ring, out, scratch);
     #[cfg(pocketgan_x86_64)]
     match super::x86_64::has_avx2() {
-        true => row_by::<super::x86_64::Avx2>(layer, y, input, out_ring, out),
-        false => row_by::<super::x86_64::Sse2>(layer, y, input, out_ring, out),
+        true => row_by::<super::x86_64::Avx2>(layer, y, input, out_ring, out, scratch),
+        false => row_by::<super::x86_64::Sse2>(layer, y, input, out_ring, out, scratch),
     }
     #[cfg(not(any(pocketgan_asm, pocketgan_x86_64)))]
-    row_by::<super::portable::Portable>(layer, y, input, out_ring, out);
+    row_by::<super::portable::Portable>(layer, y, input, out_ring, out, scratch);
 }
 
-fn row_by<K: Kernels>(layer: &Layer<'_>, y: usize, input: &[u32], out_ring: &Ring, out: &mut [u8]) {
+fn row_by<K: Kernels>(
+    layer: &Layer<'_>,
+    y: usize,
+    input: &[u32],
+    out_ring: &Ring,
+    out: &mut [u8],
+    scratch: &mut [u32],
+) {
     match (layer.operator, Axis::of(layer.operator)) {
         (Operator::Upsample { factor }, _) => {
             upsample_row(layer, y / divisor(factor), factor, input, out_ring, out)
         }
-        (_, Some(axis)) => Convolution::new(layer, axis, y, input).run::<K>(out_ring, out),
+        (_, Some(axis)) => {
+            let convolution = Convolution::new(layer, axis, y, input);
+            match layer.numbers.is_int4() {
+                true => convolution.run_int4::<K>(out_ring, out, scratch),
+                false => convolution.run::<K>(out_ring, out),
+            }
+        }
+        (_, None) if layer.numbers.is_int4() => {
+            int4::linear_row::<K>(layer, y, input, out_ring, out, scratch)
+        }
         (_, None) => linear_row::<K>(layer, y, input, out_ring, out),
     }
 }
@@ -160,7 +186,6 @@ fn linear_row<K: Kernels>(
     let weights: &[i8] = bytemuck::must_cast_slice(layer.parameters.weights);
     let pixel_len = groups * input.len() * 16;
     let weights = weights.get(y * width * pixel_len..).unwrap_or_default();
-    let group_step = out_ring.place(0, 4) - out_ring.place(0, 0);
     for (x, weights) in (0..width).zip(weights.chunks_exact(divisor(pixel_len))) {
         let outputs = Outputs {
             layer,
@@ -168,8 +193,21 @@ fn linear_row<K: Kernels>(
             count: channels,
         };
         let out = out.get_mut(out_ring.place(x, 0)..).unwrap_or_default();
-        K::linear(&outputs, input, weights, out, group_step);
+        linear_pixel::<K>(&outputs, input, weights, out_ring, out);
     }
+}
+
+/// Computes outputs of a linear layer that are channels of one pixel, from the place of the first one on.
+#[inline(always)]
+pub(crate) fn linear_pixel<K: Kernels>(
+    outputs: &Outputs<'_>,
+    input: &[u32],
+    weights: &[i8],
+    out_ring: &Ring,
+    out: &mut [u8],
+) {
+    let group_step = out_ring.place(0, 4) - out_ring.place(0, 0);
+    K::linear(outputs, input, weights, out, group_step);
 }
 
 /// Outputs of a linear layer that lie one behind the other.
@@ -194,9 +232,9 @@ impl Outputs<'_> {
 }
 
 /// One output row of a convolution or transposed convolution.
-struct Convolution<'a> {
-    layer: &'a Layer<'a>,
-    axis: Axis,
+pub(crate) struct Convolution<'a> {
+    pub layer: &'a Layer<'a>,
+    pub axis: Axis,
     ring: Ring,
     /// The vertical phase and its first tap that is inside the picture.
     phase: usize,
@@ -225,56 +263,89 @@ impl<'a> Convolution<'a> {
         }
     }
 
+    /// The same with a part of the layer's channels.
+    pub fn of_part<'p>(&'p self, layer: &'p Layer<'p>) -> Convolution<'p> {
+        Convolution { layer, ..*self }
+    }
+
     #[inline(never)]
     fn run<K: Kernels>(&self, out_ring: &Ring, out: &mut [u8]) {
+        let weights: &[i8] = bytemuck::must_cast_slice(self.layer.parameters.weights);
+        for px in 0..self.axis.phases().min(self.layer.output.width) {
+            let weights = weights.get(self.phase_start(px)..).unwrap_or_default();
+            self.run_phase::<K>(px, weights, out_ring, out);
+        }
+    }
+
+    /// Weights of an input channel's group for one vertical tap of the horizontal phase `px`, all groups.
+    fn tap_len(&self, px: usize) -> usize {
+        self.layer.input.channels.div_ceil(4) * self.axis.taps(px) * 4
+    }
+
+    /// Weights of a channel for the horizontal phase `px`.
+    pub fn channel_len(&self, px: usize) -> usize {
+        self.axis.taps(self.phase) * self.tap_len(px)
+    }
+
+    /// Where the weights of all channels for the horizontal phase `px` start.
+    pub fn phase_start(&self, px: usize) -> usize {
+        let (axis, groups) = (self.axis, self.layer.input.channels.div_ceil(4));
+        let kernel = axis.taps_before(axis.phases());
+        let taps =
+            axis.taps_before(self.phase) * kernel + axis.taps(self.phase) * axis.taps_before(px);
+        taps * groups * 4 * self.layer.output.channels
+    }
+
+    /// Computes the outputs of the horizontal phase `px` by its weights.
+    #[inline(always)]
+    pub fn run_phase<K: Kernels>(
+        &self,
+        px: usize,
+        weights: &'a [i8],
+        out_ring: &Ring,
+        out: &mut [u8],
+    ) {
         let Layer { input, output, .. } = *self.layer;
         let (axis, phases) = (self.axis, self.axis.phases());
-        for px in 0..phases.min(output.width) {
-            let (phase, outside) = self.horizontal_phase(px, out_ring);
-            let mut prepared = K::prepare(phase);
-            let outputs = (output.width - px).div_ceil(divisor(phases));
-            let mut done = 0;
-            while done < outputs {
-                let column = done * phase.step;
-                let count = K::neighbours(outputs - done);
-                let reach = column + (count - 1) * phase.step + phase.count;
-                let tile = Tile {
-                    column,
-                    outputs: count,
-                    edges: [
-                        outside && done == 0,
-                        axis.first_input(px) + reach as isize == input.width as isize + 1,
-                    ],
-                    channel: 0,
-                    channels: 0,
-                };
-                self.channels::<K>(&mut prepared, tile, px + done * phases, out_ring, out);
-                done += count;
-            }
+        let (phase, outside) = self.horizontal_phase(px, weights, out_ring);
+        let mut prepared = K::prepare(phase);
+        let outputs = (output.width - px).div_ceil(divisor(phases));
+        let mut done = 0;
+        while done < outputs {
+            let column = done * phase.step;
+            let count = K::neighbours(outputs - done);
+            let reach = column + (count - 1) * phase.step + phase.count;
+            let tile = Tile {
+                column,
+                outputs: count,
+                edges: [
+                    outside && done == 0,
+                    axis.first_input(px) + reach as isize == input.width as isize + 1,
+                ],
+                channel: 0,
+                channels: 0,
+            };
+            self.channels::<K>(&mut prepared, tile, px + done * phases, out_ring, out);
+            done += count;
         }
     }
 
     /// The horizontal phase `px`, and whether its very first tap is outside the picture, but no second one.
-    fn horizontal_phase(&self, px: usize, out_ring: &Ring) -> (Phase<'a>, bool) {
+    fn horizontal_phase(&self, px: usize, weights: &'a [i8], out_ring: &Ring) -> (Phase<'a>, bool) {
         let (axis, layer) = (self.axis, self.layer);
-        let (taps_y, count) = (axis.taps(self.phase), axis.taps(px));
-        let groups = layer.input.channels.div_ceil(4);
-        let tap_len = groups * count * 4;
-        let kernel = axis.taps_before(axis.phases());
-        let taps = axis.taps_before(self.phase) * kernel + taps_y * axis.taps_before(px);
-        let before = taps * groups * 4 * layer.output.channels + self.first_tap * tap_len;
-        let weights: &[i8] = bytemuck::must_cast_slice(layer.parameters.weights);
         let first = axis.first_input(px);
         let start = (self.ring.pad_left as isize + first).max(0) as usize;
+        let first_weight = self.first_tap * self.tap_len(px);
+        let groups = layer.input.channels.div_ceil(4);
         let phase = Phase {
             layer,
             rows: self.rows.map(|rows| rows.get(start..).unwrap_or_default()),
             groups: self.counts.map(|rows| rows * groups),
             plane_len: self.ring.columns,
-            count,
+            count: axis.taps(px),
             step: axis.step(),
-            weights: weights.get(before..).unwrap_or_default(),
-            channel_len: taps_y * tap_len,
+            weights: weights.get(first_weight..).unwrap_or_default(),
+            channel_len: self.channel_len(px),
             stride: axis.phases() * out_ring.column_step(),
         };
         (phase, first == -1)

@@ -7,6 +7,7 @@ pub mod reference;
 #[cfg(pocketgan_asm)]
 mod asm;
 pub(crate) mod float;
+pub(crate) mod int4;
 pub(crate) mod int8;
 #[cfg(not(pocketgan_x86_64))]
 mod portable;

@@ -7,13 +7,13 @@
 use super::arithmetic;
 use crate::{Error, Layer, Numbers, Operator, Shape};
 
-/// Runs one int8 layer. An `input` beyond the quanta that the layer before it can give may wrap.
+/// Runs one int8 or int4 layer. An `input` beyond the quanta that the layer before it can give may wrap.
 ///
 /// # Errors
 /// [`Error::WrongNumbers`] for an f32 layer, [`Error::SliceLength`] for a slice of the wrong length,
 /// [`Error::ClassMissing`] for the first layer of a model with classes before one is chosen.
 pub fn run_int8(layer: &Layer<'_>, input: &[i16], output: &mut [i16]) -> Result<(), Error> {
-    check(layer, Numbers::Int8, input.len(), output.len())?;
+    check(layer, false, input.len(), output.len())?;
     for_each_output(layer, |at, y, x, c| {
         if let Operator::Upsample { factor } = layer.operator {
             output[at] = input[element(layer.input, y / factor, x / factor, c)];
@@ -35,10 +35,10 @@ pub fn run_int8(layer: &Layer<'_>, input: &[i16], output: &mut [i16]) -> Result<
 /// Runs one f32 layer.
 ///
 /// # Errors
-/// [`Error::WrongNumbers`] for an int8 layer, [`Error::SliceLength`] for a slice of the wrong
+/// [`Error::WrongNumbers`] for an int8 or int4 layer, [`Error::SliceLength`] for a slice of the wrong
 /// length, [`Error::ClassMissing`] for the first layer of a model with classes before one is chosen.
 pub fn run_float(layer: &Layer<'_>, input: &[f32], output: &mut [f32]) -> Result<(), Error> {
-    check(layer, Numbers::Float, input.len(), output.len())?;
+    check(layer, true, input.len(), output.len())?;
     for_each_output(layer, |at, y, x, c| {
         if let Operator::Upsample { factor } = layer.operator {
             output[at] = input[element(layer.input, y / factor, x / factor, c)];
@@ -53,8 +53,8 @@ pub fn run_float(layer: &Layer<'_>, input: &[f32], output: &mut [f32]) -> Result
     Ok(())
 }
 
-fn check(layer: &Layer<'_>, numbers: Numbers, input: usize, output: usize) -> Result<(), Error> {
-    if layer.numbers != numbers {
+fn check(layer: &Layer<'_>, float: bool, input: usize, output: usize) -> Result<(), Error> {
+    if float != (layer.numbers == Numbers::Float) {
         return Err(Error::WrongNumbers);
     }
     if input != layer.input.len() || output != layer.output.len() {

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use pocketgan::blob::writer::{
-    Classes, Columns, LayerSpec, Parameters, WriteError, write, write_conditional,
+    Classes, Columns, LayerSpec, Parameters, WriteError, write, write_conditional, write_int4,
 };
 use pocketgan::kernels::reference;
 use pocketgan::{Activation, Model, Numbers, Operator, Rng, Shape, Window, latent};
@@ -150,7 +150,10 @@ pub fn layers(latent: usize, plans: &[Plan], numbers: Numbers, rng: &mut Rng) ->
             Parameters::Int8 {
                 weights: (0..count)
                     .map(|_| below(rng, 255) as i8 ^ i8::MIN)
-                    .map(|w| w.max(-127))
+                    .map(|w| match numbers {
+                        Numbers::Int4 => (w & -16).max(-112),
+                        _ => w.max(-127),
+                    })
                     .collect(),
                 bias: (0..outputs)
                     .map(|_| below(rng, 8001) as i32 - 4000)
@@ -178,7 +181,11 @@ pub fn blob(
     numbers: Numbers,
     rng: &mut Rng,
 ) -> Result<Vec<u8>, WriteError> {
-    write(latent, &layers(latent, plans, numbers, rng))
+    let layers = layers(latent, plans, numbers, rng);
+    match numbers {
+        Numbers::Int4 => write_int4(latent, None, &layers),
+        _ => write(latent, &layers),
+    }
 }
 
 /// `count` classes with random columns that change the first layer's sums about as much as its
@@ -190,7 +197,7 @@ pub fn classes(count: usize, first: &Plan, numbers: Numbers, rng: &mut Rng) -> C
             let unit = |_| below(rng, 20_001) as f32 / 10_000.0 - 1.0;
             Columns::Float((0..len).map(unit).collect())
         }
-        Numbers::Int8 => Columns::Int8 {
+        Numbers::Int8 | Numbers::Int4 => Columns::Int8 {
             columns: (0..len)
                 .map(|_| below(rng, 255) as i8 ^ i8::MIN)
                 .map(|q| q.max(-127))
@@ -211,7 +218,10 @@ pub fn conditional_blob(
 ) -> Result<Vec<u8>, WriteError> {
     let layers = layers(latent, plans, numbers, rng);
     let classes = classes(count, &plans[0], numbers, rng);
-    write_conditional(latent, &classes, &layers)
+    match numbers {
+        Numbers::Int4 => write_int4(latent, Some(&classes), &layers),
+        _ => write_conditional(latent, &classes, &layers),
+    }
 }
 
 pub fn latents(model: &Model, seed: u64) -> Vec<i8> {
@@ -220,7 +230,7 @@ pub fn latents(model: &Model, seed: u64) -> Vec<i8> {
     latents
 }
 
-/// The output of every layer by the reference kernels, in quanta.
+/// The output of every int8 or int4 layer by the reference kernels, in quanta.
 pub fn reference_int8(model: &Model, latents: &[i8]) -> Vec<Vec<i16>> {
     let mut tensor: Vec<i16> = latents.iter().copied().map(i16::from).collect();
     let run = |layer: pocketgan::Layer| {

@@ -2,6 +2,7 @@
 
 use super::Failure;
 use crate::engines::{self, Engine, EngineKind};
+use crate::export::quantize::Weights;
 use crate::files::{sha256, write_whole};
 use crate::report::montage;
 use anyhow::Context;
@@ -73,7 +74,7 @@ pub(super) fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Box<dyn E
     }
     let found = super::export::checkpoint(model, false)?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    super::export::export_to(&found, folder.path())?;
+    super::export::export_to(&found, Weights::default(), folder.path())?;
     let engine = engines::open(kind, &folder.path().join(kind.file_name()))?;
     Ok((found.path, engine))
 }

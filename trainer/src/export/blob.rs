@@ -1,11 +1,11 @@
 //! `.pgan` blobs of folded and quantized networks, through the runtime's writer.
 
 use super::fold::Folded;
-use super::quantize::Quantized;
+use super::quantize::{Quantized, Weights};
 use crate::spec::Shape;
 use pocketgan::Activation;
 use pocketgan::blob::writer::{
-    Classes, Columns, LayerSpec, Parameters, WriteError, write, write_conditional,
+    Classes, Columns, LayerSpec, Parameters, WriteError, write, write_conditional, write_int4,
 };
 
 /// The f32 blob of a network.
@@ -27,15 +27,14 @@ pub fn float_blob(folded: &Folded) -> Result<Vec<u8>, WriteError> {
     });
     let columns = folded.layers.first().map(|layer| layer.columns.clone());
     let columns = Columns::Float(columns.unwrap_or_default());
-    encode(
-        folded.latent_size,
-        folded.classes,
-        columns,
-        layers.collect(),
-    )
+    let layers: Vec<_> = layers.collect();
+    match classes(folded.classes, columns) {
+        None => write(folded.latent_size, &layers),
+        Some(classes) => write_conditional(folded.latent_size, &classes, &layers),
+    }
 }
 
-/// The int8 blob of a network.
+/// The int8 blob of a network, or the int4 one.
 ///
 /// # Errors
 /// What the format has no room for.
@@ -65,24 +64,16 @@ pub fn int8_blob(quantized: &Quantized) -> Result<Vec<u8>, WriteError> {
         columns: first.map_or_else(Vec::new, |layer| layer.columns.clone()),
         step: first.map_or(0, |layer| layer.class_step),
     };
-    encode(
-        quantized.latent_size,
-        quantized.classes,
-        columns,
-        layers.collect(),
-    )
+    let (latent_size, layers) = (quantized.latent_size, layers.collect::<Vec<_>>());
+    match (classes(quantized.classes, columns), quantized.weights) {
+        (classes, Weights::Int4) => write_int4(latent_size, classes.as_ref(), &layers),
+        (None, Weights::Int8) => write(latent_size, &layers),
+        (Some(classes), Weights::Int8) => write_conditional(latent_size, &classes, &layers),
+    }
 }
 
-fn encode(
-    latent_size: usize,
-    count: usize,
-    columns: Columns,
-    layers: Vec<LayerSpec>,
-) -> Result<Vec<u8>, WriteError> {
-    match count {
-        0 => write(latent_size, &layers),
-        _ => write_conditional(latent_size, &Classes { count, columns }, &layers),
-    }
+fn classes(count: usize, columns: Columns) -> Option<Classes> {
+    (count > 0).then_some(Classes { count, columns })
 }
 
 fn runtime_shape(shape: Shape) -> pocketgan::Shape {

@@ -15,7 +15,7 @@ use crate::spec::Network;
 use fold::FoldError;
 use pocketgan::Model;
 use pocketgan::blob::writer::WriteError;
-use quantize::Calibration;
+use quantize::{Calibration, Weights};
 use std::path::{Path, PathBuf};
 
 /// The float ONNX model's file name.
@@ -64,9 +64,9 @@ pub enum ExportError {
 pub struct Bundle {
     /// The float ONNX model.
     pub float_onnx: Vec<u8>,
-    /// The int8 ONNX model, in the QDQ form.
+    /// The int8 ONNX model, in the QDQ form; its weights are as fine as was asked for.
     pub int8_onnx: Vec<u8>,
-    /// The int8 blob.
+    /// The int8 blob, or the int4 one.
     pub int8_blob: Vec<u8>,
     /// The f32 blob.
     pub float_blob: Vec<u8>,
@@ -80,12 +80,13 @@ impl Bundle {
     pub fn new(
         network: &Network,
         parameters: &Parameters,
+        weights: Weights,
         calibration: Calibration,
     ) -> Result<Self, ExportError> {
         let folded = fold::fold(network, parameters)?;
         // The format's limits are checked before the work of calibration.
         let float_blob = blob::float_blob(&folded)?;
-        let quantized = quantize::quantize(&folded, calibration);
+        let quantized = quantize::quantize(&folded, weights, calibration);
         Ok(Self {
             float_onnx: onnx::float_model(&folded),
             int8_onnx: onnx::int8_model(&quantized),
@@ -95,7 +96,7 @@ impl Bundle {
     }
 }
 
-/// Writes a network into the folder `dir` as the four files named above, replacing those there. No
+/// Writes a network into the folder `dir`, made if it is not there, as the four files named above, replacing those there. No
 /// file is ever there in part: each is written under another name and renamed when all are complete.
 ///
 /// # Errors
@@ -104,10 +105,11 @@ impl Bundle {
 pub fn export(
     network: &Network,
     parameters: &Parameters,
+    weights: Weights,
     calibration: Calibration,
     dir: &Path,
 ) -> Result<Exported, ExportError> {
-    let bundle = Bundle::new(network, parameters, calibration)?;
+    let bundle = Bundle::new(network, parameters, weights, calibration)?;
     let model = Model::parse(&bundle.int8_blob).map_err(WriteError::from)?;
     let contents = [
         (FLOAT_ONNX, &bundle.float_onnx),
@@ -133,6 +135,7 @@ fn write_all(dir: &Path, files: &[(&str, &Vec<u8>)]) -> Result<(), ExportError> 
         path: path.into(),
         source,
     };
+    std::fs::create_dir_all(dir).map_err(|error| failed(dir, error))?;
     let mut complete = Vec::new();
     for (name, bytes) in files {
         let path = dir.join(name);

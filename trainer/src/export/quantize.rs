@@ -1,4 +1,5 @@
-//! Post-training quantization to int8: symmetric weights per output channel, calibrated activations.
+//! Post-training quantization to int8, or to int8 with weights of 4 bits: symmetric weights per output channel, calibrated
+//! activations.
 //!
 //! Every scale in a [`Quantized`] network is the one that the integer path realizes (section 4.2 of
 //! the blob format): a quantum of an accumulator is worth `input_scale * weight_scale[output]`.
@@ -31,9 +32,57 @@ impl Default for Calibration {
     }
 }
 
+/// How fine weights are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Weights {
+    /// -127 to 127.
+    #[default]
+    Int8,
+    /// Multiples of 16, -112 to 112: what 4 bits hold.
+    Int4,
+}
+
+impl Weights {
+    /// `x` as the nearest weight.
+    fn nearest(self, x: f32) -> f32 {
+        let [step, largest] = self.grid();
+        ((x / step).round() * step).clamp(-largest, largest)
+    }
+
+    /// The scale for an output's weights: the largest weight takes the last quantum in int8; in int4, where a rounding
+    /// costs more than a few weights cut off, whatever gives the least squared error.
+    fn best_scale(self, weights: &[f32]) -> f32 {
+        /// Scales that are tried, down to a half of the largest.
+        const TRIES: u8 = 64;
+        let [_, last] = self.grid();
+        let largest = weights.iter().fold(0.0f32, |a, b| a.max(b.abs())) / last;
+        if self == Self::Int8 || largest == 0.0 {
+            return largest;
+        }
+        let error = |scale: f32| -> f32 {
+            let errors = weights.iter().map(|w| w - scale * self.nearest(w / scale));
+            errors.map(|error| error * error).sum()
+        };
+        let scales = (TRIES / 2..=TRIES).map(|i| largest * f32::from(i) / f32::from(TRIES));
+        scales
+            .min_by(|&a, &b| error(a).total_cmp(&error(b)))
+            .unwrap_or(largest)
+    }
+
+    /// The quanta from one weight to the next, and the largest weight.
+    fn grid(self) -> [f32; 2] {
+        match self {
+            Self::Int8 => [1.0, 127.0],
+            Self::Int4 => [16.0, 112.0],
+        }
+    }
+}
+
 /// A network in int8.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantized {
+    /// How fine the weights are.
+    pub weights: Weights,
     /// Components of the latent, each worth 1/32.
     pub latent_size: usize,
     /// How many classes there are; 0 without.
@@ -53,7 +102,7 @@ pub struct QuantizedLayer {
     pub input: Shape,
     /// Shape of its output.
     pub output: Shape,
-    /// In PyTorch's order, -127 to 127; empty for an upsample.
+    /// In PyTorch's order, as fine as the network's weights are; empty for an upsample.
     pub weight: Vec<i8>,
     /// What a quantum of the weights is worth, for each output or output channel.
     pub weight_scale: Vec<f32>,
@@ -82,7 +131,7 @@ impl QuantizedLayer {
 }
 
 /// Quantizes a folded network.
-pub fn quantize(folded: &Folded, calibration: Calibration) -> Quantized {
+pub fn quantize(folded: &Folded, weights: Weights, calibration: Calibration) -> Quantized {
     let scales = calibrate(folded, calibration);
     let mut input_scale = latent::SCALE;
     let mut unsigned = false;
@@ -94,11 +143,12 @@ pub fn quantize(folded: &Folded, calibration: Calibration) -> Quantized {
         } else {
             matches!(layer.activation, Activation::Relu | Activation::Sigmoid)
         };
-        let quantized = quantize_layer(layer, input_scale, scale, unsigned);
+        let quantized = quantize_layer(layer, weights, input_scale, scale, unsigned);
         input_scale = scale;
         quantized
     });
     Quantized {
+        weights,
         latent_size: folded.latent_size,
         classes: folded.classes,
         layers: layers.collect(),
@@ -113,14 +163,14 @@ const MIN_MULTIPLIER: f64 = 1.0 / (1 << 16) as f64;
 
 fn quantize_layer(
     layer: &FoldedLayer,
+    weights: Weights,
     input_scale: f32,
     scale: f32,
     unsigned: bool,
 ) -> QuantizedLayer {
-    let weight_scale = weight_scales(layer, input_scale, scale);
+    let weight_scale = weight_scales(layer, weights, input_scale, scale);
     let weight = layer.weight.iter().enumerate().map(|(i, &weight)| {
-        let scaled = weight / weight_scale[layer.output_of_weight(i)];
-        scaled.round().clamp(-127.0, 127.0) as i8
+        weights.nearest(weight / weight_scale[layer.output_of_weight(i)]) as i8
     });
     let bias = layer.bias.iter().zip(&weight_scale).map(|(&bias, &scale)| {
         (f64::from(bias) / (f64::from(scale) * f64::from(input_scale))).round() as i32
@@ -167,18 +217,17 @@ fn largest_step(inputs: usize) -> f64 {
     32.0 * (inputs as f64).sqrt()
 }
 
-/// Per output channel the largest weight over 127, made coarser where the multiplier, the bias or a class's column
-/// would otherwise leave its range (a channel of next to no weights).
-fn weight_scales(layer: &FoldedLayer, input_scale: f32, scale: f32) -> Vec<f32> {
+/// Per output channel the scale that rounds the weights best, made coarser where the multiplier, the bias or a class's
+/// column would otherwise leave its range (a channel of next to no weights).
+fn weight_scales(layer: &FoldedLayer, weights: Weights, input_scale: f32, scale: f32) -> Vec<f32> {
     let unit = match layer.activation {
         Activation::Tanh | Activation::Sigmoid => 1.0 / 2048.0,
         _ => f64::from(scale),
     };
     let finest = MIN_MULTIPLIER * unit / f64::from(input_scale);
-    let mut largest = vec![0.0f32; layer.bias.len()];
-    for (i, weight) in layer.weight.iter().enumerate() {
-        let output = layer.output_of_weight(i);
-        largest[output] = largest[output].max(weight.abs());
+    let mut each_output = vec![Vec::new(); layer.bias.len()];
+    for (i, &weight) in layer.weight.iter().enumerate() {
+        each_output[layer.output_of_weight(i)].push(weight);
     }
     let mut columns = vec![0.0f32; layer.bias.len()];
     for column in layer.columns.chunks_exact(columns.len().max(1)) {
@@ -187,18 +236,31 @@ fn weight_scales(layer: &FoldedLayer, input_scale: f32, scale: f32) -> Vec<f32> 
         }
     }
     let column_range = 127.0 * largest_step(layer.input.len()) * f64::from(input_scale);
-    let scales = largest.iter().zip(&layer.bias).zip(&columns);
-    let scales = scales.map(|((&largest, &bias), &column)| {
+    let scales = each_output.iter().zip(&layer.bias).zip(&columns);
+    let scales = scales.map(|((own, &bias), &column)| {
         let for_bias = f64::from(bias).abs() / (f64::from(input_scale) * MAX_BIAS);
         let for_columns = f64::from(column) / column_range;
-        short(
-            (f64::from(largest) / 127.0)
-                .max(finest)
-                .max(for_bias)
-                .max(for_columns),
-        )
+        f64::from(weights.best_scale(own))
+            .max(finest)
+            .max(for_bias)
+            .max(for_columns)
     });
-    scales.collect()
+    let scales: Vec<f64> = scales.collect();
+    match weights {
+        Weights::Int8 => scales.into_iter().map(short).collect(),
+        Weights::Int4 => with_short_multipliers(&scales, unit / f64::from(input_scale)),
+    }
+}
+
+/// `scales` rounded up so that each is a number of 16 bits times `unit` and a power of two, the same for all of them. The
+/// multipliers of an int4 blob then say them exactly.
+fn with_short_multipliers(scales: &[f64], unit: f64) -> Vec<f32> {
+    let largest = scales.iter().fold(0.0, |a: f64, &b| a.max(b));
+    let quantum = 2f64.powi((largest / unit / 65_535.0).log2().ceil() as i32) * unit;
+    let short = scales
+        .iter()
+        .map(|scale| (scale / quantum).ceil() * quantum);
+    short.map(|scale| scale as f32).collect()
 }
 
 /// `scale` rounded up to 7 significant bits. Latents being multiples of 1/32, a float engine then sums

@@ -3,6 +3,7 @@
 use crate::cli::Failure;
 use crate::cli::export::{checkpoint, export_to};
 use crate::engines::{self, EngineError, EngineKind};
+use crate::export::quantize::Weights;
 use crate::export::{FLOAT_BLOB, FLOAT_ONNX, INT8_BLOB};
 use crate::spec::Shape;
 use anyhow::Context;
@@ -106,7 +107,7 @@ impl Subject {
             false => {
                 let found = checkpoint(model, false)?;
                 let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-                export_to(&found, folder.path())?;
+                export_to(&found, Weights::default(), folder.path())?;
                 (folder.path().to_owned(), Some(folder))
             }
         };

@@ -3,7 +3,10 @@
 use super::options::{Plan, input};
 use crate::cli::Failure;
 use crate::data::{Dataset, Images};
-use crate::export::{self, quantize::Calibration};
+use crate::export::{
+    self,
+    quantize::{Calibration, Weights},
+};
 use crate::files::write_whole;
 use crate::gan::fit::{self, Trained};
 use crate::gan::{Recipe, Size, classes_in_turn};
@@ -84,7 +87,13 @@ impl Summary {
         write_whole(&path, &grid)
             .or_else(|error| input(format!("cannot write {}: {error}", path.display())))?;
         let parameters = generator.parameters()?;
-        let exported = export::export(network, &parameters, Calibration::default(), &plan.out)?;
+        let exported = export::export(
+            network,
+            &parameters,
+            Weights::Int8,
+            Calibration::default(),
+            &plan.out,
+        )?;
         let (ours, theirs) = (Histogram::of(&pixels), Histogram::of(&images.pixels));
         Ok(Self {
             run: plan.out.clone(),

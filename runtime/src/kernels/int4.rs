@@ -1,0 +1,172 @@
+//! int4 layers: some channels' weights and multipliers at a time are unpacked to an int8 layer of these channels, for
+//! which the int8 kernels do the rest.
+
+use super::int8::{BLOCK, Convolution, Kernels, Outputs, linear_pixel};
+use crate::blob::Parameters;
+use crate::blob::order::Axis;
+use crate::plan::Ring;
+use crate::{Activation, Layer, Numbers, Operator, Shape};
+
+/// Outputs of a linear layer that are unpacked together: whole groups of four.
+const OUTPUTS: usize = 8;
+
+/// Words that a layer's unpacked parameters take: the multipliers of as many channels as are unpacked together, twice
+/// for LeakyReLU, and their weights with what shares their first and last eight.
+pub(crate) const fn scratch_len(layer: &Layer<'_>) -> usize {
+    let groups = layer.input.channels.div_ceil(4);
+    let (channels, weights) = match (layer.operator, Axis::of(layer.operator)) {
+        (Operator::Upsample { .. }, _) => return 0,
+        (_, None) => (OUTPUTS, OUTPUTS * groups),
+        (_, Some(axis)) => {
+            let mut taps = 0;
+            let mut phase = 0;
+            while phase < axis.phases() {
+                let these = axis.taps(phase);
+                taps = if these > taps { these } else { taps };
+                phase += 1;
+            }
+            (BLOCK, BLOCK * taps * taps * groups)
+        }
+    };
+    2 * channels + weights.next_multiple_of(2) + 2
+}
+
+/// A layer's part from one channel on (for linear: from one output on), unpacked.
+struct Unpacked<'a> {
+    layer: Layer<'a>,
+    weights: &'a [i8],
+}
+
+/// Unpacks `outputs` multipliers from the `first` on and `len` weights from `start` on, a multiple of four.
+fn unpack<'a>(
+    layer: &Layer<'a>,
+    [first, outputs]: [usize; 2],
+    [start, len]: [usize; 2],
+    scratch: &'a mut [u32],
+) -> Unpacked<'a> {
+    let (positive, rest) = scratch.split_at_mut_checked(outputs).unwrap_or_default();
+    let (negative, weights) = rest.split_at_mut_checked(outputs).unwrap_or_default();
+    let parameters = &layer.parameters;
+    let shift = layer.multiplier_shift;
+    let multipliers = unpack_multipliers(parameters.multipliers, first, outputs, shift, positive);
+    let negative_multipliers = match layer.activation {
+        Activation::LeakyRelu { .. } => {
+            let halves = parameters.negative_multipliers;
+            unpack_multipliers(halves, first, outputs, shift, negative)
+        }
+        _ => &[],
+    };
+    let weights = unpack_weights(parameters.weights, start, len, weights);
+    let part = |vector: &'a [u8], bytes| {
+        let part = vector.get(first * bytes..(first + outputs) * bytes);
+        part.unwrap_or_default()
+    };
+    Unpacked {
+        layer: Layer {
+            numbers: Numbers::Int8,
+            parameters: Parameters {
+                bias: part(parameters.bias, 4),
+                multipliers,
+                negative_multipliers,
+                column: part(parameters.column, 1),
+                ..Parameters::NONE
+            },
+            ..*layer
+        },
+        weights,
+    }
+}
+
+/// The multipliers from the `first` on, as an int8 layer has them.
+fn unpack_multipliers<'a>(
+    halves: &[u8],
+    first: usize,
+    count: usize,
+    shift: u32,
+    to: &'a mut [u32],
+) -> &'a [u8] {
+    let halves = halves.as_chunks().0.get(first..).unwrap_or_default();
+    for (to, &half) in to.iter_mut().zip(halves) {
+        *to = (u32::from(u16::from_le_bytes(half)) << shift).to_le();
+    }
+    let bytes: &[u8] = bytemuck::must_cast_slice(to);
+    bytes.get(..count * 4).unwrap_or_default()
+}
+
+/// The weights from `start` on, as an int8 layer has them.
+fn unpack_weights<'a>(packed: &[u8], start: usize, len: usize, to: &'a mut [u32]) -> &'a [i8] {
+    let words = packed.as_chunks().0.get(start / 8..).unwrap_or_default();
+    let count = (start % 8 + len).div_ceil(8);
+    for (to, &word) in to.as_chunks_mut().0.iter_mut().zip(words).take(count) {
+        let word = u32::from_le_bytes(word);
+        let pair: [u32; 2] = [(word << 4) & 0xf0f0_f0f0, word & 0xf0f0_f0f0];
+        *to = pair.map(u32::to_le);
+    }
+    let bytes: &[i8] = bytemuck::must_cast_slice(to);
+    let bytes = bytes.get(start % 8..).unwrap_or_default();
+    bytes.get(..len).unwrap_or_default()
+}
+
+/// Computes row `y` of a linear layer, as [`int8::row`](super::int8::row) does.
+pub(crate) fn linear_row<K: Kernels>(
+    layer: &Layer<'_>,
+    y: usize,
+    input: &[u32],
+    out_ring: &Ring,
+    out: &mut [u8],
+    scratch: &mut [u32],
+) {
+    let Shape {
+        width, channels, ..
+    } = layer.output;
+    let group_len = input.len() * 16;
+    for x in 0..width {
+        let pixel = y * width + x;
+        for channel in (0..channels).step_by(OUTPUTS) {
+            let count = (channels - channel).min(OUTPUTS);
+            let group = pixel * channels.div_ceil(4) + channel / 4;
+            let weights = [group * group_len, count.div_ceil(4) * group_len];
+            let outputs = [pixel * channels + channel, count];
+            let part = unpack(layer, outputs, weights, scratch);
+            let outputs = Outputs {
+                layer: &part.layer,
+                first: 0,
+                count,
+            };
+            let out = out.get_mut(out_ring.place(x, channel)..);
+            linear_pixel::<K>(
+                &outputs,
+                input,
+                part.weights,
+                out_ring,
+                out.unwrap_or_default(),
+            );
+        }
+    }
+}
+
+impl Convolution<'_> {
+    /// Computes the row, as [`run`](Self::run) does for int8.
+    pub(crate) fn run_int4<K: Kernels>(
+        &self,
+        out_ring: &Ring,
+        out: &mut [u8],
+        scratch: &mut [u32],
+    ) {
+        let output = self.layer.output;
+        for px in 0..self.axis.phases().min(output.width) {
+            let len = self.channel_len(px);
+            for channel in (0..output.channels).step_by(BLOCK) {
+                let count = (output.channels - channel).min(BLOCK);
+                let start = self.phase_start(px) + channel * len;
+                let part = unpack(self.layer, [channel, count], [start, count * len], scratch);
+                let mut layer = part.layer;
+                layer.output.channels = count;
+                let part_of_row = out_ring.place(0, channel) - out_ring.place(0, 0);
+                let out = out.get_mut(part_of_row..).unwrap_or_default();
+                let convolution = self.of_part(&layer);
+                convolution.run_phase::<K>(px, part.weights, out_ring, out);
+            }
+        }
+    }
+}
