@@ -3,7 +3,7 @@
 use pocketgan_tests::networks;
 use pocketgan_trainer::engines::{self, Engine, RuntimeEngine};
 use pocketgan_trainer::export::export;
-use pocketgan_trainer::export::quantize::Calibration;
+use pocketgan_trainer::export::quantize::{Calibration, Weights};
 use pocketgan_trainer::spec::Network;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -50,7 +50,14 @@ impl Folder {
     fn with(network: Network) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let parameters = networks::random_parameters(&network, 1);
-        export(&network, &parameters, Calibration::default(), folder.path()).unwrap();
+        export(
+            &network,
+            &parameters,
+            Weights::Int8,
+            Calibration::default(),
+            folder.path(),
+        )
+        .unwrap();
         Self(folder)
     }
 

@@ -154,12 +154,13 @@ impl Convolution<'_> {
         scratch: &mut [u32],
     ) {
         let output = self.layer.output;
+        let mut start = self.first_weight();
         for px in 0..self.axis.phases().min(output.width) {
             let len = self.channel_len(px);
             for channel in (0..output.channels).step_by(BLOCK) {
                 let count = (output.channels - channel).min(BLOCK);
-                let start = self.phase_start(px) + channel * len;
                 let part = unpack(self.layer, [channel, count], [start, count * len], scratch);
+                start += count * len;
                 let mut layer = part.layer;
                 layer.output.channels = count;
                 let part_of_row = out_ring.place(0, channel) - out_ring.place(0, 0);

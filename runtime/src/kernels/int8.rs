@@ -236,8 +236,9 @@ pub(crate) struct Convolution<'a> {
     pub layer: &'a Layer<'a>,
     pub axis: Axis,
     ring: Ring,
-    /// The vertical phase and its first tap that is inside the picture.
+    /// The vertical phase, its taps, and the first one that is inside the picture.
     phase: usize,
+    taps: usize,
     first_tap: usize,
     /// The input rows of the taps inside the picture: how many up to the ring's end, and how many from its
     /// start on.
@@ -257,10 +258,16 @@ impl<'a> Convolution<'a> {
             axis,
             ring,
             phase: y % axis.phases(),
+            taps: axis.taps(y % axis.phases()),
             first_tap: start,
             counts: [count, end - start - count],
             rows: [from_first.unwrap_or_default(), input],
         }
+    }
+
+    /// Weights of a channel for the horizontal phase `px`.
+    pub fn channel_len(&self, px: usize) -> usize {
+        self.taps * self.ring.groups() * self.axis.taps(px) * 4
     }
 
     /// The same with a part of the layer's channels.
@@ -271,32 +278,22 @@ impl<'a> Convolution<'a> {
     #[inline(never)]
     fn run<K: Kernels>(&self, out_ring: &Ring, out: &mut [u8]) {
         let weights: &[i8] = bytemuck::must_cast_slice(self.layer.parameters.weights);
+        let mut weights = weights.get(self.first_weight()..).unwrap_or_default();
         for px in 0..self.axis.phases().min(self.layer.output.width) {
-            let weights = weights.get(self.phase_start(px)..).unwrap_or_default();
-            self.run_phase::<K>(px, weights, out_ring, out);
+            let len = self.run_phase::<K>(px, weights, out_ring, out);
+            let behind = self.layer.output.channels * len;
+            weights = weights.get(behind..).unwrap_or_default();
         }
     }
 
-    /// Weights of an input channel's group for one vertical tap of the horizontal phase `px`, all groups.
-    fn tap_len(&self, px: usize) -> usize {
-        self.layer.input.channels.div_ceil(4) * self.axis.taps(px) * 4
+    /// Where the weights of the vertical phase start.
+    pub fn first_weight(&self) -> usize {
+        let kernel = self.axis.taps_before(self.axis.phases());
+        let taps = self.axis.taps_before(self.phase) * kernel;
+        taps * self.ring.groups() * 4 * self.layer.output.channels
     }
 
-    /// Weights of a channel for the horizontal phase `px`.
-    pub fn channel_len(&self, px: usize) -> usize {
-        self.axis.taps(self.phase) * self.tap_len(px)
-    }
-
-    /// Where the weights of all channels for the horizontal phase `px` start.
-    pub fn phase_start(&self, px: usize) -> usize {
-        let (axis, groups) = (self.axis, self.layer.input.channels.div_ceil(4));
-        let kernel = axis.taps_before(axis.phases());
-        let taps =
-            axis.taps_before(self.phase) * kernel + axis.taps(self.phase) * axis.taps_before(px);
-        taps * groups * 4 * self.layer.output.channels
-    }
-
-    /// Computes the outputs of the horizontal phase `px` by its weights.
+    /// Computes the outputs of the horizontal phase `px` by its weights, and says how many of these a channel has.
     #[inline(always)]
     pub fn run_phase<K: Kernels>(
         &self,
@@ -304,7 +301,7 @@ impl<'a> Convolution<'a> {
         weights: &'a [i8],
         out_ring: &Ring,
         out: &mut [u8],
-    ) {
+    ) -> usize {
         let Layer { input, output, .. } = *self.layer;
         let (axis, phases) = (self.axis, self.axis.phases());
         let (phase, outside) = self.horizontal_phase(px, weights, out_ring);
@@ -328,6 +325,7 @@ impl<'a> Convolution<'a> {
             self.channels::<K>(&mut prepared, tile, px + done * phases, out_ring, out);
             done += count;
         }
+        phase.channel_len
     }
 
     /// The horizontal phase `px`, and whether its very first tap is outside the picture, but no second one.
@@ -335,17 +333,17 @@ impl<'a> Convolution<'a> {
         let (axis, layer) = (self.axis, self.layer);
         let first = axis.first_input(px);
         let start = (self.ring.pad_left as isize + first).max(0) as usize;
-        let first_weight = self.first_tap * self.tap_len(px);
-        let groups = layer.input.channels.div_ceil(4);
+        let (groups, count) = (self.ring.groups(), axis.taps(px));
+        let tap_len = groups * count * 4;
         let phase = Phase {
             layer,
             rows: self.rows.map(|rows| rows.get(start..).unwrap_or_default()),
             groups: self.counts.map(|rows| rows * groups),
             plane_len: self.ring.columns,
-            count: axis.taps(px),
+            count,
             step: axis.step(),
-            weights: weights.get(first_weight..).unwrap_or_default(),
-            channel_len: self.channel_len(px),
+            weights: weights.get(self.first_tap * tap_len..).unwrap_or_default(),
+            channel_len: self.taps * tap_len,
             stride: axis.phases() * out_ring.column_step(),
         };
         (phase, first == -1)
