@@ -47,14 +47,16 @@
 //!
 //! It runs generators only: a chain of [linear, convolution, transposed convolution and nearest
 //! upsampling layers](Operator) from a latent to an image, with [five activations](Activation).
-//! There are no branches, no batches, no normalization layers (the exporter folds them) and no int4
-//! weights yet. Tensors are limited to 2^22 elements. It does not train.
+//! There are no branches, no batches and no normalization layers (the exporter folds them). Tensors are limited to 2^22 elements. It does not train.
 //!
 //! # Features
 //!
 //! - `writer`: the [blob encoder](blob), with the standard library.
 //! - `f32`, on by default: models that compute with f32. Without it they are refused, and firmware holds no
 //!   float code.
+//! - `int4`, on by default: models with int4 weights, half as large in flash. Without it they are refused, and no
+//!   code for them is linked.
+//! - `embedded-graphics`: [pictures on displays](display).
 //! - `dsp`: for Armv8-M Mainline cores that have the DSP extension, as most Cortex-M33 do; compile with
 //!   `-C target-cpu=cortex-m33`. Others need no word.
 //! - `micromath`: f32 models' tanh and sigmoid through `micromath`, smaller and faster, off by up to
@@ -65,6 +67,8 @@
 extern crate no_std_compat as std;
 
 pub mod blob;
+#[cfg(feature = "embedded-graphics")]
+pub mod display;
 mod error;
 mod exec;
 pub mod kernels;

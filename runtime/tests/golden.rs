@@ -7,6 +7,8 @@ use pocketgan::{Buffer, Error, Generator, Model, include_model};
 const INT8: Model = include_model!("data/v1-int8.pgan");
 const FLOAT: Model = include_model!("data/v1-f32.pgan");
 
+const INT4: Model = include_model!("data/v3-int4.pgan");
+
 const INT8_CLASSES: Model = include_model!("data/v2-int8.pgan");
 const FLOAT_CLASSES: Model = include_model!("data/v2-f32.pgan");
 
@@ -29,6 +31,16 @@ d5 cd ca c7 cb bd b8 d8
 d7 c8 c2 c2 cb c3 ba d2
 d3 ba ba b6 b8 b3 b1 cf";
 
+const INT4_IMAGE: &str = "\
+cd af bb ce d6 cf cb d0
+ca c3 cb c5 cc d0 cc cf
+ce d3 d3 c0 c8 ce c7 ce
+cb cd cf dd c9 9d c0 ce
+bc c5 d3 e1 b1 74 bc ce
+c6 c5 d0 e1 b9 87 bc ce
+cc cb d0 e1 cf a6 be ce
+ce cf cf d5 cd c4 cd cf";
+
 /// The pixels in hexadecimal, a line a row.
 fn picture(image: &[u8]) -> String {
     let rows = image.chunks(8).map(|row| {
@@ -47,8 +59,23 @@ fn the_first_int8_blob_makes_its_image() -> Result<(), Error> {
     let mut image = [0; INT8.image_len()];
     Generator::new(&INT8, &mut buffer)?.sample(1, &mut image)?;
     assert_eq!(picture(&image), INT8_IMAGE);
-    let latents = common::latents(&INT8, 1);
-    let quanta = common::reference_int8(&INT8, &latents)
+    assert_is_the_references(&image, &INT8);
+    Ok(())
+}
+
+#[test]
+fn the_first_int4_blob_makes_its_image() -> Result<(), Error> {
+    let mut buffer = Buffer::<{ INT4.buffer_len() }>::new();
+    let mut image = [0; INT4.image_len()];
+    Generator::new(&INT4, &mut buffer)?.sample(1, &mut image)?;
+    assert_eq!(picture(&image), INT4_IMAGE);
+    assert_is_the_references(&image, &INT4);
+    Ok(())
+}
+
+fn assert_is_the_references(image: &[u8], model: &Model) {
+    let latents = common::latents(model, 1);
+    let quanta = common::reference_int8(model, &latents)
         .pop()
         .unwrap_or_default();
     assert!(
@@ -57,7 +84,6 @@ fn the_first_int8_blob_makes_its_image() -> Result<(), Error> {
             .zip(quanta)
             .all(|(&pixel, q)| i16::from(pixel) == q + 128)
     );
-    Ok(())
 }
 
 /// One step either way is left to the mathematics library.
@@ -135,6 +161,24 @@ fn the_first_f32_blob_with_classes_makes_its_images() -> Result<(), Error> {
     assert_eq!(ours.len(), golden.len());
     let close = ours.iter().zip(golden).all(|(a, b)| a.abs_diff(b) <= 1);
     assert!(close, "{pictures}");
+    Ok(())
+}
+
+/// All of the working memory is written, and nothing behind it: it is as large as it must be, to the byte.
+#[test]
+fn working_memory_is_used_to_its_last_word() -> Result<(), Error> {
+    for model in [INT8, FLOAT, INT4] {
+        let mut buffer = vec![0; model.buffer_len() + 1];
+        let mut used = 0;
+        for seed in 0..64 {
+            let mut image = vec![0; model.image_len()];
+            Generator::new(&model, buffer.as_mut_slice())?.sample(seed, &mut image)?;
+            let last = buffer.iter().rposition(|&word| word != 0);
+            used = used.max(last.map_or(0, |last| last + 1));
+        }
+        assert_eq!(used, model.buffer_len());
+        assert_eq!(used * 4, model.working_memory());
+    }
     Ok(())
 }
 

@@ -46,6 +46,7 @@ fn check_model(model: &Model, plans: &[Plan], seed: u64) -> usize {
             .values_into(&latents, &mut values)
             .expect("lengths fit");
     }
+    assert_eq!(buffer[model.buffer_len()..], [0xdead_beef; 3]);
     match numbers {
         Numbers::Int8 | Numbers::Int4 => {
             let offset = if model.range() == PixelRange::Signed {

@@ -143,7 +143,7 @@ fn rust_lld() -> Result<PathBuf> {
 /// # Errors
 ///
 /// No compiler, or one that does not say.
-pub fn host_target() -> Result<String> {
+fn host_target() -> Result<String> {
     let version = process::output(process::command("rustc").arg("-vV"))?;
     let host = version
         .lines()

@@ -11,7 +11,7 @@ use embedded_graphics::prelude::*;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::digital::{InputPin, OutputPin};
 use panic_halt as _;
-use pico::{Rows, dither};
+use pocketgan::display::{Rows, dither};
 use pocketgan::{Buffer, Error, Generator, Model, include_model};
 use rp2040_hal::entry;
 use ssd1306::mode::DisplayConfig;

@@ -140,8 +140,9 @@ impl<'a> Convolution<'a> {
     #[inline(always)]
     pub fn inside(&self, phase: &Phase, i: usize) -> [usize; 2] {
         let first = phase.first_column + (i * self.axis.step()) as isize;
-        let end = (self.layer.input.width as isize - first).clamp(0, phase.taps as isize) as usize;
-        [(-first).clamp(0, end as isize) as usize, end]
+        let room = (self.layer.input.width as isize - first).max(0) as usize;
+        let end = room.min(phase.taps);
+        [((-first).max(0) as usize).min(end), end]
     }
 
     /// For each vertical tap inside the picture: the inputs from the one on that a phase's output `i` reads through its

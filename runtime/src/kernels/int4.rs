@@ -10,25 +10,45 @@ use crate::{Activation, Layer, Numbers, Operator, Shape};
 /// Outputs of a linear layer that are unpacked together: whole groups of four.
 const OUTPUTS: usize = 8;
 
-/// Words that a layer's unpacked parameters take: the multipliers of as many channels as are unpacked together, twice
-/// for LeakyReLU, and their weights with what shares their first and last eight.
+/// Words that a layer's unpacked parameters take: the multipliers of as many channels as are unpacked together, and their
+/// weights with what shares their first and last eight.
 pub(crate) const fn scratch_len(layer: &Layer<'_>) -> usize {
     let groups = layer.input.channels.div_ceil(4);
-    let (channels, weights) = match (layer.operator, Axis::of(layer.operator)) {
+    let channels = layer.output.channels;
+    let (at_once, words) = match (layer.operator, Axis::of(layer.operator)) {
         (Operator::Upsample { .. }, _) => return 0,
-        (_, None) => (OUTPUTS, OUTPUTS * groups),
+        (_, None) => {
+            let at_once = if channels < OUTPUTS {
+                channels
+            } else {
+                OUTPUTS
+            };
+            (at_once, at_once.div_ceil(4) * 4 * groups)
+        }
         (_, Some(axis)) => {
-            let mut taps = 0;
+            let at_once = if channels < BLOCK { channels } else { BLOCK };
+            let (mut most, mut start) = (0, 0);
             let mut phase = 0;
-            while phase < axis.phases() {
-                let these = axis.taps(phase);
-                taps = if these > taps { these } else { taps };
+            while phase < axis.phases() * axis.phases() {
+                let taps = axis.taps(phase / axis.phases()) * axis.taps(phase % axis.phases());
+                let len = taps * groups * 4;
+                let words = (start % 8 + at_once * len).div_ceil(8) * 2;
+                most = if words > most { words } else { most };
+                start += channels * len;
                 phase += 1;
             }
-            (BLOCK, BLOCK * taps * taps * groups)
+            (at_once, most)
         }
     };
-    2 * channels + weights.next_multiple_of(2) + 2
+    at_once * vectors(layer.activation) + words
+}
+
+/// How many multipliers an output has.
+const fn vectors(activation: Activation) -> usize {
+    match activation {
+        Activation::LeakyRelu { .. } => 2,
+        _ => 1,
+    }
 }
 
 /// A layer's part from one channel on (for linear: from one output on), unpacked.
@@ -45,7 +65,8 @@ fn unpack<'a>(
     scratch: &'a mut [u32],
 ) -> Unpacked<'a> {
     let (positive, rest) = scratch.split_at_mut_checked(outputs).unwrap_or_default();
-    let (negative, weights) = rest.split_at_mut_checked(outputs).unwrap_or_default();
+    let negative = outputs * (vectors(layer.activation) - 1);
+    let (negative, weights) = rest.split_at_mut_checked(negative).unwrap_or_default();
     let parameters = &layer.parameters;
     let shift = layer.multiplier_shift;
     let multipliers = unpack_multipliers(parameters.multipliers, first, outputs, shift, positive);

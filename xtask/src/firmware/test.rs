@@ -10,7 +10,7 @@ use super::bare::Bare;
 use super::bench::{self, SEEDS, Sample};
 use super::machines::{self, MACHINES, MICROBIT, MODELS, MPS2_M4, RISCV_VIRT};
 use super::{Example, NANO, cases, folders, perceptron, requests, wasm};
-use crate::bare_metal::{Toolchain, host_target};
+use crate::bare_metal::Toolchain;
 use crate::{host, process, workspace};
 
 /// Runs the checks; the first failure ends them.
@@ -20,7 +20,6 @@ use crate::{host, process, workspace};
 /// A board that does not build or run, a panic that can be reached, or a picture that differs.
 pub fn run(toolchain: &Toolchain) -> Result<()> {
     build_all(toolchain)?;
-    test_drawing()?;
     let mut no_panic = MPS2_M4.cargo(toolchain, "build");
     process::run(no_panic.args(["--example", "no_panic"]))?;
     test_bare(toolchain)?;
@@ -75,15 +74,6 @@ fn test_bare(toolchain: &Toolchain) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Runs the tests of the drawing on displays, on this machine.
-fn test_drawing() -> Result<()> {
-    let mut cargo = process::cargo();
-    cargo.current_dir(workspace::root().join("firmware-examples/pico"));
-    cargo.env("CARGO_TARGET_DIR", machines::build_folder());
-    cargo.args(["test", "--lib", "--locked", "--quiet", "--target"]);
-    process::run(cargo.arg(host_target()?))
 }
 
 /// Holds pictures that were made elsewhere against this machine's.

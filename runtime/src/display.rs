@@ -1,17 +1,36 @@
-//! Draws pictures on any display that `embedded-graphics` knows, row by row, so that no picture is ever
-//! in memory.
-#![no_std]
+//! Pictures on any display that `embedded-graphics` knows, row by row, so that no picture is ever in memory.
 
-use embedded_graphics::pixelcolor::BinaryColor;
-use embedded_graphics::prelude::*;
-use embedded_graphics::primitives::Rectangle;
-use pocketgan::RowSink;
+use crate::RowSink;
+use embedded_graphics_core::pixelcolor::BinaryColor;
+use embedded_graphics_core::prelude::*;
+use embedded_graphics_core::primitives::Rectangle;
 
 /// Draws each row of a picture as it is made.
 ///
-/// The rows go to [`Generator::sample_rows`](pocketgan::Generator::sample_rows); how the drawing went is
+/// The rows come from [`Generator::sample_rows`](crate::Generator::sample_rows); how the drawing went is
 /// [`result`](Self::result).
-pub struct Rows<'a, D: DrawTarget, S> {
+///
+/// ```
+/// use embedded_graphics::{mock_display::MockDisplay, pixelcolor::Gray8, prelude::*};
+/// use pocketgan::{Buffer, Generator, Model, display::Rows};
+///
+/// const MODEL: Model = pocketgan::include_model!("../tests/data/v1-int8.pgan");
+///
+/// let mut display = MockDisplay::new();
+/// let mut buffer = Buffer::<{ MODEL.buffer_len() }>::new();
+/// let mut generator = Generator::new(&MODEL, &mut buffer)?;
+/// let grey = |_, pixel: &[u8]| Gray8::new(pixel[0]);
+/// let mut rows = Rows::new(&mut display, Point::new(4, 4), 2, 1, grey);
+/// generator.sample_rows(1, &mut rows)?;
+/// rows.result().expect("a mock display draws");
+/// assert_eq!(display.affected_area().size, Size::new(16, 16));
+/// # Ok::<(), pocketgan::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Rows<'a, D, S>
+where
+    D: DrawTarget,
+{
     display: &'a mut D,
     top_left: Point,
     scale: u32,
@@ -83,6 +102,3 @@ pub fn dither(point: Point, pixel: &[u8]) -> BinaryColor {
     let threshold = THRESHOLDS[y][x] * 16 + 8;
     BinaryColor::from(pixel.first().is_some_and(|&level| level >= threshold))
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,16 +1,13 @@
 //! Drawing on embedded-graphics' mock display.
 
-extern crate std;
-
-use std::vec::Vec;
-
 use embedded_graphics::mock_display::MockDisplay;
-use embedded_graphics::pixelcolor::{Gray8, Rgb888};
-use pocketgan::{Buffer, Generator, Model, include_model};
+use embedded_graphics::pixelcolor::{BinaryColor, Gray8, Rgb888};
+use embedded_graphics::prelude::*;
+use embedded_graphics::primitives::Rectangle;
+use pocketgan::display::{Rows, dither};
+use pocketgan::{Buffer, Generator, Model, RowSink, include_model};
 
-use super::*;
-
-const MODEL: Model = include_model!("../../../models/mnist-nano/model.pgan");
+const MODEL: Model = include_model!("../../models/mnist-nano/model.pgan");
 
 /// Draws the seven of seed 1 and returns its pixels, made at once.
 fn draw_seven<D: DrawTarget>(
