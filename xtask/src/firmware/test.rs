@@ -11,7 +11,7 @@ use super::bench::{self, SEEDS, Sample};
 use super::machines::{self, MACHINES, MICROBIT, MODELS, MPS2_M4, RISCV_VIRT};
 use super::{Example, NANO, cases, folders, perceptron, requests, wasm};
 use crate::bare_metal::Toolchain;
-use crate::{host, process, workspace};
+use crate::{host, process};
 
 /// Runs the checks; the first failure ends them.
 ///
