@@ -1,5 +1,5 @@
-//! Writes int8 models with every small window and some in int4, and the images that the reference kernels make of them, so that
-//! a device can check its own kernels against them:
+//! Writes int8 models with every small window, larger ones, and some in int4, and the images that the reference kernels make
+//! of them, so that a device can check its own kernels against them, and be told how long they take:
 //!
 //! `cargo run -p pocketgan --features writer --example cases -- cases.bin`
 //!
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     };
     let mut bytes = Vec::new();
     let models = common::every_small_window().into_iter();
+    let models = models.chain(common::larger());
     let models = models.flat_map(|(plans, seed)| {
         // Unpacked, int4 is int8: a part of them will do.
         let numbers: &[_] = match seed % 4 {
@@ -29,7 +30,11 @@ fn main() -> ExitCode {
             .map(move |&numbers| (plans.clone(), seed, numbers))
     });
     for (plans, seed, numbers) in models {
-        let blob = common::blob(5, &plans, numbers, &mut Rng::new(seed));
+        let latent = match plans.len() {
+            0..4 => 5,
+            _ => [8, 16, 40, 64][seed as usize % 4],
+        };
+        let blob = common::blob(latent, &plans, numbers, &mut Rng::new(seed));
         let blob = blob.expect("a valid model");
         let image = image(&Model::parse(&blob).expect("written blobs parse"));
         for len in [blob.len(), image.len()] {

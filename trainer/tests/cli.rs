@@ -173,6 +173,48 @@ fn sample_draws_each_class_or_the_one_asked_for() {
     );
 }
 
+/// For every shipped model on every core, within 5 % of what was counted under QEMU.
+#[test]
+fn instructions_are_foretold() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let kept = std::fs::read(root.join("firmware-examples/size.json")).unwrap();
+    let kept: serde_json::Value = serde_json::from_slice(&kept).unwrap();
+    let rows = kept["rows"].as_object().unwrap();
+    assert_eq!(rows.len(), 18);
+    for (name, row) in rows {
+        let (core, model) = name.split_once(' ').unwrap();
+        let folder = match model {
+            "digits" => "models/mnist-nano".to_owned(),
+            _ => format!("models/fashion-{model}"),
+        };
+        let told = json(&root, &["inspect", &folder, "--target", core, "--json"]);
+        let layers = told["layers"].as_array().unwrap();
+        let layers = layers
+            .iter()
+            .map(|layer| layer["instructions"].as_u64().unwrap());
+        let other = told["other_instructions"].as_u64().unwrap();
+        let all = told["instructions"].as_u64().unwrap();
+        assert_eq!(all, layers.sum::<u64>() + other);
+        let counted = row["instructions"].as_u64().unwrap();
+        let off = all as f64 / counted as f64 - 1.0;
+        assert!(
+            off.abs() < 0.05,
+            "{name}: {all} foretold, {counted} counted"
+        );
+        assert_eq!(told["working_memory"], row["ram_bytes"], "{name}");
+        let flash = told["blob_bytes"].as_u64().unwrap() + told["code_bytes"].as_u64().unwrap();
+        assert_eq!(told["flash_bytes"], flash);
+    }
+}
+
+#[test]
+fn a_float_model_has_no_target() {
+    let folder = Folder::with_model();
+    let arguments = ["inspect", "model-f32.pgan", "--target", "cortex-m4"];
+    let sentence = refusal(folder.path(), &arguments);
+    assert!(sentence.contains("computes with f32"), "{sentence}");
+}
+
 #[test]
 fn a_class_of_a_model_without_classes_is_refused() {
     let folder = Folder::with_model();

@@ -6,5 +6,5 @@ use cortex_m_rt::entry;
 
 #[entry]
 fn main() -> ! {
-    firmware_shared::cases::main()
+    firmware_shared::cases::main(qemu_mps2::timer::COUNTER)
 }

@@ -2,9 +2,12 @@
 #![no_std]
 #![no_main]
 
+#[path = "../src/instret.rs"]
+mod instret;
+
 use riscv_rt::entry;
 
 #[entry]
 fn main() -> ! {
-    firmware_shared::cases::main()
+    firmware_shared::cases::main(instret::COUNTER)
 }

@@ -1,15 +1,17 @@
 //! Checks the kernels against images that the host's reference kernels made: the file that the runtime's example
-//! `cases` writes, whose path is the only word that the program is given.
+//! `cases` writes, whose path is the first word that the program is given. With `count` for the second, it prints the
+//! instructions of each image.
 
 use pocketgan::blob::Aligned;
 use pocketgan::{Error, Generator, Model};
 use semihosting::experimental::env;
 use semihosting::{eprintln, fs::File, println, process};
 
+use crate::counter::Counter;
 use crate::files;
 
 /// Bytes of the largest blob and of the largest image.
-const ROOM: usize = 1 << 14;
+const ROOM: usize = 1 << 17;
 
 /// What went wrong, as a sentence.
 struct Failure(&'static str);
@@ -27,8 +29,8 @@ impl From<Error> for Failure {
 }
 
 /// Checks all cases and ends the program: with status 0 if all is well.
-pub fn main() -> ! {
-    match run() {
+pub fn main(counter: Counter) -> ! {
+    match run(counter) {
         Ok((cases, 0)) => {
             println!("{cases} models give the reference's images");
             process::exit(0)
@@ -40,11 +42,11 @@ pub fn main() -> ! {
 }
 
 /// How many cases there are, and how many of them give another image.
-fn run() -> Result<(usize, usize), Failure> {
+fn run(counter: Counter) -> Result<(usize, usize), Failure> {
     let mut blob = Aligned([0; ROOM]);
     let (mut expected, mut image) = ([0; ROOM], [0; ROOM]);
     let mut buffer = [0; ROOM / 4];
-    let mut file = open()?;
+    let (mut file, count) = open()?;
     let (mut cases, mut wrong) = (0, 0);
     loop {
         let mut lens = [0; 8];
@@ -64,7 +66,13 @@ fn run() -> Result<(usize, usize), Failure> {
             return Err(Failure("the file ends in the middle of a case"));
         }
         let model = Model::parse(&padded[..blob_len])?;
-        Generator::new(&model, buffer.as_mut_slice())?.sample(1, image)?;
+        let mut generator = Generator::new(&model, buffer.as_mut_slice())?;
+        let mut outcome = Ok(());
+        let instructions = counter.instructions(|| outcome = generator.sample(1, image));
+        outcome?;
+        if count {
+            println!("{instructions}");
+        }
         if image != expected {
             eprintln!("case {cases} gives another image");
             wrong += 1;
@@ -81,10 +89,14 @@ fn number(bytes: &[u8]) -> usize {
         .fold(0, |number, &byte| number << 8 | usize::from(byte))
 }
 
-fn open() -> Result<File, Failure> {
+/// The file, and whether instructions are asked for.
+fn open() -> Result<(File, bool), Failure> {
     let arguments = env::args::<1024>().map_err(|_| Failure("the arguments are too long"))?;
-    let Some(Ok(path)) = (&arguments).skip(1).next() else {
+    // The first is the program itself.
+    let mut words = (&arguments).skip(1);
+    let Some(Ok(path)) = words.next() else {
         return Err(Failure("the file's path is missing"));
     };
-    Ok(files::open(path)?)
+    let count = matches!(words.next(), Some(Ok("count")));
+    Ok((files::open(path)?, count))
 }

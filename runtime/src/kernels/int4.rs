@@ -8,7 +8,7 @@ use crate::plan::Ring;
 use crate::{Activation, Layer, Numbers, Operator, Shape};
 
 /// Outputs of a linear layer that are unpacked together: whole groups of four.
-const OUTPUTS: usize = 8;
+pub(crate) const OUTPUTS: usize = 8;
 
 /// Words that a layer's unpacked parameters take: the multipliers of as many channels as are unpacked together, and their
 /// weights with what shares their first and last eight.
@@ -44,7 +44,7 @@ pub(crate) const fn scratch_len(layer: &Layer<'_>) -> usize {
 }
 
 /// How many multipliers an output has.
-const fn vectors(activation: Activation) -> usize {
+pub(crate) const fn vectors(activation: Activation) -> usize {
     match activation {
         Activation::LeakyRelu { .. } => 2,
         _ => 1,

@@ -71,12 +71,7 @@ pub(crate) trait Kernels {
     /// How many of `outputs` neighbours are computed together first.
     #[inline(always)]
     fn neighbours(outputs: usize) -> usize {
-        match outputs {
-            0..=1 => 1,
-            2..=3 => 2,
-            4..=6 | 8 => 4,
-            _ => TILE,
-        }
+        neighbours(outputs)
     }
 
     /// Computes the outputs of a tile: neighbour `i` of each channel sums over groups and taps the products
@@ -97,6 +92,17 @@ pub(crate) trait Kernels {
         out: &mut [u8],
         group_step: usize,
     );
+}
+
+/// See [`Kernels::neighbours`]: the sizes that the loops in assembly have.
+#[inline(always)]
+pub(crate) fn neighbours(outputs: usize) -> usize {
+    match outputs {
+        0..=1 => 1,
+        2..=3 => 2,
+        4..=6 | 8 => 4,
+        _ => TILE,
+    }
 }
 
 /// Computes row `y` of a layer's output into `out`, a row of `out_ring`, from the rows of its

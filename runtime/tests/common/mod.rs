@@ -105,6 +105,44 @@ pub fn every_small_window() -> Vec<(Vec<Plan>, u64)> {
     models
 }
 
+/// Generators of four layers and more as they are in use: one dense layer or two, and windows behind one another that double the
+/// picture twice or leave it as it is, some behind an upsample. Each with a seed of its own.
+pub fn larger() -> Vec<(Vec<Plan>, u64)> {
+    const WINDOWS: [(bool, [usize; 4]); 4] = [
+        (true, [4, 2, 1, 0]),
+        (true, [5, 2, 2, 1]),
+        (false, [3, 1, 1, 0]),
+        (true, [3, 2, 1, 1]),
+    ];
+    let models = (0..128).map(|i| {
+        let side = 3 + i % 5;
+        let channels = match i % 8 {
+            5 => 9 + i % 17,
+            _ => 8 + i * 5 % 7 * 4,
+        };
+        let hidden = ACTIVATIONS[[1, 1, 1, 1, 1, 2, 0, 3][i / 16]];
+        let mut plans = Vec::new();
+        if i % 3 == 2 {
+            plans.push(linear(hidden, 1, 1, 16 + i % 5 * 8));
+        }
+        plans.push(linear(hidden, side, side, channels));
+        if i % 8 == 7 {
+            plans.push(upsample(plans[plans.len() - 1].2, 2));
+        }
+        let mut input = plans[plans.len() - 1].2;
+        for (depth, channels) in [(0, channels / 2), (1, channels / 2)] {
+            let (transposed, window) = WINDOWS[(i / (1 + depth * 3)) % 4];
+            let plan = windowed(input, transposed, window, hidden, channels).expect("fits");
+            plans.push(plan);
+            input = plan.2;
+        }
+        let last = windowed(input, false, [3, 1, 1, 0], Activation::Tanh, 1 + i % 2 * 2);
+        plans.push(last.expect("fits"));
+        (plans, 5000 + i as u64)
+    });
+    models.collect()
+}
+
 fn below(rng: &mut Rng, n: usize) -> usize {
     rng.below(n as u32) as usize
 }

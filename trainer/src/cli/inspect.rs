@@ -3,15 +3,25 @@
 use super::Failure;
 use crate::engines::RuntimeEngine;
 use crate::export::INT8_BLOB;
+use anyhow::Context;
+use pocketgan::cost::Core;
 use pocketgan::{Layer, Model, Shape};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Print a blob's layers, shapes, multiply-accumulates, bytes and working memory.
+///
+/// With a target, also what an image takes on a core, before anything is flashed: the blob and the code of the smallest
+/// firmware that draws one, working memory and the deepest stack that was measured, and executed instructions as foretold
+/// from many models' counts under QEMU.
 #[derive(Debug, clap::Args)]
 pub struct InspectArgs {
     /// A .pgan file, or the folder of a run or a model that holds model.pgan.
     model: PathBuf,
+    /// Tell, too, what it takes on a core: flash, RAM, and instructions layer by layer.
+    #[arg(long, value_name = "CORE", value_parser = cores())]
+    target: Option<String>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -33,6 +43,43 @@ struct Report {
     image_bytes: usize,
     macs: u64,
     layers: Vec<Row>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    target: Option<Target>,
+}
+
+/// What a model takes on a core.
+#[derive(Serialize)]
+struct Target {
+    target: String,
+    /// Of the smallest firmware, its blob not counted.
+    code_bytes: u64,
+    /// The blob and that code.
+    flash_bytes: u64,
+    stack_bytes: u64,
+    /// Of an image.
+    instructions: u64,
+    /// Of these, those outside of the layers: the latent, which row is next, the pixels.
+    other_instructions: u64,
+}
+
+/// The figures that are kept of the firmware (`cargo xtask size`).
+#[derive(Deserialize)]
+struct Kept {
+    rows: BTreeMap<String, KeptRow>,
+}
+
+#[derive(Deserialize)]
+struct KeptRow {
+    code_bytes: u64,
+    stack_bytes: u64,
+}
+
+/// See [`Kept`].
+const KEPT: &str = include_str!("../../../firmware-examples/size.json");
+
+/// The names of the cores.
+fn cores() -> clap::builder::PossibleValuesParser {
+    Core::all().map(Core::name).collect::<Vec<_>>().into()
 }
 
 #[derive(Serialize)]
@@ -45,6 +92,9 @@ struct Row {
     weight_bytes: usize,
     parameter_bytes: usize,
     row_buffer_bytes: usize,
+    /// On the target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instructions: Option<u64>,
 }
 
 pub fn run(args: InspectArgs) -> Result<(), Failure> {
@@ -53,7 +103,10 @@ pub fn run(args: InspectArgs) -> Result<(), Failure> {
         false => args.model,
     };
     let engine = RuntimeEngine::open(&path)?;
-    let report = Report::new(path, &engine.model()?);
+    let mut report = Report::new(path, &engine.model()?);
+    if let Some(name) = args.target {
+        report.add_target(name, &engine.model()?)?;
+    }
     if args.json {
         return super::print_json(&report);
     }
@@ -74,7 +127,33 @@ impl Report {
             image_bytes: model.image_len(),
             macs: model.macs(),
             layers: model.layers().map(|layer| Row::new(&layer)).collect(),
+            target: None,
         }
+    }
+
+    fn add_target(&mut self, name: String, model: &Model<'_>) -> Result<(), Failure> {
+        let core: Option<Core> = name.parse().ok();
+        let instructions = core.and_then(|core| core.instructions(model));
+        let Some((&other, layers)) = instructions.as_deref().and_then(<[u64]>::split_first) else {
+            let path = self.model.display();
+            let refusal = format!("{path} computes with f32: only int8 and int4 have targets");
+            return Err(Failure::Input(refusal));
+        };
+        for (row, &instructions) in self.layers.iter_mut().zip(layers) {
+            row.instructions = Some(instructions);
+        }
+        let kept: Kept = serde_json::from_str(KEPT).context("the firmware's figures")?;
+        let row = kept.rows.get(&format!("{name} nano"));
+        let row = row.with_context(|| format!("there are no figures for {name}"))?;
+        self.target = Some(Target {
+            target: name,
+            code_bytes: row.code_bytes,
+            flash_bytes: row.code_bytes + self.blob_bytes as u64,
+            stack_bytes: row.stack_bytes,
+            instructions: other + layers.iter().sum::<u64>(),
+            other_instructions: other,
+        });
+        Ok(())
     }
 
     fn print(&self) {
@@ -84,8 +163,12 @@ impl Report {
             self.numbers,
             self.latent_size
         );
+        let instructions = match &self.target {
+            Some(_) => format!(" {:>12}", "instructions"),
+            None => String::new(),
+        };
         say!(
-            "{:<16} {:<12} {:>10} {:>10} {:>12} {:>9} {:>11} {:>11}",
+            "{:<16} {:<12} {:>10} {:>10} {:>12} {:>9} {:>11} {:>11}{instructions}",
             "layer",
             "activation",
             "in",
@@ -96,8 +179,9 @@ impl Report {
             "row buffer"
         );
         for row in &self.layers {
+            let instructions = row.instructions.map(|n| format!(" {n:>12}"));
             say!(
-                "{:<16} {:<12} {:>10} {:>10} {:>12} {:>9} {:>11} {:>11}",
+                "{:<16} {:<12} {:>10} {:>10} {:>12} {:>9} {:>11} {:>11}{}",
                 row.operator,
                 row.activation,
                 row.input,
@@ -105,7 +189,8 @@ impl Report {
                 row.macs,
                 row.weight_bytes,
                 row.parameter_bytes,
-                row.row_buffer_bytes
+                row.row_buffer_bytes,
+                instructions.unwrap_or_default()
             );
         }
         say!(
@@ -131,6 +216,29 @@ impl Report {
             "work            {:>9} multiply-accumulates an image",
             self.macs
         );
+        if let Some(target) = &self.target {
+            target.print();
+        }
+    }
+}
+
+impl Target {
+    fn print(&self) {
+        say!("on {}:", self.target);
+        say!(
+            "flash           {:>9} bytes with {} of code, in the smallest firmware",
+            self.flash_bytes,
+            self.code_bytes
+        );
+        say!(
+            "stack           {:>9} bytes of RAM more, at the deepest, of fashion-nano",
+            self.stack_bytes
+        );
+        say!(
+            "instructions    {:>9} an image, foretold; {} outside of the layers",
+            self.instructions,
+            self.other_instructions
+        );
     }
 }
 
@@ -145,6 +253,7 @@ impl Row {
             weight_bytes: layer.weight_bytes(),
             parameter_bytes: layer.parameter_bytes(),
             row_buffer_bytes: layer.row_buffer_bytes(),
+            instructions: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod bare;
 mod bench;
 mod cases;
+mod cost;
 mod cycles;
 mod machines;
 mod perceptron;
@@ -20,6 +21,7 @@ use anyhow::Result;
 use crate::{process, setup, workspace};
 
 pub use bench::{Arguments as BenchArguments, run as bench};
+pub use cost::run as cost;
 pub use cycles::{Arguments as CyclesArguments, run as cycles};
 pub use size::{Arguments as SizeArguments, run as size};
 pub use test::run as test;

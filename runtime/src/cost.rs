@@ -1,0 +1,340 @@
+//! What an int8 or int4 image takes, before it is made: the executed instructions of each layer on a core, from how often
+//! each part of the code runs and what it takes there. Needs feature `writer`, and with it the standard library.
+//!
+//! How often follows from the model alone, by the same geometry that the kernels use. What each part takes was fitted, for
+//! each core, to the counts of some 1,700 small and large models under QEMU (`cargo xtask cost`); `docs/device.md` says how
+//! far the figures are off.
+
+use std::str::FromStr;
+use std::vec::Vec;
+
+use crate::blob::order::Axis;
+use crate::kernels::int8::{BLOCK, TILE};
+use crate::kernels::{int4, int8};
+use crate::plan::{self, Ring};
+use crate::{Activation, Layer, Model, Operator};
+
+/// A part of the code, whose runs are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+enum Part {
+    Image,
+    LatentComponent,
+    ImageRow,
+    ImagePixel,
+    LinearRow,
+    LinearPixel,
+    LinearFour,
+    LinearTurn,
+    LinearSignedTurn,
+    SlowLinearPixel,
+    SlowLinearFour,
+    SlowLinearTurn,
+    ConvolutionRow,
+    Phase,
+    Tile,
+    /// What strides of two and of more take besides: some cores divide in loops.
+    Stride2Row,
+    Stride2Phase,
+    Stride2Tile,
+    Stride3Row,
+    Stride3Phase,
+    Stride3Tile,
+    Block,
+    Channel,
+    ChannelOutput,
+    ReluChannel,
+    ReluOutput,
+    SecondRun,
+    EmptyBlock,
+    Sums,
+    NoneOutput,
+    SlowReluOutput,
+    LeakyOutput,
+    TanhOutput,
+    SigmoidOutput,
+    UpsampleRow,
+    UpsampleElement,
+    Unpacking,
+    UnpackedWord,
+    UnpackedMultiplier,
+    LeftTurn,
+    RightTurn,
+    /// The first of the loops for 7, 4, 2 and 1 outputs: two taps, two signed ones, one, one signed.
+    Turns,
+}
+
+/// How many parts there are.
+pub const PARTS: usize = Part::Turns as usize + 16;
+
+/// How often each part runs.
+pub type Counts = [u64; PARTS];
+
+/// How often each part runs for an image of the model: outside of its layers, and for each of them. `None` for an f32 model.
+pub fn counts(model: &Model<'_>) -> Option<Vec<Counts>> {
+    if model.numbers().is_float() {
+        return None;
+    }
+    let mut image = [0; PARTS];
+    let output = model.output();
+    image[Part::Image as usize] = 1;
+    image[Part::LatentComponent as usize] = model.latent_size() as u64;
+    image[Part::ImageRow as usize] = output.height as u64;
+    image[Part::ImagePixel as usize] = output.len() as u64;
+    // What no row of the image needs is never made.
+    let mut rows = output.height;
+    let mut all = Vec::new();
+    for index in (0..model.layer_count()).rev() {
+        let layer = model.layer(index);
+        all.push(of_layer(&layer, rows));
+        let needed = (0..rows).map(|y| plan::rows_needed(&layer, y));
+        rows = needed.max().unwrap_or_default();
+    }
+    all.push(image);
+    all.reverse();
+    Some(all)
+}
+
+/// For the first rows of a layer's output.
+fn of_layer(layer: &Layer<'_>, rows: usize) -> Counts {
+    let mut counts = Counter {
+        layer,
+        rows,
+        counts: [0; PARTS],
+    };
+    match (layer.operator, Axis::of(layer.operator)) {
+        (Operator::Upsample { .. }, _) => {
+            counts.add(Part::UpsampleRow, rows);
+            counts.add(Part::UpsampleElement, rows * layer.output.row_len());
+        }
+        (_, Some(axis)) => counts.convolution(axis),
+        (_, None) => counts.linear(),
+    }
+    counts.counts
+}
+
+struct Counter<'a> {
+    layer: &'a Layer<'a>,
+    rows: usize,
+    counts: Counts,
+}
+
+impl Counter<'_> {
+    fn add(&mut self, part: Part, times: usize) {
+        self.counts[part as usize] += times as u64;
+    }
+
+    fn strided(&mut self, axis: Axis, [two, more]: [Part; 2]) {
+        match axis.step() * axis.phases() {
+            1 => {}
+            2 => self.add(two, 1),
+            _ => self.add(more, 1),
+        }
+    }
+
+    fn linear(&mut self) {
+        let Layer { input, output, .. } = *self.layer;
+        let pixels = self.rows * output.width;
+        let at_once = match self.layer.numbers.is_int4() {
+            true => int4::OUTPUTS,
+            false => output.channels,
+        };
+        self.add(Part::LinearRow, self.rows);
+        for first in (0..output.channels).step_by(at_once) {
+            let channels = (output.channels - first).min(at_once);
+            let fours = pixels * channels.div_ceil(4);
+            let turns = fours * input.channels.div_ceil(4);
+            if channels % 4 == 0 && self.layer.activation == Activation::Relu {
+                self.add(Part::LinearPixel, pixels);
+                self.add(Part::LinearFour, fours);
+                let turn = match self.layer.signed_input {
+                    true => Part::LinearSignedTurn,
+                    false => Part::LinearTurn,
+                };
+                self.add(turn, turns);
+            } else {
+                self.add(Part::SlowLinearPixel, pixels);
+                self.add(Part::SlowLinearFour, fours);
+                self.add(Part::SlowLinearTurn, turns);
+                self.outputs(pixels * channels);
+            }
+            if self.layer.numbers.is_int4() {
+                self.unpacked(pixels, channels, turns * 4 / pixels);
+            }
+        }
+    }
+
+    /// `times` parts of a layer unpacked: their channels and words of int8 weights.
+    fn unpacked(&mut self, times: usize, channels: usize, words: usize) {
+        self.add(Part::Unpacking, times);
+        self.add(Part::UnpackedWord, times * words.div_ceil(2));
+        let multipliers = channels * int4::vectors(self.layer.activation);
+        self.add(Part::UnpackedMultiplier, times * multipliers);
+    }
+
+    /// Outputs that are requantized in Rust.
+    fn outputs(&mut self, outputs: usize) {
+        let part = match self.layer.activation {
+            Activation::None => Part::NoneOutput,
+            Activation::Relu => Part::SlowReluOutput,
+            Activation::LeakyRelu { .. } => Part::LeakyOutput,
+            Activation::Tanh => Part::TanhOutput,
+            Activation::Sigmoid => Part::SigmoidOutput,
+        };
+        self.add(part, outputs);
+    }
+
+    fn convolution(&mut self, axis: Axis) {
+        let Layer { input, output, .. } = *self.layer;
+        let ring = Ring::of_input(self.layer);
+        for y in 0..self.rows {
+            self.add(Part::ConvolutionRow, 1);
+            self.strided(axis, [Part::Stride2Row, Part::Stride3Row]);
+            let (start, end) = axis.inside(y, input.height);
+            let first = (axis.first_input(y) + start as isize).max(0) as usize % ring.rows;
+            let in_first_run = (ring.rows - first).min(end - start);
+            let runs = [in_first_run, end - start - in_first_run];
+            for phase in 0..axis.phases().min(output.width) {
+                let taps_y = axis.taps(y % axis.phases());
+                self.phase(axis, phase, taps_y, runs, ring.groups());
+            }
+        }
+    }
+
+    fn phase(&mut self, axis: Axis, phase: usize, taps_y: usize, runs: [usize; 2], groups: usize) {
+        let Layer { input, output, .. } = *self.layer;
+        let taps = axis.taps(phase);
+        let outputs = (output.width - phase).div_ceil(axis.phases());
+        let mut tiles = Vec::new();
+        let mut done = 0;
+        while done < outputs {
+            let count = int8::neighbours(outputs - done);
+            let first = axis.first_input(phase) + (done * axis.step()) as isize;
+            let behind = first + ((count - 1) * axis.step() + taps) as isize;
+            let left = done == 0 && first == -1;
+            tiles.push((count, [left, behind == input.width as isize + 1]));
+            done += count;
+        }
+        let at_once = match self.layer.numbers.is_int4() {
+            true => BLOCK,
+            false => output.channels,
+        };
+        for first in (0..output.channels).step_by(at_once) {
+            let channels = (output.channels - first).min(at_once);
+            self.add(Part::Phase, 1);
+            self.strided(axis, [Part::Stride2Phase, Part::Stride3Phase]);
+            if self.layer.numbers.is_int4() {
+                self.unpacked(1, channels, channels * taps_y * taps * groups);
+            }
+            for &(count, edges) in &tiles {
+                self.add(Part::Tile, 1);
+                self.strided(axis, [Part::Stride2Tile, Part::Stride3Tile]);
+                self.add(Part::Block, channels.div_ceil(BLOCK));
+                self.tile(axis, taps, runs, groups, channels, (count, edges));
+            }
+        }
+    }
+
+    fn tile(
+        &mut self,
+        axis: Axis,
+        taps: usize,
+        runs: [usize; 2],
+        groups: usize,
+        channels: usize,
+        (outputs, edges): (usize, [bool; 2]),
+    ) {
+        let together = taps == 2 && axis.step() == 1;
+        let calls = match axis.step() {
+            1 => taps.div_ceil(2),
+            _ => taps,
+        };
+        if taps == 0 || runs == [0; 2] {
+            self.add(Part::EmptyBlock, channels.div_ceil(BLOCK));
+            return self.outputs(channels * outputs);
+        }
+        if together && self.layer.activation == Activation::Relu {
+            self.add(Part::ReluChannel, channels);
+            self.add(Part::ReluOutput, channels * outputs);
+        } else {
+            self.add(Part::Channel, channels * calls);
+            self.add(Part::ChannelOutput, channels * calls * outputs);
+            self.add(Part::Sums, calls * channels.div_ceil(BLOCK));
+            self.outputs(channels * outputs);
+        }
+        if runs[1] > 0 {
+            self.add(Part::SecondRun, channels * calls);
+        }
+        let size = [TILE, 4, 2, 1].iter().position(|&size| size == outputs);
+        let size = size.unwrap_or_default();
+        let turns = channels * (runs[0] + runs[1]) * groups;
+        let signed = usize::from(self.layer.signed_input);
+        let pairs = if axis.step() == 1 { taps / 2 } else { 0 };
+        let one_edge = together && size == 0 && signed == 0;
+        match edges {
+            [true, false] if one_edge => self.add(Part::LeftTurn, turns),
+            [false, true] if one_edge => self.add(Part::RightTurn, turns),
+            _ => self.turns(signed * 4 + size, turns * pairs),
+        }
+        self.turns((2 + signed) * 4 + size, turns * (taps - 2 * pairs));
+    }
+
+    /// Turns of a loop, by its place behind [`Part::Turns`].
+    fn turns(&mut self, place: usize, times: usize) {
+        self.counts[Part::Turns as usize + place] += times as u64;
+    }
+}
+
+/// A core that instructions can be told for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Core(usize);
+
+/// The cores' names, in the order of the table.
+const CORES: [&str; 6] = [
+    "cortex-m0",
+    "cortex-m3",
+    "cortex-m4",
+    "cortex-m7",
+    "cortex-m33",
+    "riscv32imc",
+];
+
+/// What a run of each part takes on each core: a line a part.
+const TABLE: &str = include_str!("cost.txt");
+
+impl Core {
+    /// All cores.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..CORES.len()).map(Self)
+    }
+
+    /// Its name: `cortex-m0`, `cortex-m3`, `cortex-m4`, `cortex-m7`, `cortex-m33` or `riscv32imc`.
+    pub fn name(self) -> &'static str {
+        CORES.get(self.0).copied().unwrap_or_default()
+    }
+
+    /// The instructions of an image: those outside of the layers, and those of each layer. `None` for an f32 model.
+    pub fn instructions(self, model: &Model<'_>) -> Option<Vec<u64>> {
+        let costs: Vec<f64> = TABLE.lines().map(|line| self.of_line(line)).collect();
+        let sum = |counts: Counts| {
+            let each = counts.iter().zip(&costs);
+            each.map(|(&count, cost)| count as f64 * cost).sum::<f64>() as u64
+        };
+        Some(counts(model)?.into_iter().map(sum).collect())
+    }
+
+    fn of_line(self, line: &str) -> f64 {
+        let number = line.split_whitespace().nth(self.0);
+        number
+            .and_then(|number| number.parse().ok())
+            .unwrap_or_default()
+    }
+}
+
+impl FromStr for Core {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::all().find(|core| core.name() == name).ok_or(())
+    }
+}
