@@ -267,8 +267,13 @@ impl<'m, 'b> Generator<'m, 'b> {
             return;
         };
         let input = before.get(start..).unwrap_or_default();
-        let split = after.len() - plan::scratch_len(&self.model).min(after.len());
-        let (after, scratch) = after.split_at_mut_checked(split).unwrap_or_default();
+        let (after, scratch) = match layer.numbers.is_int4() {
+            true => {
+                let behind = after.len().saturating_sub(plan::scratch_len(&self.model));
+                after.split_at_mut_checked(behind).unwrap_or_default()
+            }
+            false => (after, &mut [][..]),
+        };
         let (out_start, out_len) = (out_ring.row_start(y), out_ring.row_len());
         let range = out_start..out_start + out_len;
         if layer.numbers.is_float() {

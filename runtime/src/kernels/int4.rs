@@ -129,6 +129,8 @@ fn unpack_weights<'a>(packed: &[u8], start: usize, len: usize, to: &'a mut [u32]
 }
 
 /// Computes row `y` of a linear layer, as [`int8::row`](super::int8::row) does.
+// Neither is inlined, so that int8 layers need no stack for them.
+#[inline(never)]
 pub(crate) fn linear_row<K: Kernels>(
     layer: &Layer<'_>,
     y: usize,
@@ -168,6 +170,7 @@ pub(crate) fn linear_row<K: Kernels>(
 
 impl Convolution<'_> {
     /// Computes the row, as [`run`](Self::run) does for int8.
+    #[inline(never)]
     pub(crate) fn run_int4<K: Kernels>(
         &self,
         out_ring: &Ring,
