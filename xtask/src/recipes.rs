@@ -267,7 +267,7 @@ const HEAD: &str = "\
 epochs that takes some five minutes on two idle cores, scores it with `trainer eval`, and writes this page.
 [scores.md](scores.md) says what each figure is. They are short runs for comparison, not the best that a recipe can give.
 
-Minutes are those of the machine that wrote the page. Figures are of the float model, `int8` of the quantized blob.
+Minutes are those of the machine that trained, other work beside it included. Figures are of the float model, `int8` of the quantized blob.
 `fid-cls` is `fid-cls-5k-test`, `fid-inception` (of GANs) is `fid-inception-10k-test`: the lower the better. `entropy` is that of the
 pixels, `coverage` that of the test images in the classifier's features, `classes` the share of the classes that is seen,
 `JS classes` the divergence of the classes from equal shares.
