@@ -4,12 +4,13 @@ use pocketgan_tests::networks;
 use pocketgan_trainer::export::Bundle;
 use pocketgan_trainer::export::onnx::OnnxModel;
 use pocketgan_trainer::export::quantize::{Calibration, Weights};
+use pocketgan_trainer::spec::Network;
 use pocketgan_trainer::verify::{Comparison, ExportedModel, verify};
 
 /// A network's files, with random numbers in it.
-fn exported(network: &pocketgan_trainer::spec::Network, seed: u64) -> ExportedModel {
+fn exported(network: &Network, weights: Weights, seed: u64) -> ExportedModel {
     let parameters = networks::random_parameters(network, seed);
-    let bundle = Bundle::new(network, &parameters, Weights::Int8, Calibration::default()).unwrap();
+    let bundle = Bundle::new(network, &parameters, weights, Calibration::default()).unwrap();
     ExportedModel {
         float_onnx: OnnxModel::read(&bundle.float_onnx).unwrap(),
         int8_onnx: OnnxModel::read(&bundle.int8_onnx).unwrap(),
@@ -24,8 +25,28 @@ fn failures(comparisons: Vec<Comparison>) -> Vec<Comparison> {
 
 #[test]
 fn every_engine_agrees_on_every_network() {
+    every_engine_agrees(Weights::Int8);
+}
+
+#[test]
+fn every_engine_agrees_on_every_network_in_int4() {
+    every_engine_agrees(Weights::Int4);
+}
+
+/// The networks of `models/`.
+#[test]
+fn an_int4_blob_is_about_half_as_large() {
+    for channels in [32, 64] {
+        let network = networks::dcgan(channels, channels / 2);
+        let [int8, int4] = [Weights::Int8, Weights::Int4]
+            .map(|weights| exported(&network, weights, 1).int8_blob.len() as f64);
+        assert!(int4 <= 0.55 * int8, "{int4} of {int8} bytes");
+    }
+}
+
+fn every_engine_agrees(weights: Weights) {
     for (index, (name, network)) in networks::all().into_iter().enumerate() {
-        let model = exported(&network, index as u64);
+        let model = exported(&network, weights, index as u64);
         let comparisons = verify(&model, 1, 256).unwrap();
         for c in &comparisons {
             eprintln!("{name}: {} {:.3e} {:.4}", c.what, c.largest, c.mean);
