@@ -51,7 +51,7 @@
 //!
 //! # Features
 //!
-//! - `writer`: the [blob encoder](blob) and what an image [costs](cost), with the standard library.
+//! - `writer`: the [blob encoder](blob), and module `cost`, what an image takes; with the standard library.
 //! - `f32`, on by default: models that compute with f32. Without it they are refused, and firmware holds no
 //!   float code.
 //! - `int4`, on by default: models with int4 weights, half as large in flash. Without it they are refused, and no
