@@ -425,13 +425,13 @@ fn files_are_written_whole_or_not_at_all() {
         assert_eq!(std::fs::metadata(path).unwrap().len(), *bytes as u64);
     }
     assert!(ExportedModel::read(folder.path()).is_ok());
-    let missing = folder.path().join("missing");
+    let below_a_file = folder.path().join("model.pgan").join("below");
     let error = export(
         &network,
         &parameters,
         Weights::Int8,
         Calibration::default(),
-        &missing,
+        &below_a_file,
     )
     .unwrap_err();
     assert!(error.to_string().starts_with("cannot write "), "{error}");
