@@ -2,7 +2,7 @@
 //! each part of the code runs and what it takes there. Needs feature `writer`, and with it the standard library.
 //!
 //! How often follows from the model alone, by the same geometry that the kernels use. What each part takes was fitted, for
-//! each core, to the counts of some 1,700 small and large models under QEMU (`cargo xtask cost`); `docs/device.md` says how
+//! each core, to the counts of some 1,800 small and large models under QEMU (`cargo xtask cost`); `docs/device.md` says how
 //! far the figures are off.
 
 use std::str::FromStr;
@@ -55,6 +55,8 @@ enum Part {
     SigmoidOutput,
     UpsampleRow,
     UpsampleElement,
+    AddRow,
+    AddElement,
     Unpacking,
     UnpackedWord,
     UnpackedMultiplier,
@@ -106,6 +108,12 @@ fn of_layer(layer: &Layer<'_>, rows: usize) -> Counts {
         (Operator::Upsample { .. }, _) => {
             counts.add(Part::UpsampleRow, rows);
             counts.add(Part::UpsampleElement, rows * layer.output.row_len());
+        }
+        (Operator::Add { .. }, _) => {
+            let elements = rows * layer.output.row_len();
+            counts.add(Part::AddRow, rows);
+            counts.add(Part::AddElement, elements);
+            counts.outputs(elements);
         }
         (_, Some(axis)) => counts.convolution(axis),
         (_, None) => counts.linear(),

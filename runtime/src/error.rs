@@ -38,6 +38,9 @@ pub enum Error {
     BadGeometry,
     /// A layer's extents are out of range, or the output is not what its operator makes (2).
     BadShape,
+    /// An addition does not come behind the layer whose input it adds, has another shape than that, needs a row before it
+    /// is made, or more or fewer rows than are kept for it (8).
+    BadAddition,
     /// A layer's input is not the output of the layer before it, or the ends do not fit (2).
     Disconnected,
     /// The last layer's activation does not give the output range of the header (2).
@@ -84,6 +87,7 @@ impl Error {
             Self::BadActivation => "a layer of the blob has an activation it cannot have",
             Self::BadGeometry => "a layer's kernel, stride, padding or shift is out of range",
             Self::BadShape => "a layer's shape is out of range or not what its operator makes",
+            Self::BadAddition => "an addition does not fit the layers that it skips",
             Self::Disconnected => "a layer's input is not the output of the layer before it",
             Self::WrongRange => "the last layer's activation does not give the output's range",
             Self::BadParameters => "a layer's parameters are misplaced or of the wrong length",

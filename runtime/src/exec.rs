@@ -6,7 +6,7 @@
 use crate::blob::order::divisor;
 use crate::kernels::{arithmetic, float, int8};
 use crate::plan;
-use crate::{Error, Layer, Model, PixelRange, Rng, RowSink, latent};
+use crate::{Error, Layer, Model, Operator, PixelRange, Rng, RowSink, latent};
 use bytemuck::{must_cast_slice, must_cast_slice_mut};
 
 /// Working memory for a model: `N` words, where `N` is [`Model::buffer_len`].
@@ -267,6 +267,14 @@ impl<'m, 'b> Generator<'m, 'b> {
             return;
         };
         let input = before.get(start..).unwrap_or_default();
+        let added = match layer.operator {
+            Operator::Add { from } => {
+                let start = state(before, from * 2 + 1);
+                let rows = before.get(start..).unwrap_or_default();
+                Some((self.model.frame(from), rows))
+            }
+            _ => None,
+        };
         let (after, scratch) = match layer.numbers.is_int4() {
             true => {
                 let behind = after.len().saturating_sub(plan::scratch_len(&self.model));
@@ -278,15 +286,27 @@ impl<'m, 'b> Generator<'m, 'b> {
         let range = out_start..out_start + out_len;
         if layer.numbers.is_float() {
             let out = must_cast_slice_mut(after).get_mut(range);
-            float::row(layer, y, must_cast_slice(input), out.unwrap_or_default());
+            let (input, out) = (must_cast_slice(input), out.unwrap_or_default());
+            match added {
+                Some((from, added)) => {
+                    float::add_row(layer, y, input, (&from, must_cast_slice(added)), out);
+                }
+                None => float::row(layer, y, input, out),
+            }
         } else {
             let out = must_cast_slice_mut(after).get_mut(range);
-            int8::row(layer, y, input, &out_ring, out.unwrap_or_default(), scratch);
+            let out = out.unwrap_or_default();
+            match added {
+                Some((from, added)) => {
+                    int8::add_row(layer, y, input, (&from, added), &out_ring, out);
+                }
+                None => int8::row(layer, y, input, &out_ring, out, scratch),
+            }
         }
     }
 
     fn rows_made(&self, ring: usize) -> usize {
-        self.words.get(ring * 2).map_or(0, |&rows| rows as usize)
+        state(self.words, ring * 2)
     }
 
     fn set_rows_made(&mut self, ring: usize, rows: usize) {
@@ -296,10 +316,13 @@ impl<'m, 'b> Generator<'m, 'b> {
     }
 
     fn ring_start(&self, ring: usize) -> usize {
-        self.words
-            .get(ring * 2 + 1)
-            .map_or(0, |&start| start as usize)
+        state(self.words, ring * 2 + 1)
     }
+}
+
+/// A word of the state.
+fn state(words: &[u32], at: usize) -> usize {
+    words.get(at).map_or(0, |&word| word as usize)
 }
 
 fn copy_row(image: &mut [u8], y: usize, pixels: &[u8]) {

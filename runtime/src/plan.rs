@@ -11,6 +11,7 @@
 //! that fill up the last group are 0. The row of the output is ordered column, channel, as pixels are.
 
 use crate::blob::order::{Axis, divisor};
+use crate::blob::{MAX_LAYERS, same};
 use crate::kernels::int4;
 use crate::{Layer, Model, Numbers, Operator, Shape};
 
@@ -37,13 +38,14 @@ impl Ring {
             numbers,
             input: shape,
             output,
+            kept_rows,
             ..
         } = *layer;
         let Some(axis) = Axis::of(operator) else {
             return Self {
                 numbers,
                 shape,
-                rows: 1,
+                rows: if kept_rows > 1 { kept_rows } else { 1 },
                 pad_left: 0,
                 columns: shape.width,
                 plain: numbers.is_float(),
@@ -76,6 +78,7 @@ impl Ring {
         } else {
             rows
         };
+        rows = if kept_rows > rows { kept_rows } else { rows };
         let plain = numbers.is_float();
         Self {
             numbers,
@@ -195,6 +198,7 @@ pub(crate) const fn rows_needed(layer: &Layer<'_>, y: usize) -> usize {
     match layer.operator {
         Operator::Linear => 1,
         Operator::Upsample { factor } => y / divisor(factor) + 1,
+        Operator::Add { .. } => y + 1,
         Operator::Conv2d(_) | Operator::ConvTranspose2d(_) => {
             let Some(axis) = Axis::of(layer.operator) else {
                 return 0;
@@ -207,4 +211,56 @@ pub(crate) const fn rows_needed(layer: &Layer<'_>, y: usize) -> usize {
             }
         }
     }
+}
+
+/// The most rows of the input of layer `from` that an addition needs to be in memory; 0 if none does. `None` if one of
+/// them is not made when it is to be added, or not of the addition's shape.
+pub(crate) const fn rows_kept(model: &Model<'_>, from: usize) -> Option<usize> {
+    let mut most = 0;
+    let mut index = from + 1;
+    while index < model.layer_count() {
+        let layer = model.frame(index);
+        if matches!(layer.operator, Operator::Add { from: it } if it == from) {
+            if !same(layer.input, model.frame(from).input) {
+                return None;
+            }
+            match rows_kept_for(model, from, index) {
+                Some(rows) => most = if rows > most { rows } else { most },
+                None => return None,
+            }
+        }
+        index += 1;
+    }
+    Some(most)
+}
+
+/// The same for the addition `index` alone: rows are made as [`Generator`](crate::Generator) makes them.
+const fn rows_kept_for(model: &Model<'_>, from: usize, index: usize) -> Option<usize> {
+    let height = model.frame(index).output.height;
+    let mut made = [0; MAX_LAYERS];
+    let mut most = 0;
+    let mut y = 0;
+    while y < height {
+        let mut first = y;
+        made[index] = y + 1;
+        let mut at = index;
+        while at > from {
+            at -= 1;
+            let layer = model.frame(at);
+            let before = made[at];
+            while first < made[at + 1] {
+                let needed = rows_needed(&layer, first);
+                made[at] = if needed > made[at] { needed } else { made[at] };
+                first += 1;
+            }
+            first = before;
+        }
+        if made[from] <= y {
+            return None;
+        }
+        let rows = made[from] - y;
+        most = if rows > most { rows } else { most };
+        y += 1;
+    }
+    Some(most)
 }

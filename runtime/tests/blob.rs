@@ -197,7 +197,7 @@ fn each_rule_has_its_error() {
     let weights = parameters(&blob, 1);
     let cases: &[(usize, &[u8], Error)] = &[
         (0, b"\x88", Error::NotABlob),
-        (10, &[4, 0], Error::TooNew),
+        (10, &[5, 0], Error::TooNew),
         (8, &[0, 0], Error::BadHeader),
         (16, &[0, 0], Error::BadHeader),
         (16, &[33, 0], Error::BadHeader),
@@ -488,6 +488,68 @@ fn the_writer_refuses_what_does_not_fit() {
     );
 }
 
+/// A model of 4x4 pixels that adds the input of its second layer to the output of its third.
+fn with_addition() -> Vec<common::Plan> {
+    let first = common::linear(Activation::Relu, 4, 4, 3);
+    let window = |input, window, channels| {
+        common::windowed(input, false, window, Activation::Tanh, channels).expect("fits")
+    };
+    let mut plans = vec![first];
+    plans.push(window(first.2, [3, 1, 1, 0], 5));
+    plans.push(window(plans[1].2, [5, 1, 2, 0], 3));
+    plans.push(common::addition(&plans, 1, Activation::Tanh));
+    plans
+}
+
+#[test]
+fn additions_keep_to_their_rules() {
+    let blob = |plans: &[common::Plan], numbers| {
+        common::blob(6, plans, numbers, &mut Rng::new(1)).expect("a valid model")
+    };
+    let plans = with_addition();
+    let refused = |change: &dyn Fn(&mut Vec<common::Plan>)| {
+        let mut plans = plans.clone();
+        change(&mut plans);
+        let written = common::blob(6, &plans, Numbers::Int8, &mut Rng::new(1));
+        written.expect_err("must be refused")
+    };
+    let int8 = blob(&plans, Numbers::Int8);
+    assert_eq!(&int8[8..12], &[4, 0, 4, 0]);
+    // Row 0 of the sum asks for rows 0 to 2 of the third layer's input, and they for 0 to 3 of the second's.
+    let record = |index: usize| 64 + 64 * index;
+    assert_eq!(int8[record(1) + 38], 4);
+    let bad = [
+        // Three versions before have no additions.
+        (8, vec![3, 0, 3, 0], Error::Reserved),
+        (record(1) + 38, vec![3], Error::BadAddition),
+        (record(1) + 38, vec![5], Error::BadAddition),
+        (record(2) + 38, vec![1], Error::BadAddition),
+        (record(3) + 40, vec![3], Error::BadAddition),
+        (record(3) + 40, vec![2], Error::BadAddition),
+        (record(3) + 40, vec![0], Error::BadAddition),
+        (record(2) + 40, vec![1], Error::Reserved),
+        (record(3) + 46, vec![1], Error::Reserved),
+        (record(3) + 2, vec![1], Error::BadGeometry),
+        (record(3) + 6, vec![8], Error::Overflow),
+    ];
+    for (at, bytes, error) in bad {
+        let changed = changed(int8.clone(), at, &bytes);
+        assert_eq!(Model::parse(&changed), Err(error), "{at}");
+    }
+    let float = blob(&plans, Numbers::Float);
+    let changed = changed(float, record(3) + 42, &[1]);
+    assert_eq!(Model::parse(&changed), Err(Error::Reserved));
+    // A picture that is made small and large again: its second row is made from the first one alone.
+    let halved = refused(&|plans| {
+        let shape = plans[0].2;
+        let half = common::windowed(shape, false, [1, 2, 0, 0], Activation::Relu, 3);
+        plans[1] = half.expect("fits");
+        let double = common::windowed(plans[1].2, true, [2, 2, 0, 0], Activation::Relu, 3);
+        plans[2] = double.expect("fits");
+    });
+    assert_eq!(halved, WriteError::Refused(Error::BadAddition));
+}
+
 #[test]
 fn the_writer_refuses_classes_that_do_not_fit() {
     let refused = |numbers, change: &dyn Fn(&mut Classes, &mut Vec<LayerSpec>)| {
@@ -611,7 +673,7 @@ fn calls_with_the_wrong_class_are_errors() {
     }
     assert_eq!(generator.sample(1, &mut image), missing);
     let layer = model.layer(0);
-    let refused = run_int8(&layer, &[0; 6], &mut [0; 30]);
+    let refused = run_int8(&layer, &[0; 6], &[], &mut [0; 30]);
     assert_eq!(refused, missing);
 
     let mut images = Vec::new();

@@ -137,12 +137,14 @@ fn stack(seed: u64) -> Vec<common::Plan> {
     let third = upsample(second.2, 1 + n(3));
     let window = [[3, 1, 1, 0], [2, 2, 0, 0], [4, 1, 3, 0]][n(3)];
     let last = [Activation::Tanh, Activation::Sigmoid][n(2)];
-    vec![
-        first,
-        second,
-        third,
-        windowed(third.2, false, window, last, 2).expect("fits"),
-    ]
+    let mut plans = vec![first, second, third];
+    if n(4) == 0 {
+        let skipped = windowed(third.2, false, [3, 1, 1, 0], Activation::None, 5);
+        plans.push(skipped.expect("fits"));
+        plans.push(common::addition(&plans, 3, common::ACTIVATIONS[n(5)]));
+    }
+    plans.push(windowed(third.2, false, window, last, 2).expect("fits"));
+    plans
 }
 
 fn repeated(input: &mut Tensor, spec: &LayerSpec, factor: usize) -> Tensor {
@@ -158,6 +160,17 @@ fn repeated(input: &mut Tensor, spec: &LayerSpec, factor: usize) -> Tensor {
         }
     }
     output
+}
+
+/// The sum of two tensors, each times its worth, through the activation.
+fn added([a, b]: [&Tensor; 2], worths: [f64; 2], finish: impl Fn(f64) -> f64) -> Tensor {
+    let values = a.values.iter().zip(&b.values);
+    Tensor {
+        shape: a.shape,
+        values: values
+            .map(|(a, b)| finish(a * worths[0] + b * worths[1]))
+            .collect(),
+    }
 }
 
 fn latent(model: &Model, latents: &[i8], unit: f64) -> Tensor {
@@ -225,24 +238,30 @@ fn float_layers_compute_pytorchs_operators() {
     each_model(Numbers::Float, |blob, class, layers, seed| {
         let model = parsed(blob, class);
         let latents = common::latents(&model, seed);
-        let mut tensor = latent(&model, &latents, 1.0 / 32.0);
-        for spec in layers {
-            tensor = match (&spec.parameters, spec.operator) {
+        let mut inputs = vec![latent(&model, &latents, 1.0 / 32.0)];
+        for (index, spec) in layers.iter().enumerate() {
+            let tensor = match (&spec.parameters, spec.operator) {
                 (Parameters::Float { weights, bias }, _) => {
                     let [weights, bias] = [weights, bias]
                         .map(|v| v.iter().copied().map(f64::from).collect::<Vec<_>>());
-                    let mut sums = sums(spec, &mut tensor, &weights, &bias);
+                    let mut sums = sums(spec, &mut inputs[index], &weights, &bias);
                     sums.values
                         .iter_mut()
                         .for_each(|x| *x = activated(spec.activation, *x));
                     sums
                 }
-                (_, Operator::Upsample { factor }) => repeated(&mut tensor, spec, factor),
+                (_, Operator::Upsample { factor }) => repeated(&mut inputs[index], spec, factor),
+                (_, Operator::Add { from }) => {
+                    let finish = |x| activated(spec.activation, x);
+                    added([&inputs[index], &inputs[from]], [1.0; 2], finish)
+                }
                 other => panic!("{other:?}"),
             };
+            inputs.push(tensor);
         }
         let output = common::reference_float(&model, &latents);
-        for (&ours, theirs) in output.iter().zip(tensor.channels_last()) {
+        let last = inputs.last_mut().expect("the latent");
+        for (&ours, theirs) in output.iter().zip(last.channels_last()) {
             let tolerance = if cfg!(feature = "micromath") {
                 5e-3
             } else {
@@ -273,9 +292,23 @@ fn quantized_layers_compute_pytorchs_operators(numbers: Numbers) {
     each_model(numbers, |blob, class, layers, seed| {
         let model = parsed(blob, class);
         let latents = common::latents(&model, seed);
-        let mut tensor = latent(&model, &latents, 1.0);
-        for (spec, ours) in layers.iter().zip(common::reference_int8(&model, &latents)) {
-            tensor = match (&spec.parameters, spec.operator) {
+        let mut inputs = vec![latent(&model, &latents, 1.0)];
+        let ours = common::reference_int8(&model, &latents);
+        for ((index, spec), ours) in layers.iter().enumerate().zip(ours) {
+            // From real quanta, or before tanh and sigmoid from a real number, to the output's quanta.
+            let to_quanta = |real: f64, scale: f32| {
+                let unit = match spec.activation {
+                    Activation::Tanh | Activation::Sigmoid => f64::from(scale),
+                    _ => 1.0,
+                };
+                let low = match spec.activation {
+                    Activation::Relu | Activation::Sigmoid => 0.0,
+                    _ => -128.0,
+                };
+                let quanta = activated(spec.activation, real) / unit;
+                quanta.round().clamp(low, low + 255.0)
+            };
+            let mut tensor = match (&spec.parameters, spec.operator) {
                 (
                     Parameters::Int8 {
                         weights,
@@ -287,25 +320,18 @@ fn quantized_layers_compute_pytorchs_operators(numbers: Numbers) {
                 ) => {
                     let weights: Vec<_> = weights.iter().copied().map(f64::from).collect();
                     let bias: Vec<_> = bias.iter().copied().map(f64::from).collect();
-                    let mut sums = sums(spec, &mut tensor, &weights, &bias);
-                    // Multipliers lead to quanta, but before tanh and sigmoid to real numbers.
-                    let unit = match spec.activation {
-                        Activation::Tanh | Activation::Sigmoid => f64::from(*scale),
-                        _ => 1.0,
-                    };
-                    let low = match spec.activation {
-                        Activation::Relu | Activation::Sigmoid => 0.0,
-                        _ => -128.0,
-                    };
+                    let mut sums = sums(spec, &mut inputs[index], &weights, &bias);
                     let per_channel = spec.output.len() / multipliers.len();
                     for (i, sum) in sums.values.iter_mut().enumerate() {
-                        let real = *sum * multipliers[i / per_channel];
-                        let quanta = activated(spec.activation, real) / unit;
-                        *sum = quanta.round().clamp(low, low + 255.0);
+                        *sum = to_quanta(*sum * multipliers[i / per_channel], *scale);
                     }
                     sums
                 }
-                (_, Operator::Upsample { factor }) => repeated(&mut tensor, spec, factor),
+                (Parameters::Add { multipliers, scale }, Operator::Add { from }) => {
+                    let addends = [&inputs[index], &inputs[from]];
+                    added(addends, *multipliers, |real| to_quanta(real, *scale))
+                }
+                (_, Operator::Upsample { factor }) => repeated(&mut inputs[index], spec, factor),
                 other => panic!("{other:?}"),
             };
             let shape = spec.output;
@@ -317,6 +343,7 @@ fn quantized_layers_compute_pytorchs_operators(numbers: Numbers) {
                 let (c, pixel) = (i % shape.channels, i / shape.channels);
                 *tensor.at(c, pixel / shape.width, pixel % shape.width) = f64::from(q);
             }
+            inputs.push(tensor);
         }
     });
     assert!(

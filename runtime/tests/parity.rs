@@ -90,6 +90,20 @@ fn every_small_window_matches_the_reference() {
     }
 }
 
+#[test]
+fn skip_connections_match_the_reference() {
+    for (plans, seed) in common::skips() {
+        all(6, &plans, seed);
+    }
+    // The latent added to features that are made of it.
+    let hidden = linear(Activation::Relu, 1, 1, 9);
+    let features = linear(Activation::None, 1, 1, 7);
+    let mut plans = vec![hidden, features];
+    plans.push(common::addition(&plans, 0, ACTIVATIONS[2]));
+    plans.push(linear(Activation::Sigmoid, 3, 4, 2));
+    all(7, &plans, 1);
+}
+
 /// Rows of more than one vector, and outputs in whole and broken ones.
 #[test]
 fn wide_rows_match_the_reference() {

@@ -110,6 +110,38 @@ pub fn all() -> Vec<(&'static str, Network)> {
     ]
 }
 
+/// Networks with layers that an addition can go around: three convolutions behind a linear layer, and two linear layers
+/// whose second makes as many features as the latent has.
+pub fn to_be_skipped() -> Vec<(&'static str, Network)> {
+    let network = |layers| Network {
+        input: Shape::features(24),
+        layers,
+    };
+    let picture = vec![
+        linear(6 * 7 * 5),
+        Layer::Relu,
+        Layer::Reshape(Shape::new(6, 7, 5)),
+        conv3(10),
+        Layer::LeakyRelu { slope: 0.2 },
+        conv3(6),
+        Layer::Upsample { factor: 2 },
+        conv3(3),
+        Layer::Tanh,
+    ];
+    let features = vec![
+        linear(40),
+        Layer::Relu,
+        linear(24),
+        linear(5 * 5),
+        Layer::Sigmoid,
+        Layer::Reshape(Shape::new(1, 5, 5)),
+    ];
+    vec![
+        ("picture", network(picture)),
+        ("features", network(features)),
+    ]
+}
+
 /// A network that is told one of `classes` classes through an embedding of `channels` numbers.
 pub fn conditional(network: Network, classes: usize, channels: usize) -> Network {
     let embedding = Layer::ClassEmbedding { classes, channels };

@@ -68,6 +68,11 @@ pub enum Operator {
         /// Output rows and columns per input row and column.
         factor: usize,
     },
+    /// The layer's input plus the input of a layer before it: a skip connection around what lies between.
+    Add {
+        /// That layer's index.
+        from: usize,
+    },
 }
 
 /// The function fused behind a layer's operator.
@@ -161,6 +166,11 @@ pub struct Layer<'a> {
     /// int8: what one quantum of a class's column is worth, in quanta of the accumulator; 0 where
     /// there are no columns.
     pub class_step: i32,
+    /// An int8 addition: what the quanta of the layer's input, and those of the input that is added to it, count in the
+    /// accumulator. Otherwise 0.
+    pub addends: [i32; 2],
+    /// The rows of the input that a later addition asks to be kept; 0 if there is none.
+    pub(crate) kept_rows: usize,
     pub(crate) parameters: Parameters<'a>,
 }
 
@@ -233,6 +243,7 @@ impl Layer<'_> {
             Operator::Conv2d(_) => "conv2d",
             Operator::ConvTranspose2d(_) => "conv_transpose2d",
             Operator::Upsample { .. } => "upsample",
+            Operator::Add { .. } => "add",
         }
     }
 
@@ -336,7 +347,7 @@ impl Layer<'_> {
         four
     }
 
-    /// How many biases (and multipliers) the layer has.
+    /// How many biases (and multipliers) the layer has; an addition has one multiplier, but no bias.
     pub const fn outputs(&self) -> usize {
         outputs(self.operator, self.output)
     }
@@ -349,6 +360,7 @@ pub(crate) const fn macs(operator: Operator, input: Shape, output: Shape) -> u64
         Operator::Conv2d(w) => (output.height as u64 * output.width as u64, w.kernel as u64),
         Operator::ConvTranspose2d(w) => (input.height as u64 * input.width as u64, w.kernel as u64),
         Operator::Upsample { .. } => (0, 0),
+        Operator::Add { .. } => return 2 * output.len() as u64,
     };
     positions * kernel * kernel * input.channels as u64 * output.channels as u64
 }
@@ -358,6 +370,14 @@ pub(crate) const fn outputs(operator: Operator, output: Shape) -> usize {
     match operator {
         Operator::Linear => output.len(),
         Operator::Conv2d(_) | Operator::ConvTranspose2d(_) => output.channels,
-        Operator::Upsample { .. } => 0,
+        Operator::Upsample { .. } | Operator::Add { .. } => 0,
+    }
+}
+
+/// How many multipliers an operator has (section 3).
+pub(crate) const fn multipliers(operator: Operator, output: Shape) -> usize {
+    match operator {
+        Operator::Add { .. } => 1,
+        _ => outputs(operator, output),
     }
 }

@@ -12,13 +12,16 @@ use bytes::{u8_at, u16_at, u32_at, u64_at};
 
 pub(crate) use layer::Parameters;
 pub use layer::{Activation, Layer, Numbers, Operator, Shape, Window};
+pub(crate) use record::same;
 
 /// The newest version of the format that this reader knows.
-pub const FORMAT_VERSION: u16 = 3;
+pub const FORMAT_VERSION: u16 = 4;
 /// The version that brought classes.
 const CLASSES_VERSION: u16 = 2;
 /// The version that brought int4.
 const INT4_VERSION: u16 = 3;
+/// The version that brought additions.
+const ADD_VERSION: u16 = 4;
 /// The most layers a model can have.
 pub const MAX_LAYERS: usize = 32;
 

@@ -32,7 +32,7 @@ impl Axis {
                 window,
                 transposed: true,
             }),
-            Operator::Linear | Operator::Upsample { .. } => None,
+            Operator::Linear | Operator::Upsample { .. } | Operator::Add { .. } => None,
         }
     }
 
@@ -131,7 +131,7 @@ pub(crate) const fn weights(
         Operator::Conv2d(w) | Operator::ConvTranspose2d(w) => {
             (w.kernel * w.kernel) as u64 * inputs as u64 * output.channels as u64
         }
-        Operator::Upsample { .. } => 0,
+        Operator::Upsample { .. } | Operator::Add { .. } => 0,
     }
 }
 

@@ -2,11 +2,11 @@
 
 use super::bytes::{f32_at, i32_at, part, u8_at, u16_at, u32_at};
 use super::{
-    Activation, HEADER_LEN, Layer, MAX_ELEMENTS, MAX_EXTENT, Model, Numbers, Operator, Parameters,
-    PixelRange, RECORD_LEN, Shape, Window, order,
+    ADD_VERSION, Activation, HEADER_LEN, Layer, MAX_ELEMENTS, MAX_EXTENT, Model, Numbers, Operator,
+    Parameters, PixelRange, RECORD_LEN, Shape, Window, order,
 };
-use crate::Error;
 use crate::blob::layer;
+use crate::{Error, plan};
 
 /// `?` for constant code.
 macro_rules! check {
@@ -41,6 +41,8 @@ pub(super) const fn frame<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
         multiplier_shift: u8_at(record, 7) as u32,
         scale: f32_at(record, 24),
         class_step: class_step(record) as i32,
+        addends: addends(record),
+        kept_rows: kept_rows(record),
         parameters: Parameters::NONE,
     }
 }
@@ -68,12 +70,7 @@ pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
             operator, output, ..
         } = layer;
         layer.parameters = with_columns(
-            split(
-                bytes,
-                layer.numbers,
-                layer.activation,
-                layer::outputs(operator, output),
-            ),
+            split(bytes, layer.numbers, layer.activation, operator, output),
             columns_len(model, index, operator, output),
             model,
         );
@@ -153,6 +150,9 @@ pub(super) const fn check_all(model: &Model<'_>) -> Result<(), Error> {
     if next_start + super::CRC_LEN != model.blob.len() {
         return Err(Error::BadParameters);
     }
+    if knows_additions(model) {
+        check!(check_additions(model));
+    }
     match (activation, model.range) {
         (Activation::Tanh, PixelRange::Signed) | (Activation::Sigmoid, PixelRange::Unsigned) => {}
         _ => return Err(Error::WrongRange),
@@ -164,15 +164,48 @@ pub(super) const fn check_all(model: &Model<'_>) -> Result<(), Error> {
     }
 }
 
+/// Section 8, items 1 and 4.
+const fn check_additions(model: &Model<'_>) -> Result<(), Error> {
+    let mut from = 0;
+    while from < model.layers {
+        match plan::rows_kept(model, from) {
+            Some(rows) if rows == kept_rows(record(model.blob, from)) => {}
+            _ => return Err(Error::BadAddition),
+        }
+        from += 1;
+    }
+    Ok(())
+}
+
+/// Whether the version of the blob has additions.
+const fn knows_additions(model: &Model<'_>) -> bool {
+    u16_at(model.blob, 10) >= ADD_VERSION
+}
+
 const fn check(model: &Model<'_>, record: &[u8], index: usize) -> Result<(), Error> {
-    let Some(operator) = operator(record) else {
-        return Err(Error::UnknownOperator);
+    let operator = match operator(record) {
+        None => return Err(Error::UnknownOperator),
+        Some(Operator::Add { .. }) if !knows_additions(model) => {
+            return Err(Error::UnknownOperator);
+        }
+        Some(operator) => operator,
     };
     let Some(activation) = activation(record) else {
         return Err(Error::BadActivation);
     };
-    if !super::zeros(record, 38, RECORD_LEN) {
+    let used = match (operator, model.numbers) {
+        (Operator::Add { .. }, Numbers::Int8 | Numbers::Int4) => 46,
+        (Operator::Add { .. }, Numbers::Float) => 42,
+        _ if knows_additions(model) => 40,
+        _ => KEPT_ROWS,
+    };
+    if !super::zeros(record, used, RECORD_LEN) {
         return Err(Error::Reserved);
+    }
+    if let Operator::Add { from } = operator
+        && from >= index
+    {
+        return Err(Error::BadAddition);
     }
     check!(check_classes(model, record, index, operator));
     let (input, output) = shapes(record);
@@ -210,7 +243,7 @@ const fn check_geometry(operator: Operator, numbers: Numbers, record: &[u8]) -> 
     let window = kernel >= 1 && kernel <= 16 && stride >= 1 && stride <= 8 && padding < kernel;
     let no_window = kernel == 0 && padding == 0 && output_padding == 0;
     let ok = match operator {
-        Operator::Linear => no_window && stride == 0,
+        Operator::Linear | Operator::Add { .. } => no_window && stride == 0,
         Operator::Conv2d(_) => window && output_padding == 0,
         Operator::ConvTranspose2d(_) => window && output_padding < stride,
         Operator::Upsample { factor } => no_window && factor >= 1 && factor <= 8,
@@ -255,6 +288,7 @@ const fn check_shapes(operator: Operator, input: Shape, output: Shape) -> Result
                 && output.width == input.width * factor
                 && output.channels == input.channels
         }
+        Operator::Add { .. } => same(input, output),
     };
     if ok { Ok(()) } else { Err(Error::BadShape) }
 }
@@ -328,7 +362,8 @@ const fn check_parameters(
     input: Shape,
     output: Shape,
 ) -> Result<(), Error> {
-    let outputs = layer::outputs(operator, output);
+    let biases = layer::outputs(operator, output);
+    let outputs = layer::multipliers(operator, output);
     let vectors = match activation {
         Activation::LeakyRelu { .. } => 2,
         _ => 1,
@@ -337,7 +372,7 @@ const fn check_parameters(
     let weights = order::weights(operator, model.numbers, input, output);
     let columns = columns_len(model, index, operator, output);
     let rest = multipliers + model.numbers.weight_bytes(weights) + columns;
-    if length(record) as u64 != outputs as u64 * 4 + rest {
+    if length(record) as u64 != biases as u64 * 4 + rest {
         return Err(Error::BadParameters);
     }
     let Some(bytes) = part(model.blob, start(record), length(record)) else {
@@ -348,8 +383,13 @@ const fn check_parameters(
         Numbers::Int8 | Numbers::Int4 => {
             // What all the products and the class's column can add up to.
             let reach = products(operator, input) * (255 * 128) + class_step(record) as u64 * 128;
-            let parameters = split(bytes, model.numbers, activation, outputs);
-            check!(check_bias(parameters.bias, reach, u8_at(record, 6)));
+            let parameters = split(bytes, model.numbers, activation, operator, output);
+            let shift = u8_at(record, 6);
+            check!(check_bias(parameters.bias, reach, shift));
+            let [own, added] = addends(record);
+            if ((own + added) as u64 * 255) << shift > i32::MAX as u64 {
+                return Err(Error::Overflow);
+            }
             check!(check_multipliers(
                 parameters.multipliers,
                 model.numbers,
@@ -368,7 +408,7 @@ const fn check_parameters(
 /// The most products that one output sums.
 const fn products(operator: Operator, input: Shape) -> u64 {
     let kernel = match operator {
-        Operator::Linear | Operator::Upsample { .. } => 1,
+        Operator::Linear | Operator::Upsample { .. } | Operator::Add { .. } => 1,
         Operator::Conv2d(w) | Operator::ConvTranspose2d(w) => w.kernel as u64,
     };
     kernel * kernel * input.channels as u64
@@ -440,10 +480,11 @@ const fn split(
     bytes: &[u8],
     numbers: Numbers,
     activation: Activation,
-    outputs: usize,
+    operator: Operator,
+    output: Shape,
 ) -> Parameters<'_> {
-    let (bias, rest) = split_at(bytes, outputs * 4);
-    let len = numbers.multiplier_bytes(outputs);
+    let (bias, rest) = split_at(bytes, layer::outputs(operator, output) * 4);
+    let len = numbers.multiplier_bytes(layer::multipliers(operator, output));
     let (multipliers, rest) = split_at(rest, len);
     let (negative_multipliers, weights) = match activation {
         Activation::LeakyRelu { .. } => split_at(rest, len),
@@ -486,6 +527,17 @@ const fn class_step(record: &[u8]) -> u16 {
     u16_at(record, 36)
 }
 
+/// Where a record says how many rows are kept.
+pub(super) const KEPT_ROWS: usize = 38;
+
+const fn kept_rows(record: &[u8]) -> usize {
+    u16_at(record, KEPT_ROWS) as usize
+}
+
+const fn addends(record: &[u8]) -> [i32; 2] {
+    [u16_at(record, 42) as i32, u16_at(record, 44) as i32]
+}
+
 const fn operator(record: &[u8]) -> Option<Operator> {
     let stride = u8_at(record, 3) as usize;
     let window = Window {
@@ -499,6 +551,9 @@ const fn operator(record: &[u8]) -> Option<Operator> {
         2 => Some(Operator::Conv2d(window)),
         3 => Some(Operator::ConvTranspose2d(window)),
         4 => Some(Operator::Upsample { factor: stride }),
+        5 => Some(Operator::Add {
+            from: u16_at(record, 40) as usize,
+        }),
         _ => None,
     }
 }
@@ -528,6 +583,6 @@ pub(super) const fn shape_at(bytes: &[u8], at: usize) -> Shape {
     )
 }
 
-const fn same(a: Shape, b: Shape) -> bool {
+pub(crate) const fn same(a: Shape, b: Shape) -> bool {
     a.height == b.height && a.width == b.width && a.channels == b.channels
 }

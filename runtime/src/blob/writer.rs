@@ -9,10 +9,10 @@ use std::vec;
 use std::vec::Vec;
 
 use super::{
-    Activation, CLASSES_VERSION, CRC_LEN, HEADER_LEN, INT4_VERSION, MAGIC, Model, Numbers,
-    Operator, RECORD_LEN, Shape, Window, bytes, layer, order,
+    ADD_VERSION, Activation, CLASSES_VERSION, CRC_LEN, HEADER_LEN, INT4_VERSION, MAGIC, Model,
+    Numbers, Operator, PixelRange, RECORD_LEN, Shape, Window, bytes, layer, order, record,
 };
-use crate::Error;
+use crate::{Error, plan};
 
 /// A layer to be written.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +55,14 @@ pub enum Parameters {
         /// LeakyReLU's slope too.
         multipliers: Vec<f64>,
         /// `s_out`: 1/128 behind tanh, 1/256 behind sigmoid.
+        scale: f32,
+    },
+    /// Of an int8 addition; one of f32 has none.
+    Add {
+        /// What a quantum of the layer's input, and one of the input that is added to it, is worth in output quanta; before
+        /// tanh and sigmoid, its worth itself. At least 0, one of them above 0.
+        multipliers: [f64; 2],
+        /// `s_out`, as for the other layers.
         scale: f32,
     },
 }
@@ -224,7 +232,9 @@ fn encode(
         blob.resize(blob.len().next_multiple_of(16), 0);
         let start = blob.len();
         blob.extend_from_slice(&parameters.bytes);
-        if let Parameters::Int8 { scale: own, .. } = spec.parameters {
+        if let Parameters::Int8 { scale: own, .. } | Parameters::Add { scale: own, .. } =
+            spec.parameters
+        {
             scale = own;
         }
         let scale = if numbers == Numbers::Float {
@@ -232,22 +242,38 @@ fn encode(
         } else {
             scale
         };
-        let record = layer.record(parameters.shifts, scale, start, parameters.bytes.len())?;
+        let record = layer.record(&parameters, scale, start)?;
         let at = HEADER_LEN + index * RECORD_LEN;
         blob[at..at + RECORD_LEN].copy_from_slice(&record);
         macs = macs.saturating_add(layer::macs(spec.operator, input, spec.output));
         input = spec.output;
     }
-    let activation = layers.last().map(|layer| layer.activation);
-    let header = header(
-        blob.len() + CRC_LEN,
-        layers.len(),
-        [latent_size, classes.map_or(0, |classes| classes.count)],
-        input,
+    let model = Model {
+        blob: &[],
         numbers,
-        activation,
+        layers: layers.len(),
+        latent_size,
+        classes: classes.map_or(0, |classes| classes.count),
+        class: None,
+        output: input,
+        range: match layers.last().map(|layer| layer.activation) {
+            Some(Activation::Sigmoid) => PixelRange::Unsigned,
+            _ => PixelRange::Signed,
+        },
         macs,
-    );
+    };
+    let is_add = |layer: &LayerSpec| matches!(layer.operator, Operator::Add { .. });
+    let version = match numbers {
+        // What needs no newer reader is not said to.
+        _ if layers.iter().any(is_add) => ADD_VERSION,
+        Numbers::Int4 => INT4_VERSION,
+        _ if classes.is_some() => CLASSES_VERSION,
+        _ => 1,
+    };
+    if version == ADD_VERSION {
+        keep_rows(&mut blob, &model);
+    }
+    let header = header(version, blob.len() + CRC_LEN, &model);
     blob[..HEADER_LEN].copy_from_slice(&header.ok_or(WriteError::TooLarge { layer: 0 })?);
     blob.extend_from_slice(&bytes::crc32(&blob).to_le_bytes());
     Model::parse(&blob)?;
@@ -258,7 +284,7 @@ fn numbers_of(layers: &[LayerSpec]) -> Result<Numbers, WriteError> {
     let mut all = layers.iter().filter_map(|layer| match layer.parameters {
         Parameters::None => None,
         Parameters::Float { .. } => Some(Numbers::Float),
-        Parameters::Int8 { .. } => Some(Numbers::Int8),
+        Parameters::Int8 { .. } | Parameters::Add { .. } => Some(Numbers::Int8),
     });
     let first = all.next().ok_or(WriteError::Mixed)?;
     if all.all(|numbers| numbers == first) {
@@ -295,49 +321,47 @@ impl Fields {
     }
 }
 
-fn header(
-    blob_len: usize,
-    layers: usize,
-    [latent_size, classes]: [usize; 2],
-    output: Shape,
-    numbers: Numbers,
-    activation: Option<Activation>,
-    macs: u64,
-) -> Option<[u8; HEADER_LEN]> {
+/// Writes into the records how many rows additions need to be kept. Where a row is not there to be added there is nothing
+/// to write: the reader will refuse the blob.
+fn keep_rows(blob: &mut [u8], model: &Model<'_>) {
+    for from in 0..model.layers {
+        let rows = plan::rows_kept(&Model { blob, ..*model }, from).unwrap_or_default();
+        let at = HEADER_LEN + from * RECORD_LEN + record::KEPT_ROWS;
+        blob[at..at + 2].copy_from_slice(&(rows as u16).to_le_bytes());
+    }
+}
+
+fn header(version: u16, blob_len: usize, model: &Model<'_>) -> Option<[u8; HEADER_LEN]> {
     let mut fields = Fields(MAGIC.to_vec());
-    // What needs no newer reader is not said to.
-    let version = match numbers {
-        Numbers::Int4 => INT4_VERSION,
-        _ if classes > 0 => CLASSES_VERSION,
-        _ => 1,
-    };
     fields.put(version.to_le_bytes());
     fields.put(version.to_le_bytes());
     fields.put(u32::try_from(blob_len).ok()?.to_le_bytes());
-    fields.put_u16(layers)?;
-    fields.put_u16(latent_size)?;
-    fields.put_u16(classes)?;
-    fields.put_shape(output)?;
-    fields.put([match numbers {
+    fields.put_u16(model.layers)?;
+    fields.put_u16(model.latent_size)?;
+    fields.put_u16(model.classes)?;
+    fields.put_shape(model.output)?;
+    fields.put([match model.numbers {
         Numbers::Float => 1,
         Numbers::Int8 => 2,
         Numbers::Int4 => 3,
     }]);
-    fields.put([if activation == Some(Activation::Sigmoid) {
-        2
-    } else {
-        1
+    fields.put([match model.range {
+        PixelRange::Signed => 1,
+        PixelRange::Unsigned => 2,
     }]);
     fields.put([0; 2]);
-    fields.put(macs.to_le_bytes());
+    fields.put(model.macs.to_le_bytes());
     fields.padded()
 }
 
 /// A layer's parameters as they stand in the blob.
+#[derive(Default)]
 struct Encoded {
     bytes: Vec<u8>,
     /// The shifts of the accumulator and of the multipliers.
     shifts: [u8; 2],
+    /// What the quanta of an addition's inputs count.
+    addends: [u16; 2],
 }
 
 struct Encoder<'a> {
@@ -352,17 +376,16 @@ struct Encoder<'a> {
 impl Encoder<'_> {
     fn record(
         &self,
-        shifts: [u8; 2],
+        parameters: &Encoded,
         scale: f32,
         start: usize,
-        len: usize,
     ) -> Result<[u8; RECORD_LEN], WriteError> {
-        self.fields(shifts, scale, start, len)
+        self.fields(parameters, scale, start)
             .and_then(Fields::padded)
             .ok_or(WriteError::TooLarge { layer: self.index })
     }
 
-    fn fields(&self, shifts: [u8; 2], scale: f32, start: usize, len: usize) -> Option<Fields> {
+    fn fields(&self, parameters: &Encoded, scale: f32, start: usize) -> Option<Fields> {
         let none = Window {
             kernel: 0,
             stride: 0,
@@ -380,6 +403,7 @@ impl Encoder<'_> {
                     ..none
                 },
             ),
+            Operator::Add { .. } => (5, none),
         };
         let (activation, slope) = match self.spec.activation {
             Activation::None => (0, 0.0),
@@ -397,14 +421,23 @@ impl Encoder<'_> {
         ] {
             fields.put([u8::try_from(value).ok()?]);
         }
-        fields.put(shifts);
+        fields.put(parameters.shifts);
         fields.put_shape(self.input)?;
         fields.put_shape(self.spec.output)?;
         fields.put(slope.to_le_bytes());
         fields.put(scale.to_le_bytes());
         fields.put(u32::try_from(start).ok()?.to_le_bytes());
-        fields.put(u32::try_from(len).ok()?.to_le_bytes());
+        let len = u32::try_from(parameters.bytes.len()).ok()?;
+        fields.put(len.to_le_bytes());
         fields.put(self.class_step().to_le_bytes());
+        if let Operator::Add { from } = self.spec.operator {
+            // Where the rows that are kept will stand.
+            fields.put_u16(0)?;
+            fields.put_u16(from)?;
+            for addend in parameters.addends {
+                fields.put(addend.to_le_bytes());
+            }
+        }
         Some(fields)
     }
 
@@ -458,10 +491,7 @@ impl Encoder<'_> {
             Parameters::None => {
                 let outputs = layer::outputs(self.spec.operator, self.spec.output);
                 self.check_len("parameters", 0, outputs)?;
-                Ok(Encoded {
-                    bytes: Vec::new(),
-                    shifts: [0; 2],
-                })
+                Ok(Encoded::default())
             }
             Parameters::Float { weights, bias } => {
                 let bias = self.vector("biases", bias)?;
@@ -473,7 +503,7 @@ impl Encoder<'_> {
                     .collect();
                 Ok(Encoded {
                     bytes,
-                    shifts: [0; 2],
+                    ..Encoded::default()
                 })
             }
             Parameters::Int8 {
@@ -489,24 +519,53 @@ impl Encoder<'_> {
                 if weights.iter().any(|&w| w == -128 || int4 && w % 16 != 0) {
                     return Err(WriteError::Weight { layer: self.index });
                 }
-                let (shift, multipliers) = self.fixed_point(&multipliers)?;
                 let mut bytes: Vec<u8> = bias.iter().flat_map(|x| x.to_le_bytes()).collect();
-                let mut shifts = [shift, 0];
+                let shifts = self.put_multipliers(&mut bytes, &multipliers)?;
                 if int4 {
-                    shifts[1] = multiplier_shift(&multipliers);
-                    for vector in multipliers.chunks(bias.len().max(1)) {
-                        let halves = vector.iter().map(|m| (m >> shifts[1]) as u16);
-                        bytes.extend(halves.flat_map(u16::to_le_bytes));
-                        bytes.resize(bytes.len().next_multiple_of(4), 0);
-                    }
                     bytes.extend(weights.chunks(8).flat_map(pairs));
                 } else {
-                    bytes.extend(multipliers.iter().flat_map(|x| x.to_le_bytes()));
                     bytes.extend(weights.iter().map(|&weight| weight as u8));
                 }
-                Ok(Encoded { bytes, shifts })
+                Ok(Encoded {
+                    bytes,
+                    shifts,
+                    ..Encoded::default()
+                })
+            }
+            Parameters::Add { multipliers, .. } => {
+                let largest = multipliers[0].max(multipliers[1]);
+                let unit = largest / MAX_HALF;
+                let mut bytes = Vec::new();
+                let shifts = self.put_multipliers(&mut bytes, &[unit])?;
+                // A quotient is at most the largest; the cast makes 0 of what is below.
+                let addends = multipliers.map(|multiplier| (multiplier / unit).round() as u16);
+                Ok(Encoded {
+                    bytes,
+                    shifts,
+                    addends,
+                })
             }
         }
+    }
+
+    /// Puts the multipliers, LeakyReLU's behind them, and says their shifts.
+    fn put_multipliers(
+        &self,
+        bytes: &mut Vec<u8>,
+        multipliers: &[f64],
+    ) -> Result<[u8; 2], WriteError> {
+        let (shift, fixed) = self.fixed_point(multipliers)?;
+        if self.numbers != Numbers::Int4 {
+            bytes.extend(fixed.iter().flat_map(|x| x.to_le_bytes()));
+            return Ok([shift, 0]);
+        }
+        let short = multiplier_shift(&fixed);
+        for vector in fixed.chunks(multipliers.len().max(1)) {
+            let halves = vector.iter().map(|m| (m >> short) as u16);
+            bytes.extend(halves.flat_map(u16::to_le_bytes));
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+        }
+        Ok([shift, short])
     }
 
     fn check_len(
@@ -552,7 +611,7 @@ impl Encoder<'_> {
         let (inputs, outputs) = (input.channels, layer::outputs(*operator, *output));
         let kernel = match operator {
             Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => window.kernel,
-            Operator::Linear | Operator::Upsample { .. } => 1,
+            Operator::Linear | Operator::Upsample { .. } | Operator::Add { .. } => 1,
         };
         let count = [inputs, kernel, kernel]
             .iter()
@@ -624,7 +683,7 @@ impl Encoder<'_> {
 }
 
 const MAX_MULTIPLIER: f64 = i32::MAX as f64;
-/// The largest multiplier of an int4 layer, before its shift.
+/// The largest multiplier of an int4 layer, before its shift, and the largest addend of an addition.
 const MAX_HALF: f64 = u16::MAX as f64;
 
 /// The shift that an int4 layer's multipliers share.

@@ -20,6 +20,22 @@ pub(crate) fn row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
     }
 }
 
+/// Computes row `y` of an addition's output into `out` from the rows of its input's ring and of that of the layer `from`.
+pub(crate) fn add_row(
+    layer: &Layer<'_>,
+    y: usize,
+    input: &[f32],
+    (from, added): (&Layer<'_>, &[f32]),
+    out: &mut [f32],
+) {
+    let input = input.get(Ring::of_input(layer).row_start(y)..);
+    let added = added.get(Ring::of_input(from).row_start(y)..);
+    let addends = input.into_iter().flatten().zip(added.into_iter().flatten());
+    for (to, (input, added)) in out.iter_mut().zip(addends) {
+        *to = activate(layer.activation, input + added);
+    }
+}
+
 fn upsample_row(layer: &Layer<'_>, y: usize, factor: usize, input: &[f32], out: &mut [f32]) {
     let start = Ring::of_input(layer).row_start(y);
     let pixels = input

@@ -177,6 +177,59 @@ fn upsample_row(
     }
 }
 
+/// Computes row `y` of an addition's output into `out`, a row of `out_ring`, from the rows of its input's ring and of
+/// that of the layer `from`.
+#[inline(never)]
+pub(crate) fn add_row(
+    layer: &Layer<'_>,
+    y: usize,
+    input: &[u32],
+    (from, added): (&Layer<'_>, &[u32]),
+    out_ring: &Ring,
+    out: &mut [u8],
+) {
+    let [own, other] = layer.addends;
+    let multipliers = layer.multipliers(0);
+    let input = Quanta::of_row(layer, input, y);
+    let added = Quanta::of_row(from, added, y);
+    for c in 0..layer.output.channels {
+        for x in 0..layer.output.width {
+            let acc = own * input.at(x, c) + other * added.at(x, c);
+            if let Some(to) = out.get_mut(out_ring.place(x, c)) {
+                *to = finish(layer.activation, layer.shift, multipliers, acc) as u8;
+            }
+        }
+    }
+}
+
+/// The quanta of a row of a layer's input.
+struct Quanta<'a> {
+    ring: Ring,
+    signed: bool,
+    row: &'a [u8],
+}
+
+impl<'a> Quanta<'a> {
+    fn of_row(layer: &Layer<'_>, input: &'a [u32], y: usize) -> Self {
+        let ring = Ring::of_input(layer);
+        let bytes: &[u8] = bytemuck::must_cast_slice(input);
+        Self {
+            ring,
+            signed: layer.signed_input,
+            row: bytes.get(ring.row_start(y)..).unwrap_or_default(),
+        }
+    }
+
+    #[inline(always)]
+    fn at(&self, x: usize, c: usize) -> i32 {
+        match self.row.get(self.ring.place(x, c)) {
+            Some(&q) if self.signed => i32::from(q as i8),
+            Some(&q) => i32::from(q),
+            None => 0,
+        }
+    }
+}
+
 #[inline(never)]
 fn linear_row<K: Kernels>(
     layer: &Layer<'_>,

@@ -9,15 +9,33 @@ use crate::{Error, Layer, Numbers, Operator, Shape};
 
 /// Runs one int8 or int4 layer. An `input` beyond the quanta that the layer before it can give may wrap.
 ///
+/// `added` is the tensor that an addition adds, and empty for the other operators.
+///
 /// # Errors
 /// [`Error::WrongNumbers`] for an f32 layer, [`Error::SliceLength`] for a slice of the wrong length,
 /// [`Error::ClassMissing`] for the first layer of a model with classes before one is chosen.
-pub fn run_int8(layer: &Layer<'_>, input: &[i16], output: &mut [i16]) -> Result<(), Error> {
-    check(layer, false, input.len(), output.len())?;
+pub fn run_int8(
+    layer: &Layer<'_>,
+    input: &[i16],
+    added: &[i16],
+    output: &mut [i16],
+) -> Result<(), Error> {
+    check(layer, false, input.len(), added.len(), output.len())?;
     for_each_output(layer, |at, y, x, c| {
-        if let Operator::Upsample { factor } = layer.operator {
-            output[at] = input[element(layer.input, y / factor, x / factor, c)];
-            return;
+        match layer.operator {
+            Operator::Upsample { factor } => {
+                output[at] = input[element(layer.input, y / factor, x / factor, c)];
+                return;
+            }
+            Operator::Add { .. } => {
+                let [own, other] = layer.addends;
+                let acc = own * i32::from(input[at]) + other * i32::from(added[at]);
+                let multipliers = layer.multipliers(0);
+                let q = arithmetic::finish(layer.activation, layer.shift, multipliers, acc);
+                output[at] = q as i16;
+                return;
+            }
+            _ => {}
         }
         let bias = bias_of(layer, y, x, c);
         let mut acc = layer.start_i32(bias);
@@ -34,15 +52,29 @@ pub fn run_int8(layer: &Layer<'_>, input: &[i16], output: &mut [i16]) -> Result<
 
 /// Runs one f32 layer.
 ///
+/// `added` is the tensor that an addition adds, and empty for the other operators.
+///
 /// # Errors
 /// [`Error::WrongNumbers`] for an int8 or int4 layer, [`Error::SliceLength`] for a slice of the wrong
 /// length, [`Error::ClassMissing`] for the first layer of a model with classes before one is chosen.
-pub fn run_float(layer: &Layer<'_>, input: &[f32], output: &mut [f32]) -> Result<(), Error> {
-    check(layer, true, input.len(), output.len())?;
+pub fn run_float(
+    layer: &Layer<'_>,
+    input: &[f32],
+    added: &[f32],
+    output: &mut [f32],
+) -> Result<(), Error> {
+    check(layer, true, input.len(), added.len(), output.len())?;
     for_each_output(layer, |at, y, x, c| {
-        if let Operator::Upsample { factor } = layer.operator {
-            output[at] = input[element(layer.input, y / factor, x / factor, c)];
-            return;
+        match layer.operator {
+            Operator::Upsample { factor } => {
+                output[at] = input[element(layer.input, y / factor, x / factor, c)];
+                return;
+            }
+            Operator::Add { .. } => {
+                output[at] = arithmetic::activate(layer.activation, input[at] + added[at]);
+                return;
+            }
+            _ => {}
         }
         let mut sum = layer.start_f32(bias_of(layer, y, x, c));
         for_each_product(layer, y, x, c, |place, weight| {
@@ -53,11 +85,21 @@ pub fn run_float(layer: &Layer<'_>, input: &[f32], output: &mut [f32]) -> Result
     Ok(())
 }
 
-fn check(layer: &Layer<'_>, float: bool, input: usize, output: usize) -> Result<(), Error> {
+fn check(
+    layer: &Layer<'_>,
+    float: bool,
+    input: usize,
+    added: usize,
+    output: usize,
+) -> Result<(), Error> {
+    let addend = match layer.operator {
+        Operator::Add { .. } => layer.input.len(),
+        _ => 0,
+    };
     if float != (layer.numbers == Numbers::Float) {
         return Err(Error::WrongNumbers);
     }
-    if input != layer.input.len() || output != layer.output.len() {
+    if input != layer.input.len() || added != addend || output != layer.output.len() {
         return Err(Error::SliceLength);
     }
     if layer.needs_class() {
@@ -132,7 +174,7 @@ fn kernel_place(operator: Operator, o: usize, i: usize) -> Option<usize> {
     let (window, place) = match operator {
         Operator::Conv2d(w) => (w, (i + w.padding).checked_sub(o * w.stride)?),
         Operator::ConvTranspose2d(w) => (w, (o + w.padding).checked_sub(i * w.stride)?),
-        Operator::Linear | Operator::Upsample { .. } => return None,
+        Operator::Linear | Operator::Upsample { .. } | Operator::Add { .. } => return None,
     };
     (place < window.kernel).then_some(place)
 }

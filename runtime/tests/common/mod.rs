@@ -6,7 +6,7 @@ use pocketgan::blob::writer::{
     Classes, Columns, LayerSpec, Parameters, WriteError, write, write_conditional, write_int4,
 };
 use pocketgan::kernels::reference;
-use pocketgan::{Activation, Model, Numbers, Operator, Rng, Shape, Window, latent};
+use pocketgan::{Activation, Layer, Model, Numbers, Operator, Rng, Shape, Window, latent};
 
 /// Operator, activation and output shape of a layer.
 pub type Plan = (Operator, Activation, Shape);
@@ -50,6 +50,11 @@ pub fn windowed(
 pub fn upsample(input: Shape, factor: usize) -> Plan {
     let output = Shape::new(input.height * factor, input.width * factor, input.channels);
     (Operator::Upsample { factor }, Activation::None, output)
+}
+
+/// An addition of the input of layer `from` behind the plans.
+pub fn addition(plans: &[Plan], from: usize, activation: Activation) -> Plan {
+    (Operator::Add { from }, activation, plans[plans.len() - 1].2)
 }
 
 /// The generators of the project's benchmark: latent 64, dense to 7x7, two 4x4 stride-2 transposed
@@ -143,6 +148,43 @@ pub fn larger() -> Vec<(Vec<Plan>, u64)> {
     models.collect()
 }
 
+/// Models with one or two skip connections, one behind the other or the second around both, over windows that leave the
+/// picture as it is, or enlarge it and make it small again. Each with a seed of its own.
+pub fn skips() -> Vec<(Vec<Plan>, u64)> {
+    let models = (0..96).map(|i| {
+        let at = |n: usize| ACTIVATIONS[n % 5];
+        let mut plans = vec![linear(at(i), 1 + i % 5, 1 + i * 3 % 8, 1 + i * 5 % 9)];
+        let shape = plans[0].2;
+        for depth in 0..1 + i % 2 {
+            let from = plans.len();
+            // The channels between.
+            let (wide, kept) = (1 + i * 7 % 10, shape.channels);
+            let windows: &[_] = match i / 2 % 4 {
+                0 => &[(false, [3, 1, 1, 0], kept)],
+                1 => &[(false, [5, 1, 2, 0], wide), (false, [3, 1, 1, 0], kept)],
+                2 => &[(true, [4, 2, 1, 0], wide), (false, [4, 2, 1, 0], kept)],
+                _ => &[(true, [3, 1, 1, 0], wide), (false, [1, 1, 0, 0], kept)],
+            };
+            for (n, &(transposed, window, channels)) in windows.iter().enumerate() {
+                let input = plans[plans.len() - 1].2;
+                let plan = windowed(input, transposed, window, at(i / 3 + n), channels);
+                plans.push(plan.expect("fits"));
+            }
+            let from = if depth == 1 && i % 3 == 0 { 1 } else { from };
+            plans.push(addition(&plans, from, at(i / 5 + depth)));
+        }
+        if i % 3 == 2 {
+            let last = plans.len() - 1;
+            plans[last].1 = [Activation::Tanh, Activation::Sigmoid][i % 2];
+        } else {
+            let last = windowed(shape, false, [1, 1, 0, 0], Activation::Tanh, 3);
+            plans.push(last.expect("fits"));
+        }
+        (plans, 6000 + i as u64)
+    });
+    models.collect()
+}
+
 fn below(rng: &mut Rng, n: usize) -> usize {
     rng.below(n as u32) as usize
 }
@@ -152,56 +194,70 @@ pub fn layers(latent: usize, plans: &[Plan], numbers: Numbers, rng: &mut Rng) ->
     let mut input = Shape::new(1, 1, latent);
     let mut scale = latent::SCALE;
     let mut layers = Vec::new();
+    // Of each layer's input.
+    let mut scales = Vec::new();
     for &(operator, activation, output) in plans {
+        scales.push(scale);
         let (taps, outputs) = match operator {
             Operator::Linear => (1, output.len()),
             Operator::Conv2d(w) | Operator::ConvTranspose2d(w) => {
                 (w.kernel * w.kernel, output.channels)
             }
-            Operator::Upsample { .. } => (0, 0),
+            Operator::Upsample { .. } | Operator::Add { .. } => (0, 0),
         };
         let count = taps * input.channels * outputs;
         scale = match activation {
             Activation::Tanh => 1.0 / 128.0,
             Activation::Sigmoid => 1.0 / 256.0,
-            _ if taps == 0 => scale,
+            _ if matches!(operator, Operator::Upsample { .. }) => scale,
             _ => 0.02,
         };
         let spread = 1.0 / f64::from((taps * input.channels) as u32).sqrt();
-        let parameters = if taps == 0 {
-            Parameters::None
-        } else if numbers == Numbers::Float {
-            let mut unit = |_| below(rng, 20_001) as f32 / 10_000.0 - 1.0;
-            let weights = (0..count)
-                .map(&mut unit)
-                .map(|w| w * spread as f32 * 1.7)
-                .collect();
-            Parameters::Float {
-                weights,
-                bias: (0..outputs).map(&mut unit).collect(),
-            }
-        } else {
-            let unit = match activation {
-                Activation::Tanh | Activation::Sigmoid => 0.06,
-                _ => 1.0,
+        let parameters =
+            if let (Operator::Add { from }, false) = (operator, numbers == Numbers::Float) {
+                let unit = match activation {
+                    Activation::Tanh | Activation::Sigmoid => 1.0,
+                    _ => scale,
+                };
+                let worth = |scale: f32| f64::from(scale) / f64::from(unit);
+                Parameters::Add {
+                    multipliers: [scales[scales.len() - 1], scales[from]].map(worth),
+                    scale,
+                }
+            } else if taps == 0 {
+                Parameters::None
+            } else if numbers == Numbers::Float {
+                let mut unit = |_| below(rng, 20_001) as f32 / 10_000.0 - 1.0;
+                let weights = (0..count)
+                    .map(&mut unit)
+                    .map(|w| w * spread as f32 * 1.7)
+                    .collect();
+                Parameters::Float {
+                    weights,
+                    bias: (0..outputs).map(&mut unit).collect(),
+                }
+            } else {
+                let unit = match activation {
+                    Activation::Tanh | Activation::Sigmoid => 0.06,
+                    _ => 1.0,
+                };
+                Parameters::Int8 {
+                    weights: (0..count)
+                        .map(|_| below(rng, 255) as i8 ^ i8::MIN)
+                        .map(|w| match numbers {
+                            Numbers::Int4 => (w & -16).max(-112),
+                            _ => w.max(-127),
+                        })
+                        .collect(),
+                    bias: (0..outputs)
+                        .map(|_| below(rng, 8001) as i32 - 4000)
+                        .collect(),
+                    multipliers: (0..outputs)
+                        .map(|_| unit * spread * (0.5 + below(rng, 1000) as f64 / 1000.0) / 73.0)
+                        .collect(),
+                    scale,
+                }
             };
-            Parameters::Int8 {
-                weights: (0..count)
-                    .map(|_| below(rng, 255) as i8 ^ i8::MIN)
-                    .map(|w| match numbers {
-                        Numbers::Int4 => (w & -16).max(-112),
-                        _ => w.max(-127),
-                    })
-                    .collect(),
-                bias: (0..outputs)
-                    .map(|_| below(rng, 8001) as i32 - 4000)
-                    .collect(),
-                multipliers: (0..outputs)
-                    .map(|_| unit * spread * (0.5 + below(rng, 1000) as f64 / 1000.0) / 73.0)
-                    .collect(),
-                scale,
-            }
-        };
         layers.push(LayerSpec {
             operator,
             activation,
@@ -270,28 +326,45 @@ pub fn latents(model: &Model, seed: u64) -> Vec<i8> {
 
 /// The output of every int8 or int4 layer by the reference kernels, in quanta.
 pub fn reference_int8(model: &Model, latents: &[i8]) -> Vec<Vec<i16>> {
-    let mut tensor: Vec<i16> = latents.iter().copied().map(i16::from).collect();
-    let run = |layer: pocketgan::Layer| {
+    let mut tensors: Vec<Vec<i16>> = vec![latents.iter().copied().map(i16::from).collect()];
+    for (index, layer) in model.layers().enumerate() {
         let mut output = vec![0; layer.output.len()];
-        reference::run_int8(&layer, &tensor, &mut output).expect("lengths fit");
-        tensor = output.clone();
-        output
-    };
-    model.layers().map(run).collect()
+        reference::run_int8(
+            &layer,
+            &tensors[index],
+            added(&layer, &tensors),
+            &mut output,
+        )
+        .expect("lengths fit");
+        tensors.push(output);
+    }
+    tensors.split_off(1)
+}
+
+/// The tensor that a layer adds to its input, of the inputs of all layers.
+fn added<'t, T>(layer: &Layer, inputs: &'t [Vec<T>]) -> &'t [T] {
+    match layer.operator {
+        Operator::Add { from } => &inputs[from],
+        _ => &[],
+    }
 }
 
 /// The output of the model by the reference kernels.
 pub fn reference_float(model: &Model, latents: &[i8]) -> Vec<f32> {
-    let mut tensor: Vec<f32> = latents
-        .iter()
-        .map(|&q| f32::from(q) * latent::SCALE)
-        .collect();
-    for layer in model.layers() {
+    let latents = latents.iter().map(|&q| f32::from(q) * latent::SCALE);
+    let mut tensors: Vec<Vec<f32>> = vec![latents.collect()];
+    for (index, layer) in model.layers().enumerate() {
         let mut output = vec![0.0; layer.output.len()];
-        reference::run_float(&layer, &tensor, &mut output).expect("lengths fit");
-        tensor = output;
+        reference::run_float(
+            &layer,
+            &tensors[index],
+            added(&layer, &tensors),
+            &mut output,
+        )
+        .expect("lengths fit");
+        tensors.push(output);
     }
-    tensor
+    tensors.pop().expect("the latent")
 }
 
 /// A model of every operator and a few hundred bytes, 8x8 pixels.

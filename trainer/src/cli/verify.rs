@@ -10,8 +10,8 @@ use std::path::PathBuf;
 ///
 /// The folder must hold model.onnx, model-int8.onnx, model.pgan and model-f32.pgan, as `trainer fit`
 /// leaves them. In floats the engines may differ by 1e-5. In int8 each layer, given the same input, may
-/// differ from the QDQ model by one quantum, and the whole network by two (three with int4
-/// weights), 0.05 on average. The runtime's fast kernels must give the very bits of its reference kernels. A model with classes is asked for
+/// differ from the QDQ model by one quantum, and the whole network by two (one more with
+/// int4 weights, and for each addition), 0.05 on average. The runtime's fast kernels must give the very bits of its reference kernels. A model with classes is asked for
 /// each in turn. Exits with 1 if anything is further apart.
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {

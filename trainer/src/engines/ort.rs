@@ -3,8 +3,8 @@
 use super::{Engine, EngineError, Images, count_of, to_floats};
 use crate::export::onnx::OnnxModel;
 use ort::environment::Environment;
-use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
+use ort::session::{Session, SessionInputValue};
 use ort::value::TensorRef;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::{Path, PathBuf};
@@ -130,19 +130,32 @@ impl OrtGraph {
         dims: &[usize],
         classes: &[u32],
     ) -> Result<Vec<f32>, EngineError> {
-        let size: usize = dims.iter().product();
-        let count = input.len() / size.max(1);
-        let shape: Vec<usize> = std::iter::once(count).chain(dims.iter().copied()).collect();
-        let tensor = TensorRef::from_array_view((shape, input)).map_err(failed)?;
+        self.run_inputs(&[(input, dims)], classes)
+    }
+
+    /// As [`run_classes`](Self::run_classes), for a graph of several inputs: the samples of each, and their extents.
+    ///
+    /// # Errors
+    /// What ONNX Runtime says.
+    pub fn run_inputs(
+        &mut self,
+        inputs: &[(&[f32], &[usize])],
+        classes: &[u32],
+    ) -> Result<Vec<f32>, EngineError> {
+        let mut values: Vec<SessionInputValue<'_>> = Vec::new();
+        for &(input, dims) in inputs {
+            let size: usize = dims.iter().product();
+            let count = input.len() / size.max(1);
+            let shape: Vec<usize> = std::iter::once(count).chain(dims.iter().copied()).collect();
+            let tensor = TensorRef::from_array_view((shape, input));
+            values.push(tensor.map_err(failed)?.into());
+        }
         let classes: Vec<i64> = classes.iter().map(|&class| class.into()).collect();
-        let outputs = if classes.is_empty() {
-            self.session.run(ort::inputs![tensor])
-        } else {
+        if !classes.is_empty() {
             let classes = TensorRef::from_array_view(([classes.len()], classes.as_slice()));
-            self.session
-                .run(ort::inputs![tensor, classes.map_err(failed)?])
-        };
-        let outputs = outputs.map_err(failed)?;
+            values.push(classes.map_err(failed)?.into());
+        }
+        let outputs = self.session.run(values.as_slice()).map_err(failed)?;
         let (_, values) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
         Ok(values.to_vec())
     }

@@ -3,10 +3,10 @@
 use super::fold::Folded;
 use super::quantize::{Quantized, Weights};
 use crate::spec::Shape;
-use pocketgan::Activation;
 use pocketgan::blob::writer::{
     Classes, Columns, LayerSpec, Parameters, WriteError, write, write_conditional, write_int4,
 };
+use pocketgan::{Activation, Operator};
 
 /// The f32 blob of a network.
 ///
@@ -48,9 +48,14 @@ pub fn int8_blob(quantized: &Quantized) -> Result<Vec<u8>, WriteError> {
             operator: layer.operator,
             activation: layer.activation,
             output: runtime_shape(layer.output),
-            parameters: match layer.bias.is_empty() {
-                true => Parameters::None,
-                false => Parameters::Int8 {
+            parameters: match layer.operator {
+                Operator::Upsample { .. } => Parameters::None,
+                Operator::Add { .. } => Parameters::Add {
+                    multipliers: [layer.input_scale, layer.added_scale]
+                        .map(|scale| f64::from(scale) / unit),
+                    scale: layer.scale,
+                },
+                _ => Parameters::Int8 {
                     weights: layer.weight.clone(),
                     bias: layer.bias.clone(),
                     multipliers: layer.accumulator_scales().map(|s| s / unit).collect(),

@@ -25,10 +25,19 @@ impl<'a> Forward<'a> {
     /// without classes it does not matter.
     pub fn run(&self, latent: &[i8], class: usize, mut visit: impl FnMut(usize, &[f32])) {
         let scale = pocketgan::latent::SCALE;
-        let mut values: Vec<f32> = latent.iter().map(|&q| f32::from(q) * scale).collect();
+        let latent = latent.iter().map(|&q| f32::from(q) * scale);
+        let mut inputs: Vec<Vec<f32>> = vec![latent.collect()];
         for (index, (layer, weights)) in self.layers.iter().enumerate() {
-            values = run_layer(layer, weights, &values, class);
+            let values = match layer.operator {
+                Operator::Add { from } => {
+                    let sums = inputs[index].iter().zip(&inputs[from]);
+                    sums.map(|(a, b)| activate(layer.activation, a + b))
+                        .collect()
+                }
+                _ => run_layer(layer, weights, &inputs[index], class),
+            };
             visit(index, &values);
+            inputs.push(values);
         }
     }
 }
@@ -39,7 +48,7 @@ fn outputs_last(layer: &FoldedLayer) -> Vec<f32> {
     let (inputs, outputs) = (layer.input.channels, layer.bias.len());
     let kernel = match layer.operator {
         Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => window.kernel,
-        Operator::Linear | Operator::Upsample { .. } => 1,
+        _ => 1,
     };
     let area = kernel * kernel;
     let mut weights = Vec::with_capacity(layer.weight.len());

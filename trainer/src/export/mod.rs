@@ -12,7 +12,7 @@ pub mod quantize;
 use crate::files::{self, write_aside};
 use crate::parameters::Parameters;
 use crate::spec::Network;
-use fold::FoldError;
+use fold::{FoldError, Folded};
 use pocketgan::Model;
 use pocketgan::blob::writer::WriteError;
 use quantize::{Calibration, Weights};
@@ -83,12 +83,23 @@ impl Bundle {
         weights: Weights,
         calibration: Calibration,
     ) -> Result<Self, ExportError> {
-        let folded = fold::fold(network, parameters)?;
+        Self::of_folded(&fold::fold(network, parameters)?, weights, calibration)
+    }
+
+    /// Quantizes a folded network and encodes it in every form.
+    ///
+    /// # Errors
+    /// What the blob's format has no room for.
+    pub fn of_folded(
+        folded: &Folded,
+        weights: Weights,
+        calibration: Calibration,
+    ) -> Result<Self, ExportError> {
         // The format's limits are checked before the work of calibration.
-        let float_blob = blob::float_blob(&folded)?;
-        let quantized = quantize::quantize(&folded, weights, calibration);
+        let float_blob = blob::float_blob(folded)?;
+        let quantized = quantize::quantize(folded, weights, calibration);
         Ok(Self {
-            float_onnx: onnx::float_model(&folded),
+            float_onnx: onnx::float_model(folded),
             int8_onnx: onnx::int8_model(&quantized),
             int8_blob: blob::int8_blob(&quantized)?,
             float_blob,

@@ -115,6 +115,8 @@ pub struct QuantizedLayer {
     pub class_step: u16,
     /// What a quantum of the input is worth.
     pub input_scale: f32,
+    /// Of an addition: what a quantum of what is added to the input is worth; else 0.
+    pub added_scale: f32,
     /// What a quantum of the output is worth.
     pub scale: f32,
     /// Whether the output's quanta are 0 to 255 (else -128 to 127).
@@ -134,8 +136,10 @@ impl QuantizedLayer {
 pub fn quantize(folded: &Folded, weights: Weights, calibration: Calibration) -> Quantized {
     let scales = calibrate(folded, calibration);
     let mut input_scale = latent::SCALE;
+    let mut input_scales = Vec::new();
     let mut unsigned = false;
     let layers = folded.layers.iter().zip(scales).map(|(layer, scale)| {
+        input_scales.push(input_scale);
         let upsample = matches!(layer.operator, Operator::Upsample { .. });
         let scale = if upsample { input_scale } else { scale };
         unsigned = if upsample {
@@ -145,7 +149,13 @@ pub fn quantize(folded: &Folded, weights: Weights, calibration: Calibration) -> 
         };
         let quantized = quantize_layer(layer, weights, input_scale, scale, unsigned);
         input_scale = scale;
-        quantized
+        QuantizedLayer {
+            added_scale: match layer.operator {
+                Operator::Add { from } => input_scales[from],
+                _ => 0.0,
+            },
+            ..quantized
+        }
     });
     Quantized {
         weights,
@@ -187,6 +197,7 @@ fn quantize_layer(
         class_step,
         weight_scale,
         input_scale,
+        added_scale: 0.0,
         scale,
         unsigned,
     }

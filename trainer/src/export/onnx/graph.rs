@@ -32,7 +32,7 @@ impl LayerFacts {
             Operator::Linear => vec![self.output.len(), self.input.len()],
             Operator::Conv2d(w) => vec![outputs, inputs, w.kernel, w.kernel],
             Operator::ConvTranspose2d(w) => vec![inputs, outputs, w.kernel, w.kernel],
-            Operator::Upsample { .. } => Vec::new(),
+            Operator::Upsample { .. } | Operator::Add { .. } => Vec::new(),
         }
     }
 
@@ -76,9 +76,12 @@ impl Numbers {
 /// The name of the classes, a second input of the graph.
 pub const CLASS: &str = "class";
 
-/// A graph whose nodes form a chain from `latent` to `image`.
+/// A graph whose nodes form a chain from `latent` to `image`, but for additions, which also take what a layer before
+/// them took.
 pub struct Graph {
     proto: GraphProto,
+    /// Of each layer so far: what it takes, and whether that is a picture.
+    inputs: Vec<(String, bool)>,
     /// The end of the chain so far.
     current: String,
     shape: Shape,
@@ -100,6 +103,7 @@ impl Graph {
                 input,
                 ..GraphProto::default()
             },
+            inputs: Vec::new(),
             current: "latent".into(),
             shape,
             picture: false,
@@ -125,6 +129,7 @@ impl Graph {
     /// network with classes, class columns.
     pub fn layer(&mut self, facts: &LayerFacts, parameters: &[String], output: &str) {
         let linear = facts.operator == Operator::Linear;
+        self.inputs.push((self.current.clone(), self.picture));
         self.arrange(!linear, facts.input, facts.part("input"));
         let reshaped = linear && (facts.last || !facts.output.is_flat());
         let has_activation = facts.activation != Activation::None;
@@ -177,6 +182,15 @@ impl Graph {
                 ];
                 ("Resize", attributes)
             }
+            Operator::Add { from } => {
+                let (added, picture) = self.inputs[from].clone();
+                let added = match picture {
+                    true => added,
+                    false => self.reshape(added, true, facts.input, facts.part("added")),
+                };
+                inputs.push(added);
+                ("Add", Vec::new())
+            }
         };
         self.node(op, inputs, output, attributes);
     }
@@ -202,9 +216,14 @@ impl Graph {
 
     /// Brings the end of the chain into the form `[N, C, H, W]` or `[N, features]`.
     fn arrange(&mut self, picture: bool, shape: Shape, output: String) {
-        if self.picture == picture {
-            return;
+        if self.picture != picture {
+            self.current = self.reshape(self.current.clone(), picture, shape, output);
+            self.picture = picture;
         }
+    }
+
+    /// Brings `input` into that form; gives `output` back.
+    fn reshape(&mut self, input: String, picture: bool, shape: Shape, output: String) -> String {
         let sizes = [shape.channels, shape.height, shape.width].map(|n| n as i64);
         let mut target = vec![0];
         match picture {
@@ -213,10 +232,8 @@ impl Graph {
         }
         let numbers = Numbers::integers(&target);
         let target = self.constant(format!("{output}.shape"), &[target.len()], numbers);
-        let inputs = vec![self.current.clone(), target];
-        self.node("Reshape", inputs, &output, Vec::new());
-        self.current = output;
-        self.picture = picture;
+        self.node("Reshape", vec![input, target], &output, Vec::new());
+        output
     }
 
     /// Rounds `input` to quanta worth `scale`; `output` is what they are worth.

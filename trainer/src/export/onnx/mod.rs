@@ -17,7 +17,7 @@ pub use read::{LayerModel, OnnxError, OnnxModel};
 use super::fold::Folded;
 use super::quantize::{Quantized, QuantizedLayer};
 use graph::{Graph, LayerFacts, Numbers};
-use pocketgan::{Activation, latent};
+use pocketgan::{Activation, Operator, latent};
 use prost::Message;
 use tract_onnx::pb::{
     GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto, tensor_proto::DataType,
@@ -100,10 +100,20 @@ fn int8_layer(graph: &mut Graph, layer: &QuantizedLayer, index: usize, output: &
         name: format!("layer{index}"),
         last: output == "image",
     };
-    if layer.bias.is_empty() {
+    let parameters = match layer.operator {
         // An upsample copies quanta; there is nothing to round.
-        return graph.layer(&facts, &[], output);
-    }
+        Operator::Upsample { .. } => return graph.layer(&facts, &[], output),
+        Operator::Add { .. } => Vec::new(),
+        _ => int8_parameters(graph, layer, &facts),
+    };
+    let float = facts.part("float");
+    graph.layer(&facts, &parameters, &float);
+    let quantized = graph.quantized(&float, output, layer.scale, layer.unsigned);
+    graph.continue_from(quantized);
+}
+
+/// Adds the parameters of a layer that has some; gives their names.
+fn int8_parameters(graph: &mut Graph, layer: &QuantizedLayer, facts: &LayerFacts) -> Vec<String> {
     let outputs = layer.bias.len();
     let weight = Numbers {
         data_type: DataType::Int8,
@@ -138,10 +148,7 @@ fn int8_layer(graph: &mut Graph, layer: &QuantizedLayer, index: usize, output: &
         let columns = graph.dequantized_constant(facts.part("columns"), &dims, columns, &scales, 1);
         parameters.push(columns);
     }
-    let float = facts.part("float");
-    graph.layer(&facts, &parameters, &float);
-    let quantized = graph.quantized(&float, output, layer.scale, layer.unsigned);
-    graph.continue_from(quantized);
+    parameters
 }
 
 fn model(

@@ -95,22 +95,32 @@ impl OnnxModel {
     }
 
     /// Layer `index` alone: from what the layer before it gives (`[N, features]` or `[N, C, H, W]`,
-    /// in floats) to what it gives. The first layer of a model with classes takes them too.
+    /// in floats) to what it gives. `taken` are the layers whose inputs it takes: its own, and for an addition another.
+    /// The first layer of a model with classes takes them too.
     ///
     /// # Errors
     /// [`OnnxError::Damaged`] if the model has no such layer.
-    pub fn layer(&self, index: usize) -> Result<LayerModel, OnnxError> {
-        let input = match index.checked_sub(1) {
-            Some(before) => super::layer_output(before, self.layers),
-            None => "latent".into(),
-        };
+    pub fn layer(&self, index: usize, taken: &[usize]) -> Result<LayerModel, OnnxError> {
+        let names: Vec<String> = taken
+            .iter()
+            .map(|taken| match taken.checked_sub(1) {
+                Some(before) => super::layer_output(before, self.layers),
+                None => "latent".into(),
+            })
+            .collect();
         let output = super::layer_output(index, self.layers);
         let mut graph = self.proto.graph.clone().unwrap_or_default();
-        let from = tensor(&self.proto, &input)?.clone();
+        let mut inputs = Vec::new();
+        let mut input_dims = Vec::new();
+        for name in &names {
+            let from = tensor(&self.proto, name)?.clone();
+            let dims = extents(&from).ok_or_else(|| OnnxError::Damaged(name.clone()))?;
+            inputs.push(from);
+            input_dims.push(dims);
+        }
         let to = tensor(&self.proto, &output)?.clone();
-        let input_dims = extents(&from).ok_or_else(|| OnnxError::Damaged(input.clone()))?;
-        keep_between(&mut graph, &input, &output);
-        graph.input = vec![from];
+        keep_between(&mut graph, &names, &output);
+        graph.input = inputs;
         if index == 0 && self.classes > 0 {
             graph.input.push(tensor(&self.proto, CLASS)?.clone());
         }
@@ -122,9 +132,7 @@ impl OnnxModel {
         };
         Ok(LayerModel {
             bytes: proto.encode_to_vec(),
-            input,
             input_dims,
-            output,
         })
     }
 }
@@ -134,23 +142,19 @@ impl OnnxModel {
 pub struct LayerModel {
     /// The ONNX file's bytes.
     pub bytes: Vec<u8>,
-    /// Name of the input.
-    pub input: String,
-    /// Extents of the input behind the first, N.
-    pub input_dims: Vec<usize>,
-    /// Name of the output.
-    pub output: String,
+    /// Extents of each input behind the first, N.
+    pub input_dims: Vec<Vec<usize>>,
 }
 
-/// Keeps the nodes that `output` needs when `input` is given, and their constants.
-fn keep_between(graph: &mut GraphProto, input: &str, output: &str) {
+/// Keeps the nodes that `output` needs when the inputs are given, and their constants.
+fn keep_between(graph: &mut GraphProto, inputs: &[String], output: &str) {
     let mut needed = HashSet::from([output.to_owned()]);
     let mut kept = Vec::new();
     // Nodes stand in an order in which each comes after what it needs.
     for node in graph.node.drain(..).rev() {
         if node.output.iter().any(|name| needed.contains(name)) {
-            let inputs = node.input.iter().filter(|name| *name != input);
-            needed.extend(inputs.cloned());
+            let others = node.input.iter().filter(|name| !inputs.contains(name));
+            needed.extend(others.cloned());
             kept.push(node);
         }
     }
