@@ -92,6 +92,9 @@ fn plans(latent: usize, rng: &mut Rng) -> Option<Vec<Plan>> {
             weighted(input, end, rng)?
         } else if one_in(rng, 5) {
             common::upsample(input, between(rng, 1, 8))
+        } else if let (Some(from), true) = (same_input(&plans, latent), one_in(rng, 2)) {
+            let activation = ACTIVATIONS[between(rng, 0, ACTIVATIONS.len() - 1)];
+            common::addition(&plans, from, activation)
         } else {
             let activation = ACTIVATIONS[between(rng, 0, ACTIVATIONS.len() - 1)];
             weighted(input, activation, rng)?
@@ -104,6 +107,16 @@ fn plans(latent: usize, rng: &mut Rng) -> Option<Vec<Plan>> {
         plans.push(plan);
     }
     Some(plans)
+}
+
+/// The first layer whose input has the shape of what the plans make.
+fn same_input(plans: &[Plan], latent: usize) -> Option<usize> {
+    let made = plans.last()?.2;
+    let first = Shape::new(1, 1, latent);
+    let mut inputs = std::iter::once(first).chain(plans.iter().map(|plan| plan.2));
+    inputs
+        .position(|input| input == made)
+        .filter(|&from| from < plans.len())
 }
 
 /// A layer with weights; `None` if its window does not fit.
@@ -133,7 +146,7 @@ fn count_weights(input: Shape, &(operator, _, output): &Plan) -> usize {
         Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => {
             window.kernel * window.kernel * input.channels * output.channels
         }
-        Operator::Upsample { .. } => 0,
+        Operator::Upsample { .. } | Operator::Add { .. } => 0,
     }
 }
 

@@ -46,8 +46,9 @@
 //! # What it does not do
 //!
 //! It runs generators only: a chain of [linear, convolution, transposed convolution and nearest
-//! upsampling layers](Operator) from a latent to an image, with [five activations](Activation).
-//! There are no branches, no batches and no normalization layers (the exporter folds them). Tensors are limited to 2^22 elements. It does not train.
+//! upsampling layers](Operator) from a latent to an image, with [five activations](Activation), and additions of what a
+//! layer before took (skip connections). There are no other branches, no batches and no normalization layers (the exporter
+//! folds them). Tensors are limited to 2^22 elements. It does not train.
 //!
 //! # Features
 //!
