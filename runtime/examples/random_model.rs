@@ -14,7 +14,11 @@ fn main() -> ExitCode {
     let (size, classes, path) = match arguments.as_slice() {
         [size, path] => (size, None, path),
         [size, classes, path] => (size, Some(classes), path),
-        _ => return fail("usage: random_model nano|small|tiny|tiny-int4|tiny-f32 [CLASSES] PATH"),
+        _ => {
+            return fail(
+                "usage: random_model nano|small|tiny|tiny-int4|tiny-f32|tiny-skips [CLASSES] PATH",
+            );
+        }
     };
     let ((latent, plans), numbers) = match size.as_str() {
         "nano" => (common::benchmark(32), Numbers::Int8),
@@ -22,7 +26,8 @@ fn main() -> ExitCode {
         "tiny" => (common::tiny(), Numbers::Int8),
         "tiny-int4" => (common::tiny(), Numbers::Int4),
         "tiny-f32" => (common::tiny(), Numbers::Float),
-        _ => return fail("the sizes are nano, small, tiny, tiny-int4 and tiny-f32"),
+        "tiny-skips" => (common::tiny_skips(), Numbers::Int8),
+        _ => return fail("the sizes are nano, small, tiny, tiny-int4, tiny-f32 and tiny-skips"),
     };
     let mut rng = Rng::new(1);
     let blob = match classes.map(|classes| classes.parse()) {

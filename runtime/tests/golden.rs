@@ -9,6 +9,8 @@ const FLOAT: Model = include_model!("data/v1-f32.pgan");
 
 const INT4: Model = include_model!("data/v3-int4.pgan");
 
+const SKIPS: Model = include_model!("data/v4-int8.pgan");
+
 const INT8_CLASSES: Model = include_model!("data/v2-int8.pgan");
 const FLOAT_CLASSES: Model = include_model!("data/v2-f32.pgan");
 
@@ -41,6 +43,16 @@ c6 c5 d0 e1 b9 87 bc ce
 cc cb d0 e1 cf a6 be ce
 ce cf cf d5 cd c4 cd cf";
 
+const SKIPS_IMAGE: &str = "\
+4a 92 e1 e1 b8 b3 a9 91
+7a 9b 81 4b 8a 69 61 a5
+80 6a 53 6b 94 80 72 3d
+9a 56 6a c9 dd 85 37 43
+ae 91 a8 e0 e8 54 17 31
+71 88 9a ab b2 6a 17 2a
+78 6c 63 95 97 5c 21 4c
+66 77 6d 84 73 4f 36 3a";
+
 /// The pixels in hexadecimal, a line a row.
 fn picture(image: &[u8]) -> String {
     let rows = image.chunks(8).map(|row| {
@@ -70,6 +82,16 @@ fn the_first_int4_blob_makes_its_image() -> Result<(), Error> {
     Generator::new(&INT4, &mut buffer)?.sample(1, &mut image)?;
     assert_eq!(picture(&image), INT4_IMAGE);
     assert_is_the_references(&image, &INT4);
+    Ok(())
+}
+
+#[test]
+fn the_first_blob_with_additions_makes_its_image() -> Result<(), Error> {
+    let mut buffer = Buffer::<{ SKIPS.buffer_len() }>::new();
+    let mut image = [0; SKIPS.image_len()];
+    Generator::new(&SKIPS, &mut buffer)?.sample(1, &mut image)?;
+    assert_eq!(picture(&image), SKIPS_IMAGE);
+    assert_is_the_references(&image, &SKIPS);
     Ok(())
 }
 
