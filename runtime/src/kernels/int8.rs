@@ -235,6 +235,15 @@ impl Outputs<'_> {
         }
         start
     }
+
+    /// Requantizes the accumulators of four outputs from `i` on into their places.
+    #[cfg(not(pocketgan_x86_64))]
+    pub fn finish(&self, i: usize, acc: &[i32; 4], out: &mut [u8]) {
+        for ((j, acc), to) in (i..self.count).zip(acc.chunks(1)).zip(out.chunks_mut(1)) {
+            let multipliers = self.layer.multipliers(self.first + j);
+            store_channel(self.layer, multipliers, acc, to, 1);
+        }
+    }
 }
 
 /// One output row of a convolution or transposed convolution.

@@ -1,6 +1,5 @@
 //! The int8 inner products in safe Rust, for every target without a faster version.
 
-use super::arithmetic::finish;
 use super::int8::{self, Kernels, Outputs, Phase, Tile};
 use crate::Layer;
 use crate::blob::order::divisor;
@@ -54,10 +53,7 @@ impl Kernels for Portable {
                     *acc = add_products(*acc, input, weights, sign);
                 }
             }
-            for ((j, acc), to) in acc.into_iter().enumerate().zip(out).take(outputs.count - i) {
-                let multipliers = layer.multipliers(outputs.first + i + j);
-                *to = finish(layer.activation, layer.shift, multipliers, acc) as u8;
-            }
+            outputs.finish(i, &acc, out);
         }
     }
 }

@@ -29,7 +29,6 @@ mod loops;
 mod loops;
 
 use super::int8::{self, BLOCK, Kernels, Outputs, Phase, TILE, Tile};
-use super::portable::Portable;
 use crate::Activation;
 use crate::blob::order::divisor;
 
@@ -53,7 +52,8 @@ impl Kernels for Asm {
             && tile.channel + tile.channels <= prepared.channels
             && tile.channels.wrapping_sub(1) < BLOCK;
         let Some(size) = Loop::size(tile.outputs).filter(|_| fits) else {
-            return Portable::tile(&mut phase.clone(), tile, out);
+            // All rows are outside the picture.
+            return int8::store(phase, tile, &int8::biases(phase.layer, tile), out);
         };
         let two_taps = phase.two_taps(tile.edges);
         let job = &mut prepared.job;
@@ -109,38 +109,50 @@ impl Kernels for Asm {
         group_step: usize,
     ) {
         let layer = outputs.layer;
-        let tiles = outputs.count / 4;
-        let (bias, column) = (words(outputs, layer.parameters.bias), column(outputs));
-        let multipliers = words(outputs, layer.parameters.multipliers);
-        let fits = tiles > 0
-            && !input.is_empty()
-            && weights.len() >= tiles * input.len() * 16
-            && out.len() >= (tiles - 1) * group_step + 4
-            && [bias.len(), multipliers.len()] == [outputs.count; 2]
-            && [0, outputs.count].contains(&column.len())
-            && aligned(weights)
-            && aligned(bias);
-        if !fits || !outputs.count.is_multiple_of(4) || layer.activation != Activation::Relu {
-            return Portable::linear(outputs, input, weights, out, group_step);
+        let tiles = outputs.count.div_ceil(4);
+        if input.is_empty() || weights.len() < tiles * input.len() * 16 || !aligned(weights) {
+            return;
         }
         let mut job = Linear {
             input: input.as_ptr(),
             end: input.as_ptr_range().end,
             weights: weights.as_ptr(),
-            bias: bias.as_ptr(),
-            column: match column {
-                [] => core::ptr::null(),
-                column => column.as_ptr(),
-            },
+            bias: core::ptr::null(),
+            column: core::ptr::null(),
             class_step: layer.class_step,
-            multipliers: multipliers.as_ptr(),
+            multipliers: core::ptr::null(),
             out: out.as_mut_ptr(),
             group_step,
             shift: layer.shift,
             tiles,
+            signed: layer.signed_input.into(),
         };
-        // SAFETY: the pointers are aligned to words where they must be, and reach for all the tiles.
-        unsafe { loops::linear(&mut job, layer.signed_input) }
+        let (bias, column) = (words(outputs, layer.parameters.bias), column(outputs));
+        let multipliers = words(outputs, layer.parameters.multipliers);
+        let whole = tiles > 0
+            && outputs.count.is_multiple_of(4)
+            && out.len() >= (tiles - 1) * group_step + 4
+            && [bias.len(), multipliers.len()] == [outputs.count; 2]
+            && [0, outputs.count].contains(&column.len())
+            && aligned(bias);
+        if whole && layer.activation == Activation::Relu {
+            job.bias = bias.as_ptr();
+            if !column.is_empty() {
+                job.column = column.as_ptr();
+            }
+            job.multipliers = multipliers.as_ptr();
+            // SAFETY: the pointers are aligned to words where they must be, and reach for all the tiles.
+            return unsafe { loops::linear(&mut job) };
+        }
+        for tile in 0..tiles {
+            let mut acc = outputs.start(tile * 4);
+            job.bias = acc.as_ptr().cast();
+            job.out = acc.as_mut_ptr().cast();
+            // SAFETY: as above, for a tile whose sums go where they start; the job goes on by its weights.
+            unsafe { loops::linear(&mut job) };
+            let out = out.get_mut(tile * group_step..).unwrap_or_default();
+            outputs.finish(tile * 4, &acc, out);
+        }
     }
 }
 
@@ -335,22 +347,27 @@ impl Job {
     }
 }
 
-/// Outputs of a linear layer with ReLU, four at a time.
+/// Outputs of a linear layer, four at a time.
 #[repr(C)]
 struct Linear {
     input: *const u32,
     /// The input's end.
     end: *const u32,
     weights: *const i8,
+    /// What the sums start as.
     bias: *const [u8; 4],
     /// The class's column; null if there is none.
     column: *const u8,
     class_step: i32,
+    /// What ReLU's outputs are rescaled by; null to leave the sums.
     multipliers: *const [u8; 4],
+    /// Where the outputs go, or a tile's sums.
     out: *mut u8,
     /// Bytes from four outputs to the next four.
     group_step: usize,
     shift: u32,
     /// How many fours are still to come.
     tiles: usize,
+    /// Whether the input is signed.
+    signed: usize,
 }
