@@ -32,64 +32,41 @@ pub(crate) struct Ring {
 impl Ring {
     /// The ring of a layer's input.
     pub const fn of_input(layer: &Layer<'_>) -> Self {
-        let Layer {
-            operator,
-            numbers,
-            input: shape,
-            output,
-            ..
-        } = *layer;
-        let Some(axis) = Axis::of(operator) else {
-            return Self {
-                numbers,
-                shape,
-                rows: 1,
-                pad_left: 0,
-                columns: shape.width,
-                plain: numbers.is_float(),
-            };
-        };
-        let mut rows = 1;
-        let mut pad_left = 0;
-        let mut end = shape.width;
-        let mut phase = 0;
-        while phase < axis.phases() {
-            let taps = axis.taps(phase);
-            rows = if taps > rows { taps } else { rows };
-            if taps > 0 && phase < output.width {
-                let first = axis.first_input(phase);
-                if first < 0 && first.unsigned_abs() > pad_left {
-                    pad_left = first.unsigned_abs();
-                }
-                let last = output.width - 1 - (output.width - 1 - phase) % axis.phases();
-                let reach = axis.first_input(last) + taps as isize;
-                end = if reach > end as isize {
-                    reach as usize
-                } else {
-                    end
-                };
-            }
-            phase += 1;
-        }
-        rows = if rows > shape.height {
-            shape.height
-        } else {
-            rows
-        };
+        Self::new(layer.operator, layer.numbers, layer.input, layer.output)
+    }
+
+    /// The ring of the input `shape` of a layer.
+    pub const fn new(operator: Operator, numbers: Numbers, shape: Shape, output: Shape) -> Self {
         let plain = numbers.is_float();
+        let (mut rows, mut pad_left, mut columns) = (1, 0, shape.width);
+        if let Some(axis) = Axis::of(operator) {
+            rows = axis.most_taps();
+            if rows > shape.height {
+                rows = shape.height;
+            }
+            // Inputs and taps never go back from one output to the next.
+            let first = axis.first_input(0);
+            let behind = axis.behind_inputs(output.width.saturating_sub(1));
+            if first < 0 && !plain {
+                pad_left = first.unsigned_abs();
+            }
+            if behind > columns as isize && !plain {
+                columns = behind as usize;
+            }
+            columns += pad_left;
+        }
         Self {
             numbers,
             shape,
             rows,
-            pad_left: if plain { 0 } else { pad_left },
-            columns: if plain { shape.width } else { pad_left + end },
+            pad_left,
+            columns,
             plain,
         }
     }
 
     /// The single row of the model's output.
-    pub const fn of_output(layer: &Layer<'_>) -> Self {
-        let (numbers, shape) = (layer.numbers, layer.output);
+    pub const fn of_output(numbers: Numbers, shape: Shape) -> Self {
         Self {
             numbers,
             shape,
@@ -126,7 +103,11 @@ impl Ring {
 
     /// Where row `y` starts, in elements.
     pub const fn row_start(&self, y: usize) -> usize {
-        y % divisor(self.rows) * self.row_len()
+        // Rows of linear layers' rings are alone.
+        match cfg!(feature = "convolution") {
+            true => y % divisor(self.rows) * self.row_len(),
+            false => 0,
+        }
     }
 
     /// Bytes of a plane of an int8 row: a word for each column.
@@ -146,16 +127,6 @@ impl Ring {
         } else {
             c / 4 * self.plane_len() + (self.pad_left + x) * 4 + c % 4
         }
-    }
-}
-
-/// The ring of layer `index`'s input, or of the output if `index` is one after the last layer.
-pub(crate) const fn ring(model: &Model<'_>, index: usize) -> Ring {
-    let layer = model.frame(index);
-    if index < model.layer_count() {
-        Ring::of_input(&layer)
-    } else {
-        Ring::of_output(&layer)
     }
 }
 
@@ -184,7 +155,7 @@ pub(crate) const fn buffer_len(model: &Model<'_>) -> usize {
     }
     let mut index = 0;
     while index <= model.layer_count() {
-        words += ring(model, index).words();
+        words += model.ring(index).words();
         index += 1;
     }
     words + scratch_len(model)
@@ -192,7 +163,7 @@ pub(crate) const fn buffer_len(model: &Model<'_>) -> usize {
 
 /// How many rows of its input a layer must have seen before it can make output row `y`.
 pub(crate) const fn rows_needed(layer: &Layer<'_>, y: usize) -> usize {
-    match layer.operator {
+    match layer.operator.in_this_build() {
         Operator::Linear => 1,
         Operator::Upsample { factor } => y / divisor(factor) + 1,
         Operator::Conv2d(_) | Operator::ConvTranspose2d(_) => {
@@ -201,7 +172,7 @@ pub(crate) const fn rows_needed(layer: &Layer<'_>, y: usize) -> usize {
             };
             let (start, end) = axis.inside(y, layer.input.height);
             if start < end {
-                (axis.first_input(y) + end as isize) as usize
+                axis.first_input(y).wrapping_add_unsigned(end) as usize
             } else {
                 0
             }

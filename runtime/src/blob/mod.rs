@@ -8,6 +8,7 @@ mod record;
 pub mod writer;
 
 use crate::Error;
+use crate::plan::Ring;
 use bytes::{u8_at, u16_at, u32_at, u64_at};
 
 pub(crate) use layer::Parameters;
@@ -64,6 +65,7 @@ pub struct Model<'a> {
     output: Shape,
     range: PixelRange,
     macs: u64,
+    buffer_len: usize,
 }
 
 impl<'a> Model<'a> {
@@ -73,14 +75,16 @@ impl<'a> Model<'a> {
     /// Whatever is wrong with the blob, first of all that it is no blob of this format or needs a
     /// newer reader. It never panics, whatever the bytes.
     pub const fn parse(blob: &'a [u8]) -> Result<Self, Error> {
-        let model = match parse_header(blob) {
+        let mut model = match parse_header(blob) {
             Ok(model) => model,
             Err(error) => return Err(error),
         };
         match record::check_all(&model) {
-            Ok(()) => Ok(model),
-            Err(error) => Err(error),
+            Ok(()) => {}
+            Err(error) => return Err(error),
         }
+        model.buffer_len = crate::plan::buffer_len(&model);
+        Ok(model)
     }
 
     /// Components of the latent: `i8` each, worth 1/32 a unit.
@@ -159,6 +163,17 @@ impl<'a> Model<'a> {
         record::frame(self, if index < last { index } else { last })
     }
 
+    /// The ring of layer `index`'s input, or of the output if `index` is one after the last layer.
+    #[inline(always)]
+    pub(crate) const fn ring(&self, index: usize) -> Ring {
+        record::ring(self.blob, self.numbers, self.layers, index)
+    }
+
+    /// Adds the parameters to layer `index`.
+    pub(crate) const fn fill(&self, index: usize, layer: &mut Layer<'a>) {
+        record::fill(self, index, layer);
+    }
+
     /// The layers, first to last.
     pub fn layers(&self) -> impl ExactSizeIterator<Item = Layer<'a>> + use<'a> {
         let model = *self;
@@ -172,7 +187,7 @@ impl<'a> Model<'a> {
 
     /// Words of the [`Buffer`](crate::Buffer) that making an image takes.
     pub const fn buffer_len(&self) -> usize {
-        crate::plan::buffer_len(self)
+        self.buffer_len
     }
 }
 
@@ -218,6 +233,7 @@ const fn parse_header<'a>(blob: &'a [u8]) -> Result<Model<'a>, Error> {
         output,
         range,
         macs,
+        buffer_len: 0,
     })
 }
 

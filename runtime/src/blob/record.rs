@@ -7,6 +7,7 @@ use super::{
 };
 use crate::Error;
 use crate::blob::layer;
+use crate::plan::Ring;
 
 /// `?` for constant code.
 macro_rules! check {
@@ -22,7 +23,7 @@ macro_rules! check {
 pub(super) const fn frame<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
     let record = record(model.blob, index);
     let operator = match operator(record) {
-        Some(operator) => operator,
+        Some(operator) => operator.in_this_build(),
         None => Operator::Linear,
     };
     let activation = match activation(record) {
@@ -45,40 +46,64 @@ pub(super) const fn frame<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
     }
 }
 
+/// The ring of layer `index`'s input, or of the output if `index` is one after the last layer.
+// Takes the model apart, so that it can stay in registers.
+#[inline(never)]
+pub(super) const fn ring(blob: &[u8], numbers: Numbers, layers: usize, index: usize) -> Ring {
+    let last = layers - 1;
+    let record = record(blob, if index < last { index } else { last });
+    let (input, output) = shapes(record);
+    match operator(record) {
+        Some(operator) if index < layers => Ring::new(operator, numbers, input, output),
+        _ => Ring::of_output(numbers, output),
+    }
+}
+
 /// Whether the tensor that layer `index` reads is signed: what leaves ReLU or sigmoid is not.
 const fn signed_input(blob: &[u8], mut index: usize) -> bool {
     while index > 0 {
         index -= 1;
         let before = record(blob, index);
-        match (operator(before), activation(before)) {
-            (Some(Operator::Upsample { .. }), _) => {}
-            (_, Some(Activation::Relu | Activation::Sigmoid)) => return false,
-            _ => return true,
+        if cfg!(feature = "convolution")
+            && matches!(operator(before), Some(Operator::Upsample { .. }))
+        {
+            continue;
         }
+        return !matches!(
+            activation(before),
+            Some(Activation::Relu | Activation::Sigmoid)
+        );
     }
     true
 }
 
 /// Decodes record `index` of a checked model.
 pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
-    let record = record(model.blob, index);
     let mut layer = frame(model, index);
-    if let Some(bytes) = part(model.blob, start(record), length(record)) {
-        let Layer {
-            operator, output, ..
-        } = layer;
-        layer.parameters = with_columns(
-            split(
-                bytes,
-                layer.numbers,
-                layer.activation,
-                layer::outputs(operator, output),
-            ),
-            columns_len(model, index, operator, output),
-            model,
-        );
-    }
+    fill(model, index, &mut layer);
     layer
+}
+
+/// Decodes the parameters of layer `index`, of which the rest is decoded.
+pub(super) const fn fill<'a>(model: &Model<'a>, index: usize, layer: &mut Layer<'a>) {
+    let record = record(model.blob, index);
+    let bytes = match part(model.blob, start(record), length(record)) {
+        Some(bytes) => bytes,
+        None => &[],
+    };
+    let Layer {
+        operator, output, ..
+    } = *layer;
+    layer.parameters = with_columns(
+        split(
+            bytes,
+            layer.numbers,
+            layer.activation,
+            layer::outputs(operator, output),
+        ),
+        columns_len(model, index, operator, output),
+        model,
+    );
 }
 
 /// Bytes of the class columns of layer `index`.
@@ -168,6 +193,9 @@ const fn check(model: &Model<'_>, record: &[u8], index: usize) -> Result<(), Err
     let Some(operator) = operator(record) else {
         return Err(Error::UnknownOperator);
     };
+    if !cfg!(feature = "convolution") && !matches!(operator, Operator::Linear) {
+        return Err(Error::NoConvolution);
+    }
     let Some(activation) = activation(record) else {
         return Err(Error::BadActivation);
     };
@@ -467,25 +495,32 @@ const fn split_at(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
     }
 }
 
-const fn record(blob: &[u8], index: usize) -> &[u8] {
-    match part(blob, HEADER_LEN + index * RECORD_LEN, RECORD_LEN) {
-        Some(record) => record,
-        None => &[],
+const fn record(blob: &[u8], index: usize) -> &[u8; RECORD_LEN] {
+    if let Some((_, records)) = blob.split_at_checked(HEADER_LEN + index * RECORD_LEN)
+        && let Some(record) = records.first_chunk()
+    {
+        return record;
     }
+    &[0; RECORD_LEN]
 }
 
+#[inline(always)]
 const fn start(record: &[u8]) -> usize {
     u32_at(record, 28) as usize
 }
 
+#[inline(always)]
 const fn length(record: &[u8]) -> usize {
     u32_at(record, 32) as usize
 }
 
+#[inline(always)]
 const fn class_step(record: &[u8]) -> u16 {
     u16_at(record, 36)
 }
 
+// Inlined where the length of the record is known, so that nothing is checked again.
+#[inline(always)]
 const fn operator(record: &[u8]) -> Option<Operator> {
     let stride = u8_at(record, 3) as usize;
     let window = Window {
@@ -503,6 +538,7 @@ const fn operator(record: &[u8]) -> Option<Operator> {
     }
 }
 
+#[inline(always)]
 const fn activation(record: &[u8]) -> Option<Activation> {
     match u8_at(record, 1) {
         0 => Some(Activation::None),
@@ -516,10 +552,12 @@ const fn activation(record: &[u8]) -> Option<Activation> {
     }
 }
 
+#[inline(always)]
 const fn shapes(record: &[u8]) -> (Shape, Shape) {
     (shape_at(record, 8), shape_at(record, 14))
 }
 
+#[inline(always)]
 pub(super) const fn shape_at(bytes: &[u8], at: usize) -> Shape {
     Shape::new(
         u16_at(bytes, at) as usize,

@@ -136,7 +136,7 @@ fn row_by<K: Kernels>(
     out: &mut [u8],
     scratch: &mut [u32],
 ) {
-    match (layer.operator, Axis::of(layer.operator)) {
+    match (layer.operator.in_this_build(), Axis::of(layer.operator)) {
         (Operator::Upsample { factor }, _) => {
             upsample_row(layer, y / divisor(factor), factor, input, out_ring, out)
         }
@@ -177,7 +177,7 @@ fn upsample_row(
     }
 }
 
-#[inline(never)]
+#[cfg_attr(feature = "convolution", inline(never))]
 fn linear_row<K: Kernels>(
     layer: &Layer<'_>,
     y: usize,
@@ -191,13 +191,14 @@ fn linear_row<K: Kernels>(
     let groups = channels.div_ceil(4);
     let weights: &[i8] = bytemuck::must_cast_slice(layer.parameters.weights);
     let pixel_len = groups * input.len() * 16;
-    let weights = weights.get(y * width * pixel_len..).unwrap_or_default();
-    for (x, weights) in (0..width).zip(weights.chunks_exact(divisor(pixel_len))) {
+    for x in 0..width {
+        let pixel = y * width + x;
         let outputs = Outputs {
             layer,
-            first: (y * width + x) * channels,
+            first: pixel * channels,
             count: channels,
         };
+        let weights = weights.get(pixel * pixel_len..).unwrap_or_default();
         let out = out.get_mut(out_ring.place(x, 0)..).unwrap_or_default();
         linear_pixel::<K>(&outputs, input, weights, out_ring, out);
     }
@@ -226,6 +227,7 @@ pub(crate) struct Outputs<'a> {
 
 impl Outputs<'_> {
     /// What the accumulators of four outputs from `i` on start as: the bias and what the class adds to it.
+    #[cfg(pocketgan_x86_64)]
     #[inline(always)]
     pub fn start(&self, i: usize) -> [i32; 4] {
         let mut start = self.layer.four(self.layer.parameters.bias, self.first + i);
@@ -236,12 +238,14 @@ impl Outputs<'_> {
         start
     }
 
-    /// Requantizes the accumulators of four outputs from `i` on into their places.
+    /// Requantizes four outputs from `i` on, whose products have these sums, into their places from `at` on.
     #[cfg(not(pocketgan_x86_64))]
-    pub fn finish(&self, i: usize, acc: &[i32; 4], out: &mut [u8]) {
-        for ((j, acc), to) in (i..self.count).zip(acc.chunks(1)).zip(out.chunks_mut(1)) {
-            let multipliers = self.layer.multipliers(self.first + j);
-            store_channel(self.layer, multipliers, acc, to, 1);
+    #[inline(always)]
+    pub fn finish(&self, i: usize, sums: &[i32; 4], out: &mut [u8], at: usize) {
+        for (j, sum) in (i..self.count).zip(sums) {
+            let acc = self.layer.start_i32(self.first + j).wrapping_add(*sum);
+            let out = out.get_mut(at + j - i..).unwrap_or_default();
+            store_channel(self.layer, self.first + j, &[acc], out, 1);
         }
     }
 }
@@ -303,8 +307,7 @@ impl<'a> Convolution<'a> {
 
     /// Where the weights of the vertical phase start.
     pub fn first_weight(&self) -> usize {
-        let kernel = self.axis.taps_before(self.axis.phases());
-        let taps = self.axis.taps_before(self.phase) * kernel;
+        let taps = self.axis.taps_before(self.phase) * self.axis.kernel();
         taps * self.ring.groups() * 4 * self.layer.output.channels
     }
 
@@ -393,22 +396,16 @@ pub(crate) fn biases(layer: &Layer<'_>, tile: &Tile) -> Accumulators {
 /// Requantizes the accumulators of a tile into their places.
 pub(crate) fn store(phase: &Phase<'_>, tile: &Tile, acc: &Accumulators, mut out: &mut [u8]) {
     for (i, acc) in acc.iter().take(tile.channels).enumerate() {
-        let multipliers = phase.layer.multipliers(tile.channel + i);
         let acc = acc.get(..tile.outputs).unwrap_or_default();
-        store_channel(phase.layer, multipliers, acc, out, phase.stride);
+        store_channel(phase.layer, tile.channel + i, acc, out, phase.stride);
         out = out.get_mut(1..).unwrap_or_default();
     }
 }
 
 // Not inlined, so that its loop has the registers for itself.
 #[inline(never)]
-fn store_channel(
-    layer: &Layer<'_>,
-    multipliers: [i32; 2],
-    acc: &[i32],
-    out: &mut [u8],
-    stride: usize,
-) {
+fn store_channel(layer: &Layer<'_>, channel: usize, acc: &[i32], out: &mut [u8], stride: usize) {
+    let multipliers = layer.multipliers(channel);
     let mut at = 0;
     for &acc in acc {
         let Some(to) = out.get_mut(at) else { return };

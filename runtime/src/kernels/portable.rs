@@ -41,19 +41,17 @@ impl Kernels for Portable {
         group_step: usize,
     ) {
         let input: &[[u8; 4]] = bytemuck::must_cast_slice(input);
-        let layer = outputs.layer;
-        let sign = sign(layer);
+        let sign = sign(outputs.layer);
         let tiles = weights.as_chunks::<4>().0.as_chunks::<4>().0;
         let tiles = tiles.chunks_exact(divisor(input.len()));
-        let groups = out.chunks_mut(divisor(group_step));
-        for ((i, tile), out) in (0..outputs.count).step_by(4).zip(tiles).zip(groups) {
-            let mut acc = outputs.start(i);
+        for (i, tile) in (0..outputs.count).step_by(4).zip(tiles) {
+            let mut acc = [0; 4];
             for (input, weights) in input.iter().zip(tile) {
                 for (acc, weights) in acc.iter_mut().zip(weights) {
                     *acc = add_products(*acc, input, weights, sign);
                 }
             }
-            outputs.finish(i, &acc, out);
+            outputs.finish(i, &acc, out, i / 4 * group_step);
         }
     }
 }

@@ -30,6 +30,7 @@ mod loops;
 
 use super::int8::{self, BLOCK, Kernels, Outputs, Phase, TILE, Tile};
 use crate::Activation;
+use crate::blob::Parameters;
 use crate::blob::order::divisor;
 
 /// For every target that has a file of loops.
@@ -127,31 +128,35 @@ impl Kernels for Asm {
             tiles,
             signed: layer.signed_input.into(),
         };
-        let (bias, column) = (words(outputs, layer.parameters.bias), column(outputs));
-        let multipliers = words(outputs, layer.parameters.multipliers);
+        let Parameters {
+            bias,
+            multipliers,
+            column,
+            ..
+        } = layer.parameters;
+        let (first, last) = (outputs.first, outputs.first + outputs.count);
         let whole = tiles > 0
             && outputs.count.is_multiple_of(4)
             && out.len() >= (tiles - 1) * group_step + 4
-            && [bias.len(), multipliers.len()] == [outputs.count; 2]
-            && [0, outputs.count].contains(&column.len())
+            && bias.len() >= last * 4
+            && multipliers.len() == bias.len()
             && aligned(bias);
         if whole && layer.activation == Activation::Relu {
-            job.bias = bias.as_ptr();
-            if !column.is_empty() {
-                job.column = column.as_ptr();
+            job.bias = bias.as_ptr().cast::<i32>().wrapping_add(first);
+            job.multipliers = multipliers.as_ptr().cast::<i32>().wrapping_add(first);
+            if column.len() >= last {
+                job.column = column.as_ptr().wrapping_add(first);
             }
-            job.multipliers = multipliers.as_ptr();
             // SAFETY: the pointers are aligned to words where they must be, and reach for all the tiles.
             return unsafe { loops::linear(&mut job) };
         }
         for tile in 0..tiles {
-            let mut acc = outputs.start(tile * 4);
-            job.bias = acc.as_ptr().cast();
-            job.out = acc.as_mut_ptr().cast();
+            let mut sums = [0; 4];
+            job.bias = sums.as_ptr();
+            job.out = sums.as_mut_ptr().cast();
             // SAFETY: as above, for a tile whose sums go where they start; the job goes on by its weights.
             unsafe { loops::linear(&mut job) };
-            let out = out.get_mut(tile * group_step..).unwrap_or_default();
-            outputs.finish(tile * 4, &acc, out);
+            outputs.finish(tile * 4, &sums, out, tile * group_step);
         }
     }
 }
@@ -160,22 +165,6 @@ impl Kernels for Asm {
 #[inline(always)]
 fn aligned<T>(slice: &[T]) -> bool {
     slice.as_ptr().addr().is_multiple_of(4)
-}
-
-/// The words of some outputs in a vector of the parameters.
-#[inline(always)]
-fn words<'p>(outputs: &Outputs<'_>, vector: &'p [u8]) -> &'p [[u8; 4]] {
-    let words = vector.as_chunks().0.get(outputs.first..);
-    let words = words.and_then(|words| words.get(..outputs.count));
-    words.unwrap_or_default()
-}
-
-/// The class's column of some outputs, if there is one.
-#[inline(always)]
-fn column<'p>(outputs: &Outputs<'p>) -> &'p [u8] {
-    let column = outputs.layer.parameters.column.get(outputs.first..);
-    let column = column.and_then(|column| column.get(..outputs.count));
-    column.unwrap_or_default()
 }
 
 /// A phase, checked.
@@ -355,12 +344,12 @@ struct Linear {
     end: *const u32,
     weights: *const i8,
     /// What the sums start as.
-    bias: *const [u8; 4],
+    bias: *const i32,
     /// The class's column; null if there is none.
     column: *const u8,
     class_step: i32,
     /// What ReLU's outputs are rescaled by; null to leave the sums.
-    multipliers: *const [u8; 4],
+    multipliers: *const i32,
     /// Where the outputs go, or a tile's sums.
     out: *mut u8,
     /// Bytes from four outputs to the next four.

@@ -374,7 +374,7 @@ pub(super) unsafe fn sums(job: &mut Job) {
 #[inline(never)]
 pub(super) unsafe fn linear(job: &mut Linear) {
     // r8 to r11 are the accumulators, r0 to r3 the bytes of a group, r4 a word of weights, r5 a weight and then a product;
-    // r7 and r6 point to the input and the weights, r12 to the input's end. On the stack the job, and behind it the
+    // r7 and r6 point to the input and the weights, r12 to the input's end, lr to the loop. On the stack the job, and behind it the
     // accumulators.
     macro_rules! output {
         ($acc:literal) => {
@@ -417,11 +417,6 @@ pub(super) unsafe fn linear(job: &mut Linear) {
                 " r2, r2, #24\n",
                 $shift,
                 " r3, r4, #24\n",
-                output!("r8"),
-                output!("r9"),
-                output!("r10"),
-                output!("r11"),
-                "cmp r7, r12\n",
             )
         };
     }
@@ -458,13 +453,23 @@ pub(super) unsafe fn linear(job: &mut Linear) {
             "ldr r0, [r0, #44]",
             "cmp r0, #0",
             "beq 4f",
+            // Leaves the place behind it in lr.
+            "bl 2f",
             "2:",
             group!("sxtb", "asrs"),
-            "bne 2b",
             "b 5f",
             "4:",
+            "bl 2f",
+            "2:",
             group!("uxtb", "lsrs"),
-            "bne 4b",
+            "5:",
+            output!("r8"),
+            output!("r9"),
+            output!("r10"),
+            output!("r11"),
+            "cmp r7, r12",
+            "beq 5f",
+            "bx lr",
             "5:",
             "ldr r7, [sp]",
             "str r6, [r7, #8]",
