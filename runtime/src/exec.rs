@@ -66,7 +66,7 @@ impl<'m, 'b> Generator<'m, 'b> {
             if let Some(word) = words.get_mut(index * 2 + 1) {
                 *word = start as u32;
             }
-            start += model.ring(index).words();
+            start += plan::ring(model, index).words();
         }
         Ok(Self {
             model: *model,
@@ -213,7 +213,7 @@ impl<'m, 'b> Generator<'m, 'b> {
         for index in 0..self.model.layer_count() + 1 {
             self.set_rows_made(index, usize::from(index == 0));
         }
-        let ring = self.model.ring(0);
+        let ring = plan::ring(&self.model, 0);
         let start = self.ring_start(0);
         let words = self.words.get_mut(start..).unwrap_or_default();
         for i in 0..self.model.latent_size() {
@@ -262,13 +262,19 @@ impl<'m, 'b> Generator<'m, 'b> {
         let mut index = self.model.layer_count() - 1;
         loop {
             let y = self.rows_made(index + 1);
-            let mut layer = self.model.frame(index);
-            if self.rows_made(index) < plan::rows_needed(&layer, y) && index > 0 {
+            let decoded;
+            let layer = match self.model.decoded_layer(index) {
+                Some(layer) => layer,
+                None => {
+                    decoded = self.model.layer(index);
+                    &decoded
+                }
+            };
+            if self.rows_made(index) < plan::rows_needed(layer, y) && index > 0 {
                 index -= 1;
                 continue;
             }
-            self.model.fill(index, &mut layer);
-            self.make_row(index, &layer, y);
+            self.make_row(index, layer, y);
             self.set_rows_made(index + 1, y + 1);
             index += 1;
             if index == self.model.layer_count() {
@@ -281,7 +287,7 @@ impl<'m, 'b> Generator<'m, 'b> {
 
     /// Makes row `y` of layer `index`'s output in its ring.
     fn make_row(&mut self, index: usize, layer: &Layer<'_>, y: usize) {
-        let out_ring = self.model.ring(index + 1);
+        let out_ring = plan::ring(&self.model, index + 1);
         let (start, end) = (self.ring_start(index), self.ring_start(index + 1));
         let Some((before, after)) = self.words.split_at_mut_checked(end) else {
             return;

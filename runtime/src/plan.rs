@@ -32,11 +32,13 @@ pub(crate) struct Ring {
 impl Ring {
     /// The ring of a layer's input.
     pub const fn of_input(layer: &Layer<'_>) -> Self {
-        Self::new(layer.operator, layer.numbers, layer.input, layer.output)
-    }
-
-    /// The ring of the input `shape` of a layer.
-    pub const fn new(operator: Operator, numbers: Numbers, shape: Shape, output: Shape) -> Self {
+        let Layer {
+            operator,
+            numbers,
+            input: shape,
+            output,
+            ..
+        } = *layer;
         let plain = numbers.is_float();
         let (mut rows, mut pad_left, mut columns) = (1, 0, shape.width);
         if let Some(axis) = Axis::of(operator) {
@@ -66,7 +68,8 @@ impl Ring {
     }
 
     /// The single row of the model's output.
-    pub const fn of_output(numbers: Numbers, shape: Shape) -> Self {
+    pub const fn of_output(layer: &Layer<'_>) -> Self {
+        let (numbers, shape) = (layer.numbers, layer.output);
         Self {
             numbers,
             shape,
@@ -130,6 +133,25 @@ impl Ring {
     }
 }
 
+/// The ring of layer `index`'s input, or of the output if `index` is one after the last layer.
+// Inlined, so that a model whose layers are decoded needs no code to decode them.
+#[inline(always)]
+pub(crate) const fn ring(model: &Model<'_>, index: usize) -> Ring {
+    let decoded;
+    let layer = match model.decoded_layer(index) {
+        Some(layer) => layer,
+        None => {
+            decoded = model.layer(index);
+            &decoded
+        }
+    };
+    if index < model.layer_count() {
+        Ring::of_input(layer)
+    } else {
+        Ring::of_output(layer)
+    }
+}
+
 /// Words of state: for each ring, the rows made so far and where the ring starts.
 pub(crate) const fn state_len(model: &Model<'_>) -> usize {
     2 * (model.layer_count() + 1)
@@ -140,7 +162,7 @@ pub(crate) const fn scratch_len(model: &Model<'_>) -> usize {
     let mut most = 0;
     let mut index = 0;
     while index < model.layer_count() && model.numbers().is_int4() {
-        let len = int4::scratch_len(&model.frame(index));
+        let len = int4::scratch_len(&model.layer(index));
         most = if len > most { len } else { most };
         index += 1;
     }
@@ -155,7 +177,7 @@ pub(crate) const fn buffer_len(model: &Model<'_>) -> usize {
     }
     let mut index = 0;
     while index <= model.layer_count() {
-        words += model.ring(index).words();
+        words += ring(model, index).words();
         index += 1;
     }
     words + scratch_len(model)

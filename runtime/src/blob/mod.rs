@@ -8,7 +8,6 @@ mod record;
 pub mod writer;
 
 use crate::Error;
-use crate::plan::Ring;
 use bytes::{u8_at, u16_at, u32_at, u64_at};
 
 pub(crate) use layer::Parameters;
@@ -66,6 +65,17 @@ pub struct Model<'a> {
     range: PixelRange,
     macs: u64,
     buffer_len: usize,
+    decoded: Decoded<'a>,
+}
+
+/// The layers of an included model; none of others. They follow from the blob, so models do not differ by them.
+#[derive(Clone, Copy, Debug)]
+struct Decoded<'a>(&'a [Layer<'a>]);
+
+impl PartialEq for Decoded<'_> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl<'a> Model<'a> {
@@ -157,21 +167,35 @@ impl<'a> Model<'a> {
         record::decode(self, if index < last { index } else { last })
     }
 
-    /// Layer `index`, or the last one, without its parameters.
-    pub(crate) const fn frame(&self, index: usize) -> Layer<'a> {
-        let last = self.layers - 1;
-        record::frame(self, if index < last { index } else { last })
-    }
-
-    /// The ring of layer `index`'s input, or of the output if `index` is one after the last layer.
+    /// Layer `index`, or the last one, if it was decoded beforehand and does not depend on the class.
     #[inline(always)]
-    pub(crate) const fn ring(&self, index: usize) -> Ring {
-        record::ring(self.blob, self.numbers, self.layers, index)
+    pub(crate) const fn decoded_layer(&self, index: usize) -> Option<&'a Layer<'a>> {
+        let Some(last) = self.decoded.0.len().checked_sub(1) else {
+            return None;
+        };
+        if index == 0 && self.class.is_some() {
+            return None;
+        }
+        Some(&self.decoded.0[if index < last { index } else { last }])
     }
 
-    /// Adds the parameters to layer `index`.
-    pub(crate) const fn fill(&self, index: usize, layer: &mut Layer<'a>) {
-        record::fill(self, index, layer);
+    /// All layers, decoded.
+    #[doc(hidden)]
+    pub const fn decode_layers<const N: usize>(&self) -> [Layer<'a>; N] {
+        let mut layers = [self.layer(0); N];
+        let mut index = 0;
+        while index < N {
+            layers[index] = self.layer(index);
+            index += 1;
+        }
+        layers
+    }
+
+    /// This model with its layers decoded, which are then not decoded again for each row.
+    #[doc(hidden)]
+    pub const fn with_layers(mut self, layers: &'a [Layer<'a>]) -> Self {
+        self.decoded = Decoded(layers);
+        self
     }
 
     /// The layers, first to last.
@@ -234,6 +258,7 @@ const fn parse_header<'a>(blob: &'a [u8]) -> Result<Model<'a>, Error> {
         range,
         macs,
         buffer_len: 0,
+        decoded: Decoded(&[]),
     })
 }
 
@@ -305,6 +330,7 @@ macro_rules! include_model {
             Ok(model) => model,
             Err(error) => panic!("{}", error.message()),
         };
-        MODEL
+        static LAYERS: [$crate::Layer<'static>; MODEL.layer_count()] = MODEL.decode_layers();
+        MODEL.with_layers(&LAYERS)
     }};
 }

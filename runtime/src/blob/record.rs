@@ -7,7 +7,6 @@ use super::{
 };
 use crate::Error;
 use crate::blob::layer;
-use crate::plan::Ring;
 
 /// `?` for constant code.
 macro_rules! check {
@@ -18,9 +17,9 @@ macro_rules! check {
     };
 }
 
-/// Decodes record `index` of a checked model, but for the parameters.
+/// Decodes record `index` of a checked model.
 #[inline(always)]
-pub(super) const fn frame<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
+pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
     let record = record(model.blob, index);
     let operator = match operator(record) {
         Some(operator) => operator.in_this_build(),
@@ -31,31 +30,37 @@ pub(super) const fn frame<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
         None => Activation::None,
     };
     let (input, output) = shapes(record);
+    let numbers = model.numbers;
     Layer {
         operator,
         activation,
         input,
         output,
-        numbers: model.numbers,
+        numbers,
         signed_input: signed_input(model.blob, index),
         shift: u8_at(record, 6) as u32,
         multiplier_shift: u8_at(record, 7) as u32,
         scale: f32_at(record, 24),
         class_step: class_step(record) as i32,
-        parameters: Parameters::NONE,
+        parameters: with_columns(
+            split(
+                parameters(model, record),
+                numbers,
+                activation,
+                layer::outputs(operator, output),
+            ),
+            columns_len(model, index, operator, output),
+            model,
+        ),
     }
 }
 
-/// The ring of layer `index`'s input, or of the output if `index` is one after the last layer.
-// Takes the model apart, so that it can stay in registers.
-#[inline(never)]
-pub(super) const fn ring(blob: &[u8], numbers: Numbers, layers: usize, index: usize) -> Ring {
-    let last = layers - 1;
-    let record = record(blob, if index < last { index } else { last });
-    let (input, output) = shapes(record);
-    match operator(record) {
-        Some(operator) if index < layers => Ring::new(operator, numbers, input, output),
-        _ => Ring::of_output(numbers, output),
+/// The bytes of a checked record's parameters.
+#[inline(always)]
+const fn parameters<'a>(model: &Model<'a>, record: &[u8]) -> &'a [u8] {
+    match part(model.blob, start(record), length(record)) {
+        Some(bytes) => bytes,
+        None => &[],
     }
 }
 
@@ -75,35 +80,6 @@ const fn signed_input(blob: &[u8], mut index: usize) -> bool {
         );
     }
     true
-}
-
-/// Decodes record `index` of a checked model.
-pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
-    let mut layer = frame(model, index);
-    fill(model, index, &mut layer);
-    layer
-}
-
-/// Decodes the parameters of layer `index`, of which the rest is decoded.
-pub(super) const fn fill<'a>(model: &Model<'a>, index: usize, layer: &mut Layer<'a>) {
-    let record = record(model.blob, index);
-    let bytes = match part(model.blob, start(record), length(record)) {
-        Some(bytes) => bytes,
-        None => &[],
-    };
-    let Layer {
-        operator, output, ..
-    } = *layer;
-    layer.parameters = with_columns(
-        split(
-            bytes,
-            layer.numbers,
-            layer.activation,
-            layer::outputs(operator, output),
-        ),
-        columns_len(model, index, operator, output),
-        model,
-    );
 }
 
 /// Bytes of the class columns of layer `index`.
