@@ -334,6 +334,7 @@ impl Layer<'_> {
     }
 
     /// Words `index` to `index + 3` of a vector of the parameters; 0 where it does not reach.
+    #[cfg(pocketgan_x86_64)]
     #[inline(always)]
     pub(crate) fn four(&self, vector: &[u8], index: usize) -> [i32; 4] {
         let words = vector.as_chunks().0.get(index..).unwrap_or_default();

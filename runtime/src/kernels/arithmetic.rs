@@ -17,7 +17,11 @@ pub const fn rescale(acc: i32, shift: u32, multiplier: i32) -> i32 {
 #[inline(always)]
 pub fn finish(activation: Activation, shift: u32, multipliers: [i32; 2], acc: i32) -> i32 {
     let [positive, negative] = multipliers;
-    let x = rescale(acc, shift, if acc >= 0 { positive } else { negative });
+    let multiplier = match activation {
+        Activation::LeakyRelu { .. } if acc < 0 => negative,
+        _ => positive,
+    };
+    let x = rescale(acc, shift, multiplier);
     match activation {
         Activation::None | Activation::LeakyRelu { .. } => x.clamp(-128, 127),
         Activation::Relu => x.clamp(0, 255),

@@ -109,6 +109,7 @@ pub(crate) fn neighbours(outputs: usize) -> usize {
 /// input's ring.
 ///
 /// `scratch` is for an int4 layer to be unpacked in: [`scratch_len`](int4::scratch_len) words.
+#[cfg_attr(feature = "convolution", inline(never))]
 pub(crate) fn row(
     layer: &Layer<'_>,
     y: usize,
@@ -243,11 +244,19 @@ impl Outputs<'_> {
     #[inline(always)]
     pub fn finish(&self, i: usize, sums: &[i32; 4], out: &mut [u8], at: usize) {
         for (j, sum) in (i..self.count).zip(sums) {
-            let acc = self.layer.start_i32(self.first + j).wrapping_add(*sum);
-            let out = out.get_mut(at + j - i..).unwrap_or_default();
-            store_channel(self.layer, self.first + j, &[acc], out, 1);
+            if let Some(to) = out.get_mut(at + j - i) {
+                *to = requantize(self.layer, self.first + j, *sum);
+            }
         }
     }
+}
+
+/// Output `i` of a linear layer, whose products have this sum.
+#[cfg(not(pocketgan_x86_64))]
+#[inline(never)]
+fn requantize(layer: &Layer<'_>, i: usize, sum: i32) -> u8 {
+    let acc = layer.start_i32(i).wrapping_add(sum);
+    finish(layer.activation, layer.shift, layer.multipliers(i), acc) as u8
 }
 
 /// One output row of a convolution or transposed convolution.
@@ -389,8 +398,8 @@ impl<'a> Convolution<'a> {
 /// What the accumulators of a tile start as.
 #[inline(always)]
 pub(crate) fn biases(layer: &Layer<'_>, tile: &Tile) -> Accumulators {
-    let [a, b, c, d] = layer.four(layer.parameters.bias, tile.channel);
-    [[a; TILE], [b; TILE], [c; TILE], [d; TILE]]
+    let bias = |i| [layer.bias_i32(tile.channel + i); TILE];
+    [bias(0), bias(1), bias(2), bias(3)]
 }
 
 /// Requantizes the accumulators of a tile into their places.

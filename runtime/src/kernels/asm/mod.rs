@@ -93,7 +93,11 @@ impl Kernels for Asm {
                     _ => (1, phase.one_tap()),
                 };
                 job.which = which.of_size(size);
-                loops::sums(&mut job.clone());
+                let weights = job.weights;
+                job.acc = acc.as_mut_ptr();
+                job.channels = tile.channels;
+                loops::sums(job);
+                job.weights = weights;
                 job.go_on(taps, taps * 4);
                 left -= taps;
             }
@@ -101,7 +105,7 @@ impl Kernels for Asm {
         }
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "convolution", inline(never))]
     fn linear(
         outputs: &Outputs<'_>,
         input: &[u32],
@@ -288,7 +292,6 @@ impl Loop {
 }
 
 /// The sums of one or two taps, for some channels in turn.
-#[derive(Clone)]
 #[repr(C)]
 struct Job {
     /// The first column of the first output, in the first run of rows and in the second.
