@@ -396,7 +396,7 @@ impl<'a> Convolution<'a> {
 }
 
 /// What the accumulators of a tile start as.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn biases(layer: &Layer<'_>, tile: &Tile) -> Accumulators {
     let bias = |i| [layer.bias_i32(tile.channel + i); TILE];
     [bias(0), bias(1), bias(2), bias(3)]

@@ -31,7 +31,6 @@ mod loops;
 use super::int8::{self, BLOCK, Kernels, Outputs, Phase, TILE, Tile};
 use crate::Activation;
 use crate::blob::Parameters;
-use crate::blob::order::divisor;
 
 /// For every target that has a file of loops.
 pub(crate) struct Asm;
@@ -46,11 +45,14 @@ impl Kernels for Asm {
     #[inline(never)]
     fn tile(prepared: &mut Prepared<'_>, tile: &Tile, out: &mut [u8]) {
         let phase = &prepared.phase;
-        let reach = tile.column + tile.outputs.saturating_sub(1) * phase.step + phase.count;
-        let out_reach = tile.outputs.saturating_sub(1) * phase.stride + tile.channels;
-        let fits = reach <= prepared.columns
+        let before = tile.outputs.saturating_sub(1);
+        let last = (tile.channel + tile.channels).saturating_sub(1);
+        let reach = tile.column + before * phase.step + phase.count;
+        let out_reach = before * phase.stride + tile.channels;
+        let fits = (1..=prepared.columns).contains(&reach)
             && out.len() >= out_reach
-            && tile.channel + tile.channels <= prepared.channels
+            && phase.weights.len() >= last * phase.channel_len + prepared.used
+            && phase.layer.parameters.bias.len() / 4 > last
             && tile.channels.wrapping_sub(1) < BLOCK;
         let Some(size) = Loop::size(tile.outputs).filter(|_| fits) else {
             // All rows are outside the picture.
@@ -174,10 +176,10 @@ fn aligned<T>(slice: &[T]) -> bool {
 /// A phase, checked.
 pub(crate) struct Prepared<'a> {
     phase: Phase<'a>,
-    /// Columns that the rows hold for each group, and channels that the weights hold; none if the loops
-    /// below cannot take them.
+    /// Columns that the rows hold for each group; none if the loops cannot take them.
     columns: usize,
-    channels: usize,
+    /// Bytes of a channel's weights that take part.
+    used: usize,
     /// Whether one loop does all taps and ReLU.
     relu: bool,
     job: Job,
@@ -189,22 +191,21 @@ impl<'a> Prepared<'a> {
         let group_len = phase.count * 4;
         let lens = phase.groups.map(|groups| groups * group_len);
         let used = lens[0] + lens[1];
-        let columns = |i: usize| match phase.groups[i] {
-            0 => usize::MAX,
-            groups => phase.rows[i]
-                .len()
-                .saturating_sub((groups - 1) * phase.plane_len),
-        };
-        let whole = (phase.weights.len() + phase.channel_len).saturating_sub(used);
-        let channels = (whole / divisor(phase.channel_len)).min(parameters.bias.len() / 4);
+        let mut columns = usize::MAX;
+        for (rows, &groups) in phase.rows.iter().zip(&phase.groups) {
+            if groups > 0 {
+                let before = (groups - 1) * phase.plane_len;
+                columns = columns.min(rows.len().saturating_sub(before));
+            }
+        }
         let fits = lens[0] > 0
             && used <= phase.channel_len
             && aligned(phase.weights)
             && aligned(parameters.bias)
             && parameters.multipliers.len() == parameters.bias.len();
         Self {
-            columns: columns(0).min(columns(1)),
-            channels: if fits { channels } else { 0 },
+            columns: if fits { columns } else { 0 },
+            used,
             relu: phase.layer.activation == Activation::Relu && phase.count == 2 && phase.step == 1,
             job: Job {
                 rows: core::ptr::null(),
