@@ -28,6 +28,8 @@ pub enum Error {
     NoFloat,
     /// The model has int4 weights, and this build has no feature `int4` (1.1).
     NoInt4,
+    /// A layer is not linear, and this build has no feature `convolution` (1.2).
+    NoConvolution,
     /// The work the header promises is not the work of the layers (1.1).
     WrongWork,
     /// A layer has an operator this reader does not know (1.2).
@@ -81,6 +83,9 @@ impl Error {
             }
             Self::NoInt4 => {
                 "the model has int4 weights, which this build leaves out (feature int4)"
+            }
+            Self::NoConvolution => {
+                "the model has layers that are not linear, which this build leaves out (feature convolution)"
             }
             Self::WrongWork => "the work in the blob's header is not that of its layers",
             Self::UnknownOperator => "a layer of the blob has an unknown operator",

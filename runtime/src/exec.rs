@@ -62,7 +62,7 @@ impl<'m, 'b> Generator<'m, 'b> {
         // The zeros of the padding are never written again.
         words.fill(0);
         let mut start = plan::state_len(model);
-        for index in 0..=model.layer_count() {
+        for index in 0..model.layer_count() + 1 {
             if let Some(word) = words.get_mut(index * 2 + 1) {
                 *word = start as u32;
             }
@@ -114,9 +114,9 @@ impl<'m, 'b> Generator<'m, 'b> {
     /// [`Error::ClassMissing`] if the model has classes and none was chosen.
     pub fn sample(&mut self, seed: u64, image: &mut [u8]) -> Result<(), Error> {
         self.check(image.len())?;
-        self.sample_rows(seed, &mut |y: usize, pixels: &[u8]| {
-            copy_row(image, y, pixels)
-        })
+        self.draw(seed)?;
+        self.pixels_into(image);
+        Ok(())
     }
 
     /// Makes the image of `seed` and hands each row to `sink` as soon as it is made.
@@ -124,9 +124,7 @@ impl<'m, 'b> Generator<'m, 'b> {
     /// # Errors
     /// [`Error::ClassMissing`] if the model has classes and none was chosen.
     pub fn sample_rows(&mut self, seed: u64, sink: &mut impl RowSink) -> Result<(), Error> {
-        self.check_class()?;
-        let mut rng = Rng::new(seed);
-        self.start(|_| latent::draw(&mut rng));
+        self.draw(seed)?;
         self.pixel_rows(sink);
         Ok(())
     }
@@ -139,9 +137,9 @@ impl<'m, 'b> Generator<'m, 'b> {
     /// chosen.
     pub fn sample_into(&mut self, latents: &[i8], image: &mut [u8]) -> Result<(), Error> {
         self.check(image.len())?;
-        self.rows_into(latents, &mut |y: usize, pixels: &[u8]| {
-            copy_row(image, y, pixels)
-        })
+        self.start_from(latents)?;
+        self.pixels_into(image);
+        Ok(())
     }
 
     /// Makes the image of a latent and hands each row to `sink` as soon as it is made.
@@ -187,6 +185,13 @@ impl<'m, 'b> Generator<'m, 'b> {
         }
     }
 
+    fn draw(&mut self, seed: u64) -> Result<(), Error> {
+        self.check_class()?;
+        let mut rng = Rng::new(seed);
+        self.start(|_| latent::draw(&mut rng));
+        Ok(())
+    }
+
     fn start_from(&mut self, latents: &[i8]) -> Result<(), Error> {
         if latents.len() != self.model.latent_size() {
             return Err(Error::SliceLength);
@@ -205,14 +210,12 @@ impl<'m, 'b> Generator<'m, 'b> {
 
     /// Puts the latent in the first ring and forgets all other rows.
     fn start(&mut self, mut component: impl FnMut(usize) -> i8) {
-        for index in 0..=self.model.layer_count() {
+        for index in 0..self.model.layer_count() + 1 {
             self.set_rows_made(index, usize::from(index == 0));
         }
         let ring = plan::ring(&self.model, 0);
         let start = self.ring_start(0);
-        let Some(words) = self.words.get_mut(start..start + ring.words()) else {
-            return;
-        };
+        let words = self.words.get_mut(start..).unwrap_or_default();
         for i in 0..self.model.latent_size() {
             let q = component(i);
             if ring.numbers.is_float() {
@@ -238,17 +241,40 @@ impl<'m, 'b> Generator<'m, 'b> {
         }
     }
 
+    fn pixels_into(&mut self, image: &mut [u8]) {
+        let model = self.model;
+        for row in image.chunks_mut(divisor(model.output().row_len())) {
+            let words = self.next_row();
+            if model.numbers().is_float() {
+                copy(row, values_to_pixels(&model, words));
+                continue;
+            }
+            // Like this the copy is no call.
+            let offset = pixel_offset(model.range());
+            for (pixel, &quantum) in row.iter_mut().zip(must_cast_slice::<u32, u8>(words)) {
+                *pixel = quantum ^ offset;
+            }
+        }
+    }
+
     /// Makes the next row of the output; returns the memory that starts with it.
     fn next_row(&mut self) -> &mut [u32] {
         let mut index = self.model.layer_count() - 1;
         loop {
             let y = self.rows_made(index + 1);
-            if self.rows_made(index) < plan::rows_needed(&self.model.frame(index), y) && index > 0 {
+            let decoded;
+            let layer = match self.model.decoded_layer(index) {
+                Some(layer) => layer,
+                None => {
+                    decoded = self.model.layer(index);
+                    &decoded
+                }
+            };
+            if self.rows_made(index) < plan::rows_needed(layer, y) && index > 0 {
                 index -= 1;
                 continue;
             }
-            let layer = self.model.layer(index);
-            self.make_row(index, &layer, y);
+            self.make_row(index, layer, y);
             self.set_rows_made(index + 1, y + 1);
             index += 1;
             if index == self.model.layer_count() {
@@ -267,11 +293,11 @@ impl<'m, 'b> Generator<'m, 'b> {
             return;
         };
         let input = before.get(start..).unwrap_or_default();
-        let added = match layer.operator {
+        let added = match layer.operator.in_this_build() {
             Operator::Add { from } => {
                 let start = state(before, from * 2 + 1);
                 let rows = before.get(start..).unwrap_or_default();
-                Some((self.model.frame(from), rows))
+                Some((self.model.layer(from), rows))
             }
             _ => None,
         };
@@ -325,12 +351,6 @@ fn state(words: &[u32], at: usize) -> usize {
     words.get(at).map_or(0, |&word| word as usize)
 }
 
-fn copy_row(image: &mut [u8], y: usize, pixels: &[u8]) {
-    if let Some(row) = image.chunks_exact_mut(divisor(pixels.len())).nth(y) {
-        copy(row, pixels);
-    }
-}
-
 /// `copy_from_slice` that takes what there is.
 fn copy<T: Copy>(to: &mut [T], from: &[T]) {
     for (to, &from) in to.iter_mut().zip(from) {
@@ -354,11 +374,17 @@ fn values_to_pixels<'r>(model: &Model<'_>, words: &'r mut [u32]) -> &'r [u8] {
 fn quanta_to_pixels<'r>(model: &Model<'_>, words: &'r mut [u32]) -> &'r [u8] {
     let row_len = model.output().row_len();
     let row = words.get_mut(..row_len.div_ceil(4)).unwrap_or_default();
-    if let PixelRange::Signed = model.range() {
-        for word in row.iter_mut() {
-            // Adds 128 to each byte.
-            *word ^= 0x8080_8080;
-        }
+    let offset = u32::from_ne_bytes([pixel_offset(model.range()); 4]);
+    for word in row.iter_mut() {
+        *word ^= offset;
     }
     must_cast_slice(row).get(..row_len).unwrap_or_default()
+}
+
+/// What turns a quantum into a pixel, by exclusive or: for signed quanta that adds 128.
+fn pixel_offset(range: PixelRange) -> u8 {
+    match range {
+        PixelRange::Signed => 0x80,
+        PixelRange::Unsigned => 0,
+    }
 }

@@ -27,16 +27,17 @@ impl Rng {
     /// A generator seeded from `seed` through two outputs of SplitMix64 (Steele, Lea & Flood,
     /// 2014), low halves first. Those two are never both zero, so every seed is a good one.
     pub const fn new(seed: u64) -> Self {
-        let first = split_mix(seed.wrapping_add(GOLDEN_GAMMA));
-        let second = split_mix(seed.wrapping_add(GOLDEN_GAMMA.wrapping_mul(2)));
-        Self {
-            state: [
-                first as u32,
-                (first >> 32) as u32,
-                second as u32,
-                (second >> 32) as u32,
-            ],
+        let mut halves = [0; 4];
+        let mut next = seed;
+        let mut i = 0;
+        while i < halves.len() {
+            next = next.wrapping_add(GOLDEN_GAMMA);
+            let mixed = split_mix(next);
+            halves[i] = mixed as u32;
+            halves[i + 1] = (mixed >> 32) as u32;
+            i += 2;
         }
+        Self { state: halves }
     }
 
     /// The generator that continues from a saved [`state`](Self::state); `None` for the all-zero

@@ -53,6 +53,8 @@
 //! # Features
 //!
 //! - `writer`: the [blob encoder](blob), and module `cost`, what an image takes; with the standard library.
+//! - `convolution`, on by default: layers that are not linear. Without it models with such are refused, and
+//!   no code for them is linked.
 //! - `f32`, on by default: models that compute with f32. Without it they are refused, and firmware holds no
 //!   float code.
 //! - `int4`, on by default: models with int4 weights, half as large in flash. Without it they are refused, and no

@@ -41,51 +41,33 @@ impl Ring {
             kept_rows,
             ..
         } = *layer;
-        let Some(axis) = Axis::of(operator) else {
-            return Self {
-                numbers,
-                shape,
-                rows: if kept_rows > 1 { kept_rows } else { 1 },
-                pad_left: 0,
-                columns: shape.width,
-                plain: numbers.is_float(),
-            };
-        };
-        let mut rows = 1;
-        let mut pad_left = 0;
-        let mut end = shape.width;
-        let mut phase = 0;
-        while phase < axis.phases() {
-            let taps = axis.taps(phase);
-            rows = if taps > rows { taps } else { rows };
-            if taps > 0 && phase < output.width {
-                let first = axis.first_input(phase);
-                if first < 0 && first.unsigned_abs() > pad_left {
-                    pad_left = first.unsigned_abs();
-                }
-                let last = output.width - 1 - (output.width - 1 - phase) % axis.phases();
-                let reach = axis.first_input(last) + taps as isize;
-                end = if reach > end as isize {
-                    reach as usize
-                } else {
-                    end
-                };
-            }
-            phase += 1;
-        }
-        rows = if rows > shape.height {
-            shape.height
-        } else {
-            rows
-        };
-        rows = if kept_rows > rows { kept_rows } else { rows };
         let plain = numbers.is_float();
+        let (mut rows, mut pad_left, mut columns) = (1, 0, shape.width);
+        if let Some(axis) = Axis::of(operator) {
+            rows = axis.most_taps();
+            if rows > shape.height {
+                rows = shape.height;
+            }
+            // Inputs and taps never go back from one output to the next.
+            let first = axis.first_input(0);
+            let behind = axis.behind_inputs(output.width.saturating_sub(1));
+            if first < 0 && !plain {
+                pad_left = first.unsigned_abs();
+            }
+            if behind > columns as isize && !plain {
+                columns = behind as usize;
+            }
+            columns += pad_left;
+        }
+        if kept_rows > rows {
+            rows = kept_rows;
+        }
         Self {
             numbers,
             shape,
             rows,
-            pad_left: if plain { 0 } else { pad_left },
-            columns: if plain { shape.width } else { pad_left + end },
+            pad_left,
+            columns,
             plain,
         }
     }
@@ -129,7 +111,11 @@ impl Ring {
 
     /// Where row `y` starts, in elements.
     pub const fn row_start(&self, y: usize) -> usize {
-        y % divisor(self.rows) * self.row_len()
+        // Rows of linear layers' rings are alone.
+        match cfg!(feature = "convolution") {
+            true => y % divisor(self.rows) * self.row_len(),
+            false => 0,
+        }
     }
 
     /// Bytes of a plane of an int8 row: a word for each column.
@@ -153,12 +139,21 @@ impl Ring {
 }
 
 /// The ring of layer `index`'s input, or of the output if `index` is one after the last layer.
+// Inlined, so that a model whose layers are decoded needs no code to decode them.
+#[inline(always)]
 pub(crate) const fn ring(model: &Model<'_>, index: usize) -> Ring {
-    let layer = model.frame(index);
+    let decoded;
+    let layer = match model.decoded_layer(index) {
+        Some(layer) => layer,
+        None => {
+            decoded = model.layer(index);
+            &decoded
+        }
+    };
     if index < model.layer_count() {
-        Ring::of_input(&layer)
+        Ring::of_input(layer)
     } else {
-        Ring::of_output(&layer)
+        Ring::of_output(layer)
     }
 }
 
@@ -172,7 +167,7 @@ pub(crate) const fn scratch_len(model: &Model<'_>) -> usize {
     let mut most = 0;
     let mut index = 0;
     while index < model.layer_count() && model.numbers().is_int4() {
-        let len = int4::scratch_len(&model.frame(index));
+        let len = int4::scratch_len(&model.layer(index));
         most = if len > most { len } else { most };
         index += 1;
     }
@@ -195,7 +190,7 @@ pub(crate) const fn buffer_len(model: &Model<'_>) -> usize {
 
 /// How many rows of its input a layer must have seen before it can make output row `y`.
 pub(crate) const fn rows_needed(layer: &Layer<'_>, y: usize) -> usize {
-    match layer.operator {
+    match layer.operator.in_this_build() {
         Operator::Linear => 1,
         Operator::Upsample { factor } => y / divisor(factor) + 1,
         Operator::Add { .. } => y + 1,
@@ -205,7 +200,7 @@ pub(crate) const fn rows_needed(layer: &Layer<'_>, y: usize) -> usize {
             };
             let (start, end) = axis.inside(y, layer.input.height);
             if start < end {
-                (axis.first_input(y) + end as isize) as usize
+                axis.first_input(y).wrapping_add_unsigned(end) as usize
             } else {
                 0
             }
@@ -219,9 +214,9 @@ pub(crate) const fn rows_kept(model: &Model<'_>, from: usize) -> Option<usize> {
     let mut most = 0;
     let mut index = from + 1;
     while index < model.layer_count() {
-        let layer = model.frame(index);
+        let layer = model.layer(index);
         if matches!(layer.operator, Operator::Add { from: it } if it == from) {
-            if !same(layer.input, model.frame(from).input) {
+            if !same(layer.input, model.layer(from).input) {
                 return None;
             }
             match rows_kept_for(model, from, index) {
@@ -236,7 +231,7 @@ pub(crate) const fn rows_kept(model: &Model<'_>, from: usize) -> Option<usize> {
 
 /// The same for the addition `index` alone: rows are made as [`Generator`](crate::Generator) makes them.
 const fn rows_kept_for(model: &Model<'_>, from: usize, index: usize) -> Option<usize> {
-    let height = model.frame(index).output.height;
+    let height = model.layer(index).output.height;
     let mut made = [0; MAX_LAYERS];
     let mut most = 0;
     let mut y = 0;
@@ -246,7 +241,7 @@ const fn rows_kept_for(model: &Model<'_>, from: usize, index: usize) -> Option<u
         let mut at = index;
         while at > from {
             at -= 1;
-            let layer = model.frame(at);
+            let layer = model.layer(at);
             let before = made[at];
             while first < made[at + 1] {
                 let needed = rows_needed(&layer, first);

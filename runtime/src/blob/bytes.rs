@@ -36,6 +36,16 @@ pub(crate) const fn f32_at(bytes: &[u8], at: usize) -> f32 {
     f32::from_le_bytes(array(bytes, at))
 }
 
+/// Word `index`; 0 where the slice does not reach.
+pub(crate) const fn word(bytes: &[u8], index: usize) -> i32 {
+    let (words, _) = bytes.as_chunks();
+    if index < words.len() {
+        i32::from_le_bytes(words[index])
+    } else {
+        0
+    }
+}
+
 /// `bytes[start..start + length]`, or `None` where the slice does not reach.
 pub(crate) const fn part(bytes: &[u8], start: usize, length: usize) -> Option<&[u8]> {
     match bytes.split_at_checked(start) {

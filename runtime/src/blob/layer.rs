@@ -35,9 +35,9 @@ impl Shape {
         self.len() == 0
     }
 
-    /// Elements in one row: width times channels.
+    /// Elements in one row: width times channels (wrapping).
     pub const fn row_len(self) -> usize {
-        self.width.saturating_mul(self.channels)
+        self.width.wrapping_mul(self.channels)
     }
 }
 
@@ -73,6 +73,18 @@ pub enum Operator {
         /// That layer's index.
         from: usize,
     },
+}
+
+impl Operator {
+    /// As what the layer runs: as linear in a build without convolution, which refuses all others, so that nothing of
+    /// them is linked.
+    pub(crate) const fn in_this_build(self) -> Self {
+        if cfg!(feature = "convolution") {
+            self
+        } else {
+            Self::Linear
+        }
+    }
 }
 
 /// The function fused behind a layer's operator.
@@ -278,7 +290,7 @@ impl Layer<'_> {
 
     /// The int8 model's bias of output `oc`, in units of the accumulator; 0 out of range.
     pub const fn bias_i32(&self, oc: usize) -> i32 {
-        super::bytes::i32_at(self.parameters.bias, oc.saturating_mul(4))
+        super::bytes::word(self.parameters.bias, oc)
     }
 
     /// The f32 model's bias of output `oc`; 0 out of range.
@@ -308,14 +320,19 @@ impl Layer<'_> {
     /// The requantization multipliers of output `oc` for accumulators from zero up and below zero
     /// (the same but for LeakyReLU).
     pub const fn multipliers(&self, oc: usize) -> [i32; 2] {
-        let positive = self.multiplier(self.parameters.multipliers, oc);
+        let Parameters {
+            multipliers,
+            negative_multipliers,
+            ..
+        } = self.parameters;
         let negative = match self.activation {
-            Activation::LeakyRelu { .. } => {
-                self.multiplier(self.parameters.negative_multipliers, oc)
-            }
-            _ => positive,
+            Activation::LeakyRelu { .. } => negative_multipliers,
+            _ => multipliers,
         };
-        [positive, negative]
+        [
+            self.multiplier(multipliers, oc),
+            self.multiplier(negative, oc),
+        ]
     }
 
     const fn multiplier(&self, multipliers: &[u8], oc: usize) -> i32 {
@@ -323,11 +340,12 @@ impl Layer<'_> {
             (super::bytes::u16_at(multipliers, oc.saturating_mul(2)) as i32)
                 << self.multiplier_shift
         } else {
-            super::bytes::i32_at(multipliers, oc.saturating_mul(4))
+            super::bytes::word(multipliers, oc)
         }
     }
 
     /// Words `index` to `index + 3` of a vector of the parameters; 0 where it does not reach.
+    #[cfg(pocketgan_x86_64)]
     #[inline(always)]
     pub(crate) fn four(&self, vector: &[u8], index: usize) -> [i32; 4] {
         let words = vector.as_chunks().0.get(index..).unwrap_or_default();
@@ -368,7 +386,7 @@ pub(crate) const fn macs(operator: Operator, input: Shape, output: Shape) -> u64
 /// How many biases an operator has (section 3).
 pub(crate) const fn outputs(operator: Operator, output: Shape) -> usize {
     match operator {
-        Operator::Linear => output.len(),
+        Operator::Linear => output.height.wrapping_mul(output.row_len()),
         Operator::Conv2d(_) | Operator::ConvTranspose2d(_) => output.channels,
         Operator::Upsample { .. } | Operator::Add { .. } => 0,
     }

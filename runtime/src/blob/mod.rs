@@ -67,6 +67,18 @@ pub struct Model<'a> {
     output: Shape,
     range: PixelRange,
     macs: u64,
+    buffer_len: usize,
+    decoded: Decoded<'a>,
+}
+
+/// The layers of an included model; none of others. They follow from the blob, so models do not differ by them.
+#[derive(Clone, Copy, Debug)]
+struct Decoded<'a>(&'a [Layer<'a>]);
+
+impl PartialEq for Decoded<'_> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl<'a> Model<'a> {
@@ -76,14 +88,16 @@ impl<'a> Model<'a> {
     /// Whatever is wrong with the blob, first of all that it is no blob of this format or needs a
     /// newer reader. It never panics, whatever the bytes.
     pub const fn parse(blob: &'a [u8]) -> Result<Self, Error> {
-        let model = match parse_header(blob) {
+        let mut model = match parse_header(blob) {
             Ok(model) => model,
             Err(error) => return Err(error),
         };
         match record::check_all(&model) {
-            Ok(()) => Ok(model),
-            Err(error) => Err(error),
+            Ok(()) => {}
+            Err(error) => return Err(error),
         }
+        model.buffer_len = crate::plan::buffer_len(&model);
+        Ok(model)
     }
 
     /// Components of the latent: `i8` each, worth 1/32 a unit.
@@ -156,10 +170,35 @@ impl<'a> Model<'a> {
         record::decode(self, if index < last { index } else { last })
     }
 
-    /// Layer `index`, or the last one, without its parameters.
-    pub(crate) const fn frame(&self, index: usize) -> Layer<'a> {
-        let last = self.layers - 1;
-        record::frame(self, if index < last { index } else { last })
+    /// Layer `index`, or the last one, if it was decoded beforehand and does not depend on the class.
+    #[inline(always)]
+    pub(crate) const fn decoded_layer(&self, index: usize) -> Option<&'a Layer<'a>> {
+        let Some(last) = self.decoded.0.len().checked_sub(1) else {
+            return None;
+        };
+        if index == 0 && self.class.is_some() {
+            return None;
+        }
+        Some(&self.decoded.0[if index < last { index } else { last }])
+    }
+
+    /// All layers, decoded.
+    #[doc(hidden)]
+    pub const fn decode_layers<const N: usize>(&self) -> [Layer<'a>; N] {
+        let mut layers = [self.layer(0); N];
+        let mut index = 0;
+        while index < N {
+            layers[index] = self.layer(index);
+            index += 1;
+        }
+        layers
+    }
+
+    /// This model with its layers decoded, which are then not decoded again for each row.
+    #[doc(hidden)]
+    pub const fn with_layers(mut self, layers: &'a [Layer<'a>]) -> Self {
+        self.decoded = Decoded(layers);
+        self
     }
 
     /// The layers, first to last.
@@ -175,7 +214,7 @@ impl<'a> Model<'a> {
 
     /// Words of the [`Buffer`](crate::Buffer) that making an image takes.
     pub const fn buffer_len(&self) -> usize {
-        crate::plan::buffer_len(self)
+        self.buffer_len
     }
 }
 
@@ -221,6 +260,8 @@ const fn parse_header<'a>(blob: &'a [u8]) -> Result<Model<'a>, Error> {
         output,
         range,
         macs,
+        buffer_len: 0,
+        decoded: Decoded(&[]),
     })
 }
 
@@ -292,6 +333,7 @@ macro_rules! include_model {
             Ok(model) => model,
             Err(error) => panic!("{}", error.message()),
         };
-        MODEL
+        static LAYERS: [$crate::Layer<'static>; MODEL.layer_count()] = MODEL.decode_layers();
+        MODEL.with_layers(&LAYERS)
     }};
 }

@@ -23,7 +23,7 @@ pub(crate) struct Axis {
 impl Axis {
     /// The axis of a convolution or transposed convolution; `None` for the other operators.
     pub const fn of(operator: Operator) -> Option<Self> {
-        match operator {
+        match operator.in_this_build() {
             Operator::Conv2d(window) => Some(Self {
                 window,
                 transposed: false,
@@ -39,6 +39,11 @@ impl Axis {
     /// The stride.
     const fn stride(self) -> usize {
         divisor(self.window.stride)
+    }
+
+    /// Places of the kernel.
+    pub const fn kernel(self) -> usize {
+        self.window.kernel
     }
 
     /// How many phases there are; outputs `phase`, `phase + phases()`, ... share their taps.
@@ -77,26 +82,43 @@ impl Axis {
         sum
     }
 
+    /// How many taps the phase with the most of them has.
+    pub const fn most_taps(self) -> usize {
+        self.window.kernel.div_ceil(self.phases())
+    }
+
     /// The input that tap 0 of `output` reads; negative in the padding.
     pub const fn first_input(self, output: usize) -> isize {
+        let Window {
+            kernel, padding, ..
+        } = self.window;
         if self.transposed {
-            let phase = output % self.stride();
-            let last = (output + self.window.padding) / self.stride();
-            last as isize - (self.taps(phase) as isize - 1)
+            // That of the last tap less the other taps, rounded down; one more input for each place of the kernel
+            // keeps what is divided above zero.
+            let above = output + padding + (kernel + 1) * self.stride() - kernel;
+            (above / self.stride()) as isize - kernel as isize
         } else {
-            (output * self.stride()) as isize - self.window.padding as isize
+            (output * self.stride()) as isize - padding as isize
+        }
+    }
+
+    /// One after the input that the last tap of `output` reads.
+    pub const fn behind_inputs(self, output: usize) -> isize {
+        if self.transposed {
+            ((output + self.window.padding) / self.stride()) as isize + 1
+        } else {
+            self.first_input(output) + self.window.kernel as isize
         }
     }
 
     /// The taps of `output` that read inside an input of length `len`: first, and one after the
     /// last.
     pub const fn inside(self, output: usize, len: usize) -> (usize, usize) {
-        let first = self.first_input(output);
-        let taps = self.taps(output % self.phases());
+        let (first, behind) = (self.first_input(output), self.behind_inputs(output));
         let start = if first < 0 { first.unsigned_abs() } else { 0 };
-        let room = len as isize - first;
-        let end = if room < 0 { 0 } else { room as usize };
-        let end = if end < taps { end } else { taps };
+        let len = len as isize;
+        let end = if behind < len { behind } else { len } - first;
+        let end = if end < 0 { 0 } else { end as usize };
         (if start < end { start } else { end }, end)
     }
 

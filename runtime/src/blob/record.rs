@@ -17,12 +17,12 @@ macro_rules! check {
     };
 }
 
-/// Decodes record `index` of a checked model, but for the parameters.
+/// Decodes record `index` of a checked model.
 #[inline(always)]
-pub(super) const fn frame<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
+pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
     let record = record(model.blob, index);
     let operator = match operator(record) {
-        Some(operator) => operator,
+        Some(operator) => operator.in_this_build(),
         None => Operator::Linear,
     };
     let activation = match activation(record) {
@@ -30,12 +30,13 @@ pub(super) const fn frame<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
         None => Activation::None,
     };
     let (input, output) = shapes(record);
+    let numbers = model.numbers;
     Layer {
         operator,
         activation,
         input,
         output,
-        numbers: model.numbers,
+        numbers,
         signed_input: signed_input(model.blob, index),
         shift: u8_at(record, 6) as u32,
         multiplier_shift: u8_at(record, 7) as u32,
@@ -43,7 +44,26 @@ pub(super) const fn frame<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
         class_step: class_step(record) as i32,
         addends: addends(record),
         kept_rows: kept_rows(record),
-        parameters: Parameters::NONE,
+        parameters: with_columns(
+            split(
+                parameters(model, record),
+                numbers,
+                activation,
+                operator,
+                output,
+            ),
+            columns_len(model, index, operator, output),
+            model,
+        ),
+    }
+}
+
+/// The bytes of a checked record's parameters.
+#[inline(always)]
+const fn parameters<'a>(model: &Model<'a>, record: &[u8]) -> &'a [u8] {
+    match part(model.blob, start(record), length(record)) {
+        Some(bytes) => bytes,
+        None => &[],
     }
 }
 
@@ -52,30 +72,17 @@ const fn signed_input(blob: &[u8], mut index: usize) -> bool {
     while index > 0 {
         index -= 1;
         let before = record(blob, index);
-        match (operator(before), activation(before)) {
-            (Some(Operator::Upsample { .. }), _) => {}
-            (_, Some(Activation::Relu | Activation::Sigmoid)) => return false,
-            _ => return true,
+        if cfg!(feature = "convolution")
+            && matches!(operator(before), Some(Operator::Upsample { .. }))
+        {
+            continue;
         }
-    }
-    true
-}
-
-/// Decodes record `index` of a checked model.
-pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
-    let record = record(model.blob, index);
-    let mut layer = frame(model, index);
-    if let Some(bytes) = part(model.blob, start(record), length(record)) {
-        let Layer {
-            operator, output, ..
-        } = layer;
-        layer.parameters = with_columns(
-            split(bytes, layer.numbers, layer.activation, operator, output),
-            columns_len(model, index, operator, output),
-            model,
+        return !matches!(
+            activation(before),
+            Some(Activation::Relu | Activation::Sigmoid)
         );
     }
-    layer
+    true
 }
 
 /// Bytes of the class columns of layer `index`.
@@ -190,6 +197,9 @@ const fn check(model: &Model<'_>, record: &[u8], index: usize) -> Result<(), Err
         }
         Some(operator) => operator,
     };
+    if !cfg!(feature = "convolution") && !matches!(operator, Operator::Linear) {
+        return Err(Error::NoConvolution);
+    }
     let Some(activation) = activation(record) else {
         return Err(Error::BadActivation);
     };
@@ -508,21 +518,26 @@ const fn split_at(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
     }
 }
 
-const fn record(blob: &[u8], index: usize) -> &[u8] {
-    match part(blob, HEADER_LEN + index * RECORD_LEN, RECORD_LEN) {
-        Some(record) => record,
-        None => &[],
+const fn record(blob: &[u8], index: usize) -> &[u8; RECORD_LEN] {
+    if let Some((_, records)) = blob.split_at_checked(HEADER_LEN + index * RECORD_LEN)
+        && let Some(record) = records.first_chunk()
+    {
+        return record;
     }
+    &[0; RECORD_LEN]
 }
 
+#[inline(always)]
 const fn start(record: &[u8]) -> usize {
     u32_at(record, 28) as usize
 }
 
+#[inline(always)]
 const fn length(record: &[u8]) -> usize {
     u32_at(record, 32) as usize
 }
 
+#[inline(always)]
 const fn class_step(record: &[u8]) -> u16 {
     u16_at(record, 36)
 }
@@ -538,6 +553,8 @@ const fn addends(record: &[u8]) -> [i32; 2] {
     [u16_at(record, 42) as i32, u16_at(record, 44) as i32]
 }
 
+// Inlined where the length of the record is known, so that nothing is checked again.
+#[inline(always)]
 const fn operator(record: &[u8]) -> Option<Operator> {
     let stride = u8_at(record, 3) as usize;
     let window = Window {
@@ -558,6 +575,7 @@ const fn operator(record: &[u8]) -> Option<Operator> {
     }
 }
 
+#[inline(always)]
 const fn activation(record: &[u8]) -> Option<Activation> {
     match u8_at(record, 1) {
         0 => Some(Activation::None),
@@ -571,10 +589,12 @@ const fn activation(record: &[u8]) -> Option<Activation> {
     }
 }
 
+#[inline(always)]
 const fn shapes(record: &[u8]) -> (Shape, Shape) {
     (shape_at(record, 8), shape_at(record, 14))
 }
 
+#[inline(always)]
 pub(super) const fn shape_at(bytes: &[u8], at: usize) -> Shape {
     Shape::new(
         u16_at(bytes, at) as usize,

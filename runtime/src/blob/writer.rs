@@ -9,8 +9,8 @@ use std::vec;
 use std::vec::Vec;
 
 use super::{
-    ADD_VERSION, Activation, CLASSES_VERSION, CRC_LEN, HEADER_LEN, INT4_VERSION, MAGIC, Model,
-    Numbers, Operator, PixelRange, RECORD_LEN, Shape, Window, bytes, layer, order, record,
+    ADD_VERSION, Activation, CLASSES_VERSION, CRC_LEN, Decoded, HEADER_LEN, INT4_VERSION, MAGIC,
+    Model, Numbers, Operator, PixelRange, RECORD_LEN, Shape, Window, bytes, layer, order, record,
 };
 use crate::{Error, plan};
 
@@ -261,6 +261,8 @@ fn encode(
             _ => PixelRange::Signed,
         },
         macs,
+        buffer_len: 0,
+        decoded: Decoded(&[]),
     };
     let is_add = |layer: &LayerSpec| matches!(layer.operator, Operator::Add { .. });
     let version = match numbers {

@@ -11,7 +11,7 @@ const LANES: usize = 16;
 
 /// Computes row `y` of a layer's output into `out` from the rows of its input's ring.
 pub(crate) fn row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
-    match (layer.operator, Axis::of(layer.operator)) {
+    match (layer.operator.in_this_build(), Axis::of(layer.operator)) {
         (Operator::Upsample { factor }, _) => {
             upsample_row(layer, y / divisor(factor), factor, input, out)
         }

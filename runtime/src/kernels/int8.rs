@@ -109,6 +109,7 @@ pub(crate) fn neighbours(outputs: usize) -> usize {
 /// input's ring.
 ///
 /// `scratch` is for an int4 layer to be unpacked in: [`scratch_len`](int4::scratch_len) words.
+#[cfg_attr(feature = "convolution", inline(never))]
 pub(crate) fn row(
     layer: &Layer<'_>,
     y: usize,
@@ -136,7 +137,7 @@ fn row_by<K: Kernels>(
     out: &mut [u8],
     scratch: &mut [u32],
 ) {
-    match (layer.operator, Axis::of(layer.operator)) {
+    match (layer.operator.in_this_build(), Axis::of(layer.operator)) {
         (Operator::Upsample { factor }, _) => {
             upsample_row(layer, y / divisor(factor), factor, input, out_ring, out)
         }
@@ -230,7 +231,7 @@ impl<'a> Quanta<'a> {
     }
 }
 
-#[inline(never)]
+#[cfg_attr(feature = "convolution", inline(never))]
 fn linear_row<K: Kernels>(
     layer: &Layer<'_>,
     y: usize,
@@ -244,13 +245,14 @@ fn linear_row<K: Kernels>(
     let groups = channels.div_ceil(4);
     let weights: &[i8] = bytemuck::must_cast_slice(layer.parameters.weights);
     let pixel_len = groups * input.len() * 16;
-    let weights = weights.get(y * width * pixel_len..).unwrap_or_default();
-    for (x, weights) in (0..width).zip(weights.chunks_exact(divisor(pixel_len))) {
+    for x in 0..width {
+        let pixel = y * width + x;
         let outputs = Outputs {
             layer,
-            first: (y * width + x) * channels,
+            first: pixel * channels,
             count: channels,
         };
+        let weights = weights.get(pixel * pixel_len..).unwrap_or_default();
         let out = out.get_mut(out_ring.place(x, 0)..).unwrap_or_default();
         linear_pixel::<K>(&outputs, input, weights, out_ring, out);
     }
@@ -279,6 +281,7 @@ pub(crate) struct Outputs<'a> {
 
 impl Outputs<'_> {
     /// What the accumulators of four outputs from `i` on start as: the bias and what the class adds to it.
+    #[cfg(pocketgan_x86_64)]
     #[inline(always)]
     pub fn start(&self, i: usize) -> [i32; 4] {
         let mut start = self.layer.four(self.layer.parameters.bias, self.first + i);
@@ -288,6 +291,25 @@ impl Outputs<'_> {
         }
         start
     }
+
+    /// Requantizes four outputs from `i` on, whose products have these sums, into their places from `at` on.
+    #[cfg(not(pocketgan_x86_64))]
+    #[inline(always)]
+    pub fn finish(&self, i: usize, sums: &[i32; 4], out: &mut [u8], at: usize) {
+        for (j, sum) in (i..self.count).zip(sums) {
+            if let Some(to) = out.get_mut(at + j - i) {
+                *to = requantize(self.layer, self.first + j, *sum);
+            }
+        }
+    }
+}
+
+/// Output `i` of a linear layer, whose products have this sum.
+#[cfg(not(pocketgan_x86_64))]
+#[inline(never)]
+fn requantize(layer: &Layer<'_>, i: usize, sum: i32) -> u8 {
+    let acc = layer.start_i32(i).wrapping_add(sum);
+    finish(layer.activation, layer.shift, layer.multipliers(i), acc) as u8
 }
 
 /// One output row of a convolution or transposed convolution.
@@ -347,8 +369,7 @@ impl<'a> Convolution<'a> {
 
     /// Where the weights of the vertical phase start.
     pub fn first_weight(&self) -> usize {
-        let kernel = self.axis.taps_before(self.axis.phases());
-        let taps = self.axis.taps_before(self.phase) * kernel;
+        let taps = self.axis.taps_before(self.phase) * self.axis.kernel();
         taps * self.ring.groups() * 4 * self.layer.output.channels
     }
 
@@ -428,31 +449,25 @@ impl<'a> Convolution<'a> {
 }
 
 /// What the accumulators of a tile start as.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn biases(layer: &Layer<'_>, tile: &Tile) -> Accumulators {
-    let [a, b, c, d] = layer.four(layer.parameters.bias, tile.channel);
-    [[a; TILE], [b; TILE], [c; TILE], [d; TILE]]
+    let bias = |i| [layer.bias_i32(tile.channel + i); TILE];
+    [bias(0), bias(1), bias(2), bias(3)]
 }
 
 /// Requantizes the accumulators of a tile into their places.
 pub(crate) fn store(phase: &Phase<'_>, tile: &Tile, acc: &Accumulators, mut out: &mut [u8]) {
     for (i, acc) in acc.iter().take(tile.channels).enumerate() {
-        let multipliers = phase.layer.multipliers(tile.channel + i);
         let acc = acc.get(..tile.outputs).unwrap_or_default();
-        store_channel(phase.layer, multipliers, acc, out, phase.stride);
+        store_channel(phase.layer, tile.channel + i, acc, out, phase.stride);
         out = out.get_mut(1..).unwrap_or_default();
     }
 }
 
 // Not inlined, so that its loop has the registers for itself.
 #[inline(never)]
-fn store_channel(
-    layer: &Layer<'_>,
-    multipliers: [i32; 2],
-    acc: &[i32],
-    out: &mut [u8],
-    stride: usize,
-) {
+fn store_channel(layer: &Layer<'_>, channel: usize, acc: &[i32], out: &mut [u8], stride: usize) {
+    let multipliers = layer.multipliers(channel);
     let mut at = 0;
     for &acc in acc {
         let Some(to) = out.get_mut(at) else { return };

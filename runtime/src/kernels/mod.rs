@@ -9,7 +9,7 @@ mod asm;
 pub(crate) mod float;
 pub(crate) mod int4;
 pub(crate) mod int8;
-#[cfg(not(pocketgan_x86_64))]
+#[cfg(not(any(pocketgan_asm, pocketgan_x86_64)))]
 mod portable;
 #[cfg(pocketgan_x86_64)]
 mod x86_64;

@@ -1,6 +1,5 @@
 //! The int8 inner products in safe Rust, for every target without a faster version.
 
-use super::arithmetic::finish;
 use super::int8::{self, Kernels, Outputs, Phase, Tile};
 use crate::Layer;
 use crate::blob::order::divisor;
@@ -42,22 +41,17 @@ impl Kernels for Portable {
         group_step: usize,
     ) {
         let input: &[[u8; 4]] = bytemuck::must_cast_slice(input);
-        let layer = outputs.layer;
-        let sign = sign(layer);
+        let sign = sign(outputs.layer);
         let tiles = weights.as_chunks::<4>().0.as_chunks::<4>().0;
         let tiles = tiles.chunks_exact(divisor(input.len()));
-        let groups = out.chunks_mut(divisor(group_step));
-        for ((i, tile), out) in (0..outputs.count).step_by(4).zip(tiles).zip(groups) {
-            let mut acc = outputs.start(i);
+        for (i, tile) in (0..outputs.count).step_by(4).zip(tiles) {
+            let mut acc = [0; 4];
             for (input, weights) in input.iter().zip(tile) {
                 for (acc, weights) in acc.iter_mut().zip(weights) {
                     *acc = add_products(*acc, input, weights, sign);
                 }
             }
-            for ((j, acc), to) in acc.into_iter().enumerate().zip(out).take(outputs.count - i) {
-                let multipliers = layer.multipliers(outputs.first + i + j);
-                *to = finish(layer.activation, layer.shift, multipliers, acc) as u8;
-            }
+            outputs.finish(i, &acc, out, i / 4 * group_step);
         }
     }
 }

@@ -29,9 +29,8 @@ mod loops;
 mod loops;
 
 use super::int8::{self, BLOCK, Kernels, Outputs, Phase, TILE, Tile};
-use super::portable::Portable;
 use crate::Activation;
-use crate::blob::order::divisor;
+use crate::blob::Parameters;
 
 /// For every target that has a file of loops.
 pub(crate) struct Asm;
@@ -46,14 +45,18 @@ impl Kernels for Asm {
     #[inline(never)]
     fn tile(prepared: &mut Prepared<'_>, tile: &Tile, out: &mut [u8]) {
         let phase = &prepared.phase;
-        let reach = tile.column + tile.outputs.saturating_sub(1) * phase.step + phase.count;
-        let out_reach = tile.outputs.saturating_sub(1) * phase.stride + tile.channels;
-        let fits = reach <= prepared.columns
+        let before = tile.outputs.saturating_sub(1);
+        let last = (tile.channel + tile.channels).saturating_sub(1);
+        let reach = tile.column + before * phase.step + phase.count;
+        let out_reach = before * phase.stride + tile.channels;
+        let fits = (1..=prepared.columns).contains(&reach)
             && out.len() >= out_reach
-            && tile.channel + tile.channels <= prepared.channels
+            && phase.weights.len() >= last * phase.channel_len + prepared.used
+            && phase.layer.parameters.bias.len() / 4 > last
             && tile.channels.wrapping_sub(1) < BLOCK;
         let Some(size) = Loop::size(tile.outputs).filter(|_| fits) else {
-            return Portable::tile(&mut phase.clone(), tile, out);
+            // All rows are outside the picture.
+            return int8::store(phase, tile, &int8::biases(phase.layer, tile), out);
         };
         let two_taps = phase.two_taps(tile.edges);
         let job = &mut prepared.job;
@@ -92,7 +95,11 @@ impl Kernels for Asm {
                     _ => (1, phase.one_tap()),
                 };
                 job.which = which.of_size(size);
-                loops::sums(&mut job.clone());
+                let weights = job.weights;
+                job.acc = acc.as_mut_ptr();
+                job.channels = tile.channels;
+                loops::sums(job);
+                job.weights = weights;
                 job.go_on(taps, taps * 4);
                 left -= taps;
             }
@@ -100,7 +107,7 @@ impl Kernels for Asm {
         }
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "convolution", inline(never))]
     fn linear(
         outputs: &Outputs<'_>,
         input: &[u32],
@@ -109,38 +116,54 @@ impl Kernels for Asm {
         group_step: usize,
     ) {
         let layer = outputs.layer;
-        let tiles = outputs.count / 4;
-        let (bias, column) = (words(outputs, layer.parameters.bias), column(outputs));
-        let multipliers = words(outputs, layer.parameters.multipliers);
-        let fits = tiles > 0
-            && !input.is_empty()
-            && weights.len() >= tiles * input.len() * 16
-            && out.len() >= (tiles - 1) * group_step + 4
-            && [bias.len(), multipliers.len()] == [outputs.count; 2]
-            && [0, outputs.count].contains(&column.len())
-            && aligned(weights)
-            && aligned(bias);
-        if !fits || !outputs.count.is_multiple_of(4) || layer.activation != Activation::Relu {
-            return Portable::linear(outputs, input, weights, out, group_step);
+        let tiles = outputs.count.div_ceil(4);
+        if input.is_empty() || weights.len() < tiles * input.len() * 16 || !aligned(weights) {
+            return;
         }
         let mut job = Linear {
             input: input.as_ptr(),
             end: input.as_ptr_range().end,
             weights: weights.as_ptr(),
-            bias: bias.as_ptr(),
-            column: match column {
-                [] => core::ptr::null(),
-                column => column.as_ptr(),
-            },
+            bias: core::ptr::null(),
+            column: core::ptr::null(),
             class_step: layer.class_step,
-            multipliers: multipliers.as_ptr(),
+            multipliers: core::ptr::null(),
             out: out.as_mut_ptr(),
             group_step,
             shift: layer.shift,
             tiles,
+            signed: layer.signed_input.into(),
         };
-        // SAFETY: the pointers are aligned to words where they must be, and reach for all the tiles.
-        unsafe { loops::linear(&mut job, layer.signed_input) }
+        let Parameters {
+            bias,
+            multipliers,
+            column,
+            ..
+        } = layer.parameters;
+        let (first, last) = (outputs.first, outputs.first + outputs.count);
+        let whole = tiles > 0
+            && outputs.count.is_multiple_of(4)
+            && out.len() >= (tiles - 1) * group_step + 4
+            && bias.len() >= last * 4
+            && multipliers.len() == bias.len()
+            && aligned(bias);
+        if whole && layer.activation == Activation::Relu {
+            job.bias = bias.as_ptr().cast::<i32>().wrapping_add(first);
+            job.multipliers = multipliers.as_ptr().cast::<i32>().wrapping_add(first);
+            if column.len() >= last {
+                job.column = column.as_ptr().wrapping_add(first);
+            }
+            // SAFETY: the pointers are aligned to words where they must be, and reach for all the tiles.
+            return unsafe { loops::linear(&mut job) };
+        }
+        for tile in 0..tiles {
+            let mut sums = [0; 4];
+            job.bias = sums.as_ptr();
+            job.out = sums.as_mut_ptr().cast();
+            // SAFETY: as above, for a tile whose sums go where they start; the job goes on by its weights.
+            unsafe { loops::linear(&mut job) };
+            outputs.finish(tile * 4, &sums, out, tile * group_step);
+        }
     }
 }
 
@@ -150,29 +173,13 @@ fn aligned<T>(slice: &[T]) -> bool {
     slice.as_ptr().addr().is_multiple_of(4)
 }
 
-/// The words of some outputs in a vector of the parameters.
-#[inline(always)]
-fn words<'p>(outputs: &Outputs<'_>, vector: &'p [u8]) -> &'p [[u8; 4]] {
-    let words = vector.as_chunks().0.get(outputs.first..);
-    let words = words.and_then(|words| words.get(..outputs.count));
-    words.unwrap_or_default()
-}
-
-/// The class's column of some outputs, if there is one.
-#[inline(always)]
-fn column<'p>(outputs: &Outputs<'p>) -> &'p [u8] {
-    let column = outputs.layer.parameters.column.get(outputs.first..);
-    let column = column.and_then(|column| column.get(..outputs.count));
-    column.unwrap_or_default()
-}
-
 /// A phase, checked.
 pub(crate) struct Prepared<'a> {
     phase: Phase<'a>,
-    /// Columns that the rows hold for each group, and channels that the weights hold; none if the loops
-    /// below cannot take them.
+    /// Columns that the rows hold for each group; none if the loops cannot take them.
     columns: usize,
-    channels: usize,
+    /// Bytes of a channel's weights that take part.
+    used: usize,
     /// Whether one loop does all taps and ReLU.
     relu: bool,
     job: Job,
@@ -184,22 +191,21 @@ impl<'a> Prepared<'a> {
         let group_len = phase.count * 4;
         let lens = phase.groups.map(|groups| groups * group_len);
         let used = lens[0] + lens[1];
-        let columns = |i: usize| match phase.groups[i] {
-            0 => usize::MAX,
-            groups => phase.rows[i]
-                .len()
-                .saturating_sub((groups - 1) * phase.plane_len),
-        };
-        let whole = (phase.weights.len() + phase.channel_len).saturating_sub(used);
-        let channels = (whole / divisor(phase.channel_len)).min(parameters.bias.len() / 4);
+        let mut columns = usize::MAX;
+        for (rows, &groups) in phase.rows.iter().zip(&phase.groups) {
+            if groups > 0 {
+                let before = (groups - 1) * phase.plane_len;
+                columns = columns.min(rows.len().saturating_sub(before));
+            }
+        }
         let fits = lens[0] > 0
             && used <= phase.channel_len
             && aligned(phase.weights)
             && aligned(parameters.bias)
             && parameters.multipliers.len() == parameters.bias.len();
         Self {
-            columns: columns(0).min(columns(1)),
-            channels: if fits { channels } else { 0 },
+            columns: if fits { columns } else { 0 },
+            used,
             relu: phase.layer.activation == Activation::Relu && phase.count == 2 && phase.step == 1,
             job: Job {
                 rows: core::ptr::null(),
@@ -287,7 +293,6 @@ impl Loop {
 }
 
 /// The sums of one or two taps, for some channels in turn.
-#[derive(Clone)]
 #[repr(C)]
 struct Job {
     /// The first column of the first output, in the first run of rows and in the second.
@@ -335,22 +340,27 @@ impl Job {
     }
 }
 
-/// Outputs of a linear layer with ReLU, four at a time.
+/// Outputs of a linear layer, four at a time.
 #[repr(C)]
 struct Linear {
     input: *const u32,
     /// The input's end.
     end: *const u32,
     weights: *const i8,
-    bias: *const [u8; 4],
+    /// What the sums start as.
+    bias: *const i32,
     /// The class's column; null if there is none.
     column: *const u8,
     class_step: i32,
-    multipliers: *const [u8; 4],
+    /// What ReLU's outputs are rescaled by; null to leave the sums.
+    multipliers: *const i32,
+    /// Where the outputs go, or a tile's sums.
     out: *mut u8,
     /// Bytes from four outputs to the next four.
     group_step: usize,
     shift: u32,
     /// How many fours are still to come.
     tiles: usize,
+    /// Whether the input is signed.
+    signed: usize,
 }

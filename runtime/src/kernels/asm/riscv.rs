@@ -342,13 +342,14 @@ pub(super) unsafe fn sums(job: &mut Job) {
     }
 }
 
-/// Does a job.
+/// Does a job; without multipliers, of its first tile only.
 ///
 /// # Safety
 /// The input, `weights`, `bias` and `multipliers` must be aligned to words. The weights must reach for each
-/// word of the input and each tile, the others for each tile; there must be at least one of both.
-#[inline(always)]
-pub(super) unsafe fn linear(job: &mut Linear, signed: bool) {
+/// word of the input and each tile, the others for each tile; there must be at least one of both. Without
+/// `multipliers`, `out` must be aligned to words too, and reach for a tile's sums.
+#[inline(never)]
+pub(super) unsafe fn linear(job: &mut Linear) {
     // s2 to s5 are the accumulators, a2 to a5 and t3 weights and products, t2 a byte of the input; a6 and a7 point to the
     // input and the weights, t6 to the input's end.
     macro_rules! product {
@@ -422,79 +423,96 @@ pub(super) unsafe fn linear(job: &mut Linear, signed: bool) {
             )
         };
     }
-    macro_rules! run {
+    macro_rules! group {
         ($load:literal) => {
-            asm!(
-                "lw t6, 4(a0)",
-                "lw a7, 8(a0)",
-                "lw t4, 40(a0)",
-                "li s9, 255",
-                "3:",
-                "lw a6, 0(a0)",
-                "lw a2, 12(a0)",
-                "lw a3, 16(a0)",
-                "lw s2, 0(a2)",
-                "lw s3, 4(a2)",
-                "lw s4, 8(a2)",
-                "lw s5, 12(a2)",
-                "addi a2, a2, 16",
-                "sw a2, 12(a0)",
-                "beqz a3, 2f",
-                "lw t1, 20(a0)",
-                add_class!("s2", "0"),
-                add_class!("s3", "1"),
-                add_class!("s4", "2"),
-                add_class!("s5", "3"),
-                "addi a3, a3, 4",
-                "sw a3, 16(a0)",
-                "2:",
+            concat!(
                 byte!($load, "0"),
                 byte!($load, "1"),
                 byte!($load, "2"),
                 byte!($load, "3"),
-                "addi a6, a6, 4",
-                "addi a7, a7, 16",
-                "bne a6, t6, 2b",
-                "lw a2, 24(a0)",
-                "lw a3, 28(a0)",
-                "lw a4, 32(a0)",
-                "lw t1, 36(a0)",
-                relu!("s2", "0"),
-                relu!("s3", "1"),
-                relu!("s4", "2"),
-                relu!("s5", "3"),
-                "addi a2, a2, 16",
-                "add a3, a3, a4",
-                "sw a2, 24(a0)",
-                "sw a3, 28(a0)",
-                "addi t4, t4, -1",
-                "bnez t4, 3b",
-                inout("a0") core::ptr::from_mut(&mut *job) => _,
-                out("a2") _,
-                out("a3") _,
-                out("a4") _,
-                out("a5") _,
-                out("a6") _,
-                out("a7") _,
-                out("t0") _,
-                out("t1") _,
-                out("t2") _,
-                out("t3") _,
-                out("t4") _,
-                out("t6") _,
-                out("s2") _,
-                out("s3") _,
-                out("s4") _,
-                out("s5") _,
-                out("s9") _,
+                "addi a6, a6, 4\n",
+                "addi a7, a7, 16\n",
             )
         };
     }
-    // SAFETY: reads only what the caller vouches for, and writes outputs and the job.
+    // SAFETY: reads only what the caller vouches for, and writes outputs or sums and the job.
     unsafe {
-        match signed {
-            true => run!("lb"),
-            false => run!("lbu"),
-        }
+        asm!(
+            "lw t6, 4(a0)",
+            "lw a7, 8(a0)",
+            "lw t4, 40(a0)",
+            "lw t5, 44(a0)",
+            "li s9, 255",
+            "3:",
+            "lw a6, 0(a0)",
+            "lw a2, 12(a0)",
+            "lw a3, 16(a0)",
+            "lw s2, 0(a2)",
+            "lw s3, 4(a2)",
+            "lw s4, 8(a2)",
+            "lw s5, 12(a2)",
+            "addi a2, a2, 16",
+            "sw a2, 12(a0)",
+            "beqz a3, 2f",
+            "lw t1, 20(a0)",
+            add_class!("s2", "0"),
+            add_class!("s3", "1"),
+            add_class!("s4", "2"),
+            add_class!("s5", "3"),
+            "addi a3, a3, 4",
+            "sw a3, 16(a0)",
+            "2:",
+            "beqz t5, 4f",
+            "2:",
+            group!("lb"),
+            "bne a6, t6, 2b",
+            "j 5f",
+            "4:",
+            group!("lbu"),
+            "bne a6, t6, 4b",
+            "5:",
+            "lw a2, 24(a0)",
+            "lw a3, 28(a0)",
+            "beqz a2, 6f",
+            "lw a4, 32(a0)",
+            "lw t1, 36(a0)",
+            relu!("s2", "0"),
+            relu!("s3", "1"),
+            relu!("s4", "2"),
+            relu!("s5", "3"),
+            "addi a2, a2, 16",
+            "add a3, a3, a4",
+            "sw a2, 24(a0)",
+            "sw a3, 28(a0)",
+            "addi t4, t4, -1",
+            "bnez t4, 3b",
+            "j 7f",
+            "6:",
+            "sw a7, 8(a0)",
+            "sw s2, 0(a3)",
+            "sw s3, 4(a3)",
+            "sw s4, 8(a3)",
+            "sw s5, 12(a3)",
+            "7:",
+            inout("a0") core::ptr::from_mut(job) => _,
+            out("a2") _,
+            out("a3") _,
+            out("a4") _,
+            out("a5") _,
+            out("a6") _,
+            out("a7") _,
+            out("t0") _,
+            out("t1") _,
+            out("t2") _,
+            out("t3") _,
+            out("t4") _,
+            out("t5") _,
+            out("t6") _,
+            out("s2") _,
+            out("s3") _,
+            out("s4") _,
+            out("s5") _,
+            out("s9") _,
+        );
     }
 }

@@ -365,15 +365,16 @@ pub(super) unsafe fn sums(job: &mut Job) {
     }
 }
 
-/// Does a job.
+/// Does a job; without multipliers, of its first tile only.
 ///
 /// # Safety
 /// The input, `weights`, `bias` and `multipliers` must be aligned to words. The weights must reach for each
-/// word of the input and each tile, the others for each tile; there must be at least one of both.
-#[inline(always)]
-pub(super) unsafe fn linear(job: &mut Linear, signed: bool) {
+/// word of the input and each tile, the others for each tile; there must be at least one of both. Without
+/// `multipliers`, `out` must be aligned to words too, and reach for a tile's sums.
+#[inline(never)]
+pub(super) unsafe fn linear(job: &mut Linear) {
     // r8 to r11 are the accumulators, r0 to r3 the bytes of a group, r4 a word of weights, r5 a weight and then a product;
-    // r7 and r6 point to the input and the weights, r12 to the input's end. On the stack the job, and behind it the
+    // r7 and r6 point to the input and the weights, r12 to the input's end, lr to the loop. On the stack the job, and behind it the
     // accumulators.
     macro_rules! output {
         ($acc:literal) => {
@@ -394,21 +395,6 @@ pub(super) unsafe fn linear(job: &mut Linear, signed: bool) {
             )
         };
     }
-    macro_rules! relu {
-        ($i:literal) => {
-            concat!(
-                "ldmia r0!, {{r4}}\n",
-                "uxth r3, r4\nlsrs r4, r4, #16\n",
-                "ldr r2, [sp, #4 + 4 * ",
-                $i,
-                "]\n",
-                rescale!(),
-                "strb r2, [r1, #",
-                $i,
-                "]\n",
-            )
-        };
-    }
     macro_rules! add_class {
         ($acc:literal) => {
             concat!(
@@ -419,95 +405,126 @@ pub(super) unsafe fn linear(job: &mut Linear, signed: bool) {
             )
         };
     }
-    macro_rules! run {
+    macro_rules! group {
         ($widen:literal, $shift:literal) => {
-            asm!(
-                save!(),
-                "sub sp, #20",
-                "str r0, [sp]",
-                "ldr r6, [r0, #8]",
-                "3:",
-                "ldr r0, [sp]",
-                "ldr r1, [r0, #12]",
-                "ldmia r1!, {{r2, r3, r4, r5}}",
-                "str r1, [r0, #12]",
-                "mov r8, r2",
-                "mov r9, r3",
-                "mov r10, r4",
-                "mov r11, r5",
-                "ldr r7, [r0]",
-                "ldr r5, [r0, #4]",
-                "mov r12, r5",
-                "ldr r3, [r0, #16]",
-                "cmp r3, #0",
-                "beq 2f",
-                "ldr r5, [r0, #20]",
-                add_class!("r8"),
-                add_class!("r9"),
-                add_class!("r10"),
-                add_class!("r11"),
-                "str r3, [r0, #16]",
-                "2:",
-                "ldmia r7!, {{r4}}",
-                concat!($widen, " r0, r4"),
-                "lsls r1, r4, #16",
-                concat!($shift, " r1, r1, #24"),
-                "lsls r2, r4, #8",
-                concat!($shift, " r2, r2, #24"),
-                concat!($shift, " r3, r4, #24"),
-                output!("r8"),
-                output!("r9"),
-                output!("r10"),
-                output!("r11"),
-                "cmp r7, r12",
-                "bne 2b",
-                "add r1, sp, #4",
-                "mov r2, r8",
-                "mov r3, r9",
-                "mov r4, r10",
-                "mov r5, r11",
-                "stmia r1!, {{r2, r3, r4, r5}}",
-                "mov r12, r6",
-                "ldr r7, [sp]",
-                "ldr r5, [r7, #36]",
-                "mov r8, r5",
-                "movs r5, #1",
-                "lsls r5, r5, #15",
-                "mov r10, r5",
-                "ldr r0, [r7, #24]",
-                "ldr r1, [r7, #28]",
-                relu!("0"),
-                relu!("1"),
-                relu!("2"),
-                relu!("3"),
-                "mov r6, r12",
-                "ldr r7, [sp]",
-                "str r0, [r7, #24]",
-                "ldr r5, [r7, #32]",
-                "adds r1, r1, r5",
-                "str r1, [r7, #28]",
-                "ldr r5, [r7, #40]",
-                "subs r5, #1",
-                "str r5, [r7, #40]",
-                "beq 4f",
-                "b 3b",
-                "4:",
-                "add sp, #20",
-                restore!(),
-                inout("r0") core::ptr::from_mut(&mut *job) => _,
-                out("r1") _,
-                out("r2") _,
-                out("r3") _,
-                out("r4") _,
-                out("r5") _,
+            concat!(
+                "ldmia r7!, {{r4}}\n",
+                $widen,
+                " r0, r4\nlsls r1, r4, #16\n",
+                $shift,
+                " r1, r1, #24\nlsls r2, r4, #8\n",
+                $shift,
+                " r2, r2, #24\n",
+                $shift,
+                " r3, r4, #24\n",
             )
         };
     }
-    // SAFETY: reads only what the caller vouches for, writes outputs and the job; all other registers are restored.
+    // SAFETY: reads only what the caller vouches for, writes outputs or sums and the job; all other registers are
+    // restored.
     unsafe {
-        match signed {
-            true => run!("sxtb", "asrs"),
-            false => run!("uxtb", "lsrs"),
-        }
+        asm!(
+            save!(),
+            "sub sp, #20",
+            "str r0, [sp]",
+            "3:",
+            "ldr r0, [sp]",
+            "ldr r6, [r0, #8]",
+            "ldr r1, [r0, #12]",
+            "ldmia r1!, {{r2, r3, r4, r5}}",
+            "str r1, [r0, #12]",
+            "mov r8, r2",
+            "mov r9, r3",
+            "mov r10, r4",
+            "mov r11, r5",
+            "ldr r7, [r0]",
+            "ldr r5, [r0, #4]",
+            "mov r12, r5",
+            "ldr r3, [r0, #16]",
+            "cmp r3, #0",
+            "beq 2f",
+            "ldr r5, [r0, #20]",
+            add_class!("r8"),
+            add_class!("r9"),
+            add_class!("r10"),
+            add_class!("r11"),
+            "str r3, [r0, #16]",
+            "2:",
+            "ldr r0, [r0, #44]",
+            "cmp r0, #0",
+            "beq 4f",
+            // Leaves the place behind it in lr.
+            "bl 2f",
+            "2:",
+            group!("sxtb", "asrs"),
+            "b 5f",
+            "4:",
+            "bl 2f",
+            "2:",
+            group!("uxtb", "lsrs"),
+            "5:",
+            output!("r8"),
+            output!("r9"),
+            output!("r10"),
+            output!("r11"),
+            "cmp r7, r12",
+            "beq 5f",
+            "bx lr",
+            "5:",
+            "ldr r7, [sp]",
+            "str r6, [r7, #8]",
+            "mov r2, r8",
+            "mov r3, r9",
+            "mov r4, r10",
+            "mov r5, r11",
+            "ldr r1, [r7, #28]",
+            "ldr r0, [r7, #24]",
+            "cmp r0, #0",
+            "beq 6f",
+            "add r6, sp, #4",
+            "mov r9, r6",
+            "stmia r6!, {{r2, r3, r4, r5}}",
+            "mov r11, r6",
+            "ldr r5, [r7, #36]",
+            "mov r8, r5",
+            "movs r5, #1",
+            "lsls r5, r5, #15",
+            "mov r10, r5",
+            // An output.
+            "2:",
+            "ldmia r0!, {{r4}}",
+            "uxth r3, r4",
+            "lsrs r4, r4, #16",
+            "mov r5, r9",
+            "ldmia r5!, {{r2}}",
+            "mov r9, r5",
+            rescale!(),
+            "strb r2, [r1]",
+            "adds r1, #1",
+            "cmp r9, r11",
+            "bne 2b",
+            "ldr r7, [sp]",
+            "str r0, [r7, #24]",
+            "ldr r5, [r7, #32]",
+            "adds r1, r1, r5",
+            "subs r1, #4",
+            "str r1, [r7, #28]",
+            "ldr r5, [r7, #40]",
+            "subs r5, #1",
+            "str r5, [r7, #40]",
+            "beq 7f",
+            "b 3b",
+            "6:",
+            "stmia r1!, {{r2, r3, r4, r5}}",
+            "7:",
+            "add sp, #20",
+            restore!(),
+            inout("r0") core::ptr::from_mut(job) => _,
+            out("r1") _,
+            out("r2") _,
+            out("r3") _,
+            out("r4") _,
+            out("r5") _,
+        );
     }
 }

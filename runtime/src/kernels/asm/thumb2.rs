@@ -298,13 +298,14 @@ pub(super) unsafe fn sums(job: &mut Job) {
     }
 }
 
-/// Does a job.
+/// Does a job; without multipliers, of its first tile only.
 ///
 /// # Safety
 /// The input, `weights`, `bias` and `multipliers` must be aligned to words. The weights must reach for each
-/// word of the input and each tile, the others for each tile; there must be at least one of both.
-#[inline(always)]
-pub(super) unsafe fn linear(job: &mut Linear, signed: bool) {
+/// word of the input and each tile, the others for each tile; there must be at least one of both. Without
+/// `multipliers`, `out` must be aligned to words too, and reach for a tile's sums.
+#[inline(never)]
+pub(super) unsafe fn linear(job: &mut Linear) {
     // r0 to r3 are the accumulators, r4 and r7 weights, r8 a byte of the input; r9 and r10 point to the input and
     // the weights, r6 to the input's end.
     macro_rules! byte {
@@ -348,65 +349,79 @@ pub(super) unsafe fn linear(job: &mut Linear, signed: bool) {
             concat!("ldrsb r8, [r4], #1\nmla ", $acc, ", r8, r5, ", $acc, "\n")
         };
     }
-    macro_rules! run {
+    macro_rules! group {
         ($load:literal) => {
-            asm!(
-                "push {{r6, r7}}",
-                "3:",
-                "ldm r12, {{r0, r6, r10, r11}}",
-                "mov r9, r0",
-                "ldrd r4, r5, [r12, #16]",
-                "ldm r11!, {{r0, r1, r2, r3}}",
-                "str r11, [r12, #12]",
-                "cbz r4, 2f",
-                add_class!("r0"),
-                add_class!("r1"),
-                add_class!("r2"),
-                add_class!("r3"),
-                "str r4, [r12, #16]",
-                "2:",
+            concat!(
                 byte!($load, "0"),
                 byte!($load, "1"),
                 byte!($load, "2"),
                 byte!($load, "3"),
-                "add r10, #16",
-                "cmp r9, r6",
-                "bne 2b",
-                "str r10, [r12, #8]",
-                "ldrd r6, r10, [r12, #24]",
-                "ldrd r11, lr, [r12, #32]",
-                "ldm r6!, {{r4, r5, r7, r8}}",
-                relu!("r0", "r4", "[r10]"),
-                relu!("r1", "r5", "[r10, #1]"),
-                relu!("r2", "r7", "[r10, #2]"),
-                relu!("r3", "r8", "[r10, #3]"),
-                "add r10, r11",
-                "strd r6, r10, [r12, #24]",
-                "ldr r9, [r12, #40]",
-                "subs r9, #1",
-                "str r9, [r12, #40]",
-                "bne 3b",
-                "pop {{r6, r7}}",
-                out("r0") _,
-                out("r1") _,
-                out("r2") _,
-                out("r3") _,
-                out("r4") _,
-                out("r5") _,
-                out("r8") _,
-                out("r9") _,
-                out("r10") _,
-                out("r11") _,
-                inout("r12") core::ptr::from_mut(&mut *job) => _,
-                out("lr") _,
+                "add r10, #16\n",
+                "cmp r9, r6\n",
             )
         };
     }
-    // SAFETY: reads only what the caller vouches for, writes outputs and the job; r6 and r7 are restored.
+    // SAFETY: reads only what the caller vouches for, writes outputs or sums and the job; r6 and r7 are restored.
     unsafe {
-        match signed {
-            true => run!("ldrsb"),
-            false => run!("ldrb"),
-        }
+        asm!(
+            "push {{r6, r7}}",
+            "3:",
+            "ldm r12, {{r0, r6, r10, r11}}",
+            "mov r9, r0",
+            "ldrd r4, r5, [r12, #16]",
+            "ldm r11!, {{r0, r1, r2, r3}}",
+            "str r11, [r12, #12]",
+            "cbz r4, 2f",
+            add_class!("r0"),
+            add_class!("r1"),
+            add_class!("r2"),
+            add_class!("r3"),
+            "str r4, [r12, #16]",
+            "2:",
+            "ldr r7, [r12, #44]",
+            "cmp r7, #0",
+            "beq 4f",
+            "2:",
+            group!("ldrsb"),
+            "bne 2b",
+            "b 5f",
+            "4:",
+            group!("ldrb"),
+            "bne 4b",
+            "5:",
+            "str r10, [r12, #8]",
+            "ldrd r6, r10, [r12, #24]",
+            "cmp r6, #0",
+            "beq 6f",
+            "ldrd r11, lr, [r12, #32]",
+            "ldm r6!, {{r4, r5, r7, r8}}",
+            relu!("r0", "r4", "[r10]"),
+            relu!("r1", "r5", "[r10, #1]"),
+            relu!("r2", "r7", "[r10, #2]"),
+            relu!("r3", "r8", "[r10, #3]"),
+            "add r10, r11",
+            "strd r6, r10, [r12, #24]",
+            "ldr r9, [r12, #40]",
+            "subs r9, #1",
+            "str r9, [r12, #40]",
+            "bne.w 3b",
+            "b 7f",
+            "6:",
+            "stm r10, {{r0, r1, r2, r3}}",
+            "7:",
+            "pop {{r6, r7}}",
+            out("r0") _,
+            out("r1") _,
+            out("r2") _,
+            out("r3") _,
+            out("r4") _,
+            out("r5") _,
+            out("r8") _,
+            out("r9") _,
+            out("r10") _,
+            out("r11") _,
+            inout("r12") core::ptr::from_mut(job) => _,
+            out("lr") _,
+        );
     }
 }
