@@ -488,6 +488,46 @@ fn the_writer_refuses_what_does_not_fit() {
     );
 }
 
+/// The last layer's outputs are grouped by rows where that takes less room.
+#[test]
+fn a_linear_last_layer_leaves_no_places_empty() {
+    let dense = |c, activation, numbers| {
+        let plans = [
+            common::linear(Activation::Relu, 1, 1, 8),
+            common::linear(activation, 5, 8, c),
+        ];
+        common::blob(6, &plans, numbers, &mut Rng::new(1)).expect("a valid model")
+    };
+    let shape_at = |blob: &[u8], at: usize| [0, 2, 4].map(|i| blob[at + i]);
+    let last = 64 + 64;
+    let weights = |blob: &[u8]| Model::parse(blob).map(|model| model.layer(1).weight_bytes());
+    let grey = dense(1, Activation::Sigmoid, Numbers::Int8);
+    assert_eq!(grey[8..12], [4, 0, 4, 0]);
+    assert_eq!(shape_at(&grey, 22), [5, 8, 1]);
+    assert_eq!(shape_at(&grey, last + 14), [5, 1, 8]);
+    assert_eq!(weights(&grey), Ok(5 * 8 * 8));
+    assert_eq!(
+        weights(&dense(3, Activation::Tanh, Numbers::Int8)),
+        Ok(5 * 24 * 8)
+    );
+    assert_eq!(
+        weights(&dense(1, Activation::Tanh, Numbers::Int4)),
+        Ok(5 * 8 * 8 / 2)
+    );
+    // Of four channels, and in f32, none were empty.
+    for blob in [
+        dense(4, Activation::Tanh, Numbers::Int8),
+        dense(1, Activation::Tanh, Numbers::Float),
+    ] {
+        assert_eq!(blob[8..12], [1, 0, 1, 0]);
+        assert_eq!(shape_at(&blob, 22), shape_at(&blob, last + 14));
+    }
+    let other = changed(grey.clone(), 26, &[2]);
+    assert_eq!(Model::parse(&other), Err(Error::Disconnected));
+    let older = changed(grey, 8, &[3, 0, 3, 0]);
+    assert_eq!(Model::parse(&older), Err(Error::Disconnected));
+}
+
 /// A model of 4x4 pixels that adds the input of its second layer to the output of its third.
 fn with_addition() -> Vec<common::Plan> {
     let first = common::linear(Activation::Relu, 4, 4, 3);

@@ -143,6 +143,10 @@ fn stack(seed: u64) -> Vec<common::Plan> {
         plans.push(skipped.expect("fits"));
         plans.push(common::addition(&plans, 3, common::ACTIVATIONS[n(5)]));
     }
+    if n(7) == 3 {
+        // A dense network: its grey rows have the parameters of whole groups.
+        return vec![linear(leaky, 1, 1, 9), linear(last, 5, 6, 1 + n(2))];
+    }
     plans.push(windowed(third.2, false, window, last, 2).expect("fits"));
     plans
 }

@@ -374,6 +374,8 @@ fn network_bound(blob: &Model<'_>) -> f64 {
 /// An int8 layer of the runtime and the same layer cut out of the QDQ model.
 struct LayerTwin<'a> {
     layer: Layer<'a>,
+    /// Shape of the output, the image's for the last layer.
+    output: pocketgan::Shape,
     /// Of what it takes, one tensor but for an addition: which these are, by the layers whose inputs they are; what a
     /// quantum is worth; and the extents.
     inputs: Vec<(usize, f32, Vec<usize>)>,
@@ -395,6 +397,10 @@ impl<'a> LayerTwin<'a> {
             let inputs = taken.iter().zip(input_dims);
             Ok(Self {
                 layer,
+                output: match index + 1 == blob.layer_count() {
+                    true => blob.output(),
+                    false => layer.output,
+                },
                 inputs: inputs
                     .map(|(&tensor, dims)| (tensor, scale(tensor), dims))
                     .collect(),
@@ -430,7 +436,7 @@ impl<'a> LayerTwin<'a> {
             .map(|(v, dims)| (v.as_slice(), *dims))
             .collect();
         let theirs = self.graph.run_inputs(&inputs, classes)?;
-        let shape = spec_shape(self.layer.output);
+        let shape = spec_shape(self.output);
         let ours: Vec<i16> = tensors
             .iter()
             .flat_map(|t| channels_first(shape, &t[index + 1]))

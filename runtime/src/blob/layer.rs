@@ -23,6 +23,11 @@ impl Shape {
         }
     }
 
+    /// The shape of the same elements in the same order with all of a row's as the channels of a single column.
+    pub(crate) const fn rows_as_channels(self) -> Self {
+        Self::new(self.height, 1, self.row_len())
+    }
+
     /// The number of elements (saturating).
     pub const fn len(self) -> usize {
         self.height
@@ -163,7 +168,8 @@ pub struct Layer<'a> {
     pub activation: Activation,
     /// Shape of the input.
     pub input: Shape,
-    /// Shape of the output.
+    /// Shape of the output. A linear layer that is the last one can have the elements of each row for the channels of a
+    /// single column.
     pub output: Shape,
     /// The kind of numbers.
     pub numbers: Numbers,

@@ -20,7 +20,7 @@ pub const FORMAT_VERSION: u16 = 4;
 const CLASSES_VERSION: u16 = 2;
 /// The version that brought int4.
 const INT4_VERSION: u16 = 3;
-/// The version that brought additions.
+/// The version that brought additions, and rows as channels.
 const ADD_VERSION: u16 = 4;
 /// The most layers a model can have.
 pub const MAX_LAYERS: usize = 32;

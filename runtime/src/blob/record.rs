@@ -151,13 +151,13 @@ pub(super) const fn check_all(model: &Model<'_>) -> Result<(), Error> {
         activation = layer.activation;
         index += 1;
     }
-    if !same(input, model.output) {
+    if !same(input, model.output) && !is_rows_of(model, input) {
         return Err(Error::Disconnected);
     }
     if next_start + super::CRC_LEN != model.blob.len() {
         return Err(Error::BadParameters);
     }
-    if knows_additions(model) {
+    if is_of_version_4(model) {
         check!(check_additions(model));
     }
     match (activation, model.range) {
@@ -169,6 +169,14 @@ pub(super) const fn check_all(model: &Model<'_>) -> Result<(), Error> {
     } else {
         Err(Error::WrongWork)
     }
+}
+
+/// Whether the last layer is linear, and its shape is that of the output with each row's elements as channels (section 2.5).
+const fn is_rows_of(model: &Model<'_>, shape: Shape) -> bool {
+    let operator = operator(record(model.blob, model.layers - 1));
+    is_of_version_4(model)
+        && matches!(operator, Some(Operator::Linear))
+        && same(shape, model.output.rows_as_channels())
 }
 
 /// Section 8, items 1 and 4.
@@ -184,15 +192,14 @@ const fn check_additions(model: &Model<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the version of the blob has additions.
-const fn knows_additions(model: &Model<'_>) -> bool {
+const fn is_of_version_4(model: &Model<'_>) -> bool {
     u16_at(model.blob, 10) >= ADD_VERSION
 }
 
 const fn check(model: &Model<'_>, record: &[u8], index: usize) -> Result<(), Error> {
     let operator = match operator(record) {
         None => return Err(Error::UnknownOperator),
-        Some(Operator::Add { .. }) if !knows_additions(model) => {
+        Some(Operator::Add { .. }) if !is_of_version_4(model) => {
             return Err(Error::UnknownOperator);
         }
         Some(operator) => operator,
@@ -206,7 +213,7 @@ const fn check(model: &Model<'_>, record: &[u8], index: usize) -> Result<(), Err
     let used = match (operator, model.numbers) {
         (Operator::Add { .. }, Numbers::Int8 | Numbers::Int4) => 46,
         (Operator::Add { .. }, Numbers::Float) => 42,
-        _ if knows_additions(model) => 40,
+        _ if is_of_version_4(model) => 40,
         _ => KEPT_ROWS,
     };
     if !super::zeros(record, used, RECORD_LEN) {

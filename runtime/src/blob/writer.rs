@@ -10,7 +10,8 @@ use std::vec::Vec;
 
 use super::{
     ADD_VERSION, Activation, CLASSES_VERSION, CRC_LEN, Decoded, HEADER_LEN, INT4_VERSION, MAGIC,
-    Model, Numbers, Operator, PixelRange, RECORD_LEN, Shape, Window, bytes, layer, order, record,
+    MAX_EXTENT, Model, Numbers, Operator, PixelRange, RECORD_LEN, Shape, Window, bytes, layer,
+    order, record,
 };
 use crate::{Error, plan};
 
@@ -224,6 +225,10 @@ fn encode(
         let layer = Encoder {
             index,
             spec,
+            stored: match index + 1 == layers.len() {
+                true => as_stored(spec, numbers),
+                false => spec.output,
+            },
             numbers,
             input,
             classes: classes.filter(|_| index == 0),
@@ -265,14 +270,17 @@ fn encode(
         decoded: Decoded(&[]),
     };
     let is_add = |layer: &LayerSpec| matches!(layer.operator, Operator::Add { .. });
+    let is_stored_otherwise = |last: &LayerSpec| as_stored(last, numbers) != last.output;
     let version = match numbers {
         // What needs no newer reader is not said to.
-        _ if layers.iter().any(is_add) => ADD_VERSION,
+        _ if layers.iter().any(is_add) || layers.last().is_some_and(is_stored_otherwise) => {
+            ADD_VERSION
+        }
         Numbers::Int4 => INT4_VERSION,
         _ if classes.is_some() => CLASSES_VERSION,
         _ => 1,
     };
-    if version == ADD_VERSION {
+    if layers.iter().any(is_add) {
         keep_rows(&mut blob, &model);
     }
     let header = header(version, blob.len() + CRC_LEN, &model);
@@ -323,6 +331,17 @@ impl Fields {
     }
 }
 
+/// The shape that the last layer's record has: of a linear layer, the one with fewer places left over in groups of four.
+fn as_stored(last: &LayerSpec, numbers: Numbers) -> Shape {
+    let (own, rows) = (last.output, last.output.rows_as_channels());
+    let places = |shape: Shape| shape.width.saturating_mul(order::ceil4(shape.channels));
+    let is_grouped = last.operator == Operator::Linear && numbers != Numbers::Float;
+    match is_grouped && places(rows) < places(own) && rows.channels <= MAX_EXTENT {
+        true => rows,
+        false => own,
+    }
+}
+
 /// Writes into the records how many rows additions need to be kept. Where a row is not there to be added there is nothing
 /// to write: the reader will refuse the blob.
 fn keep_rows(blob: &mut [u8], model: &Model<'_>) {
@@ -369,6 +388,8 @@ struct Encoded {
 struct Encoder<'a> {
     index: usize,
     spec: &'a LayerSpec,
+    /// The output's shape in the blob.
+    stored: Shape,
     numbers: Numbers,
     input: Shape,
     /// The model's, if this is its first layer.
@@ -425,7 +446,7 @@ impl Encoder<'_> {
         }
         fields.put(parameters.shifts);
         fields.put_shape(self.input)?;
-        fields.put_shape(self.spec.output)?;
+        fields.put_shape(self.stored)?;
         fields.put(slope.to_le_bytes());
         fields.put(scale.to_le_bytes());
         fields.put(u32::try_from(start).ok()?.to_le_bytes());
@@ -605,7 +626,12 @@ impl Encoder<'_> {
     /// The weights, from PyTorch's order to the blob's.
     fn weights<T: Copy + Default>(&self, values: &[T]) -> Result<Vec<T>, WriteError> {
         let (
-            Self { numbers, input, .. },
+            Self {
+                numbers,
+                input,
+                stored,
+                ..
+            },
             LayerSpec {
                 operator, output, ..
             },
@@ -620,7 +646,7 @@ impl Encoder<'_> {
             .try_fold(outputs, |n, &m| n.checked_mul(m));
         let too_large = WriteError::TooLarge { layer: self.index };
         self.check_len("weights", values.len(), count.ok_or(too_large)?)?;
-        let len = order::weights(*operator, *numbers, *input, *output);
+        let len = order::weights(*operator, *numbers, *input, *stored);
         let mut ordered = vec![T::default(); usize::try_from(len).map_err(|_| too_large)?];
         for oc in 0..outputs {
             for ic in 0..inputs {
@@ -631,7 +657,7 @@ impl Encoder<'_> {
                 };
                 for place in 0..kernel * kernel {
                     let at = [oc, place / kernel, place % kernel, ic];
-                    let to = order::index(*operator, *numbers, *input, *output, at);
+                    let to = order::index(*operator, *numbers, *input, *stored, at);
                     *ordered.get_mut(to).ok_or(too_large)? = values[row * kernel * kernel + place];
                 }
             }

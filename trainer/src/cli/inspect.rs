@@ -126,7 +126,7 @@ impl Report {
             working_memory: model.working_memory(),
             image_bytes: model.image_len(),
             macs: model.macs(),
-            layers: model.layers().map(|layer| Row::new(&layer)).collect(),
+            layers: rows(model),
             target: None,
         }
     }
@@ -256,6 +256,15 @@ impl Row {
             instructions: None,
         }
     }
+}
+
+/// The layers of a model, the last with the image's shape, however the blob has it.
+fn rows(model: &Model<'_>) -> Vec<Row> {
+    let mut rows: Vec<Row> = model.layers().map(|layer| Row::new(&layer)).collect();
+    if let Some(last) = rows.last_mut() {
+        last.output = shape(model.output());
+    }
+    rows
 }
 
 /// Channels, height, width.
