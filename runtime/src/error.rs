@@ -55,6 +55,9 @@ pub enum Error {
     BadMultiplier,
     /// An accumulator could overflow 32 bits (4.2).
     Overflow,
+    /// The blob does not lie at a multiple of four bytes, where this target's kernels need it; one that
+    /// [`include_model!`](crate::include_model) includes does.
+    Unaligned,
     /// The buffer is smaller than the model's working memory.
     BufferTooSmall,
     /// A latent, a tensor or an image slice does not have the model's length.
@@ -99,6 +102,7 @@ impl Error {
             Self::BadNumber => "a scale, slope or parameter of the blob is not a usable number",
             Self::BadMultiplier => "a requantization multiplier of the blob is not above zero",
             Self::Overflow => "an accumulator of the blob's model could overflow",
+            Self::Unaligned => "the blob does not lie at a multiple of four bytes in memory",
             Self::BufferTooSmall => "the buffer is smaller than the model's working memory",
             Self::SliceLength => "a slice does not have the length the model asks for",
             Self::ClassMissing => "the model has classes: choose one",

@@ -50,11 +50,15 @@ impl<'m, 'b> Generator<'m, 'b> {
     /// [`Model::buffer_len`] words, whatever it holds.
     ///
     /// # Errors
-    /// [`Error::BufferTooSmall`] if it is smaller.
+    /// [`Error::BufferTooSmall`] if it is smaller; [`Error::Unaligned`] if the kernels are in assembly and the
+    /// blob of an int8 or int4 model does not lie at a multiple of four bytes.
     pub fn new<B>(model: &Model<'m>, buffer: &'b mut B) -> Result<Self, Error>
     where
         B: AsMut<[u32]> + ?Sized,
     {
+        if cfg!(pocketgan_asm) && !model.numbers().is_float() && !model.is_aligned() {
+            return Err(Error::Unaligned);
+        }
         let words = buffer
             .as_mut()
             .get_mut(..model.buffer_len())

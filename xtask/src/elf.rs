@@ -51,20 +51,21 @@ pub fn flash_bytes_without_vectors(path: &Path) -> Result<u64> {
     Ok(sum)
 }
 
-/// The names of all functions and variables, those of Rust as paths.
+/// The names of all functions and variables, those of Rust as paths, and how many bytes each has.
 ///
 /// # Errors
 ///
 /// As [`flash_bytes`].
-pub fn symbols(path: &Path) -> Result<Vec<String>> {
+pub fn symbols(path: &Path) -> Result<Vec<(String, u64)>> {
     let bytes = read(path)?;
     let file = ElfFile32::<Endianness>::parse(&*bytes)
         .with_context(|| format!("{} is no 32-bit ELF file", path.display()))?;
-    let mut names = Vec::new();
+    let mut symbols = Vec::new();
     for symbol in file.symbols() {
-        names.push(format!("{:#}", rustc_demangle::demangle(symbol.name()?)));
+        let name = format!("{:#}", rustc_demangle::demangle(symbol.name()?));
+        symbols.push((name, symbol.size()));
     }
-    Ok(names)
+    Ok(symbols)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

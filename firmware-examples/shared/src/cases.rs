@@ -77,7 +77,24 @@ fn run(counter: Counter) -> Result<(usize, usize), Failure> {
             eprintln!("case {cases} gives another image");
             wrong += 1;
         }
+        if cases == 0 {
+            check_unaligned(&mut blob, blob_len, &mut buffer)?;
+        }
         cases += 1;
+    }
+}
+
+/// Moves the blob by a byte, where the kernels cannot take it.
+fn check_unaligned<const N: usize>(
+    blob: &mut Aligned<N>,
+    len: usize,
+    buffer: &mut [u32],
+) -> Result<(), Failure> {
+    blob.0.copy_within(..len, 1);
+    let model = Model::parse(&blob.0[1..=len])?;
+    match Generator::new(&model, buffer) {
+        Err(pocketgan::Error::Unaligned) => Ok(()),
+        _ => Err(Failure("an unaligned blob is taken")),
     }
 }
 

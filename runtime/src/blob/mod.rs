@@ -159,6 +159,11 @@ impl<'a> Model<'a> {
         self.blob.len()
     }
 
+    /// Whether the blob lies at a whole word of memory.
+    pub(crate) fn is_aligned(&self) -> bool {
+        self.blob.as_ptr().addr().is_multiple_of(4)
+    }
+
     /// How many layers there are, 1 to [`MAX_LAYERS`].
     pub const fn layer_count(&self) -> usize {
         self.layers

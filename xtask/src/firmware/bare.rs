@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::machines;
 use crate::bare_metal::Toolchain;
@@ -23,6 +23,22 @@ const FORBIDDEN: [&str; 8] = [
 /// Ends of the names of functions that stand in for floating-point instructions.
 const SOFT_FLOAT: [&str; 8] = ["sf", "df", "sf2", "df2", "sf3", "df3", "2f", "2d"];
 
+/// What the functions of the kernels and their tables have in their names.
+const KERNELS: [&str; 2] = ["pocketgan::kernels::", "_ZN9pocketgan7kernels"];
+/// What the int8 operators may take on cores with the DSP extension, in bytes.
+const OPERATORS_LIMIT: u64 = 8 * 1024;
+
+/// How the smallest firmware is built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// For speed, as the figures of instructions are.
+    Fast,
+    /// With `opt-level = "s"`.
+    Small,
+    /// The same without the feature `convolution`.
+    SmallLinear,
+}
+
 /// The smallest firmware of a model, built.
 pub struct Bare {
     program: PathBuf,
@@ -35,11 +51,17 @@ impl Bare {
     /// # Errors
     ///
     /// It cannot be built; it links only if no panic can be reached.
-    pub fn build(toolchain: &Toolchain, target: &str, blob: &Path) -> Result<Self> {
+    pub fn build(toolchain: &Toolchain, target: &str, blob: &Path, kind: Kind) -> Result<Self> {
         let metadata = blob.metadata();
         let metadata = metadata.with_context(|| format!("cannot read {}", blob.display()))?;
         let mut cargo = machines::cargo(toolchain, "build", Path::new("bare"));
         cargo.env("POCKETGAN_MODEL", blob);
+        if kind != Kind::Fast {
+            cargo.args(["--config", "profile.release.opt-level=\"s\""]);
+        }
+        if kind == Kind::SmallLinear {
+            cargo.arg("--no-default-features");
+        }
         Ok(Self {
             program: machines::build(cargo.args(["--target", target]))?,
             blob_len: metadata.len(),
@@ -55,14 +77,44 @@ impl Bare {
         Ok(elf::flash_bytes_without_vectors(&self.program)? - self.blob_len)
     }
 
+    /// Bytes of the int8 operators' functions and tables.
+    ///
+    /// # Errors
+    ///
+    /// The program cannot be read.
+    pub fn operator_bytes(&self) -> Result<u64> {
+        let symbols = elf::symbols(&self.program)?;
+        let kernels = symbols
+            .iter()
+            .filter(|(name, _)| KERNELS.iter().any(|kernels| name.contains(kernels)));
+        Ok(kernels.map(|(_, bytes)| bytes).sum())
+    }
+
+    /// Checks that the int8 operators are not larger than they may be.
+    ///
+    /// # Errors
+    ///
+    /// They are.
+    pub fn check_operators(&self) -> Result<()> {
+        let bytes = self.operator_bytes()?;
+        ensure!(
+            bytes <= OPERATORS_LIMIT,
+            "the int8 operators have {bytes} bytes of code, more than {OPERATORS_LIMIT}"
+        );
+        Ok(())
+    }
+
     /// Checks that it holds nothing that is forbidden.
     ///
     /// # Errors
     ///
     /// Names the symbols that should not be there.
     pub fn check_symbols(&self) -> Result<()> {
-        let mut symbols = elf::symbols(&self.program)?;
-        symbols.retain(|name| is_forbidden(name));
+        let symbols = elf::symbols(&self.program)?.into_iter();
+        let symbols: Vec<String> = symbols
+            .map(|(name, _)| name)
+            .filter(|name| is_forbidden(name))
+            .collect();
         if !symbols.is_empty() {
             bail!(
                 "the smallest firmware holds what it must not:\n{}",

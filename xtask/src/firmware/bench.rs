@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::Example;
-use super::bare::Bare;
+use super::bare::{Bare, Kind};
 use super::machines::{self, Core, MACHINES, Machine};
 use crate::bare_metal::Toolchain;
 use crate::{elf, setup};
@@ -103,7 +103,8 @@ fn measure(toolchain: &Toolchain, machine: &Machine, model: &Example) -> Result<
     build.args(["--no-default-features", "--features"]);
     build.arg(features(model));
     let flash_bytes = elf::flash_bytes(&machines::build(&mut build)?)?;
-    let code_bytes = Bare::build(toolchain, machine.target, &model.path())?.code_bytes()?;
+    let code_bytes =
+        Bare::build(toolchain, machine.target, &model.path(), Kind::Fast)?.code_bytes()?;
     let measured = samples(toolchain, machine, model)?.into_iter();
     Ok(measured
         .map(|sample| Measured {

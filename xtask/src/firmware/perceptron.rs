@@ -1,19 +1,30 @@
 //! The smallest kind of generator, two linear layers of random weights, for measuring.
 
-use anyhow::Result;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
 use pocketgan::blob::writer::{self, LayerSpec, Parameters};
 use pocketgan::{Activation, Operator, Rng, Shape};
+
+use super::machines;
 
 /// Components of the latent.
 const LATENT: usize = 16;
 const HIDDEN: usize = 32;
 
-/// The blob of a generator of 8 by 8 pixels.
+/// Writes the blob of a generator of 8 by 8 pixels and returns the file's path.
 ///
 /// # Errors
 ///
-/// The writer's, none of which can come of these layers.
-pub fn blob() -> Result<Vec<u8>> {
+/// The file cannot be written.
+pub fn write() -> Result<PathBuf> {
+    let path = machines::build_folder().join("perceptron.pgan");
+    fs::write(&path, blob()?).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+fn blob() -> Result<Vec<u8>> {
     let mut rng = Rng::new(1);
     let hidden = Shape::new(1, 1, HIDDEN);
     let layers = [

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::bare::Bare;
+use super::bare::{Bare, Kind};
 use super::bench;
 use super::machines::MACHINES;
+use super::{NANO, perceptron};
 use crate::bare_metal::Toolchain;
 use crate::{process, setup, workspace};
 
@@ -30,6 +31,31 @@ struct Table {
     compiler: String,
     /// By core and model.
     rows: BTreeMap<String, Row>,
+    /// By core.
+    small: BTreeMap<String, Small>,
+}
+
+/// What code takes on a core with `opt-level = "s"`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+struct Small {
+    /// The functions and tables of the int8 operators.
+    operator_bytes: u64,
+    /// All code of nano's smallest firmware, and of that of two linear layers without the feature `convolution`.
+    nano_bytes: u64,
+    perceptron_bytes: u64,
+}
+
+impl Small {
+    fn figures(self) -> [(&'static str, u64); 3] {
+        [
+            ("bytes of the int8 operators", self.operator_bytes),
+            ("bytes of nano's small code", self.nano_bytes),
+            (
+                "bytes of the perceptron's small code",
+                self.perceptron_bytes,
+            ),
+        ]
+    }
 }
 
 /// What a model takes on a core.
@@ -68,6 +94,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for (name, row) in &measured.rows {
         println!("{name:<20}  {}", serde_json::to_string(row)?);
     }
+    for (name, small) in &measured.small {
+        println!("{name:<20}  {}", serde_json::to_string(small)?);
+    }
     if arguments.update {
         fs::write(path(), serde_json::to_string_pretty(&measured)? + "\n")?;
         return Ok(());
@@ -89,11 +118,12 @@ fn path() -> PathBuf {
 }
 
 fn measure(toolchain: &Toolchain) -> Result<Table> {
-    let mut rows = BTreeMap::new();
+    let (mut rows, mut small) = (BTreeMap::new(), BTreeMap::new());
+    let perceptron = perceptron::write()?;
     for machine in &MACHINES {
         for model in machine.models {
             let samples = bench::samples(toolchain, machine, model)?;
-            let bare = Bare::build(toolchain, machine.target, &model.path())?;
+            let bare = Bare::build(toolchain, machine.target, &model.path(), Kind::Fast)?;
             let code_bytes = bare.code_bytes()?;
             let most = |figure: fn(&bench::Sample) -> u64| samples.iter().map(figure).max();
             let instructions: u64 = samples.iter().map(|sample| sample.instructions).sum();
@@ -106,26 +136,33 @@ fn measure(toolchain: &Toolchain) -> Result<Table> {
             };
             rows.insert(format!("{} {}", machine.core.name(), model.feature), row);
         }
+        let nano = Bare::build(toolchain, machine.target, &NANO.path(), Kind::Small)?;
+        let (operator_bytes, nano_bytes) = (nano.operator_bytes()?, nano.code_bytes()?);
+        let perceptron = Bare::build(toolchain, machine.target, &perceptron, Kind::SmallLinear)?;
+        let code = Small {
+            operator_bytes,
+            nano_bytes,
+            perceptron_bytes: perceptron.code_bytes()?,
+        };
+        small.insert(machine.core.name(), code);
     }
     let compiler = process::output(toolchain.rustc().arg("--version"))?;
     Ok(Table {
         compiler: compiler.trim().to_owned(),
         rows,
+        small,
     })
 }
 
 fn compare(kept: &Table, measured: &Table) -> Result<()> {
     let mut grown = Vec::new();
     for (name, row) in &measured.rows {
-        let Some(before) = kept.rows.get(name) else {
-            grown.push(format!("{name} is not in the table"));
-            continue;
-        };
-        for ((figure, before), (_, now)) in before.figures().into_iter().zip(row.figures()) {
-            if now * 100 > before * (100 + GROWTH) {
-                grown.push(format!("{name}: {figure} grew from {before} to {now}"));
-            }
-        }
+        let before = kept.rows.get(name).map(|before| before.figures());
+        note_growth(&mut grown, name, before, row.figures());
+    }
+    for (name, small) in &measured.small {
+        let before = kept.small.get(name).map(|before| before.figures());
+        note_growth(&mut grown, name, before, small.figures());
     }
     if !grown.is_empty() {
         bail!(
@@ -134,6 +171,24 @@ fn compare(kept: &Table, measured: &Table) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Adds a sentence for each figure that grew.
+fn note_growth<const N: usize>(
+    grown: &mut Vec<String>,
+    name: &str,
+    before: Option<[(&str, u64); N]>,
+    now: [(&str, u64); N],
+) {
+    let Some(before) = before else {
+        grown.push(format!("{name} is not in the table"));
+        return;
+    };
+    for ((figure, before), (_, now)) in before.into_iter().zip(now) {
+        if now * 100 > before * (100 + GROWTH) {
+            grown.push(format!("{name}: {figure} grew from {before} to {now}"));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -151,6 +206,7 @@ mod tests {
         Table {
             compiler: String::new(),
             rows: BTreeMap::from([("cortex-m4 nano".to_owned(), row)]),
+            small: BTreeMap::new(),
         }
     }
 
@@ -166,6 +222,7 @@ mod tests {
         let empty = Table {
             compiler: String::new(),
             rows: BTreeMap::new(),
+            small: BTreeMap::new(),
         };
         assert!(compare(&empty, &table(1)).is_err());
     }

@@ -2,11 +2,10 @@
 //! held against this machine's.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use anyhow::{Context, Result, ensure};
 
-use super::bare::Bare;
+use super::bare::{Bare, Kind};
 use super::bench::{self, SEEDS, Sample};
 use super::machines::{self, MACHINES, MICROBIT, MODELS, MPS2_M4, RISCV_VIRT};
 use super::{Example, NANO, cases, folders, perceptron, requests, wasm};
@@ -60,15 +59,20 @@ fn build_all(toolchain: &Toolchain) -> Result<()> {
 
 /// Checks what the smallest firmware holds on each target, and says what it takes.
 fn test_bare(toolchain: &Toolchain) -> Result<()> {
-    let perceptron = machines::build_folder().join("perceptron.pgan");
-    fs::write(&perceptron, perceptron::blob()?)?;
-    let models = [("nano", NANO.path()), ("two linear layers", perceptron)];
+    let models = [
+        ("nano", NANO.path(), Kind::Fast),
+        ("nano", NANO.path(), Kind::Small),
+        ("two linear layers", perceptron::write()?, Kind::SmallLinear),
+    ];
     let targets: BTreeSet<&str> = MACHINES.iter().map(|machine| machine.target).collect();
     for target in targets {
-        for (name, blob) in &models {
-            let bare = Bare::build(toolchain, target, blob)?;
+        for (name, blob, kind) in &models {
+            let bare = Bare::build(toolchain, target, blob, *kind)?;
             bare.check_symbols()
                 .with_context(|| format!("{name}, {target}"))?;
+            if *kind == Kind::Small && target == MPS2_M4.target {
+                bare.check_operators()?;
+            }
             let code_bytes = bare.code_bytes()?;
             eprintln!("{name}, {target}: the smallest firmware has {code_bytes} bytes of code");
         }
