@@ -29,7 +29,7 @@ enum Part {
     LinearSignedTurn,
     SlowLinearPixel,
     SlowLinearFour,
-    SlowLinearTurn,
+    SlowLinearOutput,
     ConvolutionRow,
     Phase,
     Tile,
@@ -152,18 +152,18 @@ impl Counter<'_> {
             let channels = (output.channels - first).min(at_once);
             let fours = pixels * channels.div_ceil(4);
             let turns = fours * input.channels.div_ceil(4);
+            let turn = match self.layer.signed_input {
+                true => Part::LinearSignedTurn,
+                false => Part::LinearTurn,
+            };
+            self.add(turn, turns);
             if channels % 4 == 0 && self.layer.activation == Activation::Relu {
                 self.add(Part::LinearPixel, pixels);
                 self.add(Part::LinearFour, fours);
-                let turn = match self.layer.signed_input {
-                    true => Part::LinearSignedTurn,
-                    false => Part::LinearTurn,
-                };
-                self.add(turn, turns);
             } else {
                 self.add(Part::SlowLinearPixel, pixels);
                 self.add(Part::SlowLinearFour, fours);
-                self.add(Part::SlowLinearTurn, turns);
+                self.add(Part::SlowLinearOutput, pixels * channels);
                 self.outputs(pixels * channels);
             }
             if self.layer.numbers.is_int4() {

@@ -363,6 +363,8 @@ fn copy<T: Copy>(to: &mut [T], from: &[T]) {
 }
 
 /// A row of an f32 model's output as pixels, which lie behind it.
+// Not inlined, so that an int8 image is made the same with it and without.
+#[inline(never)]
 fn values_to_pixels<'r>(model: &Model<'_>, words: &'r mut [u32]) -> &'r [u8] {
     let row_len = model.output().row_len();
     let (values, pixels) = words.split_at_mut_checked(row_len).unwrap_or_default();

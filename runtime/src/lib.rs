@@ -60,8 +60,7 @@
 //! - `int4`, on by default: models with int4 weights, half as large in flash. Without it they are refused, and no
 //!   code for them is linked.
 //! - `embedded-graphics`: module `display`, pictures on displays.
-//! - `dsp`: for Armv8-M Mainline cores that have the DSP extension, as most Cortex-M33 do; compile with
-//!   `-C target-cpu=cortex-m33`. Others need no word.
+//! - `dsp`: for Armv8-M Mainline cores that have the DSP extension, as most Cortex-M33 do. Others need no word.
 //! - `micromath`: f32 models' tanh and sigmoid through `micromath`, smaller and faster, off by up to
 //!   1.1e-3.
 #![no_std]

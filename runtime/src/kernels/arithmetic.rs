@@ -21,6 +21,9 @@ pub fn finish(activation: Activation, shift: u32, multipliers: [i32; 2], acc: i3
         Activation::LeakyRelu { .. } if acc < 0 => negative,
         _ => positive,
     };
+    #[cfg(pocketgan_dsp)]
+    let x = super::asm::rescale(acc, shift, multiplier);
+    #[cfg(not(pocketgan_dsp))]
     let x = rescale(acc, shift, multiplier);
     match activation {
         Activation::None | Activation::LeakyRelu { .. } => x.clamp(-128, 127),

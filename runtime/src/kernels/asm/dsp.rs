@@ -17,6 +17,13 @@ use super::{Job, Linear};
 // lengths of a plane and of a group's weights, where the weights of the rows at hand end and those of the
 // channel, the job, the loop and the way out. LLVM keeps r6 and r7 for itself, so they are saved.
 
+/// Names a core with the DSP extension, which the compiler need not be told of.
+macro_rules! cpu {
+    () => {
+        ".cpu cortex-m4"
+    };
+}
+
 /// Adds to `$acc` the products of a column, widened in r6 and r7, with the weights `$even` and `$odd`.
 macro_rules! products {
     ($acc:literal, $even:literal, $odd:literal) => {
@@ -159,6 +166,25 @@ macro_rules! relu {
     };
 }
 
+/// [`rescale`](crate::kernels::arithmetic::rescale) in an instruction that a compiler which was not told of the
+/// extension does not take.
+#[inline(always)]
+pub(crate) fn rescale(acc: i32, shift: u32, multiplier: i32) -> i32 {
+    let rounded;
+    // SAFETY: changes nothing but its result.
+    unsafe {
+        asm!(
+            cpu!(),
+            "smmulr {0}, {1}, {2}",
+            out(reg) rounded,
+            in(reg) acc << shift,
+            in(reg) multiplier,
+            options(nomem, nostack, preserves_flags, pure),
+        );
+    }
+    rounded
+}
+
 /// Does a job.
 ///
 /// # Safety
@@ -171,6 +197,7 @@ pub(super) unsafe fn sums(job: &mut Job) {
     // restores r6, r7 and sp. The table has a place for each `which`, the second one for each `size`.
     unsafe {
         asm!(
+            cpu!(),
             "push {{r6, r7}}",
             "sub sp, #32",
             "ldrd r2, r3, [r12, #32]",
@@ -377,6 +404,7 @@ pub(super) unsafe fn linear(job: &mut Linear) {
     // SAFETY: reads only what the caller vouches for, writes outputs or sums and the job; r6, r7, sp are restored.
     unsafe {
         asm!(
+            cpu!(),
             "push {{r6, r7}}",
             "push {{r12}}",
             "3:",

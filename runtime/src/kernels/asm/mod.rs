@@ -28,6 +28,9 @@ mod loops;
 #[path = "riscv.rs"]
 mod loops;
 
+#[cfg(pocketgan_dsp)]
+pub(crate) use loops::rescale;
+
 use super::int8::{self, BLOCK, Kernels, Outputs, Phase, TILE, Tile};
 use crate::Activation;
 use crate::blob::Parameters;
