@@ -266,14 +266,8 @@ impl<'m, 'b> Generator<'m, 'b> {
         let mut index = self.model.layer_count() - 1;
         loop {
             let y = self.rows_made(index + 1);
-            let decoded;
-            let layer = match self.model.decoded_layer(index) {
-                Some(layer) => layer,
-                None => {
-                    decoded = self.model.layer(index);
-                    &decoded
-                }
-            };
+            let mut decoded = None;
+            let layer = layer(&self.model, index, &mut decoded);
             if self.rows_made(index) < plan::rows_needed(layer, y) && index > 0 {
                 index -= 1;
                 continue;
@@ -297,11 +291,12 @@ impl<'m, 'b> Generator<'m, 'b> {
             return;
         };
         let input = before.get(start..).unwrap_or_default();
+        let mut decoded = None;
         let added = match layer.operator.in_this_build() {
             Operator::Add { from } => {
                 let start = state(before, from * 2 + 1);
                 let rows = before.get(start..).unwrap_or_default();
-                Some((self.model.layer(from), rows))
+                Some((self::layer(&self.model, from, &mut decoded), rows))
             }
             _ => None,
         };
@@ -319,7 +314,7 @@ impl<'m, 'b> Generator<'m, 'b> {
             let (input, out) = (must_cast_slice(input), out.unwrap_or_default());
             match added {
                 Some((from, added)) => {
-                    float::add_row(layer, y, input, (&from, must_cast_slice(added)), out);
+                    float::add_row(layer, y, input, (from, must_cast_slice(added)), out);
                 }
                 None => float::row(layer, y, input, out),
             }
@@ -327,9 +322,7 @@ impl<'m, 'b> Generator<'m, 'b> {
             let out = must_cast_slice_mut(after).get_mut(range);
             let out = out.unwrap_or_default();
             match added {
-                Some((from, added)) => {
-                    int8::add_row(layer, y, input, (&from, added), &out_ring, out);
-                }
+                Some(added) => int8::add_row(layer, y, input, added, &out_ring, out),
                 None => int8::row(layer, y, input, &out_ring, out, scratch),
             }
         }
@@ -347,6 +340,19 @@ impl<'m, 'b> Generator<'m, 'b> {
 
     fn ring_start(&self, ring: usize) -> usize {
         state(self.words, ring * 2 + 1)
+    }
+}
+
+/// A layer of a model: the one it was included with, or one decoded into `decoded`.
+#[inline(always)]
+fn layer<'l, 'm>(
+    model: &Model<'m>,
+    index: usize,
+    decoded: &'l mut Option<Layer<'m>>,
+) -> &'l Layer<'m> {
+    match model.decoded_layer(index) {
+        Some(layer) => layer,
+        None => decoded.insert(model.layer(index)),
     }
 }
 

@@ -44,14 +44,14 @@ cc cb d0 e1 cf a6 be ce
 ce cf cf d5 cd c4 cd cf";
 
 const SKIPS_IMAGE: &str = "\
-4a 92 e1 e1 b8 b3 a9 91
-7a 9b 81 4b 8a 69 61 a5
-80 6a 53 6b 94 80 72 3d
-9a 56 6a c9 dd 85 37 43
-ae 91 a8 e0 e8 54 17 31
-71 88 9a ab b2 6a 17 2a
-78 6c 63 95 97 5c 21 4c
-66 77 6d 84 73 4f 36 3a";
+78 66 5b 7d 87 68 5b 78
+af a3 a7 b8 cc ae a8 9e
+89 b0 b5 ba c5 ab 9f 97
+a6 c3 c0 c8 bc 85 b0 99
+51 9d 8f 9d 8f 93 c1 8c
+d6 ea a4 b6 dd e0 c3 a4
+9d a1 56 a5 c9 b9 9c ad
+b9 80 76 92 59 93 81 a2";
 
 /// The pixels in hexadecimal, a line a row.
 fn picture(image: &[u8]) -> String {

@@ -190,44 +190,26 @@ pub(crate) fn add_row(
     out: &mut [u8],
 ) {
     let [own, other] = layer.addends;
-    let multipliers = layer.multipliers(0);
-    let input = Quanta::of_row(layer, input, y);
-    let added = Quanta::of_row(from, added, y);
+    let (ring, from_ring) = (Ring::of_input(layer), Ring::of_input(from));
+    let (start, from_start) = (ring.row_start(y), from_ring.row_start(y));
     for c in 0..layer.output.channels {
         for x in 0..layer.output.width {
-            let acc = own * input.at(x, c) + other * added.at(x, c);
-            if let Some(to) = out.get_mut(out_ring.place(x, c)) {
-                *to = finish(layer.activation, layer.shift, multipliers, acc) as u8;
-            }
+            let a = quantum(layer, input, start + ring.place(x, c));
+            let b = quantum(from, added, from_start + from_ring.place(x, c));
+            let out = out.get_mut(out_ring.place(x, c)..).unwrap_or_default();
+            store_channel(layer, 0, &[own * a + other * b], out, 1);
         }
     }
 }
 
-/// The quanta of a row of a layer's input.
-struct Quanta<'a> {
-    ring: Ring,
-    signed: bool,
-    row: &'a [u8],
-}
-
-impl<'a> Quanta<'a> {
-    fn of_row(layer: &Layer<'_>, input: &'a [u32], y: usize) -> Self {
-        let ring = Ring::of_input(layer);
-        let bytes: &[u8] = bytemuck::must_cast_slice(input);
-        Self {
-            ring,
-            signed: layer.signed_input,
-            row: bytes.get(ring.row_start(y)..).unwrap_or_default(),
-        }
-    }
-
-    #[inline(always)]
-    fn at(&self, x: usize, c: usize) -> i32 {
-        match self.row.get(self.ring.place(x, c)) {
-            Some(&q) if self.signed => i32::from(q as i8),
-            Some(&q) => i32::from(q),
-            None => 0,
-        }
+/// A quantum of a layer's input.
+#[inline(never)]
+fn quantum(layer: &Layer<'_>, input: &[u32], at: usize) -> i32 {
+    let bytes: &[u8] = bytemuck::must_cast_slice(input);
+    let quantum = bytes.get(at).copied().unwrap_or_default();
+    match layer.signed_input {
+        true => i32::from(quantum as i8),
+        false => i32::from(quantum),
     }
 }
 

@@ -367,19 +367,22 @@ pub fn reference_float(model: &Model, latents: &[i8]) -> Vec<f32> {
     tensors.pop().expect("the latent")
 }
 
-/// A model of two skip connections, one in the other, and a few hundred bytes, 8x8 pixels.
+/// A model of every operator and activation, with two skip connections, one in the other, and 8x8 pixels.
 pub fn tiny_skips() -> (usize, Vec<Plan>) {
+    let leaky = Activation::LeakyRelu { slope: 0.2 };
     let same = |input, activation, channels| {
         windowed(input, false, [3, 1, 1, 0], activation, channels).expect("fits")
     };
-    let first = linear(Activation::LeakyRelu { slope: 0.2 }, 4, 4, 4);
-    let mut plans = vec![first, same(first.2, Activation::Relu, 6)];
-    plans.push(same(plans[1].2, Activation::None, 6));
-    plans.push(addition(&plans, 2, Activation::Relu));
-    plans.push(same(plans[1].2, Activation::None, 4));
-    plans.push(addition(&plans, 1, Activation::LeakyRelu { slope: 0.2 }));
-    plans.push(upsample(first.2, 2));
-    plans.push(same(plans[6].2, Activation::Tanh, 1));
+    let mut plans = vec![linear(leaky, 2, 2, 4)];
+    let second = windowed(plans[0].2, true, [4, 2, 1, 0], Activation::Relu, 4);
+    plans.push(second.expect("fits"));
+    plans.push(same(plans[1].2, Activation::Sigmoid, 6));
+    plans.push(same(plans[2].2, Activation::None, 6));
+    plans.push(addition(&plans, 3, Activation::Relu));
+    plans.push(same(plans[4].2, Activation::None, 4));
+    plans.push(addition(&plans, 2, leaky));
+    plans.push(upsample(plans[6].2, 2));
+    plans.push(same(plans[7].2, Activation::Tanh, 1));
     (4, plans)
 }
 

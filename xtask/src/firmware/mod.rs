@@ -41,6 +41,11 @@ impl Example {
     }
 }
 
+/// A blob with every operator and activation.
+fn every_operator() -> PathBuf {
+    workspace::root().join("runtime/tests/data/v4-int8.pgan")
+}
+
 const NANO: Example = Example {
     feature: "nano",
     blob: "models/fashion-nano/model.pgan",

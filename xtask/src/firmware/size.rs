@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::bare::{Bare, Kind};
 use super::bench;
 use super::machines::MACHINES;
-use super::{NANO, perceptron};
+use super::{NANO, every_operator, perceptron};
 use crate::bare_metal::Toolchain;
 use crate::{process, setup, workspace};
 
@@ -136,13 +136,11 @@ fn measure(toolchain: &Toolchain) -> Result<Table> {
             };
             rows.insert(format!("{} {}", machine.core.name(), model.feature), row);
         }
-        let nano = Bare::build(toolchain, machine.target, &NANO.path(), Kind::Small)?;
-        let (operator_bytes, nano_bytes) = (nano.operator_bytes()?, nano.code_bytes()?);
-        let perceptron = Bare::build(toolchain, machine.target, &perceptron, Kind::SmallLinear)?;
+        let build = |blob: &Path, kind| Bare::build(toolchain, machine.target, blob, kind);
         let code = Small {
-            operator_bytes,
-            nano_bytes,
-            perceptron_bytes: perceptron.code_bytes()?,
+            operator_bytes: build(&every_operator(), Kind::Small)?.operator_bytes()?,
+            nano_bytes: build(&NANO.path(), Kind::Small)?.code_bytes()?,
+            perceptron_bytes: build(&perceptron, Kind::SmallLinear)?.code_bytes()?,
         };
         small.insert(machine.core.name(), code);
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use super::bare::{Bare, Kind};
 use super::bench::{self, SEEDS, Sample};
 use super::machines::{self, MACHINES, MICROBIT, MODELS, MPS2_M4, RISCV_VIRT};
-use super::{Example, NANO, cases, folders, perceptron, requests, wasm};
+use super::{Example, NANO, cases, every_operator, folders, perceptron, requests, wasm};
 use crate::bare_metal::Toolchain;
 use crate::{host, process};
 
@@ -61,7 +61,7 @@ fn build_all(toolchain: &Toolchain) -> Result<()> {
 fn test_bare(toolchain: &Toolchain) -> Result<()> {
     let models = [
         ("nano", NANO.path(), Kind::Fast),
-        ("nano", NANO.path(), Kind::Small),
+        ("every operator", every_operator(), Kind::Small),
         ("two linear layers", perceptron::write()?, Kind::SmallLinear),
     ];
     let targets: BTreeSet<&str> = MACHINES.iter().map(|machine| machine.target).collect();
