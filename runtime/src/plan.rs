@@ -49,14 +49,14 @@ impl Ring {
                 plain: numbers.is_float(),
             };
         };
-        let mut rows = 1;
+        let mut rows = axis.most_taps();
+        let plain = numbers.is_float();
         let mut pad_left = 0;
         let mut end = shape.width;
         let mut phase = 0;
-        while phase < axis.phases() {
+        while phase < axis.phases() && phase < output.width && !plain {
             let taps = axis.taps(phase);
-            rows = if taps > rows { taps } else { rows };
-            if taps > 0 && phase < output.width {
+            if taps > 0 {
                 let first = axis.first_input(phase);
                 if first < 0 && first.unsigned_abs() > pad_left {
                     pad_left = first.unsigned_abs();
@@ -76,13 +76,12 @@ impl Ring {
         } else {
             rows
         };
-        let plain = numbers.is_float();
         Self {
             numbers,
             shape,
             rows,
-            pad_left: if plain { 0 } else { pad_left },
-            columns: if plain { shape.width } else { pad_left + end },
+            pad_left,
+            columns: pad_left + end,
             plain,
         }
     }

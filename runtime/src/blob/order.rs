@@ -41,6 +41,11 @@ impl Axis {
         divisor(self.window.stride)
     }
 
+    /// How many taps all the phases have together.
+    pub const fn kernel(self) -> usize {
+        self.window.kernel
+    }
+
     /// How many phases there are; outputs `phase`, `phase + phases()`, ... share their taps.
     pub const fn phases(self) -> usize {
         if self.transposed { self.stride() } else { 1 }
@@ -56,7 +61,7 @@ impl Axis {
         (phase + self.window.padding) % self.stride()
     }
 
-    /// How many taps the outputs of `phase` have.
+    /// How many taps the outputs of `phase` have, or an output.
     pub const fn taps(self, phase: usize) -> usize {
         if self.transposed {
             let r = self.remainder(phase);
@@ -64,6 +69,11 @@ impl Axis {
         } else {
             self.window.kernel
         }
+    }
+
+    /// How many taps the outputs of some phase have at most.
+    pub const fn most_taps(self) -> usize {
+        self.window.kernel.div_ceil(self.phases())
     }
 
     /// How many taps all the phases before `phase` have together.
@@ -79,12 +89,14 @@ impl Axis {
 
     /// The input that tap 0 of `output` reads; negative in the padding.
     pub const fn first_input(self, output: usize) -> isize {
+        let Window {
+            kernel, padding, ..
+        } = self.window;
         if self.transposed {
-            let phase = output % self.stride();
-            let last = (output + self.window.padding) / self.stride();
-            last as isize - (self.taps(phase) as isize - 1)
+            let reach = (output + padding + self.stride()) as isize - kernel as isize;
+            reach.div_euclid(self.stride() as isize)
         } else {
-            (output * self.stride()) as isize - self.window.padding as isize
+            (output * self.stride()) as isize - padding as isize
         }
     }
 
@@ -92,7 +104,7 @@ impl Axis {
     /// last.
     pub const fn inside(self, output: usize, len: usize) -> (usize, usize) {
         let first = self.first_input(output);
-        let taps = self.taps(output % self.phases());
+        let taps = self.taps(output);
         let start = if first < 0 { first.unsigned_abs() } else { 0 };
         let room = len as isize - first;
         let end = if room < 0 { 0 } else { room as usize };
