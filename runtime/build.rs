@@ -7,7 +7,8 @@ const LOOPS: [&str; 4] = ["dsp", "thumb2", "thumb1", "riscv"];
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=POCKETGAN_KERNELS");
-    println!("cargo::rustc-check-cfg=cfg(pocketgan_asm, pocketgan_x86_64, pocketgan_sse2)");
+    println!("cargo::rustc-check-cfg=cfg(pocketgan_asm, pocketgan_x86_64)");
+    println!("cargo::rustc-check-cfg=cfg(pocketgan_sse2, pocketgan_avx2)");
     for loops in LOOPS {
         println!("cargo::rustc-check-cfg=cfg(pocketgan_{loops})");
     }
@@ -15,6 +16,7 @@ fn main() {
     match std::env::var("POCKETGAN_KERNELS").as_deref() {
         Ok("portable") => return,
         Ok("sse2") => println!("cargo::rustc-cfg=pocketgan_sse2"),
+        Ok("avx2") => println!("cargo::rustc-cfg=pocketgan_avx2"),
         _ => {}
     }
     if let Some(loops) = loops() {

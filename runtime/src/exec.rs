@@ -4,7 +4,7 @@
 //! only the rows that it reads at once. The linear layer makes one row of its output at a time.
 
 use crate::blob::order::divisor;
-use crate::kernels::{arithmetic, float, int8};
+use crate::kernels::{float, int8};
 use crate::plan;
 use crate::{Error, Layer, Model, Operator, PixelRange, Rng, RowSink, latent};
 use bytemuck::{must_cast_slice, must_cast_slice_mut};
@@ -376,10 +376,9 @@ fn values_to_pixels<'r>(model: &Model<'_>, words: &'r mut [u32]) -> &'r [u8] {
     let (values, pixels) = words.split_at_mut_checked(row_len).unwrap_or_default();
     let values: &[f32] = must_cast_slice(values);
     let pixels: &mut [u8] = must_cast_slice_mut(pixels);
-    for (pixel, &value) in pixels.iter_mut().zip(values) {
-        *pixel = arithmetic::pixel_of_value(model.range(), value);
-    }
-    pixels.get(..row_len).unwrap_or_default()
+    let pixels = pixels.get_mut(..row_len).unwrap_or_default();
+    float::pixels(model.range(), values, pixels);
+    pixels
 }
 
 /// A row of an int8 model's output as pixels, in its place.

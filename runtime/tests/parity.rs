@@ -138,6 +138,16 @@ fn wide_rows_match_the_reference() {
     }
 }
 
+/// As many input channels as are transposed at once, and one more.
+#[test]
+fn many_channels_for_few_match_the_reference() {
+    for channels in [127, 128, 129] {
+        let shaped = linear(Activation::Relu, 3, 18, channels);
+        let last = windowed(shaped.2, true, [4, 2, 1, 0], Activation::Tanh, 3);
+        all(5, &[shaped, last.expect("fits")], channels as u64);
+    }
+}
+
 #[test]
 fn linear_and_upsample_match_the_reference() {
     for seed in 0..60 {

@@ -28,7 +28,7 @@ enum Step {
     Doc,
     /// Type check of the CUDA code; needs no toolkit.
     Cuda,
-    /// The runtime's tests with overflow checks, and once more with the portable kernels and with SSE2's.
+    /// The runtime's tests with overflow checks, and once more with the portable kernels, with SSE2's and with AVX2's.
     Runtime,
     /// All other tests, optimized.
     Workspace,
@@ -123,7 +123,7 @@ fn report(table: &[(String, Duration, bool)]) -> Result<()> {
 fn runtime(tools: &Tools) -> Result<()> {
     let test = ["test", "--package", "pocketgan", "--locked"];
     cargo(&[&test[..], &["--features", "writer"]].concat(), tools)?;
-    for kernels in ["portable", "sse2"] {
+    for kernels in ["portable", "sse2", "avx2"] {
         let mut parity = process::cargo();
         parity.args(test);
         parity.args(["--features", "writer", "--test", "parity"]);

@@ -61,7 +61,7 @@ impl Axis {
         (phase + self.window.padding) % self.stride()
     }
 
-    /// How many taps the outputs of `phase` have.
+    /// How many taps the outputs of `phase` have, or an output.
     pub const fn taps(self, phase: usize) -> usize {
         if self.transposed {
             let r = self.remainder(phase);
@@ -69,6 +69,11 @@ impl Axis {
         } else {
             self.window.kernel
         }
+    }
+
+    /// How many taps the outputs of some phase have at most.
+    pub const fn most_taps(self) -> usize {
+        self.window.kernel.div_ceil(self.phases())
     }
 
     /// How many taps all the phases before `phase` have together.
@@ -80,11 +85,6 @@ impl Axis {
             before += 1;
         }
         sum
-    }
-
-    /// How many taps the phase with the most of them has.
-    pub const fn most_taps(self) -> usize {
-        self.window.kernel.div_ceil(self.phases())
     }
 
     /// The input that tap 0 of `output` reads; negative in the padding.

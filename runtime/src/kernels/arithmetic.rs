@@ -66,12 +66,17 @@ fn interpolate(x: i16, bits: u32) -> i32 {
 /// The pixel of a float output, by section 4.1.
 #[inline(always)]
 pub(crate) fn pixel_of_value(range: crate::PixelRange, y: f32) -> u8 {
-    let shifted = match range {
+    // The cast rounds towards zero and saturates.
+    unrounded_pixel(range, y) as u8
+}
+
+/// The pixel of a float output before it is rounded towards zero and brought in range.
+#[inline(always)]
+pub(crate) fn unrounded_pixel(range: crate::PixelRange, y: f32) -> f32 {
+    match range {
         crate::PixelRange::Signed => 128.0 * y + 128.5,
         crate::PixelRange::Unsigned => 256.0 * y + 0.5,
-    };
-    // The cast rounds towards zero and saturates.
-    shifted as u8
+    }
 }
 
 /// A float through the activation.

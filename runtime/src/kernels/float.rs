@@ -1,22 +1,44 @@
 //! f32 layers, one output row at a time: the order of every sum is the reference's, and vector code
 //! runs over output channels, whose weights lie side by side.
 
-use super::arithmetic::activate;
+use core::ops::Range;
+
+use super::arithmetic;
 use crate::blob::order::{Axis, divisor};
 use crate::plan::Ring;
-use crate::{Layer, Operator};
+use crate::{Layer, Operator, PixelRange};
 
 /// Output channels that are summed together.
 const LANES: usize = 16;
 
 /// Computes row `y` of a layer's output into `out` from the rows of its input's ring.
 pub(crate) fn row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
-    match (layer.operator.in_this_build(), Axis::of(layer.operator)) {
-        (Operator::Upsample { factor }, _) => {
-            upsample_row(layer, y / divisor(factor), factor, input, out)
+    if let Operator::Upsample { factor } = layer.operator.in_this_build() {
+        return upsample_row(layer, y / divisor(factor), factor, input, out);
+    }
+    #[cfg(pocketgan_x86_64)]
+    if super::x86_64::has_avx2() {
+        return super::x86_64::float::row(layer, y, input, out);
+    }
+    match Axis::of(layer.operator) {
+        Some(axis) => Convolution::new(layer, axis, y, input).run(out),
+        None => {
+            linear_outputs(layer, y, input, 0, out);
         }
-        (_, Some(axis)) => Convolution::new(layer, axis, y, input).run(out),
-        (_, None) => linear_row(layer, y, input, out),
+    }
+    for sum in out {
+        *sum = arithmetic::activate(layer.activation, *sum);
+    }
+}
+
+/// Rounds values to pixels.
+pub(crate) fn pixels(range: PixelRange, values: &[f32], pixels: &mut [u8]) {
+    #[cfg(pocketgan_x86_64)]
+    if super::x86_64::has_avx2() {
+        return super::x86_64::pointwise::pixels(range, values, pixels);
+    }
+    for (pixel, &value) in pixels.iter_mut().zip(values) {
+        *pixel = arithmetic::pixel_of_value(range, value);
     }
 }
 
@@ -32,7 +54,7 @@ pub(crate) fn add_row(
     let added = added.get(Ring::of_input(from).row_start(y)..);
     let addends = input.into_iter().flatten().zip(added.into_iter().flatten());
     for (to, (input, added)) in out.iter_mut().zip(addends) {
-        *to = activate(layer.activation, input + added);
+        *to = arithmetic::activate(layer.activation, input + added);
     }
 }
 
@@ -53,15 +75,7 @@ fn upsample_row(layer: &Layer<'_>, y: usize, factor: usize, input: &[f32], out: 
     }
 }
 
-fn linear_row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
-    #[cfg(pocketgan_x86_64)]
-    if super::x86_64::has_avx2() {
-        return super::x86_64::float::linear(layer, y, input, out);
-    }
-    linear_outputs(layer, y, input, 0, out);
-}
-
-/// Computes the outputs of row `y` from output `first` on, and says how many these are.
+/// Computes the sums of row `y` from output `first` on, and says how many these are.
 pub(crate) fn linear_outputs(
     layer: &Layer<'_>,
     y: usize,
@@ -80,7 +94,7 @@ pub(crate) fn linear_outputs(
             *sum += f32::from_le_bytes(column);
         }
         add_products(&mut sums, input, weights, row_len, at);
-        store(layer, &sums, out);
+        copy(out, &sums);
     }
     out.len()
 }
@@ -107,7 +121,7 @@ pub(crate) struct Phase {
     pub outputs: usize,
     pub taps: usize,
     /// The column of the first output's first tap.
-    first_column: isize,
+    pub first_column: isize,
     /// How many taps there are in the phases before this one.
     taps_before: usize,
 }
@@ -123,16 +137,12 @@ impl<'a> Convolution<'a> {
             ring: Ring::of_input(layer),
             first_row: axis.first_input(y),
             rows: [start, end],
-            taps_before: axis.taps_before(phase) * axis.taps_before(axis.phases()),
+            taps_before: axis.taps_before(phase) * axis.kernel(),
             taps: axis.taps(phase),
         }
     }
 
     fn run(&self, out: &mut [f32]) {
-        #[cfg(pocketgan_x86_64)]
-        if super::x86_64::has_avx2() {
-            return super::x86_64::float::convolution(self, out);
-        }
         for phase in self.phases() {
             for i in 0..phase.outputs {
                 self.channels(&phase, i, 0, out);
@@ -152,59 +162,58 @@ impl<'a> Convolution<'a> {
         })
     }
 
-    /// The horizontal taps of a phase's output `i` that are inside the picture.
-    #[inline(always)]
-    pub fn inside(&self, phase: &Phase, i: usize) -> [usize; 2] {
+    /// The vertical taps that are inside the picture.
+    pub fn vertical_taps(&self) -> Range<usize> {
+        let [first, end] = self.rows;
+        first..end
+    }
+
+    /// The input row that vertical tap `tap` reads.
+    pub fn input_row(&self, tap: usize) -> &'a [f32] {
+        let start = (self.first_row + tap as isize).max(0) as usize;
+        let start = self.ring.row_start(start);
+        let row = self.input.get(start..start + self.ring.row_len());
+        row.unwrap_or_default()
+    }
+
+    /// The weights of all output channels for each input channel of a phase's tap: its vertical and its horizontal
+    /// number. Those of the next horizontal taps follow.
+    pub fn weights(&self, phase: &Phase, [vertical, horizontal]: [usize; 2]) -> &'a [[u8; 4]] {
+        let tap = phase.taps_before + vertical * phase.taps + horizontal;
+        let products = self.layer.input.channels * self.layer.output.channels;
+        words(self.layer.parameters.weights, tap * products)
+    }
+
+    /// Computes the sums of the channels from `channel` on of a phase's output `i`.
+    pub fn channels(&self, phase: &Phase, i: usize, channel: usize, out: &mut [f32]) {
+        let channels = self.layer.input.channels;
+        let row_len = self.layer.output.channels;
+        let x = phase.number + i * self.axis.phases();
         let first = phase.first_column + (i * self.axis.step()) as isize;
         let room = (self.layer.input.width as isize - first).max(0) as usize;
         let end = room.min(phase.taps);
-        [((-first).max(0) as usize).min(end), end]
-    }
-
-    /// For each vertical tap inside the picture: the inputs from the one on that a phase's output `i` reads through its
-    /// horizontal tap `start`, those of its other taps side by side, and the weights of all output channels for each
-    /// of them.
-    pub fn taps(
-        &self,
-        phase: &Phase,
-        i: usize,
-        start: usize,
-    ) -> impl Iterator<Item = (&'a [f32], &'a [[u8; 4]])> {
-        let (input, ring) = (self.input, self.ring);
-        let weights = words(self.layer.parameters.weights, 0);
-        let (channels, out_channels) = (ring.shape.channels, self.layer.output.channels);
-        let column = phase.first_column + (i * self.axis.step() + start) as isize;
-        let column = column.max(0) as usize * channels;
-        let (first_row, taps, taps_before) =
-            (self.first_row, phase.taps, phase.taps_before + start);
-        let [first, end] = self.rows;
-        (first..end).map(move |tap| {
-            let row = (first_row + tap as isize).max(0) as usize;
-            let input = input.get(ring.row_start(row) + column..);
-            let weights = weights.get((taps_before + tap * taps) * channels * out_channels..);
-            (input.unwrap_or_default(), weights.unwrap_or_default())
-        })
-    }
-
-    /// Computes the channels from `channel` on of a phase's output `i`; says how many outputs this is.
-    pub fn channels(&self, phase: &Phase, i: usize, channel: usize, out: &mut [f32]) -> usize {
-        let row_len = self.layer.output.channels;
-        let x = phase.number + i * self.axis.phases();
-        let [start, end] = self.inside(phase, i);
-        let run = (end - start) * self.layer.input.channels;
+        let start = ((-first).max(0) as usize).min(end);
+        let columns = (first + start as isize).max(0) as usize;
+        let columns = columns * channels..(columns + end - start) * channels;
         let bias = words(self.layer.parameters.bias, channel);
         let pixel = out.get_mut(x * row_len + channel..(x + 1) * row_len);
         let chunks = pixel.unwrap_or_default().chunks_mut(LANES);
         for (chunk, out) in chunks.enumerate() {
             let lane = chunk * LANES;
             let mut sums = load(bias, lane, out.len());
-            for (input, weights) in self.taps(phase, i, start) {
-                let input = input.get(..run).unwrap_or_default();
-                add_products(&mut sums, input, weights, row_len, channel + lane);
+            for tap in self.vertical_taps() {
+                let input = self.input_row(tap).get(columns.clone());
+                let weights = self.weights(phase, [tap, start]);
+                add_products(
+                    &mut sums,
+                    input.unwrap_or_default(),
+                    weights,
+                    row_len,
+                    channel + lane,
+                );
             }
-            store(self.layer, &sums, out);
+            copy(out, &sums);
         }
-        1
     }
 }
 
@@ -253,8 +262,8 @@ fn add_products(
     }
 }
 
-fn store(layer: &Layer<'_>, sums: &[f32; LANES], out: &mut [f32]) {
+fn copy(out: &mut [f32], sums: &[f32; LANES]) {
     for (to, &sum) in out.iter_mut().zip(sums) {
-        *to = activate(layer.activation, sum);
+        *to = sum;
     }
 }

@@ -1,49 +1,72 @@
-//! f32 layers with AVX2. Every sum has the reference's order, so products and sums are not fused: vectors hold
-//! neighbouring output channels or, where there are few of those, neighbouring outputs.
+//! f32 layers with AVX2 or AVX-512. Every sum has the reference's order, so products and sums are not fused: vectors
+//! hold neighbouring output channels or, where there are few of those, neighbouring outputs.
 #![allow(unsafe_code)]
 
-use core::arch::x86_64::{
-    __m256, _mm256_add_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_mul_ps, _mm256_permute2f128_ps,
-    _mm256_set1_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
-};
+use core::arch::x86_64::{__m256, __m512};
 
-use crate::kernels::arithmetic::activate;
+use super::pointwise::activate;
+use super::vector::{Vector, load, store};
+use super::{has_avx512, planes};
+use crate::Layer;
+use crate::blob::order::Axis;
 use crate::kernels::float::{Convolution, Phase, linear_outputs, words};
-use crate::{Activation, Layer};
 
-/// Numbers of a vector.
-const LANES: usize = 8;
-/// Outputs of a convolution that share the weights which are loaded.
-const SHARING: usize = 6;
+/// Phases that a convolution has at most: as many as the longest stride.
+const MOST_PHASES: usize = 8;
+/// Outputs that share the weights which are loaded, at most.
+const SHARING: usize = 8;
 
-/// A row of a convolution: to be called only where there is AVX2.
-pub(crate) fn convolution(convolution: &Convolution<'_>, out: &mut [f32]) {
-    // SAFETY: this machine has AVX2.
-    unsafe { convolution_row(convolution, out) }
-}
-
-/// A row of a linear layer: to be called only where there is AVX2.
-pub(crate) fn linear(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
-    // SAFETY: this machine has AVX2.
-    unsafe { linear_row(layer, y, input, out) }
+/// Computes row `y` of the output of a layer with weights: to be called only where there is AVX2.
+pub(crate) fn row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
+    // SAFETY: this machine has what they need.
+    unsafe {
+        match has_avx512() {
+            true => avx512_row(layer, y, input, out),
+            false => avx2_row(layer, y, input, out),
+        }
+    }
 }
 
 #[target_feature(enable = "avx2")]
-fn linear_row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
+fn avx2_row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
+    vector_row::<__m256>(layer, y, input, out);
+}
+
+#[target_feature(enable = "avx512f,avx512dq")]
+fn avx512_row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
+    vector_row::<__m512>(layer, y, input, out);
+}
+
+// What follows is inlined in these two, and so compiled for either.
+
+#[inline(always)]
+fn vector_row<W: Vector>(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
+    match Axis::of(layer.operator) {
+        Some(axis) => convolution_row::<W>(&Convolution::new(layer, axis, y, input), out),
+        None => linear_row::<W>(layer, y, input, out),
+    }
+    activate::<W>(layer.activation, out);
+}
+
+#[inline(always)]
+fn linear_row<W: Vector>(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
     let mut done = 0;
     while done < out.len() {
         let (_, rest) = out.split_at_mut(done);
-        done += match rest.len() {
-            32.. => linear_vectors::<4>(layer, y, input, done, rest),
-            LANES.. => linear_vectors::<1>(layer, y, input, done, rest),
+        let vectors = rest.len() / W::LANES;
+        done += match vectors.min(W::SUMS) {
+            14.. => linear_vectors::<W, 14>(layer, y, input, done, rest),
+            8.. => linear_vectors::<W, 8>(layer, y, input, done, rest),
+            2.. => linear_vectors::<W, 2>(layer, y, input, done, rest),
+            1 => linear_vectors::<W, 1>(layer, y, input, done, rest),
             _ => linear_outputs(layer, y, input, done, rest),
         };
     }
 }
 
-/// Computes `V` vectors of the outputs of row `y` from output `first` on, and says how many outputs these are.
-#[target_feature(enable = "avx2")]
-fn linear_vectors<const V: usize>(
+/// Computes `V` vectors of the sums of row `y` from output `first` on, and says how many outputs these are.
+#[inline(always)]
+fn linear_vectors<W: Vector, const V: usize>(
     layer: &Layer<'_>,
     y: usize,
     input: &[f32],
@@ -52,307 +75,187 @@ fn linear_vectors<const V: usize>(
 ) -> usize {
     let row_len = layer.output.row_len();
     let weights = words(layer.parameters.weights, y * row_len * input.len() + first);
-    let mut sums = [load::<V>(layer.parameters.bias, y * row_len + first)];
+    let mut sums = [load::<W, V>(layer.parameters.bias, y * row_len + first)];
     if !layer.parameters.column.is_empty() {
-        let columns = load::<V>(layer.parameters.column, y * row_len + first);
+        let columns = load::<W, V>(layer.parameters.column, y * row_len + first);
         for (sum, column) in sums[0].iter_mut().zip(columns) {
-            *sum = _mm256_add_ps(*sum, column);
+            *sum = sum.add(column);
         }
     }
-    add_products(&mut sums, [input], weights, row_len);
-    for (sum, out) in sums[0].iter().zip(out.chunks_mut(LANES)) {
-        store(layer, *sum, out);
-    }
-    V * LANES
+    let products = Products {
+        input,
+        count: input.len(),
+        step: 0,
+        weights,
+        row_len,
+    };
+    products.add_to::<W, 1, V>(&mut sums);
+    store(&sums[0], out);
+    V * W::LANES
 }
 
-#[target_feature(enable = "avx2")]
-fn convolution_row(convolution: &Convolution<'_>, out: &mut [f32]) {
+#[inline(always)]
+fn convolution_row<W: Vector>(convolution: &Convolution<'_>, out: &mut [f32]) {
+    let mut phases = [const { None }; MOST_PHASES];
+    for (to, phase) in phases.iter_mut().zip(convolution.phases()) {
+        *to = Some(phase);
+    }
     let channels = convolution.layer.output.channels;
-    for phase in convolution.phases() {
-        let is_whole = |i: &usize| convolution.inside(&phase, *i) == [0, phase.taps];
-        let first = (0..phase.outputs).find(is_whole).unwrap_or(phase.outputs);
-        let end = (first..phase.outputs).find(|i| !is_whole(i));
-        let end = end.unwrap_or(phase.outputs);
-        for i in (0..first).chain(end..phase.outputs) {
-            let mut channel = 0;
-            while channel < channels {
-                channel += match channels - channel {
-                    32.. => vectors_of_channels::<1, 4>(convolution, &phase, i, channel, out),
-                    LANES.. => vectors_of_channels::<1, 1>(convolution, &phase, i, channel, out),
-                    _ => convolution.channels(&phase, i, channel, out),
-                };
-            }
-        }
-        let mut channel = 0;
-        while channel < channels {
-            let block = Block {
-                convolution,
-                phase: &phase,
-                outputs: [first, end],
-                channel,
-            };
-            channel += match channels - channel {
-                16.. => block.channels::<2>(out),
-                LANES.. => block.channels::<1>(out),
-                _ if end - first < LANES => block.slowly(out),
-                3.. => block.outputs::<3>(out),
-                _ => block.outputs::<1>(out),
-            };
-        }
-    }
-}
-
-/// Some channels from `channel` on of the outputs of a phase that have all their taps inside the picture: each function
-/// computes what it says and returns how many channels these are.
-struct Block<'a> {
-    convolution: &'a Convolution<'a>,
-    phase: &'a Phase,
-    outputs: [usize; 2],
-    channel: usize,
-}
-
-impl Block<'_> {
-    /// `V` vectors of channels. The last outputs go back over some that are done, rather than be fewer.
-    #[target_feature(enable = "avx2")]
-    fn channels<const V: usize>(&self, out: &mut [f32]) -> usize {
-        let (convolution, phase, channel) = (self.convolution, self.phase, self.channel);
-        let [first, end] = self.outputs;
-        if end - first < SHARING {
-            for i in first..end {
-                vectors_of_channels::<1, V>(convolution, phase, i, channel, out);
-            }
-        } else {
-            for i in (first..end).step_by(SHARING) {
-                let i = i.min(end - SHARING);
-                vectors_of_channels::<SHARING, V>(convolution, phase, i, channel, out);
-            }
-        }
-        V * LANES
-    }
-
-    /// `N` channels, in pairs of vectors of outputs, of which there are enough for one.
-    #[target_feature(enable = "avx2")]
-    fn outputs<const N: usize>(&self, out: &mut [f32]) -> usize {
-        let [first, end] = self.outputs;
-        let last = end - LANES;
-        for i in (first..end).step_by(2 * LANES) {
-            let firsts = [i, i + LANES].map(|i| i.min(last));
-            vectors_of_outputs::<N>(self.convolution, self.phase, firsts, self.channel, out);
-        }
-        N
-    }
-
-    /// All the rest of the channels.
-    fn slowly(&self, out: &mut [f32]) -> usize {
-        let [first, end] = self.outputs;
-        for i in first..end {
-            self.convolution.channels(self.phase, i, self.channel, out);
-        }
-        self.convolution.layer.output.channels - self.channel
-    }
-}
-
-/// Computes `V` vectors of channels from `channel` on of `P` outputs of a phase, from output `first` on, and says how many
-/// channels these are.
-#[target_feature(enable = "avx2")]
-fn vectors_of_channels<const P: usize, const V: usize>(
-    convolution: &Convolution<'_>,
-    phase: &Phase,
-    first: usize,
-    channel: usize,
-    out: &mut [f32],
-) -> usize {
-    let Convolution { layer, axis, .. } = *convolution;
-    let mut sums = [load::<V>(layer.parameters.bias, channel); P];
-    let [start, end] = convolution.inside(phase, first);
-    let step = axis.step() * layer.input.channels;
-    let run = (end - start) * layer.input.channels;
-    for (input, weights) in convolution.taps(phase, first, start) {
-        let mut inputs = [&[][..]; P];
-        for (i, inputs) in inputs.iter_mut().enumerate() {
-            *inputs = input.get(i * step..i * step + run).unwrap_or_default();
-        }
-        let weights = weights.get(channel..).unwrap_or_default();
-        add_products(&mut sums, inputs, weights, layer.output.channels);
-    }
-    for (i, sums) in sums.iter().enumerate() {
-        let at = (phase.number + (first + i) * axis.phases()) * layer.output.channels + channel;
-        let out = out.get_mut(at..).unwrap_or_default();
-        for (sum, out) in sums.iter().zip(out.chunks_mut(LANES)) {
-            store(layer, *sum, out);
-        }
-    }
-    V * LANES
-}
-
-/// Computes `N` channels from `channel` on of two vectors of outputs of a phase, from output `firsts` on each.
-#[target_feature(enable = "avx2")]
-fn vectors_of_outputs<const N: usize>(
-    convolution: &Convolution<'_>,
-    phase: &Phase,
-    firsts: [usize; 2],
-    channel: usize,
-    out: &mut [f32],
-) {
-    let Convolution { layer, axis, .. } = *convolution;
-    let channels = layer.output.channels;
-    let bias = words(layer.parameters.bias, channel);
-    let mut sums = [[_mm256_setzero_ps(); N]; 2];
-    for sums in &mut sums {
-        for (sum, bias) in sums.iter_mut().zip(bias) {
-            *sum = _mm256_set1_ps(f32::from_le_bytes(*bias));
-        }
-    }
-    let step = axis.step() * layer.input.channels;
-    let run = phase.taps * layer.input.channels;
-    let starts = [0, (firsts[1] - firsts[0]) * step];
-    for (input, weights) in convolution.taps(phase, firsts[0], 0) {
-        let reach = run.saturating_sub(1) * channels + channel + N;
-        if weights.len() < reach || input.len() < starts[1] + 7 * step + run {
-            break;
-        }
-        for k in (0..run).step_by(LANES) {
-            let count = (run - k).min(LANES);
-            let columns = [
-                transposed(input, starts[0] + k, step),
-                transposed(input, starts[1] + k, step),
-            ];
-            for j in 0..count {
-                for n in 0..N {
-                    // SAFETY: the last of these weights lies before `reach`.
-                    let weight =
-                        unsafe { *weights.get_unchecked((k + j) * channels + channel + n) };
-                    let weight = _mm256_set1_ps(f32::from_le_bytes(weight));
-                    for (sums, columns) in sums.iter_mut().zip(&columns) {
-                        sums[n] = _mm256_add_ps(sums[n], _mm256_mul_ps(columns[j], weight));
-                    }
-                }
-            }
-        }
-    }
-    for (first, sums) in firsts.into_iter().zip(sums) {
-        for (n, sum) in sums.into_iter().enumerate() {
-            let sums: [f32; LANES] = bytemuck::cast(sum);
-            for (i, sum) in sums.into_iter().enumerate() {
-                let x = phase.number + (first + i) * axis.phases();
-                if let Some(to) = out.get_mut(x * channels + channel + n) {
-                    *to = activate(layer.activation, sum);
-                }
-            }
-        }
-    }
-}
-
-/// Adds to the sums of `P` outputs the products of each of their inputs in turn with `V` vectors of its row of
-/// `row_len` weights.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn add_products<const P: usize, const V: usize>(
-    sums: &mut [[__m256; V]; P],
-    inputs: [&[f32]; P],
-    weights: &[[u8; 4]],
-    row_len: usize,
-) {
-    let count = inputs[0].len();
-    let reach = count.saturating_sub(1) * row_len + V * LANES;
-    if inputs.iter().any(|input| input.len() != count) || weights.len() < reach {
-        return;
-    }
-    // The compiler keeps in registers what is here alone.
-    let mut acc = *sums;
-    for k in 0..count {
-        let mut row = [_mm256_setzero_ps(); V];
-        for (v, row) in row.iter_mut().enumerate() {
-            // SAFETY: for the last `k` and `v` the load ends at `reach`.
-            *row = unsafe { _mm256_loadu_ps(weights.as_ptr().add(k * row_len + v * LANES).cast()) };
-        }
-        for (acc, input) in acc.iter_mut().zip(inputs) {
-            let x = _mm256_set1_ps(input[k]);
-            for (acc, row) in acc.iter_mut().zip(row) {
-                *acc = _mm256_add_ps(*acc, _mm256_mul_ps(x, row));
-            }
-        }
-    }
-    *sums = acc;
-}
-
-/// `V` vectors of little-endian numbers from number `start` on, zeros where there are none.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn load<const V: usize>(bytes: &[u8], start: usize) -> [__m256; V] {
-    let mut vectors = [_mm256_setzero_ps(); V];
-    let numbers = words(bytes, start).as_chunks::<LANES>().0;
-    for (vector, numbers) in vectors.iter_mut().zip(numbers) {
-        *vector = bytemuck::cast(*numbers);
-    }
-    vectors
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn store(layer: &Layer<'_>, sums: __m256, out: &mut [f32]) {
-    if let (Activation::Relu, Some(to)) = (layer.activation, out.first_chunk_mut::<LANES>()) {
-        // Where they are equal, or the first is no number, it gives the second.
-        *to = bytemuck::cast(_mm256_max_ps(sums, _mm256_setzero_ps()));
-        return;
-    }
-    let sums: [f32; LANES] = bytemuck::cast(sums);
-    for (to, sum) in out.iter_mut().zip(sums) {
-        *to = activate(layer.activation, sum);
-    }
-}
-
-/// Number `at` of `input` and the seven that are `step` apart from it, and in the next vectors the numbers behind
-/// each of them; zeros behind the input's end.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn transposed(input: &[f32], at: usize, step: usize) -> [__m256; LANES] {
-    let mut v = [_mm256_setzero_ps(); LANES];
-    let reaches = at + (LANES - 1) * step + LANES <= input.len();
-    for (i, v) in v.iter_mut().enumerate() {
-        let at = at + i * step;
-        *v = match reaches {
-            // SAFETY: the last of the vectors ends inside the input.
-            true => unsafe { _mm256_loadu_ps(input.as_ptr().add(at)) },
-            false => short(input.get(at..).unwrap_or_default()),
+    let mut channel = 0;
+    while channel < channels {
+        let block = Block {
+            convolution,
+            phases: &phases,
+            channel,
+        };
+        let rest = channels - channel;
+        channel += match rest / W::LANES {
+            2.. => block.vectors_of_channels::<W, 2>(out),
+            1 => block.vectors_of_channels::<W, 1>(out),
+            _ if rest >= __m256::LANES => block.vectors_of_channels::<__m256, 1>(out),
+            _ => planes::channels::<W>(&block, out),
         };
     }
-    let [a, b, c, d] = transposed_halves([v[0], v[1], v[2], v[3]]);
-    let [e, f, g, h] = transposed_halves([v[4], v[5], v[6], v[7]]);
-    [
-        _mm256_permute2f128_ps::<0x20>(a, e),
-        _mm256_permute2f128_ps::<0x20>(b, f),
-        _mm256_permute2f128_ps::<0x20>(c, g),
-        _mm256_permute2f128_ps::<0x20>(d, h),
-        _mm256_permute2f128_ps::<0x31>(a, e),
-        _mm256_permute2f128_ps::<0x31>(b, f),
-        _mm256_permute2f128_ps::<0x31>(c, g),
-        _mm256_permute2f128_ps::<0x31>(d, h),
-    ]
 }
 
-/// Up to eight numbers, and zeros.
-#[cold]
-#[target_feature(enable = "avx2")]
-fn short(numbers: &[f32]) -> __m256 {
-    let mut filled = [0.0; LANES];
-    for (to, &number) in filled.iter_mut().zip(numbers) {
-        *to = number;
+/// The channels of a convolution's row from `channel` on.
+pub(super) struct Block<'a> {
+    pub convolution: &'a Convolution<'a>,
+    pub channel: usize,
+    phases: &'a [Option<Phase>; MOST_PHASES],
+}
+
+impl<'a> Block<'a> {
+    /// The phases that have outputs.
+    pub fn phases(&self) -> impl Iterator<Item = &'a Phase> {
+        self.phases.iter().flatten()
     }
-    bytemuck::cast(filled)
+
+    /// Computes `V` vectors of channels, and says how many channels these are.
+    #[inline(always)]
+    fn vectors_of_channels<W: Vector, const V: usize>(&self, out: &mut [f32]) -> usize {
+        let layer = self.convolution.layer;
+        let bias = load::<W, V>(layer.parameters.bias, self.channel);
+        for phase in self.phases() {
+            let tiles = phase.outputs.div_ceil(SHARING.min(W::SUMS / V));
+            for tile in 0..tiles {
+                let first = phase.outputs * tile / tiles;
+                let end = phase.outputs * (tile + 1) / tiles;
+                let mut sums = [bias; SHARING];
+                let Some(sums) = sums.get_mut(..end - first) else {
+                    return layer.output.channels;
+                };
+                self.add_taps(phase, first, sums);
+                for (i, sums) in sums.iter().enumerate() {
+                    let x = phase.number + (first + i) * self.convolution.axis.phases();
+                    let at = x * layer.output.channels + self.channel;
+                    store(sums, out.get_mut(at..).unwrap_or_default());
+                }
+            }
+        }
+        V * W::LANES
+    }
+
+    /// Adds the products of all taps to the sums of a phase's outputs from `first` on.
+    #[inline(always)]
+    fn add_taps<W: Vector, const V: usize>(
+        &self,
+        phase: &Phase,
+        first: usize,
+        sums: &mut [[W; V]],
+    ) {
+        let Convolution { layer, axis, .. } = *self.convolution;
+        let channels = layer.input.channels;
+        let width = layer.input.width as isize;
+        for vertical in self.convolution.vertical_taps() {
+            let input = self.convolution.input_row(vertical);
+            for horizontal in 0..phase.taps {
+                // Of the columns that the tap reads those inside the picture.
+                let start = first * axis.step() + horizontal;
+                let column = |i: usize| phase.first_column + (start + i * axis.step()) as isize;
+                let (mut from, mut to) = (0, sums.len());
+                while from < to && column(from) < 0 {
+                    from += 1;
+                }
+                while from < to && column(to - 1) >= width {
+                    to -= 1;
+                }
+                let input = input.get(column(from).max(0) as usize * channels..);
+                let weights = self.convolution.weights(phase, [vertical, horizontal]);
+                let products = Products {
+                    input: input.unwrap_or_default(),
+                    count: channels,
+                    step: axis.step() * channels,
+                    weights: weights.get(self.channel..).unwrap_or_default(),
+                    row_len: layer.output.channels,
+                };
+                let sums = sums.get_mut(from..to).unwrap_or_default();
+                match sums.len() {
+                    1 => products.add_to::<W, 1, V>(sums),
+                    2 => products.add_to::<W, 2, V>(sums),
+                    3 => products.add_to::<W, 3, V>(sums),
+                    4 => products.add_to::<W, 4, V>(sums),
+                    5 => products.add_to::<W, 5, V>(sums),
+                    6 => products.add_to::<W, 6, V>(sums),
+                    7 => products.add_to::<W, 7, V>(sums),
+                    8 => products.add_to::<W, 8, V>(sums),
+                    _ => {}
+                }
+            }
+        }
+    }
 }
 
-/// The rows of the two 4x4 halves of four vectors as columns.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn transposed_halves([a, b, c, d]: [__m256; 4]) -> [__m256; 4] {
-    let (ab, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-    let (cd, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-    [
-        _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd),
-        _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd),
-        _mm256_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high),
-        _mm256_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high),
-    ]
+/// Inputs of neighbouring outputs, and vectors of weights for each.
+struct Products<'a> {
+    /// The first output's inputs, `count` of them. Those of the next one lie `step` behind.
+    input: &'a [f32],
+    count: usize,
+    step: usize,
+    /// A row for each input.
+    weights: &'a [[u8; 4]],
+    row_len: usize,
+}
+
+impl Products<'_> {
+    /// Adds to the sums of `P` outputs the products of each of their inputs in turn with `V` vectors of its weights.
+    #[inline(always)]
+    fn add_to<W: Vector, const P: usize, const V: usize>(&self, sums: &mut [[W; V]]) {
+        let Self {
+            count,
+            step,
+            row_len,
+            ..
+        } = *self;
+        let mut inputs = [&[][..]; P];
+        for (i, inputs) in inputs.iter_mut().enumerate() {
+            let input = self.input.get(i * step..i * step + count);
+            *inputs = input.unwrap_or_default();
+        }
+        let reach = count.saturating_sub(1) * row_len + V * W::LANES;
+        let whole = inputs.iter().all(|input| input.len() == count);
+        let (Some(sums), true) = (
+            sums.first_chunk_mut::<P>(),
+            whole && reach <= self.weights.len(),
+        ) else {
+            return;
+        };
+        // The compiler keeps in registers what is here alone.
+        let mut acc = *sums;
+        for k in 0..count {
+            let mut row = [W::splat(0.0); V];
+            for (v, row) in row.iter_mut().enumerate() {
+                let from = k * row_len + v * W::LANES;
+                // SAFETY: for the last `k` and `v` the vector ends at `reach`.
+                *row = unsafe { W::load(self.weights.as_ptr().add(from).cast()) };
+            }
+            for (acc, input) in acc.iter_mut().zip(inputs) {
+                let x = W::splat(input[k]);
+                for (acc, row) in acc.iter_mut().zip(row) {
+                    *acc = acc.add(x.mul(row));
+                }
+            }
+        }
+        *sums = acc;
+    }
 }
