@@ -66,7 +66,6 @@ const ENTRIES: [Entry; 15] = [
 struct Summary {
     minutes: f64,
     parameters: u64,
-    blob_bytes: u64,
 }
 
 /// What `trainer eval --json` prints; the figures are the float model's.
@@ -198,6 +197,9 @@ impl Entry {
         };
         let summary: Summary = read(&run.join("summary.json"))?;
         let int8 = evaluated.engines.get("int8");
+        // The run may have been exported again since it ended.
+        let blob = run.join("model.pgan").metadata();
+        let blob = blob.with_context(|| format!("{} has no model.pgan", run.display()))?;
         Ok(Row {
             recipe: self.recipe,
             size: self.size,
@@ -205,7 +207,7 @@ impl Entry {
             epochs: self.epochs(arguments.quick),
             minutes: summary.minutes,
             parameters: summary.parameters,
-            blob_bytes: summary.blob_bytes,
+            blob_bytes: blob.len(),
             fid_cls: evaluated.fid_cls,
             fid_cls_int8: int8.and_then(|figures| figures.fid_cls),
             fid_inception,

@@ -191,26 +191,35 @@ pub(crate) fn add_row(
 ) {
     let [own, other] = layer.addends;
     let (ring, from_ring) = (Ring::of_input(layer), Ring::of_input(from));
-    let (start, from_start) = (ring.row_start(y), from_ring.row_start(y));
-    for c in 0..layer.output.channels {
+    // In words, of which a column of four channels is one.
+    let mut at = ring.row_start(y) / 4 + ring.pad_left;
+    let mut from_at = from_ring.row_start(y) / 4 + from_ring.pad_left;
+    for c in (0..layer.output.channels).step_by(4) {
+        let count = (layer.output.channels - c).min(4);
         for x in 0..layer.output.width {
-            let a = quantum(layer, input, start + ring.place(x, c));
-            let b = quantum(from, added, from_start + from_ring.place(x, c));
+            let (Some(&a), Some(&b)) = (input.get(at + x), added.get(from_at + x)) else {
+                return;
+            };
+            let (mut a, mut b) = (u32::from_le(a), u32::from_le(b));
+            let mut sums = [0; 4];
+            for sum in &mut sums {
+                *sum = own * first(layer, a) + other * first(from, b);
+                (a, b) = (a >> 8, b >> 8);
+            }
+            let sums = sums.get(..count).unwrap_or_default();
             let out = out.get_mut(out_ring.place(x, c)..).unwrap_or_default();
-            store_channel(layer, 0, &[own * a + other * b], out, 1);
+            store_channel(layer, 0, sums, out, 1);
         }
+        at += ring.columns;
+        from_at += from_ring.columns;
     }
 }
 
-/// A quantum of a layer's input.
-#[inline(never)]
-fn quantum(layer: &Layer<'_>, input: &[u32], at: usize) -> i32 {
-    let bytes: &[u8] = bytemuck::must_cast_slice(input);
-    let quantum = bytes.get(at).copied().unwrap_or_default();
-    match layer.signed_input {
-        true => i32::from(quantum as i8),
-        false => i32::from(quantum),
-    }
+/// The first of four quanta of a layer's input.
+#[inline(always)]
+fn first(layer: &Layer<'_>, four: u32) -> i32 {
+    let sign = if layer.signed_input { 0x80 } else { 0 };
+    i32::from(four as u8 ^ sign) - i32::from(sign)
 }
 
 #[cfg_attr(feature = "convolution", inline(never))]
