@@ -232,29 +232,33 @@ pub(crate) const fn rows_kept(model: &Model<'_>, from: usize) -> Option<usize> {
 /// The same for the addition `index` alone: rows are made as [`Generator`](crate::Generator) makes them.
 const fn rows_kept_for(model: &Model<'_>, from: usize, index: usize) -> Option<usize> {
     let height = model.layer(index).output.height;
+    // Of each layer's input; the remainder is what it was, but says that there is such an entry.
     let mut made = [0; MAX_LAYERS];
     let mut most = 0;
     let mut y = 0;
     while y < height {
         let mut first = y;
-        made[index] = y + 1;
+        made[index % MAX_LAYERS] = y + 1;
         let mut at = index;
         while at > from {
+            let rows = made[at % MAX_LAYERS];
             at -= 1;
             let layer = model.layer(at);
-            let before = made[at];
-            while first < made[at + 1] {
-                let needed = rows_needed(&layer, first);
-                made[at] = if needed > made[at] { needed } else { made[at] };
+            let before = made[at % MAX_LAYERS];
+            let mut needed = before;
+            while first < rows {
+                let more = rows_needed(&layer, first);
+                needed = if more > needed { more } else { needed };
                 first += 1;
             }
+            made[at % MAX_LAYERS] = needed;
             first = before;
         }
-        if made[from] <= y {
+        let made = made[from % MAX_LAYERS];
+        if made <= y {
             return None;
         }
-        let rows = made[from] - y;
-        most = if rows > most { rows } else { most };
+        most = if made - y > most { made - y } else { most };
         y += 1;
     }
     Some(most)
