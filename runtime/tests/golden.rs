@@ -67,31 +67,29 @@ fn picture(image: &[u8]) -> String {
 /// Everything in constants, as firmware does it.
 #[test]
 fn the_first_int8_blob_makes_its_image() -> Result<(), Error> {
-    let mut buffer = Buffer::<{ INT8.buffer_len() }>::new();
-    let mut image = [0; INT8.image_len()];
-    Generator::new(&INT8, &mut buffer)?.sample(1, &mut image)?;
-    assert_eq!(picture(&image), INT8_IMAGE);
-    assert_is_the_references(&image, &INT8);
-    Ok(())
+    assert_makes::<{ INT8.buffer_len() }, { INT8.image_len() }>(&INT8, INT8_IMAGE)
 }
 
 #[test]
 fn the_first_int4_blob_makes_its_image() -> Result<(), Error> {
-    let mut buffer = Buffer::<{ INT4.buffer_len() }>::new();
-    let mut image = [0; INT4.image_len()];
-    Generator::new(&INT4, &mut buffer)?.sample(1, &mut image)?;
-    assert_eq!(picture(&image), INT4_IMAGE);
-    assert_is_the_references(&image, &INT4);
-    Ok(())
+    assert_makes::<{ INT4.buffer_len() }, { INT4.image_len() }>(&INT4, INT4_IMAGE)
 }
 
 #[test]
 fn the_first_blob_with_additions_makes_its_image() -> Result<(), Error> {
-    let mut buffer = Buffer::<{ SKIPS.buffer_len() }>::new();
-    let mut image = [0; SKIPS.image_len()];
-    Generator::new(&SKIPS, &mut buffer)?.sample(1, &mut image)?;
-    assert_eq!(picture(&image), SKIPS_IMAGE);
-    assert_is_the_references(&image, &SKIPS);
+    assert_makes::<{ SKIPS.buffer_len() }, { SKIPS.image_len() }>(&SKIPS, SKIPS_IMAGE)
+}
+
+/// The image of seed 1 is the golden one, and the reference's.
+fn assert_makes<const WORDS: usize, const PIXELS: usize>(
+    model: &Model,
+    golden: &str,
+) -> Result<(), Error> {
+    let mut buffer = Buffer::<WORDS>::new();
+    let mut image = [0; PIXELS];
+    Generator::new(model, &mut buffer)?.sample(1, &mut image)?;
+    assert_eq!(picture(&image), golden);
+    assert_is_the_references(&image, model);
     Ok(())
 }
 
