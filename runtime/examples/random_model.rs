@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         [size, classes, path] => (size, Some(classes), path),
         _ => {
             return fail(
-                "usage: random_model nano|small|tiny|tiny-int4|tiny-f32|tiny-skips [CLASSES] PATH",
+                "usage: random_model nano|small|tiny|tiny-int4|tiny-f32|tiny-linear|tiny-skips [CLASSES] PATH",
             );
         }
     };
@@ -26,8 +26,13 @@ fn main() -> ExitCode {
         "tiny" => (common::tiny(), Numbers::Int8),
         "tiny-int4" => (common::tiny(), Numbers::Int4),
         "tiny-f32" => (common::tiny(), Numbers::Float),
+        "tiny-linear" => (common::tiny_linear(), Numbers::Int8),
         "tiny-skips" => (common::tiny_skips(), Numbers::Int8),
-        _ => return fail("the sizes are nano, small, tiny, tiny-int4, tiny-f32 and tiny-skips"),
+        _ => {
+            return fail(
+                "the sizes are nano, small, tiny, tiny-int4, tiny-f32, tiny-linear and tiny-skips",
+            );
+        }
     };
     let mut rng = Rng::new(1);
     let blob = match classes.map(|classes| classes.parse()) {

@@ -11,6 +11,8 @@ const INT4: Model = include_model!("data/v3-int4.pgan");
 
 const SKIPS: Model = include_model!("data/v4-int8.pgan");
 
+const LINEAR: Model = include_model!("data/v4-linear.pgan");
+
 const INT8_CLASSES: Model = include_model!("data/v2-int8.pgan");
 const FLOAT_CLASSES: Model = include_model!("data/v2-f32.pgan");
 
@@ -142,6 +144,16 @@ d9 ce ce c1 c3 be bb d8  d6 cb ca c4 c7 bc b9 d7  d3 c7 c4 bd c3 b2 ab da
 d4 c3 c3 be c3 c2 bd d7  d8 ca c6 c4 ca c4 bd d3  d9 cc c6 c5 d0 c4 b7 d3
 d2 b4 b4 ad af b5 b0 d5  d5 bf be b7 b9 b5 b3 d0  d5 c2 c1 ba be b5 b2 d1";
 
+const LINEAR_CLASS_IMAGES: &str = "\
+ff 00 ff ff d8 ff 3e 09  ff 00 ff ff de ff 67 08  ff 00 ff ff e0 ff 5d 02
+30 ff 0f 00 a9 00 01 00  28 ff 08 00 81 00 01 00  1e ff 02 00 63 00 02 00
+19 ff f9 46 01 ff 39 71  1d ff f8 64 00 ff 47 5a  20 ff fc 4b 00 ff 7f 46
+23 25 fb 00 06 00 00 00  43 1a fd 00 05 00 00 00  6a 0b ff 00 03 00 00 00
+ea 41 ff 02 14 ff 00 be  ec 2f ff 02 0e ff 00 d8  fe 2a ff 01 05 ff 00 e9
+3f 61 34 12 de 75 1a ff  32 5b 4b 21 d1 8e 1a ff  c0 39 33 26 cf a5 1d ff
+ff 00 e1 ff ff 5c 1e 00  ff 00 dd ff ff 47 15 00  ff 00 f7 ff ff 37 0a 00
+00 19 00 07 00 ff 01 ff  00 18 00 02 00 ff 01 ff  00 06 00 01 00 ff 00 ff";
+
 /// The images of seed 1, each class's beside the one before.
 fn class_pictures<const N: usize>(model: &Model) -> Result<String, Error> {
     let mut buffer = Buffer::<N>::new();
@@ -162,6 +174,13 @@ fn class_pictures<const N: usize>(model: &Model) -> Result<String, Error> {
 fn the_first_int8_blob_with_classes_makes_its_images() -> Result<(), Error> {
     let pictures = class_pictures::<{ INT8_CLASSES.buffer_len() }>(&INT8_CLASSES)?;
     assert_eq!(pictures, INT8_CLASS_IMAGES);
+    Ok(())
+}
+
+#[test]
+fn the_first_blob_of_linear_layers_makes_its_images() -> Result<(), Error> {
+    let pictures = class_pictures::<{ LINEAR.buffer_len() }>(&LINEAR)?;
+    assert_eq!(pictures, LINEAR_CLASS_IMAGES);
     Ok(())
 }
 

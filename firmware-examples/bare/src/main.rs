@@ -9,13 +9,12 @@
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
-#[cfg(target_arch = "arm")]
-use cortex_m_rt::entry;
 use pocketgan::{Buffer, Generator, Model, include_model};
-#[cfg(target_arch = "riscv32")]
-use riscv_rt::entry;
 
 const MODEL: Model = include_model!(env!("POCKETGAN_MODEL"));
+
+type Working = Buffer<{ MODEL.buffer_len() }>;
+type Image = [u8; MODEL.image_len()];
 
 unsafe extern "C" {
     safe fn a_panic_is_reachable() -> !;
@@ -26,16 +25,28 @@ fn panic(_: &PanicInfo) -> ! {
     a_panic_is_reachable()
 }
 
-#[entry]
+// What is static starts as zeros without code of its own.
+#[cfg(target_arch = "arm")]
+#[cortex_m_rt::entry]
 fn main() -> ! {
-    let mut buffer = Buffer::<{ MODEL.buffer_len() }>::new();
-    let mut image = [0; MODEL.image_len()];
-    if let Ok(mut generator) = Generator::new(&MODEL, &mut buffer) {
+    static mut BUFFER: Working = Buffer::new();
+    static mut IMAGE: Image = [0; MODEL.image_len()];
+    run(BUFFER, IMAGE)
+}
+
+#[cfg(target_arch = "riscv32")]
+#[riscv_rt::entry]
+fn main() -> ! {
+    run(&mut Buffer::new(), &mut [0; MODEL.image_len()])
+}
+
+fn run(buffer: &mut Working, image: &mut Image) -> ! {
+    if let Ok(mut generator) = Generator::new(&MODEL, buffer) {
         for seed in 0.. {
             if let Some(class) = (seed as usize).checked_rem(MODEL.classes()) {
                 let _ = generator.set_class(class);
             }
-            let _ = generator.sample(seed, &mut image);
+            let _ = generator.sample(seed, image);
             // Here a picture would go to a display.
             black_box(&image);
         }

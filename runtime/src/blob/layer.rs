@@ -326,22 +326,15 @@ impl Layer<'_> {
     /// The requantization multipliers of output `oc` for accumulators from zero up and below zero
     /// (the same but for LeakyReLU).
     pub const fn multipliers(&self, oc: usize) -> [i32; 2] {
-        let Parameters {
-            multipliers,
-            negative_multipliers,
-            ..
-        } = self.parameters;
-        let negative = match self.activation {
-            Activation::LeakyRelu { .. } => negative_multipliers,
-            _ => multipliers,
-        };
-        [
-            self.multiplier(multipliers, oc),
-            self.multiplier(negative, oc),
-        ]
+        [self.multiplier(oc, false), self.multiplier(oc, true)]
     }
 
-    const fn multiplier(&self, multipliers: &[u8], oc: usize) -> i32 {
+    /// The requantization multiplier of output `oc` for accumulators below zero or for others.
+    pub(crate) const fn multiplier(&self, oc: usize, negative: bool) -> i32 {
+        let multipliers = match self.activation {
+            Activation::LeakyRelu { .. } if negative => self.parameters.negative_multipliers,
+            _ => self.parameters.multipliers,
+        };
         if self.numbers.is_int4() {
             (super::bytes::u16_at(multipliers, oc.saturating_mul(2)) as i32)
                 << self.multiplier_shift

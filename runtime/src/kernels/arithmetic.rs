@@ -21,39 +21,35 @@ pub fn finish(activation: Activation, shift: u32, multipliers: [i32; 2], acc: i3
         Activation::LeakyRelu { .. } if acc < 0 => negative,
         _ => positive,
     };
+    finish_by(activation, shift, multiplier, acc)
+}
+
+/// An accumulator through the activation, by the multiplier for its sign.
+#[inline(always)]
+pub fn finish_by(activation: Activation, shift: u32, multiplier: i32, acc: i32) -> i32 {
     #[cfg(pocketgan_dsp)]
     let x = super::asm::rescale(acc, shift, multiplier);
     #[cfg(not(pocketgan_dsp))]
     let x = rescale(acc, shift, multiplier);
+    bound(activation, x)
+}
+
+/// A rescaled accumulator through the rest of the activation.
+#[inline(always)]
+fn bound(activation: Activation, x: i32) -> i32 {
     match activation {
         Activation::None | Activation::LeakyRelu { .. } => x.clamp(-128, 127),
         Activation::Relu => x.clamp(0, 255),
-        Activation::Tanh => tanh128(saturate(x)),
-        Activation::Sigmoid => sigmoid256(saturate(x)),
+        Activation::Tanh => interpolate(x, 6).min(127),
+        Activation::Sigmoid => (128 + interpolate(x, 7)).min(255),
     }
 }
 
-#[inline(always)]
-fn saturate(x: i32) -> i16 {
-    x.clamp(i16::MIN.into(), i16::MAX.into()) as i16
-}
-
-/// `128 * tanh(x / 2048)`, rounded and kept in -128 to 127; off by less than 0.52 before that.
-#[inline(always)]
-pub fn tanh128(x: i16) -> i32 {
-    interpolate(x, 6).min(127)
-}
-
-/// `256 * sigmoid(x / 2048)`, rounded and kept in 0 to 255; off by less than 0.52 before that.
-#[inline(always)]
-pub fn sigmoid256(x: i16) -> i32 {
-    (128 + interpolate(x, 7)).min(255)
-}
-
-/// `128 * tanh(x / 2^(5 + bits))` by linear interpolation, rounded; halves go away from zero.
-fn interpolate(x: i16, bits: u32) -> i32 {
-    let magnitude = i32::from(x).abs();
-    let fraction = magnitude & ((1 << bits) - 1);
+/// `128 * tanh(x / 2^(5 + bits))` by linear interpolation, rounded; halves go away from zero. Off by less than 0.52.
+#[cfg_attr(not(feature = "convolution"), inline(never))]
+fn interpolate(x: i32, bits: u32) -> i32 {
+    let magnitude = x.unsigned_abs();
+    let fraction = (magnitude & ((1 << bits) - 1)) as i32;
     let mut y = 1 << (15 + bits);
     let entries = TANH.get((magnitude >> bits) as usize..);
     if let Some(&[from, to]) = entries.and_then(<[u16]>::first_chunk) {
@@ -126,9 +122,9 @@ fn tanh(x: f32) -> f32 {
     1.0 - 2.0 / (exp(2.0 * x) + 1.0)
 }
 
-/// `round(32768 * tanh(i / 32))`, and 32768 behind its end.
+/// `round(32768 * tanh(i / 32))`. From its last entry on, what is interpolated is rounded to 128.
 #[rustfmt::skip]
-pub(crate) static TANH: [u16; 162] = [
+pub(crate) static TANH: [u16; 101] = [
     0, 1024, 2045, 3063, 4075, 5079, 6073, 7056, 8025, 8980, 9919, 10840,
     11743, 12625, 13486, 14326, 15143, 15936, 16706, 17452, 18173, 18870, 19542, 20189,
     20813, 21411, 21986, 22538, 23066, 23571, 24054, 24516, 24956, 25376, 25776, 26157,
@@ -137,12 +133,7 @@ pub(crate) static TANH: [u16; 162] = [
     31262, 31351, 31435, 31515, 31589, 31659, 31726, 31788, 31846, 31901, 31953, 32002,
     32048, 32091, 32132, 32170, 32206, 32240, 32271, 32301, 32329, 32356, 32381, 32404,
     32426, 32447, 32466, 32484, 32501, 32517, 32532, 32547, 32560, 32573, 32584, 32596,
-    32606, 32616, 32625, 32634, 32642, 32649, 32657, 32663, 32670, 32676, 32681, 32686,
-    32691, 32696, 32700, 32704, 32708, 32712, 32715, 32718, 32721, 32724, 32727, 32729,
-    32732, 32734, 32736, 32738, 32740, 32741, 32743, 32745, 32746, 32747, 32749, 32750,
-    32751, 32752, 32753, 32754, 32755, 32755, 32756, 32757, 32758, 32758, 32759, 32759,
-    32760, 32760, 32761, 32761, 32762, 32762, 32762, 32763, 32763, 32763, 32764, 32764,
-    32764, 32764, 32765, 32765, 32765, 32768,
+    32606, 32616, 32625, 32634, 32642,
 ];
 
 #[cfg(test)]
@@ -151,11 +142,46 @@ mod tests {
 
     #[test]
     fn the_table_is_tanh() {
-        for (i, &entry) in TANH.iter().take(161).enumerate() {
+        for (i, &entry) in TANH.iter().enumerate() {
             assert_eq!(
                 f64::from(entry),
                 (32768.0 * libm::tanh(i as f64 / 32.0)).round()
             );
+        }
+    }
+
+    /// Section 4 of the format, word by word.
+    #[test]
+    fn interpolated_functions_are_the_formats() {
+        let t = |i: i32| match i {
+            0..=160 => (32768.0 * libm::tanh(f64::from(i) / 32.0)).round() as i32,
+            _ => 32768,
+        };
+        let table: [i32; 514] = core::array::from_fn(|i| t(i as i32));
+        for x in i16::MIN..=i16::MAX {
+            let a = i32::from(x).abs();
+            let v = |bits: u32| {
+                let (i, f) = ((a >> bits) as usize, a & ((1 << bits) - 1));
+                (table[i] * ((1 << bits) - f) + table[i + 1] * f + (1 << (7 + bits))) >> (8 + bits)
+            };
+            let sign = if x >= 0 { 1 } else { -1 };
+            let (tanh, sigmoid) = (sign * v(6), 128 + sign * v(7));
+            assert_eq!(
+                bound(Activation::Tanh, x.into()),
+                tanh.min(127),
+                "tanh of {x}"
+            );
+            assert_eq!(
+                bound(Activation::Sigmoid, x.into()),
+                sigmoid.min(255),
+                "sigmoid of {x}"
+            );
+        }
+        for x in [i32::MIN, i32::MIN + 1, -65536, 32768, 65535, i32::MAX] {
+            let end = x.clamp(i16::MIN.into(), i16::MAX.into());
+            for activation in [Activation::Tanh, Activation::Sigmoid] {
+                assert_eq!(bound(activation, x), bound(activation, end), "{x}");
+            }
         }
     }
 
@@ -164,10 +190,12 @@ mod tests {
         for x in i16::MIN..=i16::MAX {
             let real = f64::from(x) / 2048.0;
             let tanh = 128.0 * libm::tanh(real);
-            let error = (f64::from(tanh128(x)) - tanh.clamp(-128.0, 127.0)).abs();
+            let error =
+                (f64::from(bound(Activation::Tanh, x.into())) - tanh.clamp(-128.0, 127.0)).abs();
             assert!(error < 0.52, "tanh({real}): off by {error}");
             let sigmoid = 256.0 / (1.0 + libm::exp(-real));
-            let error = (f64::from(sigmoid256(x)) - sigmoid.clamp(0.0, 255.0)).abs();
+            let error =
+                (f64::from(bound(Activation::Sigmoid, x.into())) - sigmoid.clamp(0.0, 255.0)).abs();
             assert!(error < 0.52, "sigmoid({real}): off by {error}");
         }
     }

@@ -300,7 +300,8 @@ impl Outputs<'_> {
 #[inline(never)]
 fn requantize(layer: &Layer<'_>, i: usize, sum: i32) -> u8 {
     let acc = layer.start_i32(i).wrapping_add(sum);
-    finish(layer.activation, layer.shift, layer.multipliers(i), acc) as u8
+    let multiplier = layer.multiplier(i, acc < 0);
+    super::arithmetic::finish_by(layer.activation, layer.shift, multiplier, acc) as u8
 }
 
 /// One output row of a convolution or transposed convolution.

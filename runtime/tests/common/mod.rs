@@ -386,6 +386,19 @@ pub fn tiny_skips() -> (usize, Vec<Plan>) {
     (4, plans)
 }
 
+/// A model of linear layers alone, with every activation, and 8x8 pixels.
+pub fn tiny_linear() -> (usize, Vec<Plan>) {
+    let leaky = Activation::LeakyRelu { slope: 0.2 };
+    let plans = vec![
+        linear(leaky, 1, 1, 13),
+        linear(Activation::Sigmoid, 1, 1, 14),
+        linear(Activation::None, 1, 1, 9),
+        linear(Activation::Relu, 1, 1, 16),
+        linear(Activation::Tanh, 8, 8, 1),
+    ];
+    (6, plans)
+}
+
 /// A model of every operator but addition and a few hundred bytes, 8x8 pixels.
 pub fn tiny() -> (usize, Vec<Plan>) {
     let first = linear(Activation::LeakyRelu { slope: 0.2 }, 2, 2, 4);

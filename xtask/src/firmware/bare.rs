@@ -1,12 +1,17 @@
 //! The smallest firmware: how much code it takes, and what it must not hold.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::machines;
+use super::machines::{self, Machine};
+use super::printed_sums;
 use crate::bare_metal::Toolchain;
-use crate::elf;
+use crate::{elf, host, process, workspace};
+
+/// A blob of linear layers with every activation, and three classes.
+const EVERY_LINEAR: &str = "runtime/tests/data/v4-linear.pgan";
 
 /// What no int8 firmware may link: text, panics, the heap and floating point, by the paths of their
 /// functions.
@@ -27,6 +32,8 @@ const SOFT_FLOAT: [&str; 8] = ["sf", "df", "sf2", "df2", "sf3", "df3", "2f", "2d
 const KERNELS: [&str; 2] = ["pocketgan::kernels::", "_ZN9pocketgan7kernels"];
 /// What the int8 operators may take on cores with the DSP extension, in bytes.
 const OPERATORS_LIMIT: u64 = 8 * 1024;
+/// What the firmware of a model of linear layers may take on an Armv6-M core beside the blob, in bytes.
+const LINEAR_LIMIT: u64 = 3 * 1024;
 
 /// How the smallest firmware is built.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,16 +61,8 @@ impl Bare {
     pub fn build(toolchain: &Toolchain, target: &str, blob: &Path, kind: Kind) -> Result<Self> {
         let metadata = blob.metadata();
         let metadata = metadata.with_context(|| format!("cannot read {}", blob.display()))?;
-        let mut cargo = machines::cargo(toolchain, "build", Path::new("bare"));
-        cargo.env("POCKETGAN_MODEL", blob);
-        if kind != Kind::Fast {
-            cargo.args(["--config", "profile.release.opt-level=\"s\""]);
-        }
-        if kind == Kind::SmallLinear {
-            cargo.arg("--no-default-features");
-        }
         Ok(Self {
-            program: machines::build(cargo.args(["--target", target]))?,
+            program: machines::build(&mut cargo(toolchain, "build", target, blob, kind))?,
             blob_len: metadata.len(),
         })
     }
@@ -104,6 +103,21 @@ impl Bare {
         Ok(())
     }
 
+    /// Checks that the whole firmware of a model of linear layers, interrupt vectors and all, is not larger than it may be
+    /// beside the blob.
+    ///
+    /// # Errors
+    ///
+    /// It is.
+    pub fn check_linear(&self) -> Result<()> {
+        let bytes = elf::flash_bytes(&self.program)? - self.blob_len;
+        ensure!(
+            bytes <= LINEAR_LIMIT,
+            "the firmware of linear layers has {bytes} bytes beside the blob, more than {LINEAR_LIMIT}"
+        );
+        Ok(())
+    }
+
     /// Checks that it holds nothing that is forbidden.
     ///
     /// # Errors
@@ -123,6 +137,40 @@ impl Bare {
         }
         Ok(())
     }
+}
+
+fn cargo(toolchain: &Toolchain, action: &str, target: &str, blob: &Path, kind: Kind) -> Command {
+    let mut cargo = machines::cargo(toolchain, action, Path::new("bare"));
+    cargo.env("POCKETGAN_MODEL", blob);
+    if kind != Kind::Fast {
+        cargo.args(["--config", "profile.release.opt-level=\"s\""]);
+    }
+    if kind == Kind::SmallLinear {
+        cargo.arg("--no-default-features");
+    }
+    cargo.args(["--target", target]);
+    cargo
+}
+
+/// Checks that the code for models of linear layers alone makes the pixels that this machine makes.
+///
+/// # Errors
+///
+/// It cannot be built or run, or makes others.
+pub fn check_linear_pixels(toolchain: &Toolchain, machine: &Machine) -> Result<()> {
+    let blob = workspace::root().join(EVERY_LINEAR);
+    let mut run = cargo(toolchain, "run", machine.target, &blob, Kind::SmallLinear);
+    run.args(["--config", "../qemu-mps2/.cargo/config.toml"]);
+    let printed = process::output(run.args(["--example", "pixels"]))?;
+    let classes = host::classes(EVERY_LINEAR)? as u64;
+    let pictures = (1..=8).map(|seed| (Some(((seed - 1) % classes) as usize), seed));
+    let here = host::pixels_sha256(EVERY_LINEAR, pictures)?;
+    ensure!(
+        printed_sums(&printed) == here,
+        "{EVERY_LINEAR}: the firmware for linear layers makes other pixels on the {}",
+        machine.core.name()
+    );
+    Ok(())
 }
 
 fn is_forbidden(symbol: &str) -> bool {

@@ -35,6 +35,9 @@ use super::int8::{self, BLOCK, Kernels, Outputs, Phase, TILE, Tile};
 use crate::Activation;
 use crate::blob::Parameters;
 
+/// Whether the loop for linear layers goes on by itself from four outputs to the next ones, which takes more code.
+const WHOLE: bool = cfg!(any(feature = "convolution", not(pocketgan_thumb1)));
+
 /// For every target that has a file of loops.
 pub(crate) struct Asm;
 
@@ -144,7 +147,8 @@ impl Kernels for Asm {
             ..
         } = layer.parameters;
         let (first, last) = (outputs.first, outputs.first + outputs.count);
-        let whole = tiles > 0
+        let whole = WHOLE
+            && tiles > 0
             && outputs.count.is_multiple_of(4)
             && out.len() >= (tiles - 1) * group_step + 4
             && bias.len() >= last * 4
