@@ -52,7 +52,9 @@ fn latent(size: usize) -> Vec<i8> {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().measurement_time(Duration::from_secs(3));
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
     targets = engines
 }
 criterion_main!(benches);
