@@ -121,9 +121,12 @@ pub(crate) fn row(
     #[cfg(pocketgan_asm)]
     row_by::<super::asm::Asm>(layer, y, input, out_ring, out, scratch);
     #[cfg(pocketgan_x86_64)]
-    match super::x86_64::has_avx2() {
-        true => row_by::<super::x86_64::Avx2>(layer, y, input, out_ring, out, scratch),
-        false => row_by::<super::x86_64::Sse2>(layer, y, input, out_ring, out, scratch),
+    if super::x86_64::has_vnni() {
+        row_by::<super::x86_64::Vnni>(layer, y, input, out_ring, out, scratch);
+    } else if super::x86_64::has_avx2() {
+        row_by::<super::x86_64::Avx2>(layer, y, input, out_ring, out, scratch);
+    } else {
+        row_by::<super::x86_64::Sse2>(layer, y, input, out_ring, out, scratch);
     }
     #[cfg(not(any(pocketgan_asm, pocketgan_x86_64)))]
     row_by::<super::portable::Portable>(layer, y, input, out_ring, out, scratch);

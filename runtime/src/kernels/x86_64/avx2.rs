@@ -1,79 +1,129 @@
-//! The int8 kernels with AVX2: PMADDWD multiplies sixteen pairs and adds them two by two.
+//! The int8 kernels with AVX2, or with AVX-512's VNNI too.
 //!
-//! Four columns, four channels each, make a vector of sixteen bits a number; all the channels of a block share the
-//! widened columns, and eight outputs are requantized together.
+//! All the channels of a block share eight columns of four channels each, and eight outputs are requantized together.
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::{
-    __m256i, _mm_cvtsi32_si128, _mm_set1_epi32, _mm256_abs_epi32, _mm256_add_epi32,
-    _mm256_add_epi64, _mm256_and_si256, _mm256_blend_epi32, _mm256_blendv_epi8, _mm256_cmpgt_epi32,
-    _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_hadd_epi32, _mm256_i32gather_epi32,
-    _mm256_madd_epi16, _mm256_max_epi32, _mm256_min_epi32, _mm256_mul_epi32, _mm256_mullo_epi32,
-    _mm256_or_si256, _mm256_permute4x64_epi64, _mm256_set1_epi32, _mm256_set1_epi64x,
+    __m256i, _mm_cvtsi32_si128, _mm256_abs_epi32, _mm256_add_epi32, _mm256_add_epi64,
+    _mm256_and_si256, _mm256_blend_epi32, _mm256_blendv_epi8, _mm256_cmpgt_epi32,
+    _mm256_i32gather_epi32, _mm256_max_epi32, _mm256_min_epi32, _mm256_mul_epi32,
+    _mm256_mullo_epi32, _mm256_or_si256, _mm256_set1_epi32, _mm256_set1_epi64x,
     _mm256_setzero_si256, _mm256_sign_epi32, _mm256_sll_epi32, _mm256_slli_epi32,
     _mm256_srai_epi32, _mm256_srli_epi32, _mm256_srli_epi64, _mm256_sub_epi32,
 };
+use core::slice::ChunksMut;
 
+use bytemuck::Zeroable;
+
+use super::products::{Pairs, Products, Quads};
 use crate::blob::order::divisor;
 use crate::kernels::arithmetic::TANH;
 use crate::kernels::int8::{BLOCK, Kernels, Outputs, Phase, Tile};
 use crate::{Activation, Layer};
 
-/// For x86-64 with AVX2: to be used only where [`has_avx2`](super::has_avx2).
-pub(crate) struct Avx2;
-
 /// Words of a vector: neighbours that are computed together.
 const LANES: usize = 8;
 
-impl Kernels for Avx2 {
-    type Prepared<'a> = Phase<'a>;
+/// The kernels that sum products in one way, by the features it needs.
+macro_rules! kernels {
+    ($(#[$doc:meta])* $name:ident, $products:ident, $features:literal) => {
+        $(#[$doc])*
+        pub(crate) struct $name;
 
-    fn prepare(phase: Phase<'_>) -> Phase<'_> {
-        phase
-    }
+        impl $name {
+            #[target_feature(enable = $features)]
+            fn tile<const SIGNED: bool, const N: usize>(
+                phase: &Phase<'_>,
+                tile: &Tile,
+                out: &mut [u8],
+            ) {
+                run_tile::<$products<SIGNED>, N>(phase, tile, out);
+            }
 
-    fn neighbours(outputs: usize) -> usize {
-        outputs.min(LANES)
-    }
-
-    fn tile(phase: &mut Phase<'_>, tile: &Tile, out: &mut [u8]) {
-        // SAFETY: these kernels are used only where there is AVX2.
-        unsafe {
-            match (phase.layer.signed_input, tile.channels) {
-                (true, 1) => run_tile::<true, 1>(phase, tile, out),
-                (true, _) => run_tile::<true, BLOCK>(phase, tile, out),
-                (false, 1) => run_tile::<false, 1>(phase, tile, out),
-                (false, _) => run_tile::<false, BLOCK>(phase, tile, out),
+            #[target_feature(enable = $features)]
+            fn linear<const SIGNED: bool>(
+                outputs: &Outputs<'_>,
+                input: &[u32],
+                weights: &[i8],
+                out: &mut [u8],
+                group_step: usize,
+            ) {
+                run_linear::<$products<SIGNED>>(outputs, input, weights, out, group_step);
             }
         }
-    }
 
-    fn linear(
-        outputs: &Outputs<'_>,
-        input: &[u32],
-        weights: &[i8],
-        out: &mut [u8],
-        group_step: usize,
-    ) {
-        // SAFETY: these kernels are used only where there is AVX2.
-        unsafe {
-            match outputs.layer.signed_input {
-                true => run_linear::<true>(outputs, input, weights, out, group_step),
-                false => run_linear::<false>(outputs, input, weights, out, group_step),
+        impl Kernels for $name {
+            type Prepared<'a> = Phase<'a>;
+
+            fn prepare(phase: Phase<'_>) -> Phase<'_> {
+                phase
+            }
+
+            fn neighbours(outputs: usize) -> usize {
+                outputs.min(LANES)
+            }
+
+            fn tile(phase: &mut Phase<'_>, tile: &Tile, out: &mut [u8]) {
+                // SAFETY: these kernels are used only where there are their instructions.
+                unsafe {
+                    match (phase.layer.signed_input, tile.channels) {
+                        (true, 1) => Self::tile::<true, 1>(phase, tile, out),
+                        (true, _) => Self::tile::<true, BLOCK>(phase, tile, out),
+                        (false, 1) => Self::tile::<false, 1>(phase, tile, out),
+                        (false, _) => Self::tile::<false, BLOCK>(phase, tile, out),
+                    }
+                }
+            }
+
+            fn linear(
+                outputs: &Outputs<'_>,
+                input: &[u32],
+                weights: &[i8],
+                out: &mut [u8],
+                group_step: usize,
+            ) {
+                // SAFETY: as above.
+                unsafe {
+                    match outputs.layer.signed_input {
+                        true => Self::linear::<true>(outputs, input, weights, out, group_step),
+                        false => Self::linear::<false>(outputs, input, weights, out, group_step),
+                    }
+                }
             }
         }
-    }
+    };
 }
 
+kernels!(
+    /// For x86-64 with AVX2: to be used only where [`has_avx2`](super::has_avx2).
+    Avx2,
+    Pairs,
+    "avx2"
+);
+kernels!(
+    /// For x86-64 with AVX-512 and its VNNI: to be used only where [`has_vnni`](super::has_vnni).
+    Vnni,
+    Quads,
+    "avx2,avx512vl,avx512vnni"
+);
+
 /// Computes `N` channels of a tile, of which those that it has are stored.
-#[target_feature(enable = "avx2")]
-fn run_tile<const SIGNED: bool, const N: usize>(phase: &Phase<'_>, tile: &Tile, out: &mut [u8]) {
+#[inline(always)]
+fn run_tile<P: Products, const N: usize>(phase: &Phase<'_>, tile: &Tile, out: &mut [u8]) {
     let rows = phase
         .rows
         .map(|rows| rows.get(tile.column..).unwrap_or_default());
     // A channel that is not there is summed as the last one.
     let channels = core::array::from_fn(|i| tile.channel + i.min(tile.channels - 1));
-    let sums = channel_sums::<SIGNED, N>(phase, rows, channels);
+    let sums = channel_sums::<P, N>(phase, rows, channels);
+    // SAFETY: these kernels are used only where there is AVX2.
+    unsafe { store_tile(phase, tile, sums, out) }
+}
+
+/// Requantizes the sums of a tile's channels and stores them.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store_tile<const N: usize>(phase: &Phase<'_>, tile: &Tile, sums: [__m256i; N], out: &mut [u8]) {
     let layer = phase.layer;
     let parameters = &layer.parameters;
     let bias = layer.four(parameters.bias, tile.channel);
@@ -81,7 +131,7 @@ fn run_tile<const SIGNED: bool, const N: usize>(phase: &Phase<'_>, tile: &Tile, 
     let negative = layer.four(parameters.negative_multipliers, tile.channel);
     let mut words = _mm256_setzero_si256();
     for (i, sums) in sums.into_iter().enumerate().rev() {
-        let acc = _mm256_add_epi32(in_order(sums), _mm256_set1_epi32(bias[i]));
+        let acc = _mm256_add_epi32(sums, _mm256_set1_epi32(bias[i]));
         let multipliers = [
             _mm256_set1_epi32(positive[i]),
             _mm256_set1_epi32(negative[i]),
@@ -102,15 +152,15 @@ fn run_tile<const SIGNED: bool, const N: usize>(phase: &Phase<'_>, tile: &Tile, 
     }
 }
 
-/// The sums of some channels, as [`in_order`] takes them.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn channel_sums<const SIGNED: bool, const N: usize>(
+/// The sums of some channels.
+#[inline(always)]
+fn channel_sums<P: Products, const N: usize>(
     phase: &Phase<'_>,
     rows: [&[u32]; 2],
     channels: [usize; N],
-) -> [[__m256i; 2]; N] {
-    let mut sums = [[_mm256_setzero_si256(); 2]; N];
+) -> [__m256i; N] {
+    // Those of odd taps are beside the others where there are registers for them.
+    let mut chains = [[P::Sums::zeroed(); N]; 2];
     let mut before = 0;
     for (rows, &groups) in rows.into_iter().zip(&phase.groups) {
         let taps = groups * phase.count;
@@ -124,30 +174,56 @@ fn channel_sums<const SIGNED: bool, const N: usize>(
         if weights.iter().any(|weights| weights.len() != taps) {
             break;
         }
-        for group in 0..groups {
-            let first = group * phase.plane_len;
-            let reach = phase.count + LANES - 1;
-            let plane = rows.get(first..first + reach);
-            let plane = plane.filter(|_| phase.step == 1);
-            for tap in 0..phase.count {
-                let columns = match plane {
-                    // SAFETY: the last tap's columns end where the plane's part does.
-                    Some(plane) => unsafe { *plane.as_ptr().add(tap).cast() },
-                    None => gather(rows, first + tap, phase.step),
-                };
-                let columns = widened::<SIGNED>(columns);
-                for (sums, weights) in sums.iter_mut().zip(weights) {
-                    let weights =
-                        i32::from_le_bytes(bytemuck::cast(weights[group * phase.count + tap]));
-                    let weights = _mm256_cvtepi8_epi16(_mm_set1_epi32(weights));
-                    for (sum, columns) in sums.iter_mut().zip(columns) {
-                        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(columns, weights));
-                    }
+        // Those whose columns all lie in the rows; of the others some are behind the picture.
+        let reach = phase.count + LANES - 1;
+        let whole = match rows.len().checked_sub(reach) {
+            Some(more) if phase.step == 1 => more / divisor(phase.plane_len) + 1,
+            _ => 0,
+        };
+        let whole = whole.min(groups);
+        let [even, odd] = &mut chains;
+        for group in 0..whole {
+            let at = group * phase.count;
+            // SAFETY: the columns of the last tap of the last group end where `rows` does or before, and the weights of
+            // each channel are as many as there are taps in all groups.
+            let add = |sums: &mut [P::Sums; N], tap| unsafe {
+                let columns = rows.as_ptr().add(group * phase.plane_len + tap).cast();
+                let weights = weights
+                    .each_ref()
+                    .map(|weights| *weights.get_unchecked(at + tap));
+                step::<P, N>(sums, *columns, weights)
+            };
+            match phase.count {
+                2 if P::CHAINS == 2 => {
+                    add(even, 0);
+                    add(odd, 1);
                 }
+                count => (0..count).for_each(|tap| add(even, tap)),
+            }
+        }
+        for group in whole..groups {
+            for tap in 0..phase.count {
+                let columns = gather(rows, group * phase.plane_len + tap, phase.step);
+                let weights = weights.map(|weights| weights[group * phase.count + tap]);
+                step::<P, N>(even, columns, weights);
             }
         }
     }
-    sums
+    let [even, odd] = chains;
+    core::array::from_fn(|i| P::sums(even[i], odd[i]))
+}
+
+/// Adds the products of eight columns with the weights of each channel.
+#[inline(always)]
+fn step<P: Products, const N: usize>(
+    sums: &mut [P::Sums; N],
+    columns: [[u32; LANES / 2]; 2],
+    weights: [[i8; 4]; N],
+) {
+    let columns = P::columns(columns);
+    for (sums, weights) in sums.iter_mut().zip(weights) {
+        *sums = P::add(*sums, columns, i32::from_le_bytes(bytemuck::cast(weights)));
+    }
 }
 
 /// Columns that are `step` apart; what is behind the rows' end is zeros.
@@ -159,71 +235,54 @@ fn gather(rows: &[u32], column: usize, step: usize) -> [[u32; LANES / 2]; 2] {
     }))
 }
 
-/// Eight words of bytes as numbers of sixteen bits.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn widened<const SIGNED: bool>(words: [[u32; LANES / 2]; 2]) -> [__m256i; 2] {
-    let [low, high] = words;
-    let (low, high) = (bytemuck::cast(low), bytemuck::cast(high));
-    match SIGNED {
-        true => [_mm256_cvtepi8_epi16(low), _mm256_cvtepi8_epi16(high)],
-        false => [_mm256_cvtepu8_epi16(low), _mm256_cvtepu8_epi16(high)],
-    }
-}
-
-/// Eight outputs' sums from the two halves of each.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn in_order([low, high]: [__m256i; 2]) -> __m256i {
-    _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_hadd_epi32(low, high))
-}
-
-#[target_feature(enable = "avx2")]
-fn run_linear<const SIGNED: bool>(
+#[inline(always)]
+fn run_linear<P: Products>(
     outputs: &Outputs<'_>,
     input: &[u32],
     weights: &[i8],
     out: &mut [u8],
     group_step: usize,
 ) {
-    let layer = outputs.layer;
     let fours = weights.as_chunks::<16>().0;
     let mut fours = fours.chunks_exact(divisor(input.len()));
     let mut groups = out.chunks_mut(divisor(group_step));
     for i in (0..outputs.count).step_by(LANES) {
         let Some(first) = fours.next() else { return };
         let second = fours.next().unwrap_or(first);
-        let mut sums = [_mm256_setzero_si256(); 2];
+        let mut sums = [P::Fours::zeroed(); 2];
         for ((&input, first), second) in input.iter().zip(first).zip(second) {
-            let input = _mm_set1_epi32(input as i32);
-            let input = match SIGNED {
-                true => _mm256_cvtepi8_epi16(input),
-                false => _mm256_cvtepu8_epi16(input),
-            };
-            for (sum, weights) in sums.iter_mut().zip([first, second]) {
-                let weights = _mm256_cvtepi8_epi16(bytemuck::cast(*weights));
-                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(weights, input));
+            for (sums, weights) in sums.iter_mut().zip([first, second]) {
+                *sums = P::add_four(*sums, input, *weights);
             }
         }
-        let start = [outputs.start(i), outputs.start(i + 4)];
-        let acc = _mm256_add_epi32(in_order(sums), bytemuck::cast(start));
-        let at = outputs.first + i;
-        let parameters = &layer.parameters;
-        let vectors = [parameters.multipliers, parameters.negative_multipliers];
-        let multipliers =
-            vectors.map(|words| bytemuck::cast([layer.four(words, at), layer.four(words, at + 4)]));
-        let quanta: [[u32; 4]; 2] = bytemuck::cast(finish(layer, multipliers, acc));
-        let counts = [outputs.count - i, (outputs.count - i).saturating_sub(4)];
-        for ((quanta, count), to) in quanta.into_iter().zip(counts).zip(&mut groups) {
-            let quanta = quanta.map(|q| q as u8);
-            match to.first_chunk_mut() {
-                Some(to) if count >= 4 => *to = quanta,
-                _ => to
-                    .iter_mut()
-                    .zip(quanta)
-                    .take(count)
-                    .for_each(|(to, q)| *to = q),
-            }
+        // SAFETY: these kernels are used only where there is AVX2.
+        unsafe { store_fours(outputs, i, P::fours(sums), &mut groups) };
+    }
+}
+
+/// Requantizes the sums of eight outputs from `i` on and stores them, four in a group.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store_fours(outputs: &Outputs<'_>, i: usize, sums: __m256i, groups: &mut ChunksMut<'_, u8>) {
+    let layer = outputs.layer;
+    let start = [outputs.start(i), outputs.start(i + 4)];
+    let acc = _mm256_add_epi32(sums, bytemuck::cast(start));
+    let at = outputs.first + i;
+    let parameters = &layer.parameters;
+    let vectors = [parameters.multipliers, parameters.negative_multipliers];
+    let multipliers =
+        vectors.map(|words| bytemuck::cast([layer.four(words, at), layer.four(words, at + 4)]));
+    let quanta: [[u32; 4]; 2] = bytemuck::cast(finish(layer, multipliers, acc));
+    let counts = [outputs.count - i, (outputs.count - i).saturating_sub(4)];
+    for ((quanta, count), to) in quanta.into_iter().zip(counts).zip(groups) {
+        let quanta = quanta.map(|q| q as u8);
+        match to.first_chunk_mut() {
+            Some(to) if count >= 4 => *to = quanta,
+            _ => to
+                .iter_mut()
+                .zip(quanta)
+                .take(count)
+                .for_each(|(to, q)| *to = q),
         }
     }
 }
