@@ -7,9 +7,8 @@ use crate::blob::order::divisor;
 use crate::kernels::{float, int8};
 use crate::plan;
 use crate::{Error, Layer, Model, Operator, PixelRange, Rng, RowSink, latent};
-use core::hint::black_box;
-
 use bytemuck::{must_cast_slice, must_cast_slice_mut};
+use core::hint::black_box;
 
 /// Working memory for a model: `N` words, where `N` is [`Model::buffer_len`].
 #[derive(Clone, Debug)]

@@ -223,6 +223,47 @@ fn a_seed_is_its_latent_and_rows_come_in_order() {
     assert_ne!(rows, by_latent);
 }
 
+/// Small layers with random windows, activations and shapes between two others: as many as `RANDOM_LAYERS` says.
+#[test]
+fn random_layers_match_the_reference() {
+    let cases = std::env::var("RANDOM_LAYERS");
+    let cases: u64 = cases.map_or(2000, |cases| cases.parse().expect("a number"));
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            scope.spawn(move || {
+                let seeds = (thread..cases).step_by(threads as usize);
+                seeds.for_each(|case| random_layer(1 << 32 | case));
+            });
+        }
+    });
+}
+
+/// Checks the first layer that a seed gives and that is not too large for so many of them.
+fn random_layer(seed: u64) {
+    let mut rng = Rng::new(seed);
+    let mut from = |low: u32, high: u32| (low + rng.below(high - low + 1)) as usize;
+    loop {
+        let (kernel, stride) = (from(1, 7), from(1, 3));
+        let transposed = from(0, 1) == 1;
+        let output_padding = if transposed { from(0, 2) % stride } else { 0 };
+        let window = [kernel, stride, from(0, 6) % kernel, output_padding];
+        let input = Shape::new(from(1, 4), from(1, 10), from(1, 9));
+        let [before, behind] = [from(0, 4), from(0, 4)].map(|which| ACTIVATIONS[which]);
+        let layer = windowed(input, transposed, window, behind, from(1, 9));
+        if let Some(layer) = layer.filter(|layer| layer.2.len() <= 1000) {
+            let numbers = match seed % 8 {
+                0 => Numbers::Int4,
+                1 => Numbers::Float,
+                _ => Numbers::Int8,
+            };
+            let plans = common::surrounded(input, before, layer);
+            check(from(1, 9), &plans, numbers, seed);
+            return;
+        }
+    }
+}
+
 /// How many random models there are: as many as `PROPTEST_CASES` says.
 fn cases() -> u32 {
     let cases = std::env::var("PROPTEST_CASES");

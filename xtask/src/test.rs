@@ -120,9 +120,19 @@ fn report(table: &[(String, Duration, bool)]) -> Result<()> {
     Ok(())
 }
 
+/// How many random layers' kernels are held against the reference.
+const RANDOM_LAYERS: &str = "1000000";
+
 fn runtime(tools: &Tools) -> Result<()> {
     let test = ["test", "--package", "pocketgan", "--locked"];
     cargo(&[&test[..], &["--features", "writer"]].concat(), tools)?;
+    let mut layers = process::cargo();
+    layers.args(test);
+    layers.args(["--release", "--features", "writer", "--test", "parity"]);
+    layers
+        .arg("random_layers")
+        .env("RANDOM_LAYERS", RANDOM_LAYERS);
+    process::run(tools.environment(&mut layers))?;
     for kernels in ["portable", "sse2", "avx2"] {
         let mut parity = process::cargo();
         parity.args(test);
