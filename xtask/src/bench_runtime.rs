@@ -44,6 +44,7 @@ struct Outcome {
 /// The benchmark fails.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let home = workspace::target().join("criterion");
+    let (library, ..) = onnxruntime::find()?;
     let mut outcomes: Vec<_> = MODELS
         .iter()
         .flat_map(|&model| {
@@ -58,7 +59,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let mut bench = process::cargo();
         bench.args(["bench", "-p", "pocketgan-tests", "--locked"]);
         bench.args(["--bench", "generators", "--", "--noplot"]);
-        bench.env("ORT_DYLIB_PATH", onnxruntime::find()?.0);
+        bench.env("ORT_DYLIB_PATH", &library);
         bench.env("CRITERION_HOME", &home);
         // Standard output is for the figures.
         eprint!("{}", process::output(&mut bench)?);

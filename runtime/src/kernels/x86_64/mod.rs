@@ -3,15 +3,15 @@
 use core::arch::x86_64::__cpuid_count;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-mod avx2;
 pub(crate) mod float;
+mod int8;
 mod planes;
 pub(crate) mod pointwise;
 mod products;
 mod sse2;
 mod vector;
 
-pub(crate) use avx2::{Avx2, Vnni};
+pub(crate) use int8::{Avx2, Vnni};
 pub(crate) use sse2::Sse2;
 
 cpufeatures::new!(avx2_feature, "avx2");

@@ -170,7 +170,7 @@ fn channel_sums<P: Products, const N: usize>(
             weights.get(..taps).unwrap_or_default()
         });
         before += taps * 4;
-        // So that the compiler need not look again.
+        // What is read without a look below relies on it.
         if weights.iter().any(|weights| weights.len() != taps) {
             break;
         }
