@@ -33,6 +33,7 @@ fn checkpoint(gan: &Gan<Cpu>) -> Checkpoint {
         rollbacks: 0,
         since: Vec::new(),
         recipe: "seed = 7".into(),
+        data: None,
     }
 }
 

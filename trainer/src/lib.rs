@@ -14,6 +14,7 @@ pub mod export;
 pub mod files;
 pub mod gan;
 pub mod interpolation;
+pub mod mark;
 pub mod metrics;
 pub mod nn;
 pub mod ops;

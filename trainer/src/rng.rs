@@ -15,6 +15,8 @@ pub enum Stream {
     Order(u32),
     /// The changes made to the images in the given epoch.
     Augmentation(u32),
+    /// Which images of the given class are kept for testing.
+    Split(u8),
 }
 
 impl Rng {
@@ -25,6 +27,7 @@ impl Rng {
             Stream::Latents => 2,
             Stream::Order(epoch) => 1 << 32 | u64::from(epoch),
             Stream::Augmentation(epoch) => 2 << 32 | u64::from(epoch),
+            Stream::Split(class) => 3 << 32 | u64::from(class),
         };
         // An odd multiplier spreads the purposes over the 64-bit seeds.
         Self(latent::Rng::new(

@@ -659,7 +659,7 @@ fn a_dry_run_refuses_what_the_run_would() {
     std::fs::write(folder.path().join("file"), "precious").unwrap();
     std::fs::write(folder.path().join("run.toml"), "colour = 1\n").unwrap();
     let cases: [(&[&str], &str); 7] = [
-        (&["--data-dir", "nowhere"], "nowhere has neither"),
+        (&["--data-dir", "nowhere"], ") has neither"),
         (&["--out", "file"], "file is there already"),
         (&["--out", "file/run"], "file is not a folder"),
         (&["--batch", "60001"], "a step takes 60001 images"),

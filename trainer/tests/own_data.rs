@@ -84,13 +84,10 @@ fn what_cannot_be_learned_from_is_a_sentence_and_leaves_nothing() {
     std::fs::write(place.path("discs/broken.png"), b"no picture").unwrap();
     std::fs::write(place.path("own.npz"), b"no arrays").unwrap();
     for (words, part) in [
-        ("--dataset folder:discs", "discs/broken.png: "),
-        (
-            "--dataset folder:nowhere",
-            "nowhere: there is no such folder",
-        ),
+        ("--dataset folder:discs", "discs/broken.png (in /"),
+        ("--dataset folder:nowhere", "nowhere (in /"),
         ("--dataset folder:", "folder:PATH"),
-        ("--dataset npz:own.npz", "own.npz: it is no .npz file"),
+        ("--dataset npz:own.npz", "it is no .npz file"),
         ("--dataset idx:discs", "train-images-idx3-ubyte"),
         (
             "--dataset folder:discs --image-size 30",

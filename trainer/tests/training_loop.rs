@@ -1,6 +1,8 @@
 //! The loop around the step, on networks so small that every byte of a checkpoint can be tried.
 
 use dfdx::prelude::Cpu;
+use pocketgan_trainer::data::Fingerprint;
+use pocketgan_trainer::files::sha256;
 use pocketgan_trainer::gan::checkpoint::{Checkpoint, DecodeError};
 use pocketgan_trainer::gan::fit::{
     Ended, FitError, Judge, Length, Line, OnCollapse, OnNan, Progress, Run, Source, Watch, fit,
@@ -200,6 +202,8 @@ impl Bench {
             length: Length::Epochs(EPOCHS),
             batch: BATCH,
             flip: false,
+            data: None,
+            changed_data: false,
             folder: folder.path().to_owned(),
             recipe: "seed = 3\n".into(),
             checkpoint_every,
@@ -430,11 +434,34 @@ fn another_format_is_named() {
     let bench = Bench::new(1000);
     bench.go(Fate::LeftAlone).finished();
     let mut bytes = bench.last();
-    let key = br#"\"format\":2"#;
-    let at = bytes.windows(key.len()).position(|w| w == key).unwrap();
-    bytes[at + key.len() - 1] = b'1';
+    replace(&mut bytes, br#"\"format\":3"#, br#"\"format\":1"#);
     let error = Checkpoint::decode(&bytes).unwrap_err();
     assert!(matches!(error, DecodeError::Format { found: 1 }), "{error}");
+}
+
+fn replace(bytes: &mut [u8], old: &[u8], new: &[u8]) {
+    let at = bytes.windows(old.len()).position(|w| w == old).unwrap();
+    bytes[at..at + old.len()].copy_from_slice(new);
+}
+
+/// The format before had no record of the data.
+#[test]
+fn the_format_before_is_read() {
+    let bench = Bench::new(1000);
+    bench.go(Fate::LeftAlone).finished();
+    let mut bytes = bench.last();
+    let checkpoint = Checkpoint::decode(&bytes).unwrap();
+    replace(&mut bytes, br#"\"format\":3"#, br#"\"format\":2"#);
+    replace(&mut bytes, br#",\"data\":null"#, b"              ");
+    let place = bytes
+        .windows(13)
+        .position(|w| w == br#"\"sha256\":\""#)
+        .unwrap()
+        + 13;
+    bytes[place..place + 64].fill(b'0');
+    let sum = sha256(&bytes);
+    bytes[place..place + 64].copy_from_slice(sum.as_bytes());
+    assert_eq!(Checkpoint::decode(&bytes).unwrap(), checkpoint);
 }
 
 #[test]
@@ -700,14 +727,45 @@ fn a_checkpoint_of_other_networks_is_refused() {
     bench.go(Fate::Dies(25));
     bench.run.batch = 5;
     let error = bench.go(Fate::LeftAlone).failed();
-    assert!(matches!(error, FitError::Mismatch), "{error}");
-    bench.run = Run {
-        batch: BATCH,
-        ..bench.run
-    };
-    bench.run.settings.generator.layers[2] = Layer::Tanh;
+    assert!(matches!(error, FitError::Epochs { .. }), "{error}");
+    bench.run.batch = BATCH;
+    bench
+        .run
+        .settings
+        .generator
+        .layers
+        .insert(0, Layer::batch_norm());
     let error = bench.go(Fate::LeftAlone).failed();
-    assert!(matches!(error, FitError::Mismatch), "{error}");
+    assert!(matches!(error, FitError::Networks { .. }), "{error}");
+    let latent = bench.run.settings.generator.input.len();
+    let now: usize = bench.run.settings.generator.parameters().unwrap();
+    let then = now - 2 * latent;
+    let said = error.to_string();
+    assert!(said.contains(&format!("have {then} and ")), "{said}");
+    assert!(said.contains(&format!("these {now} and ")), "{said}");
+}
+
+/// A checkpoint knows of how many images it is.
+#[test]
+fn a_checkpoint_of_another_number_of_images_is_refused() {
+    let print = |images: usize| Fingerprint {
+        sha256: String::new(),
+        images,
+        shape: [1, 4, 4],
+        classes: Vec::new(),
+    };
+    let mut bench = Bench::new(10);
+    bench.run.data = Some(print(77));
+    bench.go(Fate::Dies(25));
+    bench.run.batch = 5;
+    let said = bench.go(Fate::LeftAlone).failed().to_string();
+    let count = bench.images.count();
+    assert!(
+        said.contains(&format!("on 77 images, and there are {count}")),
+        "{said}"
+    );
+    bench.run.changed_data = true;
+    bench.go(Fate::LeftAlone).finished();
 }
 
 /// Steps of a run that collapses.

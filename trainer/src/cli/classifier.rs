@@ -1,6 +1,7 @@
 //! `trainer classifier`: the network behind the score `fid-cls`.
 
 use super::Failure;
+use super::data_flags::DataFlags;
 use crate::classifier::{self, Augmentation, Classifier, Settings, State};
 use crate::data::{self, Dataset, Images, Split};
 use crate::files::{sha256, write_whole};
@@ -42,9 +43,8 @@ pub struct ClassifierArgs {
     /// Threads to compute with.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
-    /// Only look for the data set in this folder.
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataFlags,
     /// Print one JSON object at the end.
     #[arg(long)]
     json: bool,
@@ -79,10 +79,7 @@ pub fn run(args: ClassifierArgs) -> Result<(), Failure> {
             file.display()
         )));
     }
-    let options = data::Options {
-        data_dir: args.data_dir.clone(),
-        ..data::Options::default()
-    };
+    let options = args.data.options(&dataset)?;
     let train = data::load(&dataset, Split::Train, &options)?;
     let test = data::load(&dataset, Split::Test, &options)?;
     check(&dataset, &train)?;

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use anyhow::Context;
 use serde::Serialize;
 
+use super::data_flags::DataFlags;
 use super::{Failure, print_json};
 use crate::data::{
-    self, Channels, DataError, Dataset, FORMS, FileState, FileStatus, Images, Options, Pictures,
+    self, DataError, Dataset, FORMS, FileState, FileStatus, Images, Options, OwnProblem, Pictures,
     Published, Split, Sum,
 };
 use crate::files::write_whole;
@@ -72,37 +73,15 @@ enum Action {
 struct Which {
     /// Name of the data set, as `trainer data list` prints it.
     dataset: String,
-    /// Only look in this folder, which has the data set's files as they are published.
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// With folder:PATH, rows and columns that its pictures are scaled to.
-    #[arg(
-        long,
-        value_name = "PIXELS",
-        default_value_t = Pictures::default().side,
-        value_parser = clap::value_parser!(u16).range(1..=i64::from(Pictures::LARGEST))
-    )]
-    image_size: u16,
-    /// With folder:PATH, grey or colour; auto is grey if every picture is.
-    #[arg(long, default_value = "auto")]
-    channels: Channels,
-    /// With folder:PATH, name pictures that cannot be read and go on without them.
-    #[arg(long)]
-    skip_broken: bool,
+    #[command(flatten)]
+    flags: DataFlags,
 }
 
 impl Which {
-    fn resolve(self) -> Result<(Dataset, Options), DataError> {
-        let options = Options {
-            data_dir: self.data_dir,
-            pictures: Pictures {
-                side: self.image_size,
-                channels: self.channels,
-                skip_broken: self.skip_broken,
-            },
-            ..Options::default()
-        };
-        Ok((self.dataset.parse()?, options))
+    fn resolve(self) -> Result<(Dataset, Options), Failure> {
+        let dataset: Dataset = self.dataset.parse()?;
+        let options = self.flags.options(&dataset)?;
+        Ok((dataset, options))
     }
 }
 
@@ -274,9 +253,9 @@ struct ClassFacts {
 
 fn own_info(dataset: &Dataset, options: &Options, json: bool) -> Result<(), Failure> {
     let train = data::load(dataset, Split::Train, options)?;
-    let test = data::load(dataset, Split::Test, options)?;
-    let of_class = |images: &Images, class: usize| {
-        let labels = images.labels.iter();
+    let test = test_images(dataset, options)?;
+    let of_class = |images: Option<&Images>, class: usize| {
+        let labels = images.iter().flat_map(|images| &images.labels);
         labels.filter(|&&label| usize::from(label) == class).count()
     };
     let classes = train.classes.iter().enumerate();
@@ -284,12 +263,12 @@ fn own_info(dataset: &Dataset, options: &Options, json: bool) -> Result<(), Fail
         name: dataset.to_string(),
         image_shape: (train.channels, train.height, train.width),
         train: train.count,
-        test: test.count,
+        test: test.as_ref().map_or(0, |test| test.count),
         classes: classes
             .map(|(class, name)| ClassFacts {
                 name: name.clone(),
-                train: of_class(&train, class),
-                test: of_class(&test, class),
+                train: of_class(Some(&train), class),
+                test: of_class(test.as_ref(), class),
             })
             .collect(),
     };
@@ -311,6 +290,24 @@ fn own_info(dataset: &Dataset, options: &Options, json: bool) -> Result<(), Fail
         say!("  {}: {} + {}", class.name, class.train, class.test);
     }
     Ok(())
+}
+
+/// The test images, if there are any. Broken ones are named and do not count: training has no use for them.
+fn test_images(dataset: &Dataset, options: &Options) -> Result<Option<Images>, DataError> {
+    let options = Options {
+        pictures: Pictures {
+            skip_broken: true,
+            ..options.pictures
+        },
+        ..options.clone()
+    };
+    match data::load(dataset, Split::Test, &options) {
+        Err(DataError::Own {
+            problem: OwnProblem::EmptySplit(_) | OwnProblem::AllBroken,
+            ..
+        }) => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 /// A montage of images that `seed` chooses, with the names of their classes.

@@ -19,6 +19,7 @@ macro_rules! tell {
 mod bench;
 mod classifier;
 mod data;
+mod data_flags;
 mod eval;
 mod export;
 mod fit;

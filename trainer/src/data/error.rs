@@ -1,7 +1,7 @@
 //! What can be wrong with a data set, in sentences that say what to do next.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use super::own::{OwnProblem, PictureProblem};
 
@@ -111,7 +111,7 @@ pub enum DataError {
         dataset: String,
     },
     /// Data of the user's own that cannot be used.
-    #[error("{}: {problem}", path.display())]
+    #[error("{}: {problem}", place(path))]
     Own {
         /// The file or folder.
         path: PathBuf,
@@ -120,8 +120,8 @@ pub enum DataError {
     },
     /// A picture that cannot be read.
     #[error(
-        "{}: {problem}{}; mend or remove it, or add --skip-broken to go on without it",
-        path.display(),
+        "{}: {problem}{}; repair or remove it, or add --skip-broken to go on without it",
+        place(path),
         others(*more)
     )]
     Broken {
@@ -135,7 +135,7 @@ pub enum DataError {
     /// The folder that the user named lacks a file.
     #[error(
         "{} has {}; put the data set's files there or leave --data-dir out to fetch them",
-        folder.display(),
+        place(folder),
         none_of(names)
     )]
     Missing {
@@ -153,7 +153,7 @@ pub enum DataError {
         problem: FileProblem,
     },
     /// A file is there but cannot be read.
-    #[error("cannot read {}: {source}; check its permissions", path.display())]
+    #[error("cannot read {}: {source}; {}", place(path), read_remedy(source))]
     Read {
         /// The file.
         path: PathBuf,
@@ -186,6 +186,23 @@ pub enum DataError {
         /// What the user can do.
         remedy: String,
     },
+}
+
+/// A path, and where a relative one was looked for.
+fn place(path: &Path) -> String {
+    match std::env::current_dir() {
+        Ok(folder) if path.is_relative() => {
+            format!("{} (in {})", path.display(), folder.display())
+        }
+        _ => path.display().to_string(),
+    }
+}
+
+fn read_remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "check the path",
+        _ => "check its permissions",
+    }
 }
 
 fn others(more: usize) -> String {

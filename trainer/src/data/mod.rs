@@ -17,6 +17,7 @@ mod cifar;
 mod dataset;
 mod download;
 mod error;
+mod fingerprint;
 #[cfg(test)]
 mod fixture;
 mod idx;
@@ -37,7 +38,8 @@ use crate::files;
 
 pub use dataset::{Dataset, FORMS, Form};
 pub use error::{DataError, FileProblem, OwnProblem, PictureProblem};
-pub use options::{Channels, Options, Pictures};
+pub use fingerprint::{ClassPrint, Fingerprint};
+pub use options::{Channels, Options, Pictures, SplitRule};
 pub use sources::{FileState, FileStatus, info};
 pub use table::{PackageSource, Published, PublishedFile, Split, Sum};
 
@@ -116,9 +118,9 @@ fn load_with(
         return Err(DataError::NotPublished { dataset });
     }
     match dataset {
-        Dataset::Folder(path) => own::folder(path, split, &options.pictures, say),
-        Dataset::Npz(path) => own::npz(path, split),
-        Dataset::Idx(path) => own::idx(path, split),
+        Dataset::Folder(path) => own::folder(path, split, options, say),
+        Dataset::Npz(path) => own::npz(path, split, options.split_rule),
+        Dataset::Idx(path) => own::idx(path, split, options.split_rule),
         Dataset::Published(published) => sources::load(*published, split, options, say),
     }
 }

@@ -18,6 +18,8 @@ pub struct Options {
     pub cache_dir: Option<PathBuf>,
     /// How the pictures of `folder:PATH` are read.
     pub pictures: Pictures,
+    /// How data of the user's own that come without test images are split.
+    pub split_rule: SplitRule,
 }
 
 impl Options {
@@ -55,6 +57,19 @@ impl Default for Pictures {
             skip_broken: false,
         }
     }
+}
+
+/// How data of the user's own that come without test images are split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SplitRule {
+    /// Of arrays a tenth of each class, drawn by a fixed seed; of a folder about a tenth, by the hash of each path, and at
+    /// least one picture.
+    #[default]
+    Stratified,
+    /// What earlier versions did: of arrays every tenth image; of a folder's PNG and JPEG files about a tenth, by the hash
+    /// of each path, be it none.
+    Legacy,
 }
 
 /// Whether images are grey or in colour.

@@ -12,6 +12,7 @@
 //! Nothing in it depends on folder, threads or time: equal runs have equal files.
 
 use super::training::{GanState, Losses};
+use crate::data::Fingerprint;
 use crate::files::sha256;
 use crate::optim::AdamState;
 use crate::parameters::{HostTensor, Parameters};
@@ -22,7 +23,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
 /// The version of the layout above.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
+/// The oldest that is read: it has no `data`.
+const OLDEST: u32 = 2;
 /// The metadata key of [`State`], the only one: a map of several has no fixed order.
 const KEY: &str = "pocketgan";
 /// What stands in the sum's place while it is taken.
@@ -51,6 +54,8 @@ pub struct Checkpoint {
     pub since: Vec<Losses>,
     /// What decides the run's result, TOML.
     pub recipe: String,
+    /// The images that are learned, where they are known.
+    pub data: Option<Fingerprint>,
 }
 
 /// The JSON in the metadata.
@@ -69,6 +74,8 @@ struct State {
     generator: Network,
     discriminator: Network,
     recipe: String,
+    #[serde(default)]
+    data: Option<Fingerprint>,
 }
 
 /// Why a checkpoint was not made.
@@ -87,7 +94,7 @@ pub enum DecodeError {
     Damaged(#[from] safetensors::SafeTensorError),
     #[error("it is no checkpoint of this program")]
     Foreign,
-    #[error("it has the format {found}, and this program reads {FORMAT}")]
+    #[error("it has the format {found}, and this program reads {OLDEST} to {FORMAT}")]
     Format { found: u64 },
     #[error("it is damaged: its SHA-256 is not the one it was written with")]
     Sum,
@@ -159,6 +166,7 @@ impl Checkpoint {
             position: state.position,
             rollbacks: state.rollbacks,
             recipe: state.recipe,
+            data: state.data,
         })
     }
 
@@ -175,6 +183,7 @@ impl Checkpoint {
             generator: self.generator.clone(),
             discriminator: self.discriminator.clone(),
             recipe: self.recipe.clone(),
+            data: self.data.clone(),
         }
     }
 
@@ -249,7 +258,7 @@ fn read_state(bytes: &[u8]) -> Result<State, DecodeError> {
         .and_then(|text| serde_json::from_str(text).ok())
         .ok_or(DecodeError::Foreign)?;
     match value["format"].as_u64() {
-        Some(found) if found == u64::from(FORMAT) => {
+        Some(found) if (u64::from(OLDEST)..=u64::from(FORMAT)).contains(&found) => {
             serde_json::from_value(value).map_err(|_| DecodeError::Foreign)
         }
         Some(found) => Err(DecodeError::Format { found }),

@@ -1,7 +1,9 @@
 //! Small images one after the other.
 
+use crate::mark::marked;
 use crate::spec::Shape;
 use gif::{Encoder, EncodingError, Frame, Repeat};
+use image::ImageFormat;
 
 /// The images are made about so many pixels wide and high.
 const SIDE: usize = 256;
@@ -54,7 +56,7 @@ pub fn animation(pixels: &[u8], shape: Shape) -> Result<Vec<u8>, AnimationError>
         encoder.write_frame(&frame)?;
     }
     drop(encoder);
-    Ok(bytes)
+    Ok(marked(bytes, ImageFormat::Gif))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod model;
 mod table;
 
 use super::Failure;
+use super::data_flags::DataFlags;
 use crate::data::{self, Dataset, Split};
 use crate::evaluation::{EvaluationError, Figures, Judge, Samples, Scored, spread};
 use crate::metrics::Inception;
@@ -46,9 +47,8 @@ pub struct EvalArgs {
     /// Threads to compute with.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
-    /// Only look for the data set in this folder.
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataFlags,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -123,17 +123,13 @@ impl From<EvaluationError> for Failure {
 /// A model, a data set or an Inception that cannot be had, as bad input; what engines and devices report.
 pub fn run(args: EvalArgs) -> Result<(), Failure> {
     let subject = Subject::open(&args.model, &args.engines)?;
-    let dataset = dataset(&args, &subject)?;
+    let (dataset, options) = data_of(&args, &subject)?;
     // Before the work that would be lost.
     let inception = match args.fid {
         Eye::Cls => None,
         Eye::Inception => {
             Some(Inception::open(args.threads.into()).map_err(EvaluationError::from)?)
         }
-    };
-    let options = data::Options {
-        data_dir: data_dir(&args, &subject),
-        ..data::Options::default()
     };
     let train = data::load(&dataset, Split::Train, &options)?;
     let test = data::load(&dataset, Split::Test, &options)?;
@@ -159,26 +155,22 @@ pub fn run(args: EvalArgs) -> Result<(), Failure> {
     })
 }
 
-/// The data set that is named, or the run's.
-fn dataset(args: &EvalArgs, subject: &Subject) -> Result<Dataset, Failure> {
-    let name = args.dataset.as_ref().or(subject.dataset.as_ref());
-    match name {
-        Some(name) => Ok(name.parse()?),
-        None => Err(Failure::Input(format!(
-            "{} does not say what data set it learned: add --dataset fashion, or another that `trainer data list` \
-             prints",
-            args.model.display()
-        ))),
-    }
-}
-
-/// The folder that is named, or the run's where it is about the run's data set.
-fn data_dir(args: &EvalArgs, subject: &Subject) -> Option<PathBuf> {
-    let of_run = match args.dataset {
-        Some(_) => None,
-        None => subject.data_dir.clone(),
+/// The data set that is named, or the run's with all that the run says of how to read it. Flags come first.
+fn data_of(args: &EvalArgs, subject: &Subject) -> Result<(Dataset, data::Options), Failure> {
+    let (name, flags) = match (&args.dataset, &subject.known.dataset) {
+        (Some(name), known) if Some(name) != known.as_ref() => (name, args.data.clone()),
+        (_, Some(known)) => (known, args.data.clone().or(subject.known.data.clone())),
+        _ => {
+            return Err(Failure::Input(format!(
+                "{} does not say what data set it learned: add --dataset fashion, or another that \
+                 `trainer data list` prints",
+                args.model.display()
+            )));
+        }
     };
-    args.data_dir.clone().or(of_run)
+    let dataset = name.parse()?;
+    let options = flags.options(&dataset)?;
+    Ok((dataset, options))
 }
 
 fn report(
@@ -192,7 +184,7 @@ fn report(
         return Ok(());
     };
     if !args.json {
-        let recipe = subject.recipe.as_deref().unwrap_or("-");
+        let recipe = subject.known.recipe.as_deref().unwrap_or("-");
         say!("{}: {dataset}, recipe {recipe}", args.model.display());
         table::print(columns, judge.data());
         return Ok(());
@@ -200,7 +192,7 @@ fn report(
     let figures = first.figures.0.iter();
     super::print_json(&Report {
         model: args.model.clone(),
-        recipe: subject.recipe.clone(),
+        recipe: subject.known.recipe.clone(),
         dataset: dataset.to_string(),
         engine,
         first: Column::of(first),

@@ -1,6 +1,7 @@
 //! The model that is scored: where it is, what it learned, and its images.
 
 use crate::cli::Failure;
+use crate::cli::data_flags::{DataFlags, old_split_rule};
 use crate::cli::export::{checkpoint, export_to};
 use crate::engines::{self, EngineError, EngineKind};
 use crate::export::quantize::Weights;
@@ -10,6 +11,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use pocketgan::Model;
 use rayon::prelude::*;
+use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -80,9 +82,7 @@ pub(super) struct Subject {
     /// Holds what was exported for this alone.
     _exported: Option<TempDir>,
     pub forms: Vec<Form>,
-    pub dataset: Option<String>,
-    pub recipe: Option<String>,
-    pub data_dir: Option<PathBuf>,
+    pub known: Known,
 }
 
 impl Subject {
@@ -115,9 +115,7 @@ impl Subject {
             place,
             _exported: exported,
             forms,
-            dataset: known.dataset,
-            recipe: known.recipe,
-            data_dir: known.data_dir,
+            known,
         })
     }
 
@@ -135,9 +133,8 @@ impl Subject {
             place: file.to_owned(),
             _exported: None,
             forms: vec![form],
-            dataset: None,
-            recipe: None,
-            data_dir: None,
+            // Its folder may be anything.
+            known: Known::of(file.parent().unwrap_or(Path::new(""))).unwrap_or_default(),
         })
     }
 
@@ -180,37 +177,28 @@ fn draw(
     Ok((images.to_pixels(), images.shape))
 }
 
-/// What a run's folder says of its model.
-#[derive(Default)]
-struct Known {
-    dataset: Option<String>,
-    recipe: Option<String>,
-    data_dir: Option<PathBuf>,
+/// What a run's folder says of its model and of the data that it learned.
+#[derive(Default, Deserialize)]
+pub(super) struct Known {
+    pub dataset: Option<String>,
+    pub recipe: Option<String>,
+    #[serde(flatten)]
+    pub data: DataFlags,
 }
 
 impl Known {
     /// From config.toml, or else summary.json; a folder that has neither says nothing.
     fn of(folder: &Path) -> Result<Self, Failure> {
         if let Some((path, text)) = read(&folder.join("config.toml"))? {
-            let table: toml::Table = toml::from_str(&text).map_err(|_| unreadable(&path))?;
-            let value = |key: &str| table.get(key)?.as_str().map(str::to_owned);
-            return Ok(Self {
-                dataset: value("dataset"),
-                recipe: value("recipe"),
-                data_dir: value("data-dir").map(PathBuf::from),
-            });
+            let mut known: Self = toml::from_str(&text).map_err(|_| unreadable(&path))?;
+            let old = || old_split_rule(known.dataset.as_deref());
+            known.data.split_rule = known.data.split_rule.or_else(old);
+            return Ok(known);
         }
-        let Some((path, text)) = read(&folder.join("summary.json"))? else {
-            return Ok(Self::default());
-        };
-        let summary: serde_json::Value =
-            serde_json::from_str(&text).map_err(|_| unreadable(&path))?;
-        let value = |key: &str| summary[key].as_str().map(str::to_owned);
-        Ok(Self {
-            dataset: value("dataset"),
-            recipe: value("recipe"),
-            data_dir: None,
-        })
+        match read(&folder.join("summary.json"))? {
+            Some((path, text)) => serde_json::from_str(&text).map_err(|_| unreadable(&path)),
+            None => Ok(Self::default()),
+        }
     }
 }
 

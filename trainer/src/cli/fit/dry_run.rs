@@ -63,7 +63,6 @@ struct Row {
 /// # Errors
 /// What the run itself would refuse.
 pub(super) fn run(plan: &Plan) -> Result<(), Failure> {
-    super::folder::check_place(&plan.out)?;
     if plan.device == DeviceKind::Cuda && cfg!(not(feature = "cuda")) {
         return input(super::NO_CUDA);
     }
@@ -82,7 +81,7 @@ pub(super) fn run(plan: &Plan) -> Result<(), Failure> {
 impl Data {
     /// Reads and checks the images if they are here.
     fn find(plan: &Plan) -> Result<Self, Failure> {
-        let options = super::data_options(plan);
+        let options = plan.data_options();
         // In a folder that was named, nothing else is looked for.
         let published = plan.dataset.published();
         if let Some(published) = published.filter(|_| options.data_dir.is_none()) {

@@ -1,6 +1,6 @@
 //! The folder of a run: begun, claimed, taken up again.
 
-use super::options::{Options, Plan, input};
+use super::options::{Options, Plan, input, numbered};
 use crate::cli::Failure;
 use crate::files::{PARTIAL, write_whole};
 use crate::gan::store::{Found, Store};
@@ -9,6 +9,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 const CONFIG: &str = "config.toml";
+const LOCK: &str = ".lock";
 /// Written last: a run that has it is finished.
 const SUMMARY: &str = "summary.json";
 
@@ -22,7 +23,7 @@ impl Claim {
     /// # Errors
     /// A folder that another run works in, or that cannot be written.
     fn new(run: &Path) -> Result<Self, Failure> {
-        let path = run.join(".lock");
+        let path = run.join(LOCK);
         let file = File::options()
             .create(true)
             .truncate(false)
@@ -49,18 +50,33 @@ impl Claim {
     }
 }
 
-/// Checks that the folder of a new run is not there.
+/// Checks that a new run may begin in a folder: it is not there, or holds nothing.
 ///
 /// # Errors
-/// It is.
+/// It holds something, or is no folder.
 pub(super) fn check_new(out: &Path) -> Result<(), Failure> {
-    match out.symlink_metadata() {
-        Ok(_) => input(format!(
-            "{} is there already: name another folder with --out, or go on with it by --resume",
-            out.display()
-        )),
-        Err(_) => Ok(()),
+    if out.symlink_metadata().is_err() || is_empty(out) {
+        return Ok(());
     }
+    let is_run = out.join(CONFIG).is_file();
+    let remedy = if is_run {
+        "name another folder with --out, or go on with this run by --resume"
+    } else {
+        "name another folder with --out, or an empty one"
+    };
+    input(format!("{} is there already: {remedy}", out.display()))
+}
+
+/// Whether a folder is there and holds nothing; what the system keeps at the root of a volume does not count, nor does
+/// what a run that is beginning holds.
+fn is_empty(folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return false;
+    };
+    let ignored = ["lost+found", LOCK];
+    entries
+        .into_iter()
+        .all(|entry| entry.is_ok_and(|entry| ignored.iter().any(|name| entry.file_name() == *name)))
 }
 
 /// Checks that a folder could be made there, as far as that can be told without making it.
@@ -79,30 +95,71 @@ pub(super) fn check_place(out: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Removes the folder of a run that did not begin.
-pub(super) fn forget(out: &Path) {
-    let _ = std::fs::remove_dir_all(out);
-}
-
-/// Makes the folder of a new run with its configuration; it is there with it or not at all.
+/// Makes the folder of a new run with its configuration, or begins in one that is empty; where none was named, in the
+/// first that is free, by its number. Puts into `plan` which it is.
 ///
 /// # Errors
-/// A folder that is there, or cannot be made.
-pub(super) fn begin(plan: &Plan) -> Result<Claim, Failure> {
-    let out = &plan.out;
-    check_new(out)?;
-    let config = plan.to_toml()?;
-    create(out, &config)
-        .or_else(|error| input(format!("cannot create {}: {error}", out.display())))?;
-    Claim::new(out)
+/// A folder that is there, or cannot be made. Nothing is left of it then.
+pub(super) fn begin(plan: &mut Plan) -> Result<Claim, Failure> {
+    let Some(usual) = plan.usual_out.clone() else {
+        check_new(&plan.out)?;
+        return begin_in(plan)?.map_or_else(
+            || input(format!("{} is there already", plan.out.display())),
+            Ok,
+        );
+    };
+    for out in numbered(&usual) {
+        plan.out = out;
+        // An empty folder may be what another run is beginning in.
+        if plan.out.symlink_metadata().is_err()
+            && let Some(claim) = begin_in(plan)?
+        {
+            return Ok(claim);
+        }
+    }
+    input(format!("{} cannot be numbered", usual.display()))
 }
 
-fn create(out: &Path, config: &str) -> std::io::Result<()> {
+/// `None` where something else has come to be there.
+fn begin_in(plan: &Plan) -> Result<Option<Claim>, Failure> {
+    let config = plan.to_toml()?;
+    if plan.out.is_dir() {
+        return begin_in_empty(&plan.out, &config).map(Some);
+    }
+    let out = &plan.out;
+    create(out, &config).or_else(|failure| match failure {
+        CreateError::Taken => Ok(None),
+        CreateError::Claim(failure) => Err(failure),
+        CreateError::System(error) => input(format!("cannot create {}: {error}", out.display())),
+    })
+}
+
+/// Why a folder was not made.
+enum CreateError {
+    /// Something else has the name.
+    Taken,
+    Claim(Failure),
+    System(std::io::Error),
+}
+
+impl From<std::io::Error> for CreateError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory => {
+                Self::Taken
+            }
+            _ => Self::System(error),
+        }
+    }
+}
+
+/// Makes a folder that is there with its configuration, claimed, or not at all.
+fn create(out: &Path, config: &str) -> Result<Option<Claim>, CreateError> {
     let parent = match out.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    std::fs::create_dir_all(parent)?;
+    std::fs::create_dir_all(parent).map_err(CreateError::System)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(PARTIAL);
     #[cfg(unix)]
@@ -111,12 +168,36 @@ fn create(out: &Path, config: &str) -> std::io::Result<()> {
         // As any other folder: temporary ones are private otherwise.
         builder.permissions(std::fs::Permissions::from_mode(0o777));
     }
-    let folder = builder.tempdir_in(parent)?;
-    write_whole(&folder.path().join(CONFIG), config.as_bytes())?;
+    let folder = builder.tempdir_in(parent).map_err(CreateError::System)?;
+    let claim = Claim::new(folder.path()).map_err(CreateError::Claim)?;
+    write_whole(&folder.path().join(CONFIG), config.as_bytes()).map_err(CreateError::System)?;
     std::fs::rename(folder.path(), out)?;
     // Under its new name it is no longer temporary.
     let _ = folder.keep();
-    Ok(())
+    Ok(Some(claim))
+}
+
+/// Begins in a folder that holds nothing, as a mounted volume does.
+fn begin_in_empty(out: &Path, config: &str) -> Result<Claim, Failure> {
+    let claim = Claim::new(out)?;
+    check_new(out)?;
+    let path = out.join(CONFIG);
+    write_whole(&path, config.as_bytes()).or_else(|error| {
+        let _ = std::fs::remove_file(out.join(LOCK));
+        input(format!("cannot write {}: {error}", path.display()))
+    })?;
+    Ok(claim)
+}
+
+/// Puts into a run's configuration where its data lie now and what they are.
+///
+/// # Errors
+/// A configuration that cannot be read or written.
+pub(super) fn record_data(plan: &Plan) -> Result<(), Failure> {
+    let path = plan.out.join(CONFIG);
+    let text = Plan::new(plan.with_data(Options::read(&path)?))?.to_toml()?;
+    write_whole(&path, text.as_bytes())
+        .or_else(|error| input(format!("cannot write {}: {error}", path.display())))
 }
 
 /// The flags beside `--resume`, completed by the run's own configuration.
@@ -164,16 +245,19 @@ fn check_recipe(plan: &Plan, from: Option<&Found>) -> Result<(), Failure> {
     let now = plan.recipe()?;
     let then: toml::Table = match from {
         // By way of the options: a key that was not known then has its default.
-        Some(found) => match toml::from_str::<Options>(&found.checkpoint.recipe) {
-            Ok(options) => Plan::new(options)?.recipe()?,
-            Err(_) => {
+        Some(found) => match Options::of_checkpoint(&found.checkpoint.recipe, plan) {
+            Some(options) => Plan::new(options)?.recipe()?,
+            None => {
                 return input(format!(
                     "{} holds no recipe that can be read",
                     found.path.display()
                 ));
             }
         },
-        None => Plan::new(options(&plan.out, Options::default())?)?.recipe()?,
+        None => {
+            let options = options(&plan.out, Options::default())?;
+            Plan::new(plan.with_data(options))?.recipe()?
+        }
     };
     let mut keys: Vec<&String> = now.keys().chain(then.keys()).collect();
     keys.sort();
@@ -194,6 +278,22 @@ fn check_recipe(plan: &Plan, from: Option<&Found>) -> Result<(), Failure> {
         "{} was begun with another recipe: {}; put it back, or begin a new run",
         plan.out.display(),
         differences.join(", ")
+    ))
+}
+
+/// A run that has no record of its images can only be resumed on the data set that it names.
+///
+/// # Errors
+/// Another data set.
+pub(super) fn check_dataset(plan: &Plan) -> Result<(), Failure> {
+    let then = Plan::new(options(&plan.out, Options::default())?)?.dataset;
+    if then == plan.dataset {
+        return Ok(());
+    }
+    input(format!(
+        "{} began with {then} and has no record of its images: it cannot be resumed on {}",
+        plan.out.display(),
+        plan.dataset
     ))
 }
 

@@ -8,7 +8,7 @@ mod signals;
 mod summary;
 
 use super::Failure;
-use crate::data::{self, Images, Split};
+use crate::data::{self, Fingerprint, Images, Split};
 use crate::gan::Settings;
 use crate::gan::fit::{self, Ended, FitError, Run, Trained};
 use crate::gan::store::{Found, StoreError};
@@ -40,10 +40,15 @@ pub struct FitArgs {
     /// A TOML file whose keys are these flags' names; a flag overrides its key.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Take the run in this folder up again, with its own configuration. Beside it only --threads,
-    /// --checkpoint-every, --keep, --on-nan, --on-collapse, --device, --data-dir and --json may say something else.
+    /// Resume the run in this folder, with its own configuration. Beside it only --threads, --checkpoint-every, --keep,
+    /// --on-nan, --on-collapse, --device, --data-dir, --skip-broken and --json may say something else, and --dataset
+    /// where the same images have been moved.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "out"])]
     resume: Option<PathBuf>,
+    /// Resume though the images or their classes have changed. The networks must fit; epochs are counted by the new
+    /// number of images.
+    #[arg(long, requires = "resume")]
+    changed_data: bool,
     /// Check everything and print what the run would be: its configuration, its networks layer by layer, its steps.
     /// Nothing is trained or written.
     #[arg(long, conflicts_with = "resume")]
@@ -56,20 +61,28 @@ const NO_CUDA: &str =
 /// A run that there is something to do for.
 struct Session {
     plan: Plan,
-    /// Its folder and the newest checkpoint in it, if the run is taken up again.
-    resumed: Option<(Claim, Option<Found>)>,
+    resumed: Option<Resumed>,
+}
+
+/// What a resumed run has.
+struct Resumed {
+    claim: Claim,
+    /// Its newest checkpoint.
+    from: Option<Found>,
+    /// Whether it goes on though its data have changed.
+    changed_data: bool,
 }
 
 pub fn run(args: FitArgs) -> Result<(), Failure> {
     let session = match args.resume {
-        Some(run) => resume(run, args.options)?,
+        Some(run) => resume(run, args.options, args.changed_data)?,
         None => Some(begin(args.options, args.config)?),
     };
     if let Some(session) = session.as_ref().filter(|_| args.dry_run) {
         return dry_run::run(&session.plan);
     }
     match session {
-        Some(session) => on_device(&session),
+        Some(session) => on_device(session),
         None => Ok(()),
     }
 }
@@ -80,6 +93,7 @@ fn begin(flags: Options, config: Option<PathBuf>) -> Result<Session, Failure> {
         None => flags,
     })?;
     folder::check_new(&plan.out)?;
+    folder::check_place(&plan.out)?;
     Ok(Session {
         plan,
         resumed: None,
@@ -87,7 +101,7 @@ fn begin(flags: Options, config: Option<PathBuf>) -> Result<Session, Failure> {
 }
 
 /// `None` for a run that is finished.
-fn resume(run: PathBuf, flags: Options) -> Result<Option<Session>, Failure> {
+fn resume(run: PathBuf, flags: Options, changed_data: bool) -> Result<Option<Session>, Failure> {
     let mut plan = Plan::new(folder::options(&run, flags)?)?;
     // The folder may have been moved.
     plan.out = run;
@@ -101,15 +115,19 @@ fn resume(run: PathBuf, flags: Options) -> Result<Option<Session>, Failure> {
     let (claim, from) = folder::take_up(&plan)?;
     match &from {
         Some(found) => tell!("going on from {}", found.path.display()),
-        None => tell!("there is no checkpoint yet: beginning anew"),
+        None => tell!("there is no checkpoint yet: beginning from the start"),
     }
     Ok(Some(Session {
         plan,
-        resumed: Some((claim, from)),
+        resumed: Some(Resumed {
+            claim,
+            from,
+            changed_data,
+        }),
     }))
 }
 
-fn on_device(session: &Session) -> Result<(), Failure> {
+fn on_device(session: Session) -> Result<(), Failure> {
     let plan = &session.plan;
     let pool = super::thread_pool(plan.threads)?;
     match plan.device {
@@ -133,18 +151,25 @@ fn on_device(session: &Session) -> Result<(), Failure> {
     }
 }
 
-fn fit_on<D: Device<f32>>(device: D, session: &Session) -> Result<(), Failure> {
-    let plan = &session.plan;
+fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
+    let Session { mut plan, resumed } = session;
     let judge = FidCls::new(&plan.dataset).map_err(anyhow::Error::from)?;
-    let (_claim, (images, settings)) = match &session.resumed {
-        Some(_) => (None, prepare(plan)?),
+    let (images, settings) = prepare(&plan)?;
+    let fingerprint = Fingerprint::of(&images);
+    let (_claim, from, changed_data) = match resumed {
+        Some(resumed) => {
+            check_data(&mut plan, &resumed, fingerprint)?;
+            (resumed.claim, resumed.from, resumed.changed_data)
+        }
         None => {
-            let claim = folder::begin(plan)?;
-            // Nothing is begun without images, so nothing is left.
-            let prepared = prepare(plan).inspect_err(|_| folder::forget(&plan.out));
-            (Some(claim), prepared?)
+            let then = plan.fingerprint.replace(fingerprint);
+            if let Some(difference) = difference(&plan, then.as_ref()) {
+                tell!("these are not the images of that configuration: {difference}");
+            }
+            (folder::begin(&mut plan)?, None, false)
         }
     };
+    let plan = &plan;
     let shape = Shape::new(images.channels, images.height, images.width);
     let [first, second] = plan.game.networks();
     tell!(
@@ -155,11 +180,13 @@ fn fit_on<D: Device<f32>>(device: D, session: &Session) -> Result<(), Failure> {
         parameters(&settings.discriminator),
         plan.out.display()
     );
-    let run = run_of(plan, settings)?;
+    let run = Run {
+        changed_data,
+        ..run_of(plan, settings)?
+    };
     let asked = signals::listen()?;
     let mut watch = Screen::new(plan.game, asked.clone());
-    let found = session.resumed.as_ref().and_then(|(_, from)| from.as_ref());
-    let from = found.map(|found| &found.checkpoint);
+    let from = from.as_ref().map(|found| &found.checkpoint);
     let mut score = |generator: &_| judge.as_ref().map(|j| j.score(generator)).transpose();
     let ended = fit::fit(device, &run, &images, from, &mut score, &mut watch);
     watch.finish();
@@ -193,6 +220,37 @@ fn conclude<D: Device<f32>>(
     }
 }
 
+/// What has changed of the data since `then`.
+fn difference(plan: &Plan, then: Option<&Fingerprint>) -> Option<String> {
+    plan.fingerprint.as_ref()?.difference(then?)
+}
+
+/// Puts the fingerprint of a resumed run's data into its plan and its configuration.
+///
+/// # Errors
+/// Data that are not those that the run began with.
+fn check_data(plan: &mut Plan, resumed: &Resumed, now: Fingerprint) -> Result<(), Failure> {
+    let checkpoint = resumed.from.as_ref().map(|found| &found.checkpoint);
+    let at_checkpoint = checkpoint.and_then(|checkpoint| checkpoint.data.clone());
+    let recorded = plan.fingerprint.replace(now.clone());
+    let Some(then) = at_checkpoint.or_else(|| recorded.clone()) else {
+        folder::check_dataset(plan)?;
+        tell!("this run has no record of its images: that they are the same cannot be checked");
+        return folder::record_data(plan);
+    };
+    if let Some(difference) = now.difference(&then) {
+        if !resumed.changed_data {
+            return input(format!(
+                "the images are not those that {} began with: {difference}; put them back, or add \
+                 --changed-data to go on with these",
+                plan.out.display()
+            ));
+        }
+        tell!("going on with other images: {difference}");
+    }
+    folder::record_data(plan)
+}
+
 /// What the loop is told.
 fn run_of(plan: &Plan, settings: Settings) -> Result<Run, Failure> {
     Ok(Run {
@@ -200,6 +258,8 @@ fn run_of(plan: &Plan, settings: Settings) -> Result<Run, Failure> {
         length: plan.length,
         batch: plan.batch as usize,
         flip: plan.flip,
+        data: plan.fingerprint.clone(),
+        changed_data: false,
         folder: plan.out.clone(),
         recipe: plan.recipe()?.to_string(),
         checkpoint_every: plan.checkpoint_every,
@@ -212,19 +272,10 @@ fn run_of(plan: &Plan, settings: Settings) -> Result<Run, Failure> {
 
 /// The images to learn, and networks that fit them.
 fn prepare(plan: &Plan) -> Result<(Images, Settings), Failure> {
-    let images = data::load(&plan.dataset, Split::Train, &data_options(plan))?;
+    let images = data::load(&plan.dataset, Split::Train, &plan.data_options())?;
     let shape = Shape::new(images.channels, images.height, images.width);
     let settings = settings(plan, images.count, shape, images.classes.len())?;
     Ok((images, settings))
-}
-
-/// Where to look for the images.
-fn data_options(plan: &Plan) -> data::Options {
-    data::Options {
-        data_dir: plan.data_dir.clone(),
-        pictures: plan.pictures.unwrap_or_default(),
-        ..data::Options::default()
-    }
 }
 
 /// Networks that fit so many images of a shape and of so many classes.
@@ -267,7 +318,9 @@ fn program() -> &'static str {
 fn failure(error: FitError) -> Failure {
     match error {
         FitError::Write { .. }
-        | FitError::Mismatch
+        | FitError::Networks { .. }
+        | FitError::Images { .. }
+        | FitError::Epochs { .. }
         | FitError::Store(StoreError::Read { .. } | StoreError::Write { .. }) => {
             Failure::Input(error.to_string())
         }

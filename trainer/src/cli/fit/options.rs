@@ -1,7 +1,8 @@
 //! The flags of `trainer fit`, the keys of its TOML file, and what they add up to.
 
 use crate::cli::Failure;
-use crate::data::{Channels, Dataset, Pictures};
+use crate::cli::data_flags::{DataFlags, old_split_rule};
+use crate::data::{self, Channels, Dataset, Fingerprint, Pictures, SplitRule};
 use crate::gan::fit::{Length, OnCollapse, OnNan};
 use crate::gan::penalties::PenaltyKind;
 use crate::gan::recipes::Parts;
@@ -16,7 +17,11 @@ use std::time::Duration;
 /// The keys that do not decide a run's result: they may differ when it is resumed, and are in no checkpoint.
 /// `on-nan` and `on-collapse` are among them because they change nothing before the trouble that they are about: a run
 /// that stopped there can go on another way.
-const CIRCUMSTANCES: [&str; 9] = [
+/// The data set is known by its fingerprint, wherever it lies.
+const CIRCUMSTANCES: [&str; 12] = [
+    "dataset",
+    "skip-broken",
+    "fingerprint",
     "threads",
     "checkpoint-every",
     "keep",
@@ -44,6 +49,9 @@ pub(super) struct Options {
     /// With folder:PATH, name pictures that cannot be read and go on without them.
     #[arg(long, num_args = 0, default_missing_value = "true")]
     skip_broken: Option<bool>,
+    /// How data of your own are split that come without test images [default: stratified].
+    #[arg(long, value_name = "RULE")]
+    split_rule: Option<SplitRule>,
     /// Mirror half of the images, others in each epoch, left to right.
     #[arg(long, num_args = 0, default_missing_value = "true")]
     flip: Option<bool>,
@@ -115,12 +123,15 @@ pub(super) struct Options {
     /// Only look for the data set in this folder.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// The run's folder, which must not be there yet [default: runs/DATASET-RECIPE-SIZE, numbered].
+    /// The run's folder, which must not be there yet or be empty [default: runs/DATASET-RECIPE-SIZE, numbered].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print one JSON object at the end, and nothing else, on standard output.
     #[arg(long, num_args = 0, default_missing_value = "true")]
     json: Option<bool>,
+    /// What the run learned, for the run's own configuration.
+    #[arg(skip)]
+    pub fingerprint: Option<Fingerprint>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -139,13 +150,41 @@ impl Options {
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::Input(format!("cannot read {}: {error}", path.display())))?;
-        toml::from_str(&text).map_err(|error| {
+        let options: Self = toml::from_str(&text).map_err(|error| {
             let line = error
                 .span()
                 .map_or(0, |span| text[..span.start].matches('\n').count() + 1);
             let reason = error.message().trim().replace('\n', " ");
             Failure::Input(format!("{}, line {line}: {reason}", path.display()))
-        })
+        })?;
+        Ok(options.with_old_split_rule())
+    }
+
+    /// A configuration that a run wrote names every option: one that names no split rule is older than the choice.
+    fn with_old_split_rule(mut self) -> Self {
+        if self.split_rule.is_none() && self.out.is_some() && self.json.is_some() {
+            self.split_rule = old_split_rule(self.dataset.as_deref());
+        }
+        self
+    }
+
+    /// The options in a checkpoint, but with the data of `plan`; `None` where they cannot be read.
+    pub fn of_checkpoint(recipe: &str, plan: &Plan) -> Option<Self> {
+        let mut options = plan.with_data(toml::from_str(recipe).ok()?);
+        let old = || old_split_rule(options.dataset.as_deref());
+        options.split_rule = options.split_rule.or_else(old);
+        Some(options)
+    }
+
+    /// How the data set is found and read.
+    fn data(&self) -> DataFlags {
+        DataFlags {
+            data_dir: self.data_dir.clone(),
+            image_size: self.image_size,
+            channels: self.channels,
+            skip_broken: self.skip_broken,
+            split_rule: self.split_rule,
+        }
     }
 
     /// These, and where they are silent the others.
@@ -156,6 +195,7 @@ impl Options {
             image_size: self.image_size.or(other.image_size),
             channels: self.channels.or(other.channels),
             skip_broken: self.skip_broken.or(other.skip_broken),
+            split_rule: self.split_rule.or(other.split_rule),
             flip: self.flip.or(other.flip),
             recipe: self.recipe.or(other.recipe),
             size: self.size.or(other.size),
@@ -181,6 +221,7 @@ impl Options {
             data_dir: self.data_dir.or(other.data_dir),
             out: self.out.or(other.out),
             json: self.json.or(other.json),
+            fingerprint: self.fingerprint.or(other.fingerprint),
         }
     }
 
@@ -279,6 +320,10 @@ pub(super) struct Plan {
     pub dataset: Dataset,
     /// Of a folder of pictures.
     pub pictures: Option<Pictures>,
+    /// Of data of the user's own.
+    pub split_rule: Option<SplitRule>,
+    /// Of the data that the configuration is about, where it says so.
+    pub fingerprint: Option<Fingerprint>,
     pub flip: bool,
     pub recipe: Recipe,
     /// Of a recipe that comes in several.
@@ -297,6 +342,8 @@ pub(super) struct Plan {
     pub device: DeviceKind,
     pub data_dir: Option<PathBuf>,
     pub out: PathBuf,
+    /// Where no folder was named: the name that is numbered until one is free.
+    pub usual_out: Option<PathBuf>,
     pub json: bool,
 }
 
@@ -313,12 +360,9 @@ impl Plan {
             );
         };
         let dataset: Dataset = dataset.parse()?;
-        let pictures = pictures(
-            &dataset,
-            options.image_size,
-            options.channels,
-            options.skip_broken,
-        )?;
+        let data = options.data();
+        let pictures = pictures(&data, &dataset)?;
+        let split_rule = data.split_rule(&dataset)?;
         let recipe = options.recipe.unwrap_or_default();
         let size = match (options.size, recipe.is_sized()) {
             (Some(_), false) => return input(format!("the recipe {} has one size", recipe.name())),
@@ -367,8 +411,19 @@ impl Plan {
         if keep == 0 {
             return input("--keep must be at least 1");
         }
+        let (out, usual_out) = match options.out {
+            Some(out) => (out, None),
+            None => {
+                let usual = usual_folder(&dataset, recipe, size);
+                let mut names = numbered(&usual);
+                let free = names.find(|path| path.symlink_metadata().is_err());
+                (free.unwrap_or_else(|| usual.clone()), Some(usual))
+            }
+        };
         Ok(Self {
             pictures,
+            split_rule,
+            fingerprint: options.fingerprint,
             flip: options.flip.unwrap_or(false),
             recipe,
             size,
@@ -385,13 +440,32 @@ impl Plan {
             on_collapse: options.on_collapse.unwrap_or_default(),
             device: options.device.unwrap_or_default(),
             data_dir: options.data_dir,
-            out: match options.out {
-                Some(out) => out,
-                None => free_folder(&dataset, recipe, size),
-            },
+            usual_out,
+            out,
             json: options.json.unwrap_or(false),
             dataset,
         })
+    }
+
+    /// Options about the data of this plan, which may lie elsewhere than when the options were written.
+    pub fn with_data(&self, options: Options) -> Options {
+        Options {
+            dataset: Some(self.dataset.to_string()),
+            data_dir: self.data_dir.clone(),
+            skip_broken: self.pictures.map(|pictures| pictures.skip_broken),
+            fingerprint: self.fingerprint.clone(),
+            ..options
+        }
+    }
+
+    /// How the data set is found and read.
+    pub fn data_options(&self) -> data::Options {
+        data::Options {
+            data_dir: self.data_dir.clone(),
+            pictures: self.pictures.unwrap_or_default(),
+            split_rule: self.split_rule.unwrap_or_default(),
+            ..data::Options::default()
+        }
     }
 
     /// The configuration that gives this run again.
@@ -423,6 +497,8 @@ impl Plan {
             image_size: self.pictures.map(|pictures| pictures.side),
             channels: self.pictures.map(|pictures| pictures.channels),
             skip_broken: self.pictures.map(|pictures| pictures.skip_broken),
+            split_rule: self.split_rule,
+            fingerprint: self.fingerprint.clone(),
             flip: Some(self.flip),
             recipe: Some(self.recipe),
             size: self.size,
@@ -458,33 +534,15 @@ impl Plan {
 }
 
 /// How the pictures of a folder are read; `None` for other data.
-fn pictures(
-    dataset: &Dataset,
-    image_size: Option<u16>,
-    channels: Option<Channels>,
-    skip_broken: Option<bool>,
-) -> Result<Option<Pictures>, Failure> {
-    if !matches!(dataset, Dataset::Folder(_)) {
-        return match (image_size, channels, skip_broken) {
-            (None, None, None) => Ok(None),
-            _ => input(
-                "--image-size, --channels and --skip-broken go with --dataset folder:PATH only",
-            ),
-        };
-    }
-    let usual = Pictures::default();
-    let side = image_size.unwrap_or(usual.side);
-    if side == 0 || !side.is_multiple_of(4) || side > Pictures::LARGEST {
+fn pictures(data: &DataFlags, dataset: &Dataset) -> Result<Option<Pictures>, Failure> {
+    let pictures = data.pictures(dataset)?;
+    if pictures.is_some_and(|pictures| !pictures.side.is_multiple_of(4)) {
         return input(format!(
             "--image-size must be a multiple of 4 from 4 to {}",
             Pictures::LARGEST
         ));
     }
-    Ok(Some(Pictures {
-        side,
-        channels: channels.unwrap_or(usual.channels),
-        skip_broken: skip_broken.unwrap_or(usual.skip_broken),
-    }))
+    Ok(pictures)
 }
 
 /// The parts of a recipe that do not depend on the images.
@@ -492,14 +550,19 @@ fn defaults(recipe: Recipe) -> Parts {
     recipe.parts(Size::Small, Shape::new(1, 28, 28))
 }
 
-/// `runs/fashion-dcgan-small`, or the first of `-2`, `-3`, … that is not there.
-fn free_folder(dataset: &Dataset, recipe: Recipe, size: Option<Size>) -> PathBuf {
+/// `runs/fashion-dcgan-small`.
+fn usual_folder(dataset: &Dataset, recipe: Recipe, size: Option<Size>) -> PathBuf {
     let size = size.map_or_else(String::new, |size| format!("-{}", size.name()));
-    let name = format!("{}-{}{size}", dataset.short_name(), recipe.name());
-    let numbered = (2..).map(|n| format!("{name}-{n}"));
-    std::iter::once(name.clone())
-        .chain(numbered)
-        .map(|name| Path::new("runs").join(name))
-        .find(|path| path.symlink_metadata().is_err())
-        .unwrap_or_default()
+    Path::new("runs").join(format!("{}-{}{size}", dataset.short_name(), recipe.name()))
+}
+
+/// A path, then the same with `-2`, `-3`, ….
+pub(super) fn numbered(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let name = path.as_os_str().to_owned();
+    let others = (2..).map(move |n| {
+        let mut name = name.clone();
+        name.push(format!("-{n}"));
+        name.into()
+    });
+    std::iter::once(path.to_owned()).chain(others)
 }

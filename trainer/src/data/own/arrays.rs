@@ -1,13 +1,19 @@
 //! Images and labels as plain arrays, from files that hold a split or both.
 
+use std::collections::BTreeMap;
+
 use super::OwnProblem;
-use crate::data::{Images, Split};
+use crate::data::{Images, Split, SplitRule};
+use crate::rng::{Rng, Stream};
 
 /// The most bytes of an array that are read: a packed file must not fill the memory.
 pub const LARGEST: usize = 1 << 32;
 
 /// Of so many images one is kept for testing where a file has no test images.
 const TEST_EVERY: usize = 10;
+
+/// Chooses the images of each class that are kept for testing.
+const SPLIT_SEED: u64 = 1;
 
 /// Images of one split, with their labels if there are any.
 pub struct Part {
@@ -58,6 +64,35 @@ impl Part {
         }
     }
 
+    /// Whether each image is kept for testing, where there are no test images.
+    fn is_test(&self, rule: SplitRule) -> Vec<bool> {
+        match rule {
+            SplitRule::Legacy => (0..self.count)
+                .map(|i| i % TEST_EVERY == TEST_EVERY - 1)
+                .collect(),
+            SplitRule::Stratified => self.stratified(),
+        }
+    }
+
+    /// A tenth of each class, rounded, but one where there are two.
+    fn stratified(&self) -> Vec<bool> {
+        let mut is_test = vec![false; self.count];
+        let mut classes: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
+        for i in 0..self.count {
+            let label = self.labels.as_ref().map_or(0, |labels| labels[i]);
+            classes.entry(label).or_default().push(i);
+        }
+        for (label, images) in classes {
+            let tests = (images.len() + TEST_EVERY / 2) / TEST_EVERY;
+            let tests = tests.max(usize::from(images.len() > 1));
+            let order = Rng::new(SPLIT_SEED, Stream::Split(label)).permutation(images.len() as u32);
+            for &place in &order[..tests] {
+                is_test[images[place as usize]] = true;
+            }
+        }
+        is_test
+    }
+
     /// The images whose number `keep` says yes to.
     fn filter(self, keep: impl Fn(usize) -> bool) -> Self {
         let len = self.shape.iter().product();
@@ -99,14 +134,18 @@ fn planes(pixels: &[u8], plane: usize, channels: usize) -> Vec<u8> {
     out
 }
 
-/// One split of what a file holds; where it has no test images, every tenth image is one. Classes are the numbers up
+/// One split of what a file holds; where it has no test images, `rule` says which they are. Classes are the numbers up
 /// to the greatest label.
 ///
 /// # Errors
 /// Parts that do not fit each other.
-pub fn choose(train: Part, test: Option<Part>, split: Split) -> Result<Images, OwnProblem> {
+pub fn choose(
+    train: Part,
+    test: Option<Part>,
+    split: Split,
+    rule: SplitRule,
+) -> Result<Images, OwnProblem> {
     train.check("training")?;
-    let is_test = |i: usize| i % TEST_EVERY == TEST_EVERY - 1;
     let mut classes = class_count(&train);
     let part = match (test, split) {
         (Some(test), split) => {
@@ -118,8 +157,10 @@ pub fn choose(train: Part, test: Option<Part>, split: Split) -> Result<Images, O
                 Split::Test => test,
             }
         }
-        (None, Split::Train) => train.filter(|i| !is_test(i)),
-        (None, Split::Test) => train.filter(is_test),
+        (None, split) => {
+            let is_test = train.is_test(rule);
+            train.filter(|i| is_test[i] == (split == Split::Test))
+        }
     };
     if part.count == 0 {
         return Err(OwnProblem::EmptySplit(split.name()));

@@ -9,9 +9,9 @@ pub enum OwnProblem {
     /// Not a folder.
     #[error("there is no such folder")]
     NoFolder,
-    /// A folder without pictures.
-    #[error("there are no PNG or JPEG files in this folder")]
-    NoPictures,
+    /// A folder without pictures; what was left out, if anything was.
+    #[error("there are no pictures to read in this folder{}", aside(.0))]
+    NoPictures(String),
     /// No picture can be read.
     #[error("none of the pictures can be read")]
     AllBroken,
@@ -108,12 +108,32 @@ pub enum PictureProblem {
     #[error("it cannot be read ({0})")]
     Read(#[from] std::io::Error),
     /// Other contents than the name says.
-    #[error("its contents are neither PNG nor JPEG")]
+    #[error("its contents are none of PNG, JPEG, WebP, BMP, GIF, TIFF and PNM")]
     Format,
+    /// A link whose target is gone.
+    #[error("it is a link to something that is not there")]
+    DanglingLink,
+    /// A link to a folder that it is in.
+    #[error("it is a link back to {}, which it is in", .0.display())]
+    LinkLoop(PathBuf),
     /// A JPEG file that was cut off.
     #[error("it ends before the picture does")]
     CutOff,
     /// The decoder's answer.
     #[error("it cannot be decoded ({0})")]
     Decode(#[from] image::ImageError),
+    /// A picture without a pixel.
+    #[error("it has no pixels")]
+    Empty,
+    /// A fault of the decoder's own.
+    #[error("it cannot be decoded (the decoder failed)")]
+    Panic,
+}
+
+fn aside(notes: &str) -> String {
+    if notes.is_empty() {
+        String::new()
+    } else {
+        format!(" ({notes})")
+    }
 }

@@ -9,14 +9,14 @@ use super::OwnProblem;
 use super::arrays::{LARGEST, Part, choose};
 use crate::data::error::{DataError, FileProblem};
 use crate::data::idx::read;
-use crate::data::{Images, Split};
+use crate::data::{Images, Split, SplitRule};
 
 /// Images and labels of each split. Only the first must be there.
 const TRAIN: [&str; 2] = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"];
 const TEST: [&str; 2] = ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
 /// Loads one split of the folder.
-pub fn load(folder: &Path, split: Split) -> Result<Images, DataError> {
+pub fn load(folder: &Path, split: Split, rule: SplitRule) -> Result<Images, DataError> {
     let own = |problem| DataError::Own {
         path: folder.to_owned(),
         problem,
@@ -29,7 +29,7 @@ pub fn load(folder: &Path, split: Split) -> Result<Images, DataError> {
         return Err(own(OwnProblem::Broken(problem)));
     };
     let test = part(folder, TEST)?;
-    choose(train, test, split).map_err(own)
+    choose(train, test, split, rule).map_err(own)
 }
 
 /// The images with these names, and their labels if there are any.

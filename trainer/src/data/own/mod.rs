@@ -4,6 +4,8 @@ mod arrays;
 mod error;
 mod folder;
 mod idx;
+mod jpeg;
+mod listing;
 mod npy;
 mod npz;
 mod picture;

@@ -12,7 +12,7 @@ use super::OwnProblem;
 use super::arrays::{LARGEST, Part, choose};
 use super::npy::{self, Header};
 use crate::data::error::DataError;
-use crate::data::{Images, Split};
+use crate::data::{Images, Split, SplitRule};
 
 /// The names that an array may have: as Keras, as MedMNIST, as plain as can be.
 const TRAIN_IMAGES: [&str; 3] = ["x_train", "train_images", "images"];
@@ -21,18 +21,18 @@ const TEST_IMAGES: [&str; 2] = ["x_test", "test_images"];
 const TEST_LABELS: [&str; 2] = ["y_test", "test_labels"];
 
 /// Loads one split of the file.
-pub fn load(path: &Path, split: Split) -> Result<Images, DataError> {
+pub fn load(path: &Path, split: Split, rule: SplitRule) -> Result<Images, DataError> {
     let file = File::open(path).map_err(|source| DataError::Read {
         path: path.to_owned(),
         source,
     })?;
-    read(BufReader::new(file), split).map_err(|problem| DataError::Own {
+    read(BufReader::new(file), split, rule).map_err(|problem| DataError::Own {
         path: path.to_owned(),
         problem,
     })
 }
 
-fn read(file: BufReader<File>, split: Split) -> Result<Images, OwnProblem> {
+fn read(file: BufReader<File>, split: Split, rule: SplitRule) -> Result<Images, OwnProblem> {
     let archive = ZipArchive::new(file)
         .map_err(|error| OwnProblem::Broken(format!("it is no .npz file ({error})")))?;
     let mut arrays = Arrays(archive);
@@ -42,7 +42,7 @@ fn read(file: BufReader<File>, split: Split) -> Result<Images, OwnProblem> {
         return Err(OwnProblem::NoImages(names));
     };
     let test = arrays.part(&TEST_IMAGES, &TEST_LABELS)?;
-    choose(train, test, split)
+    choose(train, test, split, rule)
 }
 
 /// The arrays of a file, by name.

@@ -1,28 +1,78 @@
 //! One picture: decoded, turned upright, laid on white, cropped and scaled.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::Cursor;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
+use std::sync::Once;
 
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
-use super::PictureProblem;
+use super::{PictureProblem, jpeg};
 
 /// Pixels of a side, and bytes of a decoded picture: a bomb is refused before it goes off.
-const LARGEST_SIDE: u32 = 1 << 15;
-const LARGEST_PICTURE: u64 = 1 << 28;
+pub(super) const LARGEST_SIDE: u32 = 1 << 15;
+pub(super) const LARGEST_PICTURE: u64 = 1 << 28;
+
+/// The formats that are read.
+const FORMATS: [ImageFormat; 7] = [
+    ImageFormat::Png,
+    ImageFormat::Jpeg,
+    ImageFormat::WebP,
+    ImageFormat::Bmp,
+    ImageFormat::Gif,
+    ImageFormat::Tiff,
+    ImageFormat::Pnm,
+];
 
 /// Reads the picture at `path` as `side` rows and columns: the largest square in its middle, scaled by a triangle
-/// filter as wide as the scale asks for. Bytes, (H, W, C), red, green, blue.
+/// filter as wide as the scale asks for. Of an animation, the first picture. Bytes, (H, W, C), red, green, blue.
 ///
 /// # Errors
-/// A file that is not a whole PNG or JPEG, or too large to be one.
+/// A file that is not a whole picture in one of [`FORMATS`], or too large to be one; whatever goes wrong in a decoder.
 pub fn read(path: &Path, side: usize) -> Result<Vec<u8>, PictureProblem> {
-    let picture = square(decode(&fs::read(path)?)?);
-    let picture = on_white(&picture);
+    let bytes = fs::read(path)?;
+    guarded(|| Ok(prepare(decode(&bytes)?, side))).or_else(|problem| {
+        let is_jpeg = matches!(image::guess_format(&bytes), Ok(ImageFormat::Jpeg));
+        if is_jpeg && matches!(problem, PictureProblem::Decode(_) | PictureProblem::Panic) {
+            guarded(|| Ok(jpeg::decode(&bytes).map(|picture| prepare(picture, side))))?
+                .ok_or(problem)
+        } else {
+            Err(problem)
+        }
+    })
+}
+
+/// A decoded picture as [`read`] gives it.
+fn prepare(picture: DynamicImage, side: usize) -> Vec<u8> {
+    let picture = on_white(&square(picture));
     let side = side as u32;
-    Ok(imageops::resize(&picture, side, side, FilterType::Triangle).into_raw())
+    imageops::resize(&picture, side, side, FilterType::Triangle).into_raw()
+}
+
+thread_local! {
+    static IS_DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a decoder. A panic in it is an error like others, and prints nothing.
+pub(super) fn guarded<T>(
+    decode: impl FnOnce() -> Result<T, PictureProblem>,
+) -> Result<T, PictureProblem> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !IS_DECODING.get() {
+                usual(info);
+            }
+        }));
+    });
+    IS_DECODING.set(true);
+    let outcome = panic::catch_unwind(AssertUnwindSafe(decode));
+    IS_DECODING.set(false);
+    outcome.unwrap_or(Err(PictureProblem::Panic))
 }
 
 /// Decodes a file, and turns the picture as its EXIF data says.
@@ -33,10 +83,9 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, PictureProblem> {
     limits.max_alloc = Some(LARGEST_PICTURE);
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     match reader.format() {
-        Some(ImageFormat::Png) => {}
         // The decoder paints what is missing grey.
         Some(ImageFormat::Jpeg) if !ends(bytes) => return Err(PictureProblem::CutOff),
-        Some(ImageFormat::Jpeg) => {}
+        Some(format) if FORMATS.contains(&format) => {}
         _ => return Err(PictureProblem::Format),
     }
     reader.limits(limits.clone());
@@ -45,6 +94,9 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, PictureProblem> {
     decoder.set_limits(limits)?;
     let orientation = decoder.orientation()?;
     let mut picture = DynamicImage::from_decoder(decoder)?;
+    if picture.width() == 0 || picture.height() == 0 {
+        return Err(PictureProblem::Empty);
+    }
     picture.apply_orientation(orientation);
     Ok(picture)
 }

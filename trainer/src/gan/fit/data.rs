@@ -65,6 +65,11 @@ impl Order {
         }
     }
 
+    /// How many images there are.
+    pub fn count(&self) -> usize {
+        self.count as usize
+    }
+
     /// Batches of an epoch; images that do not fill one are left for another epoch.
     pub fn per_epoch(&self) -> u32 {
         (self.count / self.batch as u32).max(1)

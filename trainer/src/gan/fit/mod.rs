@@ -8,11 +8,13 @@ mod journal;
 use super::checkpoint::{Checkpoint, Position};
 use super::store::{Store, StoreError, Writer};
 use super::{Gan, Losses, Settings};
+use crate::data::Fingerprint;
 use crate::files;
 use crate::metrics::collapse::{Limits, class_coverage};
 use crate::metrics::fid_cls::Score;
 use crate::nn::{Model, ModelError};
 use crate::ops::Device;
+use crate::spec::Network;
 use batches::Batches;
 use collapse::Monitor;
 use data::Order;
@@ -69,6 +71,10 @@ pub struct Run {
     pub batch: usize,
     /// Whether half of the images, others in each epoch, are mirrored, left to right.
     pub flip: bool,
+    /// The images, where they are known.
+    pub data: Option<Fingerprint>,
+    /// Whether a checkpoint may be of another number of images.
+    pub changed_data: bool,
     /// The run's folder, which is there.
     pub folder: PathBuf,
     /// What decides the run's result as TOML, kept in checkpoints.
@@ -140,8 +146,27 @@ pub enum FitError {
     },
     #[error("cannot encode a picture: {0}")]
     Picture(#[from] image::ImageError),
-    #[error("the checkpoint is not one of these networks and this many images")]
-    Mismatch,
+    #[error(
+        "the checkpoint is of other networks: their generator and discriminator have {} parameters, these {}",
+        counts(.then),
+        counts(.now)
+    )]
+    Networks {
+        /// Parameters of generator and discriminator.
+        then: [usize; 2],
+        now: [usize; 2],
+    },
+    #[error("the checkpoint is of a run on {then} images, and there are {now}")]
+    Images { then: usize, now: usize },
+    #[error(
+        "the checkpoint is of other images: after its {step} steps their epochs were at {} and {}, these are at {} and {}",
+        .then.epoch, .then.batch, .now.epoch, .now.batch
+    )]
+    Epochs {
+        step: u32,
+        then: Position,
+        now: Position,
+    },
     #[error("a loss or a weight is no longer a number at step {step}; {}", advice(.last))]
     NotFinite { step: u32, last: Option<PathBuf> },
     #[error("the generator has collapsed at step {step} ({signs}); {}", way_out(.last))]
@@ -504,6 +529,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
             rollbacks: self.rollbacks,
             since: self.journal.since().to_vec(),
             recipe: self.run.recipe.clone(),
+            data: self.run.data.clone(),
         })
     }
 
@@ -572,13 +598,34 @@ fn given_up(trouble: Trouble, step: u32, last: Option<PathBuf>) -> FitError {
 
 /// A checkpoint of other networks, or other images, cannot be gone on from.
 fn check(from: &Checkpoint, run: &Run, order: &Order) -> Result<(), FitError> {
-    let fits = from.generator == run.settings.generator
-        && from.discriminator == run.settings.discriminator
-        && from.position == order.position(from.gan.steps);
-    match fits {
-        true => Ok(()),
-        false => Err(FitError::Mismatch),
+    let then = [&from.generator, &from.discriminator];
+    let now = [&run.settings.generator, &run.settings.discriminator];
+    if then != now {
+        let parameters = |network: &Network| network.parameters().unwrap_or_default();
+        return Err(FitError::Networks {
+            then: then.map(parameters),
+            now: now.map(parameters),
+        });
     }
+    let position = order.position(from.gan.steps);
+    if run.changed_data || from.position == position {
+        return Ok(());
+    }
+    Err(match &from.data {
+        Some(data) if data.images != order.count() => FitError::Images {
+            then: data.images,
+            now: order.count(),
+        },
+        _ => FitError::Epochs {
+            step: from.gan.steps,
+            then: from.position,
+            now: position,
+        },
+    })
+}
+
+fn counts([generator, discriminator]: &[usize; 2]) -> String {
+    format!("{generator} and {discriminator}")
 }
 
 /// Removes what a killed run left half written.

@@ -10,7 +10,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::put;
 use crate::data::fixture::{gzip, idx_file};
-use crate::data::{DataError, Dataset, Images, Options, Split, load};
+use crate::data::{DataError, Dataset, Images, Options, Split, SplitRule, load};
 
 /// An array as NumPy saves it.
 fn npy(descr: &str, fortran: &str, shape: &str, elements: &[u8]) -> Vec<u8> {
@@ -38,11 +38,15 @@ fn npz(path: &Path, method: CompressionMethod, arrays: &[(&str, Vec<u8>)]) {
 
 /// Both splits of a file with these arrays.
 fn splits(arrays: &[(&str, Vec<u8>)]) -> Result<[Images; 2], DataError> {
+    splits_by(SplitRule::Stratified, arrays)
+}
+
+fn splits_by(rule: SplitRule, arrays: &[(&str, Vec<u8>)]) -> Result<[Images; 2], DataError> {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("own.npz");
     let both = |method| {
         npz(&path, method, arrays);
-        both(Dataset::Npz(path.clone()))
+        both_by(rule, Dataset::Npz(path.clone()))
     };
     let packed = both(CompressionMethod::Deflated);
     let plain = both(CompressionMethod::Stored);
@@ -51,7 +55,15 @@ fn splits(arrays: &[(&str, Vec<u8>)]) -> Result<[Images; 2], DataError> {
 }
 
 fn both(dataset: Dataset) -> Result<[Images; 2], DataError> {
-    let of = |split| load(&dataset, split, &Options::default());
+    both_by(SplitRule::Stratified, dataset)
+}
+
+fn both_by(split_rule: SplitRule, dataset: Dataset) -> Result<[Images; 2], DataError> {
+    let options = Options {
+        split_rule,
+        ..Options::default()
+    };
+    let of = |split| load(&dataset, split, &options);
     Ok([of(Split::Train)?, of(Split::Test)?])
 }
 
@@ -92,17 +104,17 @@ fn the_axes_may_be_in_any_order() {
 }
 
 #[test]
-fn without_test_images_every_tenth_is_one() {
+fn runs_of_earlier_versions_keep_every_tenth_image_for_testing() {
     let pixels: Vec<u8> = (0..25).collect();
     let labels: Vec<u8> = pixels
         .iter()
         .flat_map(|i| i64::from(i % 3).to_le_bytes())
         .collect();
-    let [train, test] = splits(&[
+    let arrays = [
         ("images", bytes("(25, 1, 1)", &pixels)),
         ("labels", npy("<i8", "False", "(25,)", &labels)),
-    ])
-    .unwrap();
+    ];
+    let [train, test] = splits_by(SplitRule::Legacy, &arrays).unwrap();
     assert_eq!(test.pixels, [9, 19]);
     assert_eq!(test.labels, [0, 1]);
     assert_eq!(train.count, 23);
@@ -110,6 +122,51 @@ fn without_test_images_every_tenth_is_one() {
     assert_eq!(train.labels[8..10], [2, 1]);
     assert_eq!(train.classes, ["0", "1", "2"]);
     assert_eq!(test.classes, train.classes);
+}
+
+/// The labels of Keras' and torchvision's examples often go 0 to 9 over and over: a tenth of each class is for testing,
+/// one of a class of two, none of a class of one.
+#[test]
+fn without_test_images_a_tenth_of_each_class_is_for_testing() {
+    let pixels: Vec<u8> = (0..243).collect();
+    let label = |i: usize| match i {
+        0..240 => (i % 10) as u8,
+        240 | 241 => 10,
+        _ => 11,
+    };
+    let labels: Vec<u8> = (0..243).map(label).collect();
+    let arrays = [
+        ("images", bytes("(243, 1, 1)", &pixels)),
+        ("labels", npy("|u1", "False", "(243,)", &labels)),
+    ];
+    let [train, test] = splits(&arrays).unwrap();
+    let counts = |images: &Images| -> Vec<usize> {
+        let count = |class| {
+            images
+                .labels
+                .iter()
+                .filter(|&&label| label == class)
+                .count()
+        };
+        (0..12).map(count).collect()
+    };
+    assert_eq!(counts(&test), [&[2; 10][..], &[1, 0]].concat());
+    assert_eq!(counts(&train), [&[22; 10][..], &[1, 1]].concat());
+    // Each image is in one split, with its label and in its order.
+    let mut all = [train.pixels.clone(), test.pixels.clone()].concat();
+    for images in [&train, &test] {
+        assert!(images.pixels.is_sorted());
+        let of_pixel: Vec<u8> = images.pixels.iter().map(|&p| label(p.into())).collect();
+        assert_eq!(images.labels, of_pixel);
+    }
+    all.sort_unstable();
+    assert_eq!(all, pixels);
+    assert_eq!(splits(&arrays).unwrap(), [train, test.clone()]);
+    // It is drawn: not the last of each ten.
+    assert_ne!(test.pixels[..2], [9, 19]);
+    // Without labels all are of one class.
+    let [train, test] = splits(&arrays[..1]).unwrap();
+    assert_eq!((train.count, test.count), (219, 24));
 }
 
 #[test]
@@ -179,7 +236,7 @@ fn a_file_that_says_something_else_is_refused() {
         (labels("|u1", "(1, 2)", &[0; 2]), "[1, 2]"),
         (labels("<f8", "(2,)", &[0; 16]), "integers"),
         (labels("|u1", "(2,)", &[0; 1]), "broken"),
-        (refusal(std::slice::from_ref(&images)), "test"),
+        (only(bytes("(1, 1, 1)", &[1])), "test"),
         (
             refusal(&[images.clone(), ("x_test", bytes("(1, 1, 2)", &[1, 2]))]),
             "[1, 1, 2]",
@@ -235,7 +292,7 @@ fn idx_files_of_the_users_own_are_read() {
     let images = idx_file(&[20, 1, 1], &pixels);
     put(folder.path(), "train-images-idx3-ubyte.gz", &gzip(&images));
     let [train, test] = both(dataset()).unwrap();
-    assert_eq!((train.count, test.pixels), (18, vec![9, 19]));
+    assert_eq!((train.count, test.count), (18, 2));
     put(
         folder.path(),
         "train-labels-idx1-ubyte",

@@ -7,7 +7,9 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::{Kind, plain, png, put};
-use crate::data::{Channels, DataError, Dataset, Images, Options, Pictures, Split, load_with};
+use crate::data::{
+    Channels, DataError, Dataset, Images, Options, Pictures, Split, SplitRule, load_with,
+};
 
 fn load(
     folder: &Path,
@@ -180,7 +182,7 @@ fn a_broken_picture_is_named_or_passed_over() {
 fn a_folder_that_holds_nothing_to_learn_is_refused() {
     let folder = TempDir::new().unwrap();
     put(folder.path(), "notes.txt", b"no picture");
-    assert!(complaint(folder.path()).contains("no PNG or JPEG files"));
+    assert!(complaint(folder.path()).contains("no pictures to read"));
     assert!(complaint(&folder.path().join("nowhere")).contains("no such folder"));
     assert!(complaint(&folder.path().join("notes.txt")).contains("no such folder"));
     put(folder.path(), "train/a.png", &plain([1; 3]));
@@ -205,17 +207,182 @@ fn a_folder_that_holds_nothing_to_learn_is_refused() {
     assert!(complaint(folder.path()).contains("257 classes"));
 }
 
-/// Links lead to pictures; a circle of them ends in a sentence.
+/// Links lead to pictures; what leads nowhere is named as what it is, and skipped where it may be.
 #[cfg(unix)]
 #[test]
 fn links_are_followed() {
     use std::os::unix::fs::symlink;
     let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let folder = folder.path();
     put(elsewhere.path(), "a.png", &plain([1; 3]));
-    put(folder.path(), "b/b.png", &plain([2; 3]));
-    symlink(elsewhere.path(), folder.path().join("a")).unwrap();
-    let classes = |folder: &Path| train(folder).classes;
-    assert_eq!(classes(folder.path()), ["a", "b"]);
-    symlink(folder.path(), folder.path().join("b/circle")).unwrap();
-    assert!(complaint(folder.path()).contains("loop"));
+    put(folder, "b/b.png", &plain([2; 3]));
+    symlink(elsewhere.path(), folder.join("a")).unwrap();
+    assert_eq!(train(folder).classes, ["a", "b"]);
+    let skip = Pictures {
+        skip_broken: true,
+        ..SMALL
+    };
+    for (target, link, part) in [
+        (
+            folder.to_owned(),
+            "b/circle",
+            "b/circle: it is a link back to",
+        ),
+        (
+            folder.join("gone"),
+            "b/c.png",
+            "b/c.png: it is a link to something that is not there",
+        ),
+        (
+            folder.join("b/d"),
+            "b/d",
+            "b/d: it cannot be read (Too many levels",
+        ),
+    ] {
+        symlink(target, folder.join(link)).unwrap();
+        let said = complaint(folder);
+        assert!(
+            said.contains(part) && said.contains("--skip-broken"),
+            "{said}"
+        );
+        let (images, said) = load(folder, Split::Train, skip);
+        assert_eq!(images.unwrap().count, 1);
+        assert_eq!(
+            said.iter().filter(|line| line.contains(part)).count(),
+            1,
+            "{said:?}"
+        );
+        fs::remove_file(folder.join(link)).unwrap();
+    }
+    // What is hidden is not looked at.
+    symlink(folder.join("gone"), folder.join("b/.c.png")).unwrap();
+    assert_eq!(train(folder).classes, ["a", "b"]);
+}
+
+/// Where there are two pictures there is one in each split, whatever their names.
+#[test]
+fn few_pictures_are_split_too() {
+    let folder = TempDir::new().unwrap();
+    let counts = |rule| {
+        let of = |split| {
+            let options = Options {
+                pictures: SMALL,
+                split_rule: rule,
+                ..Options::default()
+            };
+            let dataset = Dataset::Folder(folder.path().to_owned());
+            let images = load_with(&dataset, split, &options, &mut |_| {});
+            images.map_or(0, |images| images.count)
+        };
+        [of(Split::Train), of(Split::Test)]
+    };
+    // By Python's hashlib, 001.png and 003.png are for testing.
+    for (name, stratified, legacy) in [
+        ("001.png", [1, 0], [0, 1]),
+        ("003.png", [1, 1], [0, 2]),
+        ("000.png", [1, 2], [1, 2]),
+    ] {
+        put(folder.path(), name, &plain([1; 3]));
+        assert_eq!(counts(SplitRule::Stratified), stratified, "{name}");
+        assert_eq!(counts(SplitRule::Legacy), legacy, "{name}");
+    }
+    for name in ["001.png", "003.png"] {
+        fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    for (name, stratified) in [("002.png", [1, 1]), ("005.png", [2, 1])] {
+        put(folder.path(), name, &plain([1; 3]));
+        assert_eq!(counts(SplitRule::Stratified), stratified, "{name}");
+    }
+    assert_eq!(counts(SplitRule::Legacy), [3, 0]);
+}
+
+/// Runs, models and pictures that this program made are no training data, nor are the system's folders.
+#[test]
+fn what_is_not_the_users_is_left_out() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let own = crate::report::montage(&[9; 16], crate::spec::Shape::new(1, 4, 4), 1).unwrap();
+    put(folder, "mine.png", &plain([200; 3]));
+    put(folder, "configured/config.toml", b"not of a run");
+    put(folder, "configured/also-mine.png", &plain([100; 3]));
+    put(folder, "grid.png", &own);
+    put(folder, "runs/one/config.toml", b"dataset = 'folder:.'");
+    put(folder, "runs/one/.lock", b"");
+    put(folder, "runs/one/samples/0001.png", &plain([1; 3]));
+    put(folder, "model/model.pgan", b"");
+    put(folder, "model/samples.png", &plain([2; 3]));
+    for system in [
+        "@eaDir",
+        "__MACOSX",
+        ".AppleDouble",
+        "$RECYCLE.BIN",
+        "a/@eaDir/b",
+    ] {
+        put(folder, &format!("{system}/thumb.png"), &plain([3; 3]));
+    }
+    for (count, ending) in [(2, "avif"), (1, "HEIC"), (3, "txt")] {
+        for i in 0..count {
+            put(folder, &format!("{i}.{ending}"), b"");
+        }
+    }
+    fs::rename(folder.join("mine.png"), folder.join("configured/mine.png")).unwrap();
+    let pictures = Pictures {
+        channels: Channels::Grey,
+        ..SMALL
+    };
+    let (images, said) = load(folder, Split::Train, pictures);
+    let test = load(folder, Split::Test, pictures).0.unwrap();
+    let found = [first_pixels(&images.unwrap()), first_pixels(&test)].concat();
+    assert_eq!(BTreeSet::from_iter(found), BTreeSet::from([100, 200]));
+    for part in [
+        "left out 2 folders of runs or models",
+        "left out 1 picture that this program made",
+        "pictures of these endings are not read: 2 .avif, 1 .heic",
+    ] {
+        assert_eq!(
+            said.iter().filter(|line| line.contains(part)).count(),
+            1,
+            "{said:?}"
+        );
+    }
+}
+
+/// Every format that is named is read by its contents, whatever the ending's case.
+#[test]
+fn pictures_of_many_formats_are_read() {
+    use image::ImageFormat::{Bmp, Gif, Jpeg, Png, Pnm, Tiff, WebP};
+    let folder = TempDir::new().unwrap();
+    let picture = image::DynamicImage::from(image::RgbImage::from_pixel(4, 4, image::Rgb([60; 3])));
+    let files = [
+        ("a.PNG", Png),
+        ("b.jfif", Jpeg),
+        ("c.jpe", Jpeg),
+        ("d.webp", WebP),
+        ("e.bmp", Bmp),
+        ("f.gif", Gif),
+        ("g.TIF", Tiff),
+        ("h.ppm", Pnm),
+    ];
+    for (name, format) in files {
+        fs::create_dir_all(folder.path().join("train")).unwrap();
+        let path = folder.path().join("train").join(name);
+        picture.save_with_format(path, format).unwrap();
+    }
+    fs::create_dir(folder.path().join("test")).unwrap();
+    let images = train(folder.path());
+    assert_eq!((images.count, images.channels), (files.len(), 1));
+    assert!(
+        images.pixels.iter().all(|&p| p == 60),
+        "{:?}",
+        images.pixels
+    );
+    // Earlier versions read three endings.
+    let options = Options {
+        pictures: SMALL,
+        split_rule: SplitRule::Legacy,
+        ..Options::default()
+    };
+    let dataset = Dataset::Folder(folder.path().to_owned());
+    let images = load_with(&dataset, Split::Train, &options, &mut |_| {}).unwrap();
+    assert_eq!(images.count, 1);
 }

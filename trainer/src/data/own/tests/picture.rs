@@ -1,7 +1,7 @@
 //! What becomes of one picture.
 
 use super::super::PictureProblem;
-use super::super::picture::read;
+use super::super::picture::{guarded, read};
 use super::{Kind, plain, png};
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder};
@@ -152,7 +152,7 @@ fn a_file_cut_anywhere_is_no_picture() {
 #[test]
 fn what_is_no_picture_is_told_apart() {
     assert!(matches!(
-        reading(b"GIF89a and more", 4),
+        reading(b"%PDF-1.7", 4),
         Err(PictureProblem::Format)
     ));
     assert!(matches!(reading(b"", 4), Err(PictureProblem::Format)));
@@ -171,4 +171,36 @@ fn what_is_no_picture_is_told_apart() {
     }
     let large = png(Kind::Rgba, 8, [10_000, 10_000], &[], &[0; 10_000]);
     assert!(reading(&large, 4).is_err());
+}
+
+/// A decoder that panics prints nothing and ends nothing. The file of grey is read as Pillow reads it (`convert("RGB")`), and so
+/// is the one of CMYK, which the first decoder panics at.
+#[test]
+fn what_one_decoder_gives_up_on_is_read_by_another() {
+    let grey = include_bytes!("pictures/progressive-grey-adobe-ycck.jpg");
+    let cmyk = include_bytes!("pictures/progressive-cmyk-subsampled.jpg");
+    let of_grey = [0, 63, 192, 32, 255].map(|grey| [grey; 3]);
+    let of_cmyk = [[0, 128, 0], [2, 1, 2], [0, 128, 0], [64, 61, 64], [2, 1, 2]];
+    for (file, expected) in [(&grey[..], of_grey), (&cmyk[..], of_cmyk)] {
+        let pixels = reading(file, 64).unwrap();
+        let places = [(0, 0), (63, 0), (0, 63), (32, 32), (63, 63)];
+        for ((x, y), expected) in places.into_iter().zip(expected) {
+            let at = 3 * (64 * y + x);
+            let found = &pixels[at..at + 3];
+            let near = found
+                .iter()
+                .zip(&expected)
+                .all(|(a, b)| a.abs_diff(*b) <= 2);
+            assert!(near, "{x}, {y}: {found:?}, by Pillow {expected:?}");
+        }
+    }
+    let halved = &cmyk[..cmyk.len() / 2];
+    assert!(reading(halved, 64).is_err());
+}
+
+#[test]
+fn a_panic_in_a_decoder_is_an_error() {
+    let outcome = guarded::<()>(|| panic!("as a decoder does"));
+    assert!(matches!(outcome, Err(PictureProblem::Panic)));
+    assert!(guarded(|| Ok(1)).is_ok());
 }
