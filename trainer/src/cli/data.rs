@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use image::RgbImage;
 use serde::Serialize;
 
+use super::output::Output;
 use super::{Failure, print_json};
 use crate::data::{
     self, Channels, DataError, Dataset, FORMS, FileState, FileStatus, Images, Options, Pictures,
     Published, Split, Sum,
 };
-use crate::files::write_whole;
 use crate::report;
 use crate::rng::{Rng, Stream};
 use crate::spec::Shape;
@@ -49,11 +49,12 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Draw images of a data set, as training sees them, with the names of their classes into a PNG file.
+    /// Draw images of a data set, as training sees them, with the names of their classes into one picture.
     Preview {
         #[command(flatten)]
         which: Which,
-        /// The picture to write.
+        /// The picture to write, by its ending .png, .jpg, .gif, .webp or .bmp; - is standard output, as PNG. A picture
+        /// that is there is replaced; a file of another kind is not.
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
         /// How many images.
@@ -143,13 +144,11 @@ pub fn run(args: DataArgs) -> Result<(), Failure> {
             seed,
             split,
         } => {
+            let output = Output::check(output, false)?;
             let (dataset, options) = which.resolve()?;
             let images = data::load(&dataset, split, &options)?;
-            let png = preview(&images, count, seed)?;
-            write_whole(&output, &png).map_err(|error| {
-                Failure::Input(format!("cannot write {}: {error}", output.display()))
-            })?;
-            say!("{}", output.display());
+            output.save(preview(&images, count, seed))?;
+            output.say(&output.to_string());
             Ok(())
         }
     }
@@ -314,7 +313,7 @@ fn own_info(dataset: &Dataset, options: &Options, json: bool) -> Result<(), Fail
 }
 
 /// A montage of images that `seed` chooses, with the names of their classes.
-fn preview(images: &Images, count: u32, seed: u64) -> Result<Vec<u8>, Failure> {
+fn preview(images: &Images, count: u32, seed: u64) -> RgbImage {
     const COLUMNS: usize = 8;
     let mut chosen = Rng::new(seed, Stream::Order(0)).permutation(images.count as u32);
     chosen.truncate(count as usize);
@@ -329,9 +328,8 @@ fn preview(images: &Images, count: u32, seed: u64) -> Result<Vec<u8>, Failure> {
         .map(String::as_str)
         .collect();
     let shape = Shape::new(images.channels, images.height, images.width);
-    let png = match labels.is_empty() {
-        true => report::montage(&pixels, shape, COLUMNS),
+    match labels.is_empty() {
+        true => report::sheet(&pixels, shape, COLUMNS),
         false => report::labelled(&pixels, shape, &labels, COLUMNS),
-    };
-    Ok(png.context("cannot encode the preview")?)
+    }
 }

@@ -24,6 +24,7 @@ mod export;
 mod fit;
 mod inspect;
 mod interpolate;
+mod output;
 mod recipes;
 mod sample;
 mod verify;
