@@ -294,7 +294,14 @@ fn standard_output_gets_the_picture_and_nothing_else() {
     let png = right(&place);
     symlink("/dev/stdout", place.path("link")).unwrap();
     let before = names(&place.path("."));
-    for named in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"] {
+    for named in [
+        "-",
+        "/dev/stdout",
+        "/dev/fd/1",
+        "/proc/self/fd/1",
+        "/proc/thread-self/fd/1",
+        "link",
+    ] {
         let output = place.output(&format!("{SAMPLE} {named}"));
         succeeds(&output);
         assert!(output.stdout == png, "{named}");

@@ -129,7 +129,7 @@ fn holds_other(target: &Target) -> io::Result<bool> {
     File::open(path)?
         .take(Format::HEAD)
         .read_to_end(&mut head)?;
-    Ok(!head.is_empty() && Format::of_head(&head).is_none())
+    Ok(!head.is_empty() && !Format::begins(&head))
 }
 
 fn format(named: &Path, target: &Target) -> Result<Format, Failure> {

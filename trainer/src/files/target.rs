@@ -116,8 +116,8 @@ impl Target {
         if path.metadata()?.is_dir() {
             return Err(ErrorKind::IsADirectory.into());
         }
-        let own = Path::new("/proc/self/fd").canonicalize()?;
-        match folder == own && path.ends_with("1") {
+        let own = Path::new("/proc/self").canonicalize()?;
+        match folder.starts_with(own) && path.ends_with("1") {
             true => Ok(Self::Stdout),
             false => Ok(Self::Through(path)),
         }
@@ -150,18 +150,19 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         super::sync_folder(folder_of(path));
         Ok(())
     });
-    match replaced.map_err(|error| (error.kind(), error)) {
-        Ok(()) => Ok(()),
-        // The last two: a file that is a mount point, as in a container.
-        Err((
-            ErrorKind::PermissionDenied
-            | ErrorKind::ReadOnlyFilesystem
-            | ErrorKind::ResourceBusy
-            | ErrorKind::CrossesDevices,
-            _,
-        )) => in_place(path, bytes),
-        Err((_, error)) => Err(error),
+    match replaced {
+        Err(error) if is_final(error.kind()) => in_place(path, bytes),
+        other => other,
     }
+}
+
+/// Whether a file cannot be replaced, whoever makes room; the last two come of a mount point, as in a container.
+fn is_final(error: ErrorKind) -> bool {
+    use ErrorKind::{CrossesDevices, PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
+    matches!(
+        error,
+        PermissionDenied | ReadOnlyFilesystem | ResourceBusy | CrossesDevices
+    )
 }
 
 /// How many hard links a file has.
