@@ -1,5 +1,9 @@
 //! Files that are there whole or not at all.
 
+mod target;
+
+pub use target::Target;
+
 use etcetera::BaseStrategy;
 use sha2::{Digest, Sha256};
 use std::fs::File;

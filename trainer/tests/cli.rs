@@ -610,7 +610,7 @@ fn what_cannot_be_interpolated_is_refused() {
     let folder = Folder::with_model();
     let before = folder.contents();
     let cases: [(&[&str], &str); 4] = [
-        (&["-o", "way.jpg"], "way.jpg ends neither in .png"),
+        (&["-o", "way.txt"], "way.txt ends in none of .png"),
         (&["--seeds", "4"], "--seeds takes from 2 to 64 seeds, not 1"),
         (&["--seeds", "4,x"], "x"),
         (&["--seeds", "4,5", "--count", "3"], "cannot be used with"),

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use image::RgbImage;
 use serde::Serialize;
 
 use super::data_flags::DataFlags;
+use super::output::Output;
 use super::{Failure, print_json};
 use crate::data::{
     self, DataError, Dataset, FORMS, FileState, FileStatus, Images, Options, OwnProblem, Pictures,
     Published, Split, Sum,
 };
-use crate::files::write_whole;
 use crate::report;
 use crate::rng::{Rng, Stream};
 use crate::spec::Shape;
@@ -50,11 +50,12 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Draw images of a data set, as training sees them, with the names of their classes into a PNG file.
+    /// Draw images of a data set, as training sees them, with the names of their classes into one picture.
     Preview {
         #[command(flatten)]
         which: Which,
-        /// The picture to write.
+        /// The picture to write, by its ending .png, .jpg, .gif, .webp or .bmp; - is standard output, as PNG. A picture
+        /// that is there is replaced; a file of another kind is not.
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
         /// How many images.
@@ -122,13 +123,11 @@ pub fn run(args: DataArgs) -> Result<(), Failure> {
             seed,
             split,
         } => {
+            let output = Output::check(output, false)?;
             let (dataset, options) = which.resolve()?;
             let images = data::load(&dataset, split, &options)?;
-            let png = preview(&images, count, seed)?;
-            write_whole(&output, &png).map_err(|error| {
-                Failure::Input(format!("cannot write {}: {error}", output.display()))
-            })?;
-            say!("{}", output.display());
+            output.save(preview(&images, count, seed))?;
+            output.say(&output.to_string());
             Ok(())
         }
     }
@@ -311,7 +310,7 @@ fn test_images(dataset: &Dataset, options: &Options) -> Result<Option<Images>, D
 }
 
 /// A montage of images that `seed` chooses, with the names of their classes.
-fn preview(images: &Images, count: u32, seed: u64) -> Result<Vec<u8>, Failure> {
+fn preview(images: &Images, count: u32, seed: u64) -> RgbImage {
     const COLUMNS: usize = 8;
     let mut chosen = Rng::new(seed, Stream::Order(0)).permutation(images.count as u32);
     chosen.truncate(count as usize);
@@ -326,9 +325,8 @@ fn preview(images: &Images, count: u32, seed: u64) -> Result<Vec<u8>, Failure> {
         .map(String::as_str)
         .collect();
     let shape = Shape::new(images.channels, images.height, images.width);
-    let png = match labels.is_empty() {
-        true => report::montage(&pixels, shape, COLUMNS),
+    match labels.is_empty() {
+        true => report::sheet(&pixels, shape, COLUMNS),
         false => report::labelled(&pixels, shape, &labels, COLUMNS),
-    };
-    Ok(png.context("cannot encode the preview")?)
+    }
 }

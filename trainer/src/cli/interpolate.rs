@@ -1,19 +1,18 @@
 //! `trainer interpolate`: the way from one image to the next.
 
 use super::Failure;
+use super::output::Output;
 use crate::engines::{self, EngineKind};
-use crate::files::{sha256, write_whole};
+use crate::files::sha256;
 use crate::interpolation::between;
-use crate::report::{animation, montage};
-use crate::spec::Shape;
-use anyhow::Context;
+use crate::report::{Format, animation, sheet};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Show how the images of some seeds turn into each other: a montage or an animation.
 ///
-/// The latents in between lie on the arc from one seed's to the next one's (spherical interpolation). As PNG, each row
-/// goes from one seed to the next. As GIF, one image goes from seed to seed, back to the first, and around again.
+/// The latents in between lie on the arc from one seed's to the next one's (spherical interpolation). As GIF, one image
+/// goes from seed to seed, back to the first, and around again. In the other formats each row goes from one seed to the next.
 #[derive(Debug, clap::Args)]
 pub struct InterpolateArgs {
     /// A run's folder (its newest checkpoint while it has no exported model), a model's folder in
@@ -37,7 +36,8 @@ pub struct InterpolateArgs {
     /// Images from one seed to the next, both counted.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=64))]
     steps: u32,
-    /// The .png or .gif file to write; what was there is replaced.
+    /// The picture to write, by its ending .png, .jpg, .gif, .webp or .bmp; - is standard output, as PNG. A picture that
+    /// is there is replaced; a file of another kind is not.
     #[arg(short, long, value_name = "FILE", default_value = "interpolation.png")]
     output: PathBuf,
     /// Print one JSON object, with the SHA-256 of each image's pixels.
@@ -65,7 +65,7 @@ struct Station {
 struct Interpolated {
     model: PathBuf,
     engine: EngineKind,
-    output: PathBuf,
+    output: Output,
     channels: usize,
     height: usize,
     width: usize,
@@ -82,7 +82,8 @@ struct Passed {
 }
 
 pub fn run(args: InterpolateArgs) -> Result<(), Failure> {
-    let form = Form::of(&args.output)?;
+    let output = Output::check(args.output.clone(), args.json)?;
+    let form = Form::of(output.format());
     let seeds = args.seeds()?;
     let (path, mut engine) = super::sample::open(&args.model, args.engine)?;
     let stations = form.stations(&seeds, args.steps);
@@ -95,24 +96,20 @@ pub fn run(args: InterpolateArgs) -> Result<(), Failure> {
     let images = engine.images(&latents.collect::<Vec<_>>(), &classes)?;
     let shape = images.shape;
     let pixels = images.to_pixels();
-    let bytes = form.draw(&pixels, shape, args.steps as usize)?;
-    write_whole(&args.output, &bytes).map_err(|error| {
-        Failure::Input(format!("cannot write {}: {error}", args.output.display()))
-    })?;
+    match form {
+        Form::Montage => output.save(sheet(&pixels, shape, args.steps as usize))?,
+        Form::Animation => output.write(animation(&pixels, shape))?,
+    }
     if !args.json {
-        say!(
-            "{} images from {}: {}",
-            stations.len(),
-            path.display(),
-            args.output.display()
-        );
+        let (count, model) = (stations.len(), path.display());
+        output.say(&format!("{count} images from {model}: {output}"));
         return Ok(());
     }
     let passed = stations.iter().zip(pixels.chunks_exact(shape.len()));
     super::print_json(&Interpolated {
         model: path,
         engine: args.engine,
-        output: args.output,
+        output,
         channels: shape.channels,
         height: shape.height,
         width: shape.width,
@@ -142,16 +139,10 @@ impl InterpolateArgs {
 }
 
 impl Form {
-    /// By the file's extension.
-    fn of(output: &Path) -> Result<Self, Failure> {
-        let extension = output.extension().and_then(|extension| extension.to_str());
-        match extension.map(str::to_ascii_lowercase).as_deref() {
-            Some("png") => Ok(Self::Montage),
-            Some("gif") => Ok(Self::Animation),
-            _ => Err(Failure::Input(format!(
-                "{} ends neither in .png, for a montage, nor in .gif, for an animation",
-                output.display()
-            ))),
+    fn of(format: Format) -> Self {
+        match format {
+            Format::Gif => Self::Animation,
+            Format::Png | Format::Jpeg | Format::WebP | Format::Bmp => Self::Montage,
         }
     }
 
@@ -171,13 +162,6 @@ impl Form {
             })
         })
         .collect()
-    }
-
-    fn draw(self, pixels: &[u8], shape: Shape, columns: usize) -> Result<Vec<u8>, Failure> {
-        Ok(match self {
-            Self::Montage => montage(pixels, shape, columns).context("cannot encode the images")?,
-            Self::Animation => animation(pixels, shape).context("cannot encode the images")?,
-        })
     }
 }
 

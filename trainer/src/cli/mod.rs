@@ -25,6 +25,7 @@ mod export;
 mod fit;
 mod inspect;
 mod interpolate;
+mod output;
 mod recipes;
 mod sample;
 mod verify;

@@ -1,15 +1,16 @@
 //! `trainer sample`: images from an exported model.
 
 use super::Failure;
+use super::output::Output;
 use crate::engines::{self, Engine, EngineKind};
 use crate::export::quantize::Weights;
-use crate::files::{sha256, write_whole};
-use crate::report::montage;
+use crate::files::sha256;
+use crate::report::sheet;
 use anyhow::Context;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// Draw images from an exported model into one PNG file.
+/// Draw images from an exported model into one picture.
 ///
 /// The image of a seed is the same on every machine with the runtime, and the same but for rounding
 /// with the other engines. A model with classes draws each class in turn, or the one that is asked for.
@@ -33,7 +34,8 @@ pub struct SampleArgs {
     /// Images in a row; by default 8, or one of each class if each is drawn in turn (2 to 16 classes).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     columns: Option<u32>,
-    /// The PNG file to write; what was there is replaced.
+    /// The picture to write, by its ending .png, .jpg, .gif, .webp or .bmp; - is standard output, as PNG. A picture that
+    /// is there is replaced; a file of another kind is not.
     #[arg(short, long, value_name = "FILE", default_value = "samples.png")]
     output: PathBuf,
     /// Print one JSON object, with the SHA-256 of each image's pixels.
@@ -45,7 +47,7 @@ pub struct SampleArgs {
 struct Sampled {
     model: PathBuf,
     engine: EngineKind,
-    output: PathBuf,
+    output: Output,
     channels: usize,
     height: usize,
     width: usize,
@@ -133,30 +135,24 @@ fn no_such_class(model: &Path, class: u32, classes: usize) -> String {
 }
 
 pub fn run(args: SampleArgs) -> Result<(), Failure> {
+    let output = Output::check(args.output.clone(), args.json)?;
     let (path, mut engine) = open(&args.model, args.engine)?;
     let plan = Plan::new(&args, &path, engine.classes())?;
     let latents = engines::latents(args.seed, plan.count, engine.latent_size());
     let images = engine.images(&latents, &plan.classes)?;
     let shape = images.shape;
     let pixels = images.to_pixels();
-    let png = montage(&pixels, shape, plan.columns).context("cannot encode the images")?;
-    write_whole(&args.output, &png).map_err(|error| {
-        Failure::Input(format!("cannot write {}: {error}", args.output.display()))
-    })?;
+    output.save(sheet(&pixels, shape, plan.columns))?;
     if !args.json {
-        say!(
-            "{} images from {}: {}",
-            plan.count,
-            path.display(),
-            args.output.display()
-        );
+        let (count, model) = (plan.count, path.display());
+        output.say(&format!("{count} images from {model}: {output}"));
         return Ok(());
     }
     let images = pixels.chunks_exact(shape.len()).enumerate();
     super::print_json(&Sampled {
         model: path,
         engine: args.engine,
-        output: args.output,
+        output,
         channels: shape.channels,
         height: shape.height,
         width: shape.width,

@@ -9,7 +9,7 @@ mod forward;
 pub mod onnx;
 pub mod quantize;
 
-use crate::files::{self, write_aside};
+use crate::files::{self, Target, write_aside};
 use crate::parameters::Parameters;
 use crate::spec::Network;
 use fold::{FoldError, Folded};
@@ -140,22 +140,32 @@ pub fn export(
     })
 }
 
-/// Writes files into `dir`: all of them under temporary names first, then each under its own.
+/// Writes files into `dir`: all of them under temporary names first, then each under its own. A link among these names stays,
+/// and what it leads to is written.
 fn write_all(dir: &Path, files: &[(&str, &Vec<u8>)]) -> Result<(), ExportError> {
     let failed = |path: &Path, source| ExportError::Write {
         path: path.into(),
         source,
     };
     std::fs::create_dir_all(dir).map_err(|error| failed(dir, error))?;
-    let mut complete = Vec::new();
+    let (mut complete, mut direct) = (Vec::new(), Vec::new());
     for (name, bytes) in files {
-        let path = dir.join(name);
-        let file = write_aside(&path, bytes).map_err(|error| failed(&path, error))?;
-        complete.push((file, path));
+        let named = dir.join(name);
+        match Target::find(&named).map_err(|error| failed(&named, error))? {
+            Target::New(path) | Target::Replace(path) => {
+                let file = write_aside(&path, bytes).map_err(|error| failed(&path, error))?;
+                complete.push((file, path));
+            }
+            other => direct.push((named, other, bytes)),
+        }
     }
     for (file, path) in complete {
         let renamed = file.persist(&path);
         renamed.map_err(|error| failed(&path, error.error))?;
+    }
+    for (named, target, bytes) in direct {
+        let written = target.write(bytes);
+        written.map_err(|error| failed(&named, error))?;
     }
     files::sync_folder(dir);
     Ok(())

@@ -1,12 +1,14 @@
-//! What a run shows: montages, animations, the loss plot.
+//! What a run shows: montages, animations, the loss plot; and the formats of pictures.
 
 mod animation;
 mod canvas;
+mod format;
 mod montage;
 mod plot;
 
 pub use animation::{AnimationError, animation};
-pub use montage::{labelled, montage};
+pub use format::{Format, FormatError};
+pub use montage::{labelled, montage, sheet};
 pub use plot::{Curve, plot};
 
 use crate::mark::marked;

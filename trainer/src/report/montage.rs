@@ -15,31 +15,28 @@ const GAP: usize = 2;
 const GROUND: Rgb<u8> = Rgb([48, 48, 48]);
 const INK: Rgb888 = Rgb888::new(224, 224, 224);
 
-/// Images, `(N, C, H, W)` pixels with C 1 (grey) or 3 (RGB), side by side in rows of `columns`, as a
-/// PNG file. Other channel counts show their first channel as grey.
+/// A [`sheet`] as a PNG file.
 ///
 /// # Errors
 /// The encoder's.
 pub fn montage(pixels: &[u8], shape: Shape, columns: usize) -> ImageResult<Vec<u8>> {
+    super::png(sheet(pixels, shape, columns))
+}
+
+/// Images, `(N, C, H, W)` pixels with C 1 (grey) or 3 (RGB), side by side in rows of `columns`. Other channel counts show
+/// their first channel as grey.
+pub fn sheet(pixels: &[u8], shape: Shape, columns: usize) -> RgbImage {
     let sheet = Sheet {
         columns: columns.clamp(1, (pixels.len() / shape.len().max(1)).max(1)),
         zoom: ZOOM,
         width: shape.width * ZOOM,
         height: shape.height * ZOOM,
     };
-    super::png(sheet.draw(pixels, shape))
+    sheet.draw(pixels, shape)
 }
 
 /// The same with a line of text below each image, cut where the image ends; images are at least 72 pixels wide.
-///
-/// # Errors
-/// The encoder's.
-pub fn labelled(
-    pixels: &[u8],
-    shape: Shape,
-    labels: &[&str],
-    columns: usize,
-) -> ImageResult<Vec<u8>> {
+pub fn labelled(pixels: &[u8], shape: Shape, labels: &[&str], columns: usize) -> RgbImage {
     const LEAST_WIDTH: usize = 72;
     let font = FONT_6X9;
     let line = font.character_size.height as usize;
@@ -59,7 +56,7 @@ pub fn labelled(
         let at = Point::new(left as i32, (top + sheet.height - line) as i32);
         let Ok(_) = Text::with_baseline(&text, at, style, Baseline::Top).draw(&mut canvas);
     }
-    super::png(canvas.0)
+    canvas.0
 }
 
 /// How a montage is laid out.
@@ -130,8 +127,7 @@ mod tests {
 
     #[test]
     fn colours_are_planes() {
-        let png = montage(&[1, 2, 3], Shape::new(3, 1, 1), 1).unwrap();
-        let sheet = image::load_from_memory(&png).unwrap().to_rgb8();
+        let sheet = sheet(&[1, 2, 3], Shape::new(3, 1, 1), 1);
         assert_eq!(sheet.get_pixel(2, 2), &Rgb([1, 2, 3]));
     }
 
@@ -139,8 +135,7 @@ mod tests {
     fn labels_stand_below_their_images() {
         let shape = Shape::new(1, 36, 36);
         let black = vec![0; 3 * shape.len()];
-        let png = labelled(&black, shape, &["", "an upright bar", "_"], 2).unwrap();
-        let sheet = image::load_from_memory(&png).unwrap().to_rgb8();
+        let sheet = labelled(&black, shape, &["", "an upright bar", "_"], 2);
         // Images of 72, a line of 9, and gaps.
         assert_eq!(sheet.dimensions(), (2 * 74 + 2, 2 * 83 + 2));
         let ink = Rgb([224; 3]);
