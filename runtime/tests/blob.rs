@@ -395,7 +395,10 @@ fn a_column_that_could_overflow_is_refused() {
         *multipliers = vec![1e-5];
         write_conditional(4, &classes, &layers).map(drop)
     };
-    let overflow = Err(WriteError::Refused(Error::Overflow));
+    let overflow = Err(WriteError::Layer {
+        layer: 0,
+        error: Error::Overflow,
+    });
     assert_eq!([most, -most].map(&mut written), [Ok(()), Ok(())]);
     assert_eq!(
         [most + 1, -most - 1].map(&mut written),
@@ -464,7 +467,10 @@ fn the_writer_refuses_what_does_not_fit() {
     }
     assert_eq!(
         refused(&|l| int8(&mut l[1]).1[0] = i32::MIN),
-        WriteError::Refused(Error::Overflow)
+        WriteError::Layer {
+            layer: 1,
+            error: Error::Overflow
+        }
     );
     assert_eq!(
         refused(&|l| l[3].activation = Activation::Relu),
@@ -472,7 +478,10 @@ fn the_writer_refuses_what_does_not_fit() {
     );
     assert_eq!(
         refused(&|l| l[1].output.height = 5),
-        WriteError::Refused(Error::BadShape)
+        WriteError::Layer {
+            layer: 1,
+            error: Error::BadShape
+        }
     );
     assert_eq!(
         refused(&|l| l[2].operator = Operator::Upsample { factor: 300 }),
@@ -616,7 +625,10 @@ fn the_writer_refuses_classes_that_do_not_fit() {
     );
     assert_eq!(
         refused(int8, &|c, _| c.columns = columns(vec![1; 90], 0)),
-        WriteError::Refused(Error::BadClasses)
+        WriteError::Layer {
+            layer: 0,
+            error: Error::BadClasses
+        }
     );
     let floats =
         |c: &mut Classes, _: &mut Vec<LayerSpec>| c.columns = Columns::Float(vec![0.0; 90]);
@@ -631,7 +643,10 @@ fn the_writer_refuses_classes_that_do_not_fit() {
     let first_is_a_window = write_conditional(6, &Classes { count: 1, columns }, &layers);
     assert_eq!(
         first_is_a_window,
-        Err(WriteError::Refused(Error::BadClasses))
+        Err(WriteError::Layer {
+            layer: 0,
+            error: Error::BadClasses
+        })
     );
 }
 

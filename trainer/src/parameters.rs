@@ -120,6 +120,23 @@ pub fn tensors_of(step: &Step<'_>) -> Vec<(String, Vec<usize>)> {
 }
 
 impl Parameters {
+    /// All tensors of `network`, every number 0.
+    ///
+    /// # Errors
+    /// The first layer that is wrong.
+    pub fn zeros(network: &Network) -> Result<Self, crate::spec::SpecError> {
+        let steps = network.walk()?;
+        let tensors = steps.iter().flat_map(tensors_of);
+        Ok(Self {
+            tensors: tensors
+                .map(|(name, shape)| {
+                    let data = vec![0.0; shape.iter().product()];
+                    (name, HostTensor { shape, data })
+                })
+                .collect(),
+        })
+    }
+
     /// Checks that exactly the tensors of `network` are there, in the right shapes, all finite.
     ///
     /// # Errors

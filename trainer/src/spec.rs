@@ -286,7 +286,9 @@ fn check_size(shape: Shape) -> Result<Shape, String> {
     if small == [true; 3] && shape.len() <= MOST {
         Ok(shape)
     } else {
-        Err(format!("has the shape {shape}"))
+        Err(format!(
+            "has the shape {shape}, of which each extent may be from 1 to {LARGEST} and all elements {MOST}"
+        ))
     }
 }
 

@@ -81,6 +81,17 @@ pub enum Operator {
 }
 
 impl Operator {
+    /// The usual name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Conv2d(_) => "conv2d",
+            Self::ConvTranspose2d(_) => "conv_transpose2d",
+            Self::Upsample { .. } => "upsample",
+            Self::Add { .. } => "add",
+        }
+    }
+
     /// As what the layer runs: as linear in a build without convolution, which refuses all others, so that nothing of
     /// them is linked.
     pub(crate) const fn in_this_build(self) -> Self {
@@ -256,13 +267,7 @@ impl Layer<'_> {
 
     /// The operator's usual name.
     pub const fn name(&self) -> &'static str {
-        match self.operator {
-            Operator::Linear => "linear",
-            Operator::Conv2d(_) => "conv2d",
-            Operator::ConvTranspose2d(_) => "conv_transpose2d",
-            Operator::Upsample { .. } => "upsample",
-            Operator::Add { .. } => "add",
-        }
+        self.operator.name()
     }
 
     /// Where the weight from input channel `ic` to output `oc` at kernel place (`ky`, `kx`) lies

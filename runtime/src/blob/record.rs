@@ -171,6 +171,12 @@ pub(super) const fn check_all(model: &Model<'_>) -> Result<(), Error> {
     }
 }
 
+/// The first layer that is wrong by itself.
+#[cfg(feature = "writer")]
+pub(super) fn first_refused(model: &Model<'_>) -> Option<usize> {
+    (0..model.layers).find(|&index| check(model, record(model.blob, index), index).is_err())
+}
+
 /// Whether the last layer is linear, and its shape is that of the output with each row's elements as channels (section 2.5).
 const fn is_rows_of(model: &Model<'_>, shape: Shape) -> bool {
     let operator = operator(record(model.blob, model.layers - 1));
@@ -310,7 +316,8 @@ const fn check_shapes(operator: Operator, input: Shape, output: Shape) -> Result
     if ok { Ok(()) } else { Err(Error::BadShape) }
 }
 
-const fn in_range(shape: Shape) -> bool {
+/// Whether the extents and the elements of a shape are within the format's limits.
+pub(super) const fn in_range(shape: Shape) -> bool {
     let Shape {
         height,
         width,

@@ -10,8 +10,8 @@ use std::vec::Vec;
 
 use super::{
     ADD_VERSION, Activation, CLASSES_VERSION, CRC_LEN, Decoded, HEADER_LEN, INT4_VERSION, MAGIC,
-    MAX_EXTENT, Model, Numbers, Operator, PixelRange, RECORD_LEN, Shape, Window, bytes, layer,
-    order, record,
+    MAX_ELEMENTS, MAX_EXTENT, MAX_LAYERS, Model, Numbers, Operator, PixelRange, RECORD_LEN, Shape,
+    Window, bytes, layer, order, record,
 };
 use crate::{Error, plan};
 
@@ -107,10 +107,19 @@ pub enum WriteError {
         /// The length it must have.
         expected: usize,
     },
-    /// An extent is over 65,535, or a window's over 255.
+    /// A layer has more rows, columns, channels or elements than the format allows, or a window over 255.
     TooLarge {
         /// The layer, from 0.
         layer: usize,
+    },
+    /// The model as a whole has more of something than the format allows.
+    TooMany {
+        /// What: layers, components of the latent, classes, or bytes.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        most: usize,
     },
     /// A weight or a class's column has a -128, or a weight that is to be written as int4 is no multiple of 16.
     Weight {
@@ -127,8 +136,29 @@ pub enum WriteError {
     },
     /// f32 and int8 layers are mixed, or there is no layer with parameters.
     Mixed,
+    /// The reader would refuse a layer.
+    Layer {
+        /// The layer, from 0.
+        layer: usize,
+        /// The reader's reason.
+        error: Error,
+    },
     /// The reader would refuse the blob.
     Refused(Error),
+}
+
+impl WriteError {
+    /// The layer that is wrong, from 0, where it is one.
+    pub fn layer(&self) -> Option<usize> {
+        match *self {
+            Self::Length { layer, .. }
+            | Self::TooLarge { layer }
+            | Self::Weight { layer }
+            | Self::Multiplier { layer, .. }
+            | Self::Layer { layer, .. } => Some(layer),
+            Self::TooMany { .. } | Self::Mixed | Self::Refused(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for WriteError {
@@ -145,7 +175,16 @@ impl fmt::Display for WriteError {
                     "layer {layer} has {found} {what} where its shapes ask for {expected}"
                 )
             }
-            Self::TooLarge { layer } => write!(f, "layer {layer} is too large for the format"),
+            Self::TooLarge { layer } => write!(
+                f,
+                "layer {layer} is too large for the format, in which a layer has at most {MAX_EXTENT} rows, columns and \
+                 channels, {MAX_ELEMENTS} elements, and windows of 255"
+            ),
+            Self::TooMany { what, found, most } => write!(
+                f,
+                "the model has {found} {what}, and the format allows at most {most}"
+            ),
+            Self::Layer { layer, error } => write!(f, "layer {layer}: {error}"),
             Self::Weight { layer } => {
                 write!(f, "layer {layer} has a weight that its numbers do not have")
             }
@@ -217,6 +256,10 @@ fn encode(
     layers: &[LayerSpec],
     numbers: Numbers,
 ) -> Result<Vec<u8>, WriteError> {
+    let class_count = classes.map_or(0, |classes| classes.count);
+    at_most("layers", layers.len(), MAX_LAYERS)?;
+    at_most("components of the latent", latent_size, MAX_EXTENT)?;
+    at_most("classes", class_count, MAX_EXTENT)?;
     let mut blob = vec![0; HEADER_LEN + RECORD_LEN * layers.len()];
     let mut input = Shape::new(1, 1, latent_size);
     let mut scale = crate::latent::SCALE;
@@ -233,6 +276,9 @@ fn encode(
             input,
             classes: classes.filter(|_| index == 0),
         };
+        if !record::in_range(layer.stored) {
+            return Err(WriteError::TooLarge { layer: index });
+        }
         let parameters = layer.parameters()?;
         blob.resize(blob.len().next_multiple_of(16), 0);
         let start = blob.len();
@@ -258,7 +304,7 @@ fn encode(
         numbers,
         layers: layers.len(),
         latent_size,
-        classes: classes.map_or(0, |classes| classes.count),
+        classes: class_count,
         class: None,
         output: input,
         range: match layers.last().map(|layer| layer.activation) {
@@ -283,11 +329,31 @@ fn encode(
     if layers.iter().any(is_add) {
         keep_rows(&mut blob, &model);
     }
+    at_most("bytes", blob.len() + CRC_LEN, u32::MAX as usize)?;
     let header = header(version, blob.len() + CRC_LEN, &model);
     blob[..HEADER_LEN].copy_from_slice(&header.ok_or(WriteError::TooLarge { layer: 0 })?);
     blob.extend_from_slice(&bytes::crc32(&blob).to_le_bytes());
-    Model::parse(&blob)?;
-    Ok(blob)
+    match Model::parse(&blob) {
+        Ok(_) => Ok(blob),
+        Err(error) => {
+            let model = Model {
+                blob: &blob,
+                ..model
+            };
+            Err(match record::first_refused(&model) {
+                Some(layer) => WriteError::Layer { layer, error },
+                None => error.into(),
+            })
+        }
+    }
+}
+
+fn at_most(what: &'static str, found: usize, most: usize) -> Result<(), WriteError> {
+    if found <= most {
+        Ok(())
+    } else {
+        Err(WriteError::TooMany { what, found, most })
+    }
 }
 
 fn numbers_of(layers: &[LayerSpec]) -> Result<Numbers, WriteError> {

@@ -1,15 +1,16 @@
 //! `trainer export`: the files for the device, made again from a checkpoint.
 
 use super::Failure;
-use crate::export;
 use crate::export::quantize::{Calibration, Weights};
+use crate::export::{self, FLOAT_BLOB, FLOAT_ONNX, INT8_BLOB, INT8_ONNX, QuantizeError};
 use crate::gan::store::{Found, Store, StoreError};
 use std::path::{Path, PathBuf};
 
 /// Export a run's newest checkpoint again: model.onnx, model-int8.onnx, model.pgan, model-f32.pgan.
 ///
 /// For a run that was stopped early, for int4, or after an update of this program. What is there is replaced. A damaged
-/// checkpoint is passed over.
+/// checkpoint is passed over. Where a layer cannot be quantized, the float files are written, the layer is named, and the
+/// exit code is 1.
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
     /// The run's folder.
@@ -29,14 +30,32 @@ pub fn run(args: ExportArgs) -> Result<(), Failure> {
     let found = checkpoint(&args.run, args.best)?;
     let out = args.out.as_deref().unwrap_or(&args.run);
     let exported = export_to(&found, args.weights, out)?;
-    say!(
-        "{}: step {}, {} bytes of flash, {} bytes of working memory",
-        out.display(),
-        found.checkpoint.gan.steps,
-        exported.blob_bytes,
-        exported.working_memory
-    );
-    Ok(())
+    let step = found.checkpoint.gan.steps;
+    match exported.device {
+        Ok(device) => {
+            say!(
+                "{}: step {step}, {} bytes of flash, {} bytes of working memory",
+                out.display(),
+                device.blob_bytes,
+                device.working_memory
+            );
+            Ok(())
+        }
+        Err(error) => Err(float_only(out, &error)),
+    }
+}
+
+/// What to say where only the float files were written.
+pub(super) fn float_only(folder: &Path, error: &QuantizeError) -> Failure {
+    let stale = [INT8_BLOB, INT8_ONNX].map(|name| folder.join(name));
+    let stale = match stale.iter().find(|path| path.exists()) {
+        Some(path) => format!("; {} there is of an earlier export", path.display()),
+        None => String::new(),
+    };
+    Failure::Run(anyhow::anyhow!(
+        "{error}; {}: {FLOAT_ONNX} and {FLOAT_BLOB} were written, no int8 file{stale}",
+        folder.display()
+    ))
 }
 
 /// The newest checkpoint of a run that can be used, or the best one.

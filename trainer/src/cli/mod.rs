@@ -79,7 +79,8 @@ impl From<ExportError> for Failure {
     fn from(error: ExportError) -> Self {
         match error {
             ExportError::Write { .. } => Self::Input(error.to_string()),
-            other => Self::Run(other.into()),
+            // Its sentence holds those of its sources.
+            other => Self::Run(anyhow::Error::msg(other.to_string())),
         }
     }
 }

@@ -76,7 +76,10 @@ pub(super) fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Box<dyn E
     }
     let found = super::export::checkpoint(model, false)?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    super::export::export_to(&found, Weights::default(), folder.path())?;
+    let exported = super::export::export_to(&found, Weights::default(), folder.path())?;
+    if let (EngineKind::Runtime, Err(error)) = (kind, exported.device) {
+        return Err(Failure::Input(format!("{error}: add --engine tract")));
+    }
     let engine = engines::open(kind, &folder.path().join(kind.file_name()))?;
     Ok((found.path, engine))
 }

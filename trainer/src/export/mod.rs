@@ -30,14 +30,47 @@ pub const FLOAT_BLOB: &str = "model-f32.pgan";
 /// What an export wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exported {
-    /// The four files and their bytes: [`FLOAT_ONNX`], [`INT8_ONNX`], [`INT8_BLOB`], [`FLOAT_BLOB`].
+    /// The files and their bytes: [`FLOAT_ONNX`] and [`FLOAT_BLOB`], then [`INT8_ONNX`] and [`INT8_BLOB`] where the network
+    /// could be quantized.
     pub files: Vec<(PathBuf, usize)>,
-    /// Bytes of the int8 blob: the flash that the model takes.
-    pub blob_bytes: usize,
-    /// Bytes of RAM that making an image with the int8 blob takes.
-    pub working_memory: usize,
     /// Multiply-accumulates of one image.
     pub macs: u64,
+    /// What the int8 blob takes of a device, or why there is none.
+    pub device: Result<DeviceCost, QuantizeError>,
+}
+
+/// What an int8 blob takes of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceCost {
+    /// Bytes of the blob: the flash that the model takes.
+    pub blob_bytes: usize,
+    /// Bytes of RAM that making an image takes.
+    pub working_memory: usize,
+}
+
+/// Why a network has no int8 form.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the network cannot be quantized: {error}{}", place(.layer))]
+pub struct QuantizeError {
+    /// What the layer is, where it is one.
+    layer: Option<String>,
+    error: WriteError,
+}
+
+fn place(layer: &Option<String>) -> String {
+    layer
+        .as_ref()
+        .map_or_else(String::new, |layer| format!(" ({layer})"))
+}
+
+impl QuantizeError {
+    fn new(folded: &Folded, error: WriteError) -> Self {
+        let layer = error.layer().and_then(|layer| folded.layers.get(layer));
+        Self {
+            layer: layer.map(|layer| format!("{}, output {}", layer.operator.name(), layer.output)),
+            error,
+        }
+    }
 }
 
 /// Why a network was not exported.
@@ -49,6 +82,9 @@ pub enum ExportError {
     /// The blob's format has no room for the network.
     #[error("the network cannot be exported: {0}")]
     Blob(#[from] WriteError),
+    /// A layer cannot be quantized.
+    #[error(transparent)]
+    Quantize(#[from] QuantizeError),
     /// A file could not be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
@@ -76,7 +112,7 @@ impl Bundle {
     /// Folds and quantizes a network and encodes it in every form.
     ///
     /// # Errors
-    /// A network that the runtime cannot run, or parameters that are not the network's.
+    /// A network that the runtime cannot run, parameters that are not the network's, a layer that cannot be quantized.
     pub fn new(
         network: &Network,
         parameters: &Parameters,
@@ -89,7 +125,7 @@ impl Bundle {
     /// Quantizes a folded network and encodes it in every form.
     ///
     /// # Errors
-    /// What the blob's format has no room for.
+    /// What the blob's format has no room for, a layer that cannot be quantized.
     pub fn of_folded(
         folded: &Folded,
         weights: Weights,
@@ -97,18 +133,46 @@ impl Bundle {
     ) -> Result<Self, ExportError> {
         // The format's limits are checked before the work of calibration.
         let float_blob = blob::float_blob(folded)?;
-        let quantized = quantize::quantize(folded, weights, calibration);
+        let [int8_onnx, int8_blob] = quantized(folded, weights, calibration)?;
         Ok(Self {
             float_onnx: onnx::float_model(folded),
-            int8_onnx: onnx::int8_model(&quantized),
-            int8_blob: blob::int8_blob(&quantized)?,
+            int8_onnx,
+            int8_blob,
             float_blob,
         })
     }
 }
 
-/// Writes a network into the folder `dir`, made if it is not there, as the four files named above, replacing those there. No
-/// file is ever there in part: each is written under another name and renamed when all are complete.
+/// The quantized forms of a network: ONNX, then the blob.
+fn quantized(
+    folded: &Folded,
+    weights: Weights,
+    calibration: Calibration,
+) -> Result<[Vec<u8>; 2], QuantizeError> {
+    let quantized = quantize::quantize(folded, weights, calibration);
+    match blob::int8_blob(&quantized) {
+        Ok(blob) => Ok([onnx::int8_model(&quantized), blob]),
+        Err(error) => Err(QuantizeError::new(folded, error)),
+    }
+}
+
+/// Checks, before any training, that a network of these shapes can be exported.
+///
+/// # Errors
+/// A network that the runtime cannot run, or that the blob's format has no room for.
+pub fn check(network: &Network) -> Result<(), ExportError> {
+    let folded = fold::fold(
+        network,
+        &Parameters::zeros(network).map_err(FoldError::from)?,
+    )?;
+    blob::float_blob(&folded)?;
+    blob::int8_blob(&quantize::blank(&folded))?;
+    Ok(())
+}
+
+/// Writes a network into the folder `dir`, made if it is not there, as the files named above, replacing those there; the
+/// float ones alone where it cannot be quantized. No file is ever there in part: each is written under another name and
+/// renamed when all are complete.
 ///
 /// # Errors
 /// A network that the runtime cannot run, parameters that are not the network's, or a folder that
@@ -120,23 +184,31 @@ pub fn export(
     calibration: Calibration,
     dir: &Path,
 ) -> Result<Exported, ExportError> {
-    let bundle = Bundle::new(network, parameters, weights, calibration)?;
-    let model = Model::parse(&bundle.int8_blob).map_err(WriteError::from)?;
-    let contents = [
-        (FLOAT_ONNX, &bundle.float_onnx),
-        (INT8_ONNX, &bundle.int8_onnx),
-        (INT8_BLOB, &bundle.int8_blob),
-        (FLOAT_BLOB, &bundle.float_blob),
-    ];
+    let folded = fold::fold(network, parameters)?;
+    let float_onnx = onnx::float_model(&folded);
+    let float_blob = blob::float_blob(&folded)?;
+    let macs = Model::parse(&float_blob).map_err(WriteError::from)?.macs();
+    let quantized = quantized(&folded, weights, calibration);
+    let mut contents = vec![(FLOAT_ONNX, &float_onnx), (FLOAT_BLOB, &float_blob)];
+    let device = match &quantized {
+        Ok([onnx, blob]) => {
+            contents.extend([(INT8_ONNX, onnx), (INT8_BLOB, blob)]);
+            let model = Model::parse(blob).map_err(WriteError::from)?;
+            Ok(DeviceCost {
+                blob_bytes: blob.len(),
+                working_memory: model.working_memory(),
+            })
+        }
+        Err(error) => Err(error.clone()),
+    };
     write_all(dir, &contents)?;
     Ok(Exported {
         files: contents
             .iter()
             .map(|(name, bytes)| (dir.join(name), bytes.len()))
             .collect(),
-        blob_bytes: bundle.int8_blob.len(),
-        working_memory: model.working_memory(),
-        macs: model.macs(),
+        macs,
+        device,
     })
 }
 

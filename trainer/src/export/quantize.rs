@@ -165,6 +165,36 @@ pub fn quantize(folded: &Folded, weights: Weights, calibration: Calibration) -> 
     }
 }
 
+/// A network in int8 with the shapes of a folded one and no weight but 0: for the limits of the blob's format alone.
+pub fn blank(folded: &Folded) -> Quantized {
+    let unit = latent::SCALE;
+    let layers = folded.layers.iter().map(|layer| QuantizedLayer {
+        operator: layer.operator,
+        activation: layer.activation,
+        input: layer.input,
+        output: layer.output,
+        weight: vec![0; layer.weight.len()],
+        weight_scale: vec![unit; layer.bias.len()],
+        bias: vec![0; layer.bias.len()],
+        columns: vec![0; layer.columns.len()],
+        class_step: u16::from(!layer.columns.is_empty()),
+        input_scale: unit,
+        added_scale: unit,
+        scale: match layer.activation {
+            Activation::Tanh => 1.0 / 128.0,
+            Activation::Sigmoid => 1.0 / 256.0,
+            _ => unit,
+        },
+        unsigned: matches!(layer.activation, Activation::Relu | Activation::Sigmoid),
+    });
+    Quantized {
+        weights: Weights::Int8,
+        latent_size: folded.latent_size,
+        classes: folded.classes,
+        layers: layers.collect(),
+    }
+}
+
 /// The largest bias in quanta: it leaves the accumulator room for the products.
 const MAX_BIAS: f64 = (1 << 27) as f64;
 /// The least multiplier: with 16 bits its rounding stays far below a quantum of the output, and so do

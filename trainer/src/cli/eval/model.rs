@@ -94,7 +94,8 @@ impl Subject {
         if !model.is_dir() {
             return Self::of_file(model, forms);
         }
-        let forms = match forms {
+        let named = forms;
+        let mut forms = match named {
             [] => Form::value_variants().to_vec(),
             named => named.to_vec(),
         };
@@ -107,7 +108,14 @@ impl Subject {
             false => {
                 let found = checkpoint(model, false)?;
                 let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-                export_to(&found, Weights::default(), folder.path())?;
+                let exported = export_to(&found, Weights::default(), folder.path())?;
+                if let Err(error) = exported.device {
+                    if named.contains(&Form::Int8) {
+                        return Err(Failure::Input(error.to_string()));
+                    }
+                    tell!("{error}: int8 is left out");
+                    forms.retain(|&form| form != Form::Int8);
+                }
                 (folder.path().to_owned(), Some(folder))
             }
         };

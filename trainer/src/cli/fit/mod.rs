@@ -8,7 +8,9 @@ mod signals;
 mod summary;
 
 use super::Failure;
+use super::export::float_only;
 use crate::data::{self, Fingerprint, Images, Split};
+use crate::export;
 use crate::gan::Settings;
 use crate::gan::fit::{self, Ended, FitError, Run, Trained};
 use crate::gan::store::{Found, StoreError};
@@ -213,10 +215,13 @@ fn conclude<D: Device<f32>>(
     let summary = Summary::new(plan, trained, images, shape)?;
     folder::finish(&plan.out, &summary.to_json()?)?;
     if plan.json {
-        super::print_json(&summary)
+        super::print_json(&summary)?;
     } else {
         summary.print();
-        Ok(())
+    }
+    match &summary.unquantized {
+        Some(error) => Err(float_only(&plan.out, error)),
+        None => Ok(()),
     }
 }
 
@@ -292,10 +297,20 @@ fn settings(plan: &Plan, count: usize, shape: Shape, classes: usize) -> Result<S
         );
     }
     let settings = plan.settings(shape, classes);
-    if settings.generator.output() != Ok(shape) {
-        return input(format!(
-            "this recipe makes images whose sides are multiples of 4, not {shape}"
-        ));
+    let cannot = |why: &dyn std::fmt::Display| {
+        input(format!("this recipe cannot make images of {shape}: {why}"))
+    };
+    match settings.generator.output() {
+        Ok(output) if output == shape => {}
+        Ok(_) => return cannot(&"their sides must be multiples of 4"),
+        Err(error) => return cannot(&error),
+    }
+    if let Err(error) = settings.discriminator.output() {
+        return cannot(&error);
+    }
+    // What could not be exported is not worth training.
+    if let Err(error) = export::check(&settings.generator) {
+        return cannot(&error);
     }
     Ok(settings)
 }

@@ -4,7 +4,7 @@ use super::options::{Plan, input};
 use crate::cli::Failure;
 use crate::data::{Dataset, Images};
 use crate::export::{
-    self,
+    self, QuantizeError,
     quantize::{Calibration, Weights},
 };
 use crate::files::write_whole;
@@ -31,9 +31,13 @@ pub(super) struct Summary {
     minutes: f64,
     images_per_s: f64,
     parameters: usize,
-    blob_bytes: usize,
-    working_memory: usize,
+    /// `null` where the network could not be quantized.
+    blob_bytes: Option<usize>,
+    working_memory: Option<usize>,
     macs: u64,
+    /// Why there is no int8 form, if there is none.
+    #[serde(skip)]
+    pub unquantized: Option<QuantizeError>,
     discriminator_loss: Option<f32>,
     generator_loss: Option<f32>,
     scores: Scores,
@@ -94,6 +98,7 @@ impl Summary {
             Calibration::default(),
             &plan.out,
         )?;
+        let device = exported.device.as_ref().ok();
         let (ours, theirs) = (Histogram::of(&pixels), Histogram::of(&images.pixels));
         Ok(Self {
             run: plan.out.clone(),
@@ -104,9 +109,10 @@ impl Summary {
             minutes: trained.elapsed.as_secs_f64() / 60.0,
             images_per_s: trained.images_per_s,
             parameters: super::parameters(network),
-            blob_bytes: exported.blob_bytes,
-            working_memory: exported.working_memory,
+            blob_bytes: device.map(|device| device.blob_bytes),
+            working_memory: device.map(|device| device.working_memory),
             macs: exported.macs,
+            unquantized: exported.device.err(),
             discriminator_loss: trained.last.map(|line| line.discriminator_loss),
             generator_loss: trained.last.map(|line| line.generator_loss),
             scores: Scores {
@@ -145,8 +151,10 @@ impl Summary {
             self.parameters,
             self.macs
         );
-        say!("  model.pgan      {:>9} bytes of flash", self.blob_bytes);
-        say!("  working memory  {:>9} bytes of RAM", self.working_memory);
+        if let (Some(flash), Some(memory)) = (self.blob_bytes, self.working_memory) {
+            say!("  model.pgan      {flash:>9} bytes of flash");
+            say!("  working memory  {memory:>9} bytes of RAM");
+        }
         say!(
             "  pixel entropy   {:>9.3} (training images {:.3}), Jensen-Shannon divergence {:.4}",
             s.pixel_entropy,
@@ -166,8 +174,15 @@ impl Summary {
         say!("  samples         {run}/samples.png");
         say!("Next:");
         let trainer = super::program();
-        say!("  {trainer} sample {run} --count 64 -o grid.png");
-        say!("  {trainer} verify {run}");
-        say!("  {trainer} inspect {run}/model.pgan");
+        let engine = if self.unquantized.is_some() {
+            " --engine tract"
+        } else {
+            ""
+        };
+        say!("  {trainer} sample {run} --count 64{engine} -o grid.png");
+        if self.unquantized.is_none() {
+            say!("  {trainer} verify {run}");
+            say!("  {trainer} inspect {run}/model.pgan");
+        }
     }
 }
