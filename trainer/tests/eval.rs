@@ -138,6 +138,21 @@ fn the_score_is_the_one_that_training_tells() {
     assert!((told - said).abs() < 0.02, "{told} {said}");
 }
 
+/// The models that the project ships say what they learned, as folders and as files.
+#[test]
+fn a_shipped_model_knows_its_data_set() {
+    let models = model().join("..");
+    for (name, dataset) in [
+        ("fashion-nano", "fashion"),
+        ("fashion-small", "fashion"),
+        ("mnist-nano", "mnist"),
+        ("fashion-nano/model.pgan", "fashion"),
+    ] {
+        let line = format!("{name} --engine int8 --samples 10 --json");
+        assert_eq!(figures(&models, &line)["dataset"], dataset, "{name}");
+    }
+}
+
 #[test]
 fn bad_input_is_refused_in_a_sentence() {
     let folder = tempfile::tempdir().unwrap();
@@ -145,7 +160,10 @@ fn bad_input_is_refused_in_a_sentence() {
     let model = model();
     let model = model.display();
     let refused = |line: &str| refusal(&mut eval(here, line));
-    assert!(refused(&model.to_string()).contains("add --dataset fashion"));
+    let unknown = run();
+    std::fs::remove_file(unknown.path().join("config.toml")).unwrap();
+    let unknown = unknown.path().display().to_string();
+    assert!(refused(&unknown).contains("add --dataset fashion"));
     assert!(refused(&format!("{model} --dataset cats")).contains("no data set `cats`"));
     assert!(refused("nothing --dataset fashion").contains("nothing"));
     assert!(refused(&format!("{model} --dataset fashion --samples 3")).contains("--samples"));
