@@ -197,6 +197,12 @@ fn eval_reads_the_data_as_the_run_did() {
         &format!("{FIT} --epochs 2 --skip-broken --channels grey --out run"),
     );
     place.ends_with(0, "eval run --samples 10");
+    // Of pictures that lie elsewhere now, too; and a flag comes first.
+    rename(&place, "own", "moved");
+    place.ends_with(0, "eval run --samples 10 --dataset folder:moved");
+    let said = place.refusal("eval run --samples 10 --dataset folder:moved --image-size 16");
+    assert!(said.contains("1x16x16"), "{said}");
+    rename(&place, "moved", "own");
     // A model without a configuration takes the flags.
     std::fs::create_dir(place.path("model")).unwrap();
     for name in ["model.pgan", "model-f32.pgan", "model.onnx"] {

@@ -38,6 +38,17 @@ impl DataFlags {
         }
     }
 
+    /// Those of them that go with such a data set.
+    pub fn for_data_like(mut self, dataset: &Dataset) -> Self {
+        if !matches!(dataset, Dataset::Folder(_)) {
+            (self.image_size, self.channels, self.skip_broken) = (None, None, None);
+        }
+        if dataset.published().is_some() {
+            self.split_rule = None;
+        }
+        self
+    }
+
     /// What they come to for a data set.
     ///
     /// # Errors

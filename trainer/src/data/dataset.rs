@@ -16,7 +16,7 @@ use super::table::Published;
 pub enum Dataset {
     /// One of the table.
     Published(Published),
-    /// The PNG and JPEG files below a folder.
+    /// The pictures below a folder.
     Folder(PathBuf),
     /// Arrays that NumPy saved.
     Npz(PathBuf),
@@ -39,7 +39,7 @@ pub static FORMS: [Form; 3] = [
     Form {
         prefix: "folder:",
         usage: "folder:PATH",
-        title: "PNG and JPEG files of your own; subfolders are classes, or train and test with classes in them",
+        title: "pictures of your own (PNG, JPEG, WebP, BMP, GIF, TIFF, PNM); subfolders are classes, or train and test with classes in them",
         make: Dataset::Folder,
     },
     Form {

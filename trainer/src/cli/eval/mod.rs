@@ -155,21 +155,23 @@ pub fn run(args: EvalArgs) -> Result<(), Failure> {
     })
 }
 
-/// The data set that is named, or the run's with all that the run says of how to read it. Flags come first.
+/// The data set that is named, or else the run's, and how to read it: as the flags say, and where they are silent as the
+/// run did.
 fn data_of(args: &EvalArgs, subject: &Subject) -> Result<(Dataset, data::Options), Failure> {
-    let (name, flags) = match (&args.dataset, &subject.known.dataset) {
-        (Some(name), known) if Some(name) != known.as_ref() => (name, args.data.clone()),
-        (_, Some(known)) => (known, args.data.clone().or(subject.known.data.clone())),
-        _ => {
-            return Err(Failure::Input(format!(
-                "{} does not say what data set it learned: add --dataset fashion, or another that \
-                 `trainer data list` prints",
-                args.model.display()
-            )));
-        }
+    let known = &subject.known;
+    let Some(name) = args.dataset.as_ref().or(known.dataset.as_ref()) else {
+        return Err(Failure::Input(format!(
+            "{} does not say what data set it learned: add --dataset fashion, or another that \
+             `trainer data list` prints",
+            args.model.display()
+        )));
     };
-    let dataset = name.parse()?;
-    let options = flags.options(&dataset)?;
+    let dataset: Dataset = name.parse()?;
+    let mut of_run = known.data.clone().for_data_like(&dataset);
+    if known.dataset.as_ref() != Some(name) {
+        of_run.data_dir = None;
+    }
+    let options = args.data.clone().or(of_run).options(&dataset)?;
     Ok((dataset, options))
 }
 

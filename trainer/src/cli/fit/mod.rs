@@ -285,12 +285,6 @@ fn prepare(plan: &Plan) -> Result<(Images, Settings), Failure> {
 
 /// Networks that fit so many images of a shape and of so many classes.
 fn settings(plan: &Plan, count: usize, shape: Shape, classes: usize) -> Result<Settings, Failure> {
-    let needed = u64::from(plan.batch) * u64::from(plan.game.batches());
-    if (count as u64) < needed {
-        return input(format!(
-            "a step takes {needed} images (--batch times --critic-steps), and there are {count}"
-        ));
-    }
     if plan.conditional && classes < 2 {
         return input(
             "these images are of no classes that one could ask for: leave --conditional out",
@@ -311,6 +305,12 @@ fn settings(plan: &Plan, count: usize, shape: Shape, classes: usize) -> Result<S
     // What could not be exported is not worth training.
     if let Err(error) = export::check(&settings.generator) {
         return cannot(&error);
+    }
+    let needed = u64::from(plan.batch) * u64::from(plan.game.batches());
+    if (count as u64) < needed {
+        return input(format!(
+            "a step takes {needed} images (--batch times --critic-steps), and there are {count}"
+        ));
     }
     Ok(settings)
 }

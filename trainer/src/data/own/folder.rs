@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use image::{Pixel, Rgb};
 use rayon::prelude::*;
 
-use super::listing::{File, Listing};
+use super::listing::{File, Listing, counted};
 use super::picture;
 use super::{OwnProblem, PictureProblem};
 use crate::data::error::DataError;
@@ -41,9 +41,9 @@ pub fn load(
         return Err(own(OwnProblem::EmptySplit(split.name())));
     }
     say(&format!(
-        "folder {}: reading {} pictures",
+        "folder {}: reading {}",
         folder.display(),
-        files.len()
+        counted(files.len(), "picture")
     ));
     let side = usize::from(pictures.side);
     let (pixels, files) = read(&files, side, pictures.skip_broken, say)?.ok_or_else(|| {

@@ -250,7 +250,8 @@ impl Walk {
     }
 }
 
-fn counted(count: usize, what: &str) -> String {
+/// `1 picture`, `2 pictures`.
+pub fn counted(count: usize, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
 }
