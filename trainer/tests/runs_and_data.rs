@@ -138,6 +138,15 @@ fn changed_data_are_accepted_knowingly() {
     assert_eq!(run.wait().unwrap().code(), Some(130));
     let said = place.refusal("fit --config run/config.toml --changed-data");
     assert!(said.contains("--resume"), "{said}");
+    // A new run by the same configuration is told that it will not be the same.
+    let again = "fit --config run/config.toml --epochs 1 --out again";
+    assert!(!place.ends_with(0, again).contains("not the images"));
+    pictures(&place.path("own/train/dog"), 1, 3);
+    let said = place.ends_with(0, &format!("{again}-changed"));
+    assert!(
+        said.contains("not the images of that configuration: class dog has"),
+        "{said}"
+    );
 }
 
 /// Runs of versions that kept no record of their data go on, and are told that nothing was checked; the split is the old one.

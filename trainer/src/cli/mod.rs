@@ -44,7 +44,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Fit(fit::FitArgs),
+    Fit(Box<fit::FitArgs>),
     Recipes(recipes::RecipesArgs),
     Export(export::ExportArgs),
     Sample(sample::SampleArgs),
@@ -101,7 +101,7 @@ pub fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let outcome = match cli.command {
-        Command::Fit(args) => fit::run(args),
+        Command::Fit(args) => fit::run(*args),
         Command::Recipes(args) => recipes::run(args),
         Command::Export(args) => export::run(args),
         Command::Sample(args) => sample::run(args),

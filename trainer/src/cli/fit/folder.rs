@@ -1,11 +1,11 @@
-//! The folder of a run: begun, claimed, taken up again.
+//! The folder of a run: begun, claimed, resumed.
 
 use super::options::{Options, Plan, input, numbered};
 use crate::cli::Failure;
 use crate::files::{PARTIAL, write_whole};
 use crate::gan::store::{Found, Store};
 use std::fs::{File, TryLockError};
-use std::io::ErrorKind;
+use std::io::{Error, ErrorKind};
 use std::path::Path;
 
 const CONFIG: &str = "config.toml";
@@ -56,10 +56,14 @@ impl Claim {
 /// It holds something, or is no folder.
 pub(super) fn check_new(out: &Path) -> Result<(), Failure> {
     if out.symlink_metadata().is_err() || is_empty(out) {
-        return Ok(());
+        Ok(())
+    } else {
+        taken(out)
     }
-    let is_run = out.join(CONFIG).is_file();
-    let remedy = if is_run {
+}
+
+fn taken<T>(out: &Path) -> Result<T, Failure> {
+    let remedy = if out.join(CONFIG).is_file() {
         "name another folder with --out, or go on with this run by --resume"
     } else {
         "name another folder with --out, or an empty one"
@@ -103,63 +107,38 @@ pub(super) fn check_place(out: &Path) -> Result<(), Failure> {
 pub(super) fn begin(plan: &mut Plan) -> Result<Claim, Failure> {
     let Some(usual) = plan.usual_out.clone() else {
         check_new(&plan.out)?;
-        return begin_in(plan)?.map_or_else(
-            || input(format!("{} is there already", plan.out.display())),
-            Ok,
-        );
+        return begin_in(plan)?.map_or_else(|| taken(&plan.out), Ok);
     };
-    for out in numbered(&usual) {
+    let begun = numbered(&usual).find_map(|out| {
         plan.out = out;
         // An empty folder may be what another run is beginning in.
-        if plan.out.symlink_metadata().is_err()
-            && let Some(claim) = begin_in(plan)?
-        {
-            return Ok(claim);
+        if plan.out.symlink_metadata().is_ok() {
+            None
+        } else {
+            begin_in(plan).transpose()
         }
-    }
-    input(format!("{} cannot be numbered", usual.display()))
+    });
+    begun.unwrap_or_else(|| taken(&usual))
 }
 
 /// `None` where something else has come to be there.
 fn begin_in(plan: &Plan) -> Result<Option<Claim>, Failure> {
     let config = plan.to_toml()?;
     if plan.out.is_dir() {
-        return begin_in_empty(&plan.out, &config).map(Some);
-    }
-    let out = &plan.out;
-    create(out, &config).or_else(|failure| match failure {
-        CreateError::Taken => Ok(None),
-        CreateError::Claim(failure) => Err(failure),
-        CreateError::System(error) => input(format!("cannot create {}: {error}", out.display())),
-    })
-}
-
-/// Why a folder was not made.
-enum CreateError {
-    /// Something else has the name.
-    Taken,
-    Claim(Failure),
-    System(std::io::Error),
-}
-
-impl From<std::io::Error> for CreateError {
-    fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory => {
-                Self::Taken
-            }
-            _ => Self::System(error),
-        }
+        begin_in_empty(&plan.out, &config).map(Some)
+    } else {
+        create(&plan.out, &config)
     }
 }
 
-/// Makes a folder that is there with its configuration, claimed, or not at all.
-fn create(out: &Path, config: &str) -> Result<Option<Claim>, CreateError> {
+/// Makes a folder that is there with its configuration, claimed, or not at all; `None` where something has its name.
+fn create(out: &Path, config: &str) -> Result<Option<Claim>, Failure> {
+    let failed = |error: Error| Failure::Input(format!("cannot create {}: {error}", out.display()));
     let parent = match out.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    std::fs::create_dir_all(parent).map_err(CreateError::System)?;
+    std::fs::create_dir_all(parent).map_err(failed)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(PARTIAL);
     #[cfg(unix)]
@@ -168,13 +147,22 @@ fn create(out: &Path, config: &str) -> Result<Option<Claim>, CreateError> {
         // As any other folder: temporary ones are private otherwise.
         builder.permissions(std::fs::Permissions::from_mode(0o777));
     }
-    let folder = builder.tempdir_in(parent).map_err(CreateError::System)?;
-    let claim = Claim::new(folder.path()).map_err(CreateError::Claim)?;
-    write_whole(&folder.path().join(CONFIG), config.as_bytes()).map_err(CreateError::System)?;
-    std::fs::rename(folder.path(), out)?;
-    // Under its new name it is no longer temporary.
-    let _ = folder.keep();
-    Ok(Some(claim))
+    let folder = builder.tempdir_in(parent).map_err(failed)?;
+    let claim = Claim::new(folder.path())?;
+    write_whole(&folder.path().join(CONFIG), config.as_bytes()).map_err(failed)?;
+    match std::fs::rename(folder.path(), out) {
+        Ok(()) => {
+            // Under its new name it is no longer temporary.
+            let _ = folder.keep();
+            Ok(Some(claim))
+        }
+        Err(error) => match error.kind() {
+            ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory => {
+                Ok(None)
+            }
+            _ => Err(failed(error)),
+        },
+    }
 }
 
 /// Begins in a folder that holds nothing, as a mounted volume does.
@@ -195,7 +183,8 @@ fn begin_in_empty(out: &Path, config: &str) -> Result<Claim, Failure> {
 /// A configuration that cannot be read or written.
 pub(super) fn record_data(plan: &Plan) -> Result<(), Failure> {
     let path = plan.out.join(CONFIG);
-    let text = Plan::new(plan.with_data(Options::read(&path)?))?.to_toml()?;
+    let options = Options::read(&path)?;
+    let text = Plan::new(plan.with_data(options))?.to_toml()?;
     write_whole(&path, text.as_bytes())
         .or_else(|error| input(format!("cannot write {}: {error}", path.display())))
 }

@@ -158,19 +158,30 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     let judge = FidCls::new(&plan.dataset).map_err(anyhow::Error::from)?;
     let (images, settings) = prepare(&plan)?;
     let fingerprint = Fingerprint::of(&images);
-    let (_claim, from, changed_data) = match resumed {
-        Some(resumed) => {
-            check_data(&mut plan, &resumed, fingerprint)?;
-            (resumed.claim, resumed.from, resumed.changed_data)
-        }
+    let changed_data = match &resumed {
+        Some(resumed) => check_data(&plan, resumed, &fingerprint)?,
         None => {
-            let then = plan.fingerprint.replace(fingerprint);
-            if let Some(difference) = difference(&plan, then.as_ref()) {
+            if let Some(difference) = difference(plan.fingerprint.as_ref(), &fingerprint) {
                 tell!("these are not the images of that configuration: {difference}");
             }
-            (folder::begin(&mut plan)?, None, false)
+            false
         }
     };
+    plan.fingerprint = Some(fingerprint);
+    let mut run = run_of(&plan, settings)?;
+    run.changed_data = changed_data;
+    let (_claim, from) = match resumed {
+        Some(Resumed { claim, from, .. }) => {
+            let from = from.map(|found| found.checkpoint);
+            if let Some(from) = &from {
+                fit::check(from, &run, &images).map_err(failure)?;
+            }
+            folder::record_data(&plan)?;
+            (claim, from)
+        }
+        None => (folder::begin(&mut plan)?, None),
+    };
+    run.folder.clone_from(&plan.out);
     let plan = &plan;
     let shape = Shape::new(images.channels, images.height, images.width);
     let [first, second] = plan.game.networks();
@@ -178,19 +189,14 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
         "{}: {} images of {shape}; {first} {} parameters, {second} {}; into {}",
         plan.dataset,
         images.count,
-        parameters(&settings.generator),
-        parameters(&settings.discriminator),
+        parameters(&run.settings.generator),
+        parameters(&run.settings.discriminator),
         plan.out.display()
     );
-    let run = Run {
-        changed_data,
-        ..run_of(plan, settings)?
-    };
     let asked = signals::listen()?;
     let mut watch = Screen::new(plan.game, asked.clone());
-    let from = from.as_ref().map(|found| &found.checkpoint);
     let mut score = |generator: &_| judge.as_ref().map(|j| j.score(generator)).transpose();
-    let ended = fit::fit(device, &run, &images, from, &mut score, &mut watch);
+    let ended = fit::fit(device, &run, &images, from.as_ref(), &mut score, &mut watch);
     watch.finish();
     let steps = match ended.map_err(failure)? {
         Ended::Finished(trained) if !asked.load(Ordering::Relaxed) => {
@@ -226,34 +232,37 @@ fn conclude<D: Device<f32>>(
 }
 
 /// What has changed of the data since `then`.
-fn difference(plan: &Plan, then: Option<&Fingerprint>) -> Option<String> {
-    plan.fingerprint.as_ref()?.difference(then?)
+fn difference(then: Option<&Fingerprint>, now: &Fingerprint) -> Option<String> {
+    then.and_then(|then| now.difference(then))
 }
 
-/// Puts the fingerprint of a resumed run's data into its plan and its configuration.
+/// Holds a resumed run's data against those that it began with, or was resumed with knowingly; tells whether they have
+/// changed since its checkpoint.
 ///
 /// # Errors
-/// Data that are not those that the run began with.
-fn check_data(plan: &mut Plan, resumed: &Resumed, now: Fingerprint) -> Result<(), Failure> {
+/// Changed data, where the user does not say that they may be.
+fn check_data(plan: &Plan, resumed: &Resumed, now: &Fingerprint) -> Result<bool, Failure> {
     let checkpoint = resumed.from.as_ref().map(|found| &found.checkpoint);
-    let at_checkpoint = checkpoint.and_then(|checkpoint| checkpoint.data.clone());
-    let recorded = plan.fingerprint.replace(now.clone());
-    let Some(then) = at_checkpoint.or_else(|| recorded.clone()) else {
+    let at_checkpoint = checkpoint.and_then(|checkpoint| checkpoint.data.as_ref());
+    let recorded = plan.fingerprint.as_ref();
+    if recorded.is_none() && at_checkpoint.is_none() {
         folder::check_dataset(plan)?;
         tell!("this run has no record of its images: that they are the same cannot be checked");
-        return folder::record_data(plan);
-    };
-    if let Some(difference) = now.difference(&then) {
-        if !resumed.changed_data {
-            return input(format!(
-                "the images are not those that {} began with: {difference}; put them back, or add \
-                 --changed-data to go on with these",
-                plan.out.display()
-            ));
-        }
-        tell!("going on with other images: {difference}");
+        return Ok(resumed.changed_data);
     }
-    folder::record_data(plan)
+    let Some(difference) = difference(at_checkpoint.or(recorded), now) else {
+        return Ok(false);
+    };
+    let is_accepted = recorded.is_some_and(|recorded| recorded == now);
+    if !resumed.changed_data && !is_accepted {
+        return input(format!(
+            "the images are not those that {} began with: {difference}; put them back, or add --changed-data to \
+             go on with these",
+            plan.out.display()
+        ));
+    }
+    tell!("going on with other images: {difference}");
+    Ok(true)
 }
 
 /// What the loop is told.

@@ -303,7 +303,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
     ) -> Result<Self, FitError> {
         let order = order(run, source);
         if let Some(from) = from {
-            check(from, run, &order)?;
+            check(from, run, source)?;
         }
         let step = from.map_or(0, |from| from.gan.steps);
         tidy(&run.folder)?;
@@ -596,8 +596,12 @@ fn given_up(trouble: Trouble, step: u32, last: Option<PathBuf>) -> FitError {
     }
 }
 
-/// A checkpoint of other networks, or other images, cannot be gone on from.
-fn check(from: &Checkpoint, run: &Run, order: &Order) -> Result<(), FitError> {
+/// Checks that a run can go on from a checkpoint.
+///
+/// # Errors
+/// Other networks; another number of images, unless the run allows it.
+pub fn check(from: &Checkpoint, run: &Run, source: &dyn Source) -> Result<(), FitError> {
+    let order = order(run, source);
     let then = [&from.generator, &from.discriminator];
     let now = [&run.settings.generator, &run.settings.discriminator];
     if then != now {
