@@ -4,7 +4,7 @@
 #[allow(dead_code, reason = "each file of tests uses a part of it")]
 mod common;
 
-use common::{Place, complaint};
+use common::{NOBODY, Place, complaint};
 use image::{ImageFormat, Rgb, RgbImage};
 use pocketgan_tests::networks;
 use pocketgan_trainer::export::quantize::{Calibration, Weights};
@@ -13,12 +13,9 @@ use std::fs::{self, File, Permissions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// A user who is not root; the number is `nobody`'s nearly everywhere.
-const NOBODY: u32 = 65534;
 /// What draws 64 images of the model that is in every place here.
 const SAMPLE: &str = "sample run -o";
 
@@ -80,27 +77,6 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-fn is_root(place: &Place) -> bool {
-    fs::metadata(place.path(".")).unwrap().uid() == 0
-}
-
-/// `trainer` as a user whom permissions bind: this one, or nobody in root's stead.
-fn bound(place: &Place, line: &str) -> Output {
-    let mut command = place.command(line);
-    if is_root(place) {
-        // The program may be where only root can go.
-        let copy = place.path("trainer");
-        if !copy.exists() {
-            fs::copy(env!("CARGO_BIN_EXE_trainer"), &copy).unwrap();
-        }
-        fs::set_permissions(place.path("."), Permissions::from_mode(0o755)).unwrap();
-        command = Command::new(copy);
-        command.current_dir(place.path(".")).uid(NOBODY).gid(NOBODY);
-        command.args(line.split_whitespace());
-    }
-    command.output().unwrap()
-}
-
 /// A character device: an own node, or else the system's, and whether the node is an own one.
 fn device(place: &Place, name: &str, minor: &str) -> (PathBuf, bool) {
     let own = place.path(name);
@@ -143,7 +119,7 @@ fn a_device_is_written_and_stays() {
             let line = format!("{SAMPLE} {path}");
             let output = match own {
                 true => place.output(&line),
-                false => bound(&place, &line),
+                false => place.bound(&line),
             };
             match code {
                 0 => succeeds(&output),
@@ -469,7 +445,7 @@ fn a_picture_is_replaced_and_keeps_its_permissions() {
     for format in [ImageFormat::Jpeg, ImageFormat::Bmp, ImageFormat::WebP] {
         RgbImage::new(3, 3).save_with_format(&path, format).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o604)).unwrap();
-        if is_root(&place) {
+        if place.is_roots() {
             chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
         }
         let before = fs::metadata(&path).unwrap();
@@ -496,19 +472,19 @@ fn a_file_in_a_folder_that_cannot_be_written_is_written_in_place() {
     for mode in [0o555, 0o777] {
         fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
         fs::write(folder.join("open.png"), &shut).unwrap();
-        succeeds(&bound(&place, &format!("{SAMPLE} kept/open.png")));
+        succeeds(&place.bound(&format!("{SAMPLE} kept/open.png")));
         assert!(fs::read(folder.join("open.png")).unwrap() == png);
         let after = fs::metadata(folder.join("open.png")).unwrap();
         assert_eq!((after.uid(), after.mode()), (before.uid(), before.mode()));
         if mode == 0o555 {
             assert_eq!(after.ino(), before.ino());
-            let said = complaint(&bound(&place, "sample no -o kept/new.png"));
+            let said = complaint(&place.bound("sample no -o kept/new.png"));
             assert!(
                 said.contains("cannot write kept/new.png: Permission denied"),
                 "{said}"
             );
         }
-        let said = complaint(&bound(&place, "sample no -o kept/shut.png"));
+        let said = complaint(&place.bound("sample no -o kept/shut.png"));
         assert!(
             said.contains("cannot write kept/shut.png: Permission denied"),
             "{said}"

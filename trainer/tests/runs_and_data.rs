@@ -384,3 +384,33 @@ fn data_info_takes_what_fit_takes() {
     let [train, test] = info();
     assert!(train + test == 19 && test >= 1);
 }
+
+/// What may not be opened is named as that, and skipped where broken pictures are.
+#[cfg(unix)]
+#[test]
+fn what_may_not_be_opened_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    for class in ["a", "b"] {
+        pictures(&place.path("own").join(class), 3, 10);
+    }
+    let closed = |name: &str| {
+        let mode = std::fs::Permissions::from_mode(0);
+        std::fs::set_permissions(place.path("own").join(name), mode).unwrap();
+    };
+    closed("a/01.png");
+    closed("b");
+    let said = complaint(&place.bound("data info folder:own"));
+    assert!(
+        said.contains("own/b: it cannot be read (Permission denied"),
+        "{said}"
+    );
+    let output = place.bound("data info folder:own --skip-broken");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    for name in ["own/b: ", "own/a/01.png: "] {
+        assert_eq!(said.matches(name).count(), 1, "{said}");
+    }
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(place.path("own/b"), open).unwrap();
+}
