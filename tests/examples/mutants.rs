@@ -1,4 +1,5 @@
 //! The program behind `cargo xtask mutants`: does `trainer verify` pass the shipped models, and find faulty ones?
+//! Exits with 1 if a shipped model is rejected, or less than 99 % of the mutants that break a layer's bound are found.
 
 use clap::Parser;
 use pocketgan::{Model, Rng};
@@ -39,6 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let name = folder.file_name().unwrap_or_default();
         models.push((name.display().to_string(), ExportedModel::read(&folder)?));
     }
+    let mut rejected = 0;
     println!("whole verifications of {} latents", arguments.latents);
     println!("{:<14} {:>8} {:>8}", "model", "passes", "seconds");
     for (name, model) in &models {
@@ -46,6 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let found = verify(model, 1, arguments.latents, &mut |_, _| {})?;
         let (passes, seconds) = (found.failures().is_empty(), start.elapsed().as_secs_f64());
         println!("{name:<14} {passes:>8} {seconds:>8.0}");
+        rejected += usize::from(!passes);
     }
     println!(
         "\nwhole networks, {} runs of {LATENTS} latents",
@@ -56,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "model", "rejected", "worst mean", "at most", "largest"
     );
     for (name, model) in &models {
-        print_runs(name, model, arguments.runs)?;
+        rejected += print_runs(name, model, arguments.runs)?;
     }
     println!("\nmutants, verified on {LATENTS} latents");
     println!(
@@ -77,6 +80,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     print_tally("all", "", &sum);
     let share = 100.0 * sum.found as f64 / sum.beyond.max(1) as f64;
     println!("{share:.1} % of the mutants beyond a layer's bound were found");
+    if rejected > 0 || share < 99.0 {
+        return Err("good models were rejected, or too few mutants found".into());
+    }
     Ok(())
 }
 
@@ -101,8 +107,8 @@ fn folders() -> std::io::Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// How a good network fares in `runs` verifications, of other latents each time.
-fn print_runs(name: &str, model: &ExportedModel, runs: usize) -> Result<(), VerifyError> {
+/// How a good network fares in `runs` verifications, of other latents each time. Gives how often it was rejected.
+fn print_runs(name: &str, model: &ExportedModel, runs: usize) -> Result<usize, VerifyError> {
     let blob = Model::parse(&model.int8_blob)?;
     let mut twin = NetworkTwin::new(Referee::OnnxRuntime, &model.int8_onnx, &blob)?;
     let mut runtime = RuntimeEngine::new(model.int8_blob.clone())?;
@@ -120,5 +126,5 @@ fn print_runs(name: &str, model: &ExportedModel, runs: usize) -> Result<(), Veri
         bound = comparison.mean_bound.unwrap_or_default();
     }
     println!("{name:<14} {rejected:>8} {mean:>10.5} {bound:>8} {largest:>10.1}");
-    Ok(())
+    Ok(rejected)
 }

@@ -155,3 +155,58 @@ impl QuantaDifferences {
         self.beyond.comparison(what, UNIT).on_average(NETWORK_BOUND)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Quanta against what was expected, which is rounded to the nearest.
+    fn differences(pairs: &[(i16, f32)]) -> QuantaDifferences {
+        let (quanta, unrounded): (Vec<i16>, Vec<f32>) = pairs.iter().copied().unzip();
+        let expected = Expected {
+            rounded: unrounded.iter().map(|x| x.round()).collect(),
+            unrounded,
+        };
+        let mut differences = QuantaDifferences::default();
+        differences.add(&quanta, &expected).unwrap();
+        differences
+    }
+
+    fn layer(pairs: &[(i16, f32)]) -> [bool; 2] {
+        let comparisons = differences(pairs).of_layer("layer");
+        comparisons.map(|comparison| comparison.passes())
+    }
+
+    #[test]
+    fn a_layer_may_differ_by_a_quantum_only_where_the_number_is_near_to_both() {
+        assert_eq!(layer(&[(1, 0.5), (0, 0.5), (-3, -3.2)]), [true, true]);
+        assert_eq!(layer(&[(1, 0.44)]), [true, true]);
+        assert_eq!(layer(&[(1, 0.43)]), [true, false]);
+        assert_eq!(layer(&[(0, 0.57)]), [true, false]);
+        assert_eq!(layer(&[(2, 0.4)]), [false, false]);
+        assert_eq!(layer(&[(0, f32::NAN)]), [false, false]);
+    }
+
+    #[test]
+    fn a_network_may_be_far_off_in_few_pixels_but_not_a_little_in_all() {
+        let network = |pairs: &[(i16, f32)]| differences(pairs).of_network("network").passes();
+        let mut pixels = vec![(0, 0.55); 10_000];
+        pixels[7] = (100, 0.0);
+        assert!(network(&pixels));
+        pixels.fill((0, 0.62));
+        assert!(!network(&pixels));
+        pixels.fill((0, 0.0));
+        pixels[7] = (0, f32::NAN);
+        assert!(!network(&pixels));
+    }
+
+    #[test]
+    fn other_numbers_than_expected_are_of_another_model() {
+        let expected = Expected {
+            rounded: vec![0.0; 3],
+            unrounded: vec![0.0; 3],
+        };
+        let added = QuantaDifferences::default().add(&[0; 2], &expected);
+        assert!(matches!(added, Err(VerifyError::Mismatched)));
+    }
+}
