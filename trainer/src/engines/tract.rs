@@ -104,9 +104,10 @@ impl Graph for TractGraph {
         classes: &[u32],
     ) -> Result<Vec<Vec<f32>>, EngineError> {
         let size = |dims: &[usize]| dims.iter().product::<usize>().max(1);
-        let count = inputs
-            .first()
-            .map_or(0, |(numbers, dims)| numbers.len() / size(dims));
+        let counts = inputs
+            .iter()
+            .map(|(numbers, dims)| numbers.len() / size(dims));
+        let count = counts.min().unwrap_or(0);
         let mut all: Vec<Vec<f32>> = Vec::new();
         for sample in 0..count {
             let inputs: Vec<_> = inputs
