@@ -1,4 +1,5 @@
-//! What the tests share: networks with random numbers, and an ONNX writer of their own.
+//! What the tests share: networks with random numbers, mutants of exported models, and an ONNX writer of their own.
 
+pub mod mutants;
 pub mod networks;
 pub mod unfolded;

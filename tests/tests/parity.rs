@@ -7,7 +7,7 @@ use pocketgan_trainer::export::fold::{Folded, FoldedLayer, fold};
 use pocketgan_trainer::export::onnx::OnnxModel;
 use pocketgan_trainer::export::quantize::{Calibration, Weights};
 use pocketgan_trainer::spec::Network;
-use pocketgan_trainer::verify::{Comparison, ExportedModel, verify};
+use pocketgan_trainer::verify::{ExportedModel, Referee, verify_by};
 
 /// A network's files, with random numbers in it.
 fn exported(network: &Network, weights: Weights, seed: u64) -> ExportedModel {
@@ -25,8 +25,17 @@ fn read(bundle: Bundle) -> ExportedModel {
     }
 }
 
-fn failures(comparisons: Vec<Comparison>) -> Vec<Comparison> {
-    comparisons.into_iter().filter(|c| !c.passes()).collect()
+/// Fails unless all engines agree; gives the largest difference of the whole int8 network, beyond rounding.
+fn check(name: &str, model: &ExportedModel, referee: Referee) -> f64 {
+    let found = verify_by(referee, model, 1, 256, &mut |_, _| {}).unwrap();
+    let failures = found.failures();
+    assert!(failures.is_empty(), "{name}: {failures:?}");
+    let network = found.comparisons.last().unwrap();
+    assert_eq!(
+        network.what,
+        format!("runtime int8, {}: whole network", referee.name())
+    );
+    network.largest
 }
 
 #[test]
@@ -67,8 +76,10 @@ fn every_engine_agrees_on_skip_connections() {
             folded.layers.insert(at, layer);
             for weights in [Weights::Int8, Weights::Int4] {
                 let bundle = Bundle::of_folded(&folded, weights, Calibration::default());
-                let comparisons = verify(&read(bundle.unwrap()), 1, 256).unwrap();
-                assert_eq!(failures(comparisons), [], "{name}, {activation:?}");
+                let name = format!("{name}, {activation:?}");
+                let model = read(bundle.unwrap());
+                check(&name, &model, Referee::OnnxRuntime);
+                check(&name, &model, Referee::Tract);
             }
             folded.layers.remove(at);
         }
@@ -89,10 +100,33 @@ fn an_int4_blob_is_about_half_as_large() {
 fn every_engine_agrees(weights: Weights) {
     for (index, (name, network)) in networks::all().into_iter().enumerate() {
         let model = exported(&network, weights, index as u64);
-        let comparisons = verify(&model, 1, 256).unwrap();
-        for c in &comparisons {
-            eprintln!("{name}: {} {:.3e} {:.4}", c.what, c.largest, c.mean);
-        }
-        assert_eq!(failures(comparisons), [], "{name}");
+        check(name, &model, Referee::OnnxRuntime);
     }
+}
+
+/// Every kind of network but the two large ones.
+#[test]
+fn tract_takes_the_place_of_onnx_runtime() {
+    for (name, network) in networks::all().into_iter().skip(2) {
+        check(name, &exported(&network, Weights::Int8, 1), Referee::Tract);
+    }
+}
+
+/// Last layers that make four times as much of what is before them as in `networks::all`: a quantum inside is many outside.
+#[test]
+fn networks_that_magnify_roundings_pass() {
+    let mut largest = 0.0f64;
+    for (name, network) in networks::all().into_iter().skip(2).take(3) {
+        let mut parameters = networks::random_parameters(&network, 2);
+        let steps = network.walk().unwrap();
+        let last = steps.iter().rfind(|step| step.macs() > 0).unwrap().index;
+        let weights = parameters.tensors.get_mut(&format!("{last}.weight"));
+        weights.unwrap().data.iter_mut().for_each(|w| *w *= 4.0);
+        for weights in [Weights::Int8, Weights::Int4] {
+            let bundle = Bundle::new(&network, &parameters, weights, Calibration::default());
+            let model = read(bundle.unwrap());
+            largest = largest.max(check(name, &model, Referee::OnnxRuntime));
+        }
+    }
+    assert!(largest > 5.0, "{largest}");
 }

@@ -116,11 +116,75 @@ fn verify_reports_a_good_model_in_one_json_object() {
     assert_eq!(report["passes"], true);
     assert_eq!(report["count"], 256);
     let comparisons = report["comparisons"].as_array().unwrap();
-    // tract, ONNX Runtime, bits; bits, three layers, the whole network.
-    assert_eq!(comparisons.len(), 8);
+    // tract, ONNX Runtime, bits; bits, two for each of three layers, the whole network.
+    assert_eq!(comparisons.len(), 11);
+    for comparison in comparisons {
+        for key in [
+            "what",
+            "unit",
+            "largest",
+            "largest_bound",
+            "mean",
+            "mean_bound",
+        ] {
+            assert!(comparison.get(key).is_some(), "{key}: {comparison}");
+        }
+    }
+    assert_eq!(report["without_onnx_runtime"], serde_json::Value::Null);
+    assert_eq!(complaint, "");
     let output = trainer(folder.path(), &["verify", "."]);
     let table = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(table.lines().count(), 9, "{table}");
+    assert_eq!(table.lines().count(), 12, "{table}");
+}
+
+/// A long verification says how far it is, on standard error.
+#[test]
+fn verify_shows_its_progress() {
+    let folder = Folder::with(networks::all().remove(4).1);
+    let output = trainer(folder.path(), &["verify", ".", "--count", "2100", "--json"]);
+    assert!(output.status.success());
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "compared 1024 of 2100 latents\ncompared 2048 of 2100 latents\n"
+    );
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["count"], 2100);
+}
+
+/// Without ONNX Runtime, tract takes its place: the same comparisons but for that of ONNX Runtime's floats, and a warning.
+#[test]
+fn verify_does_without_onnx_runtime() {
+    let folder = Folder::with_model();
+    let without = |arguments: &[&str]| {
+        command(folder.path(), arguments)
+            .env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so")
+            .output()
+            .unwrap()
+    };
+    let output = without(&["verify", ".", "--json"]);
+    let warning = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{warning}");
+    assert!(
+        warning.starts_with("warning: ORT_DYLIB_PATH names "),
+        "{warning}"
+    );
+    assert!(
+        warning.contains("`cargo xtask setup` installs"),
+        "{warning}"
+    );
+    assert!(warning.contains("compared with tract alone"), "{warning}");
+    assert_eq!(warning.lines().count(), 1, "{warning}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let reason = report["without_onnx_runtime"].as_str().unwrap();
+    assert!(warning.contains(reason), "{reason}");
+    let comparisons = report["comparisons"].as_array().unwrap().iter();
+    let what: Vec<&str> = comparisons.map(|c| c["what"].as_str().unwrap()).collect();
+    assert_eq!(what.len(), 10);
+    let layer = "runtime int8, tract: layer 1 (conv_transpose2d), before rounding";
+    assert!(what.contains(&layer), "{what:?}");
+    // It finds what is wrong all the same.
+    spoil_the_last_bias(&folder);
+    assert_eq!(without(&["verify", "."]).status.code(), Some(1));
 }
 
 /// The class and the checksum of each image that `sample` says it drew.
@@ -229,10 +293,8 @@ fn a_class_of_a_model_without_classes_is_refused() {
     assert_eq!(folder.contents(), before);
 }
 
-/// A well-formed blob that is not the model of the other files: exit code 1, not 2.
-#[test]
-fn verify_fails_on_a_model_that_differs() {
-    let folder = Folder::with_model();
+/// Changes the bias of the last layer in the float blob, which stays well-formed.
+fn spoil_the_last_bias(folder: &Folder) {
     folder.change("model-f32.pgan", |bytes| {
         // The bias of the last layer, an f32 in front of the last weights.
         let weights = 4 * 4 * 4 * 4;
@@ -242,6 +304,13 @@ fn verify_fails_on_a_model_that_differs() {
         let crc = crc32(&bytes[..end]).to_le_bytes();
         bytes[end..].copy_from_slice(&crc);
     });
+}
+
+/// A well-formed blob that is not the model of the other files: exit code 1, not 2.
+#[test]
+fn verify_fails_on_a_model_that_differs() {
+    let folder = Folder::with_model();
+    spoil_the_last_bias(&folder);
     let output = trainer(folder.path(), &["verify", ".", "--json"]);
     assert_eq!(output.status.code(), Some(1));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -427,7 +496,8 @@ fn a_run_folder_that_cannot_be_written_is_refused() {
 #[test]
 fn a_missing_onnx_runtime_is_a_sentence() {
     let folder = Folder::with_model();
-    let output = command(folder.path(), &["verify", "."])
+    let arguments = ["sample", ".", "--engine", "ort", "-o", "grid.png"];
+    let output = command(folder.path(), &arguments)
         .env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so")
         .output()
         .unwrap();

@@ -1,5 +1,5 @@
 //! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-runtime |
-//! bench-train | profile | recipes | soak | fuzz | fid-weights | fid-check`.
+//! bench-train | profile | recipes | soak | mutants | fuzz | fid-weights | fid-check`.
 
 mod bare_metal;
 mod bench_runtime;
@@ -10,6 +10,7 @@ mod firmware;
 mod fuzz;
 mod host;
 mod licences;
+mod mutants;
 mod onnxruntime;
 mod process;
 mod profile;
@@ -58,6 +59,8 @@ enum Chore {
     Recipes(recipes::Arguments),
     /// Kill, stop and resume a run over and over, and check all that it leaves.
     Soak(soak::Arguments),
+    /// Verify the shipped models on many latents, and count which mutants of them `trainer verify` finds.
+    Mutants(mutants::Arguments),
     /// Feed hostile blobs to the parser and the kernels, under AddressSanitizer. Needs a nightly compiler.
     Fuzz(fuzz::Arguments),
     /// Make the Inception network that `trainer eval --fid inception` looks through, in the user's cache.
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Chore::Profile(arguments) => profile::run(&arguments),
         Chore::Recipes(arguments) => recipes::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
+        Chore::Mutants(arguments) => mutants::run(&arguments),
         Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::FidWeights => fid::weights(),
         Chore::FidCheck(arguments) => fid::check(&arguments),

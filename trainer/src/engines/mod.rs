@@ -6,10 +6,10 @@ mod ort;
 mod runtime;
 mod tract;
 
-pub use self::ort::{Arithmetic, OrtEngine, OrtGraph};
+pub use self::ort::{Arithmetic, OrtEngine, OrtGraph, find_onnx_runtime};
 pub use self::runtime::RuntimeEngine;
 pub(crate) use self::runtime::spec_shape;
-pub use self::tract::TractEngine;
+pub use self::tract::{TractEngine, TractGraph};
 
 use crate::export::onnx::OnnxError;
 use crate::spec::Shape;
@@ -59,6 +59,20 @@ pub trait Engine {
     /// [`EngineError::Latents`] for a rest of a latent, [`EngineError::ClassCount`] and [`EngineError::NoSuchClass`]
     /// for classes that do not fit, and whatever the engine reports.
     fn images(&mut self, latents: &[i8], classes: &[u32]) -> Result<Images, EngineError>;
+}
+
+/// A graph of float inputs, classes if it takes them, and float outputs.
+pub trait Graph: Send {
+    /// Runs `N` samples: of each input the numbers, sample after sample, and the extents of a sample; the class of each
+    /// sample for a graph that takes classes, and none for another. Gives the numbers of each output.
+    ///
+    /// # Errors
+    /// What the engine says.
+    fn outputs(
+        &mut self,
+        inputs: &[(&[f32], &[usize])],
+        classes: &[u32],
+    ) -> Result<Vec<Vec<f32>>, EngineError>;
 }
 
 /// Which engine makes the images.

@@ -1,6 +1,6 @@
 //! ONNX Runtime as an engine, its library loaded when it is first needed.
 
-use super::{Engine, EngineError, Images, count_of, to_floats};
+use super::{Engine, EngineError, Graph, Images, count_of, to_floats};
 use crate::export::onnx::OnnxModel;
 use ort::environment::Environment;
 use ort::session::builder::GraphOptimizationLevel;
@@ -74,7 +74,7 @@ impl Engine for OrtEngine {
     }
 }
 
-/// An ONNX graph of one float input, classes if it takes them, and one float output, `N` samples at once.
+/// An ONNX graph in ONNX Runtime.
 #[derive(Debug)]
 pub struct OrtGraph {
     session: Session,
@@ -111,7 +111,7 @@ impl OrtGraph {
         Ok(Self { session })
     }
 
-    /// Runs the samples in `input`, each of the extents `dims`; gives the outputs one after another.
+    /// Runs the samples in `input`, each of the extents `dims`; gives the first output of each, one after another.
     ///
     /// # Errors
     /// What ONNX Runtime says.
@@ -130,18 +130,17 @@ impl OrtGraph {
         dims: &[usize],
         classes: &[u32],
     ) -> Result<Vec<f32>, EngineError> {
-        self.run_inputs(&[(input, dims)], classes)
+        let outputs = self.outputs(&[(input, dims)], classes)?;
+        Ok(outputs.into_iter().next().unwrap_or_default())
     }
+}
 
-    /// As [`run_classes`](Self::run_classes), for a graph of several inputs: the samples of each, and their extents.
-    ///
-    /// # Errors
-    /// What ONNX Runtime says.
-    pub fn run_inputs(
+impl Graph for OrtGraph {
+    fn outputs(
         &mut self,
         inputs: &[(&[f32], &[usize])],
         classes: &[u32],
-    ) -> Result<Vec<f32>, EngineError> {
+    ) -> Result<Vec<Vec<f32>>, EngineError> {
         let mut values: Vec<SessionInputValue<'_>> = Vec::new();
         for &(input, dims) in inputs {
             let size: usize = dims.iter().product();
@@ -156,8 +155,11 @@ impl OrtGraph {
             values.push(classes.map_err(failed)?.into());
         }
         let outputs = self.session.run(values.as_slice()).map_err(failed)?;
-        let (_, values) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
-        Ok(values.to_vec())
+        let values = outputs.values().map(|output| {
+            let (_, values) = output.try_extract_tensor::<f32>().map_err(failed)?;
+            Ok(values.to_vec())
+        });
+        values.collect()
     }
 }
 
@@ -166,6 +168,14 @@ fn failed(error: ort::Error) -> EngineError {
         engine: "ONNX Runtime",
         reason: error.to_string(),
     }
+}
+
+/// Whether ONNX Runtime is there; its library is loaded if it is.
+///
+/// # Errors
+/// [`EngineError::Library`] says what is missing.
+pub fn find_onnx_runtime() -> Result<(), EngineError> {
+    environment().map(drop)
 }
 
 /// The one environment of the process.

@@ -12,7 +12,7 @@
 mod graph;
 mod read;
 
-pub use read::{LayerModel, OnnxError, OnnxModel};
+pub use read::{OnnxError, OnnxModel, Part};
 
 use super::fold::Folded;
 use super::quantize::{Quantized, QuantizedLayer};
@@ -40,6 +40,11 @@ fn layer_output(index: usize, layers: usize) -> String {
     } else {
         format!("layer{index}")
     }
+}
+
+/// The name of what layer `index` of an int8 model gives before it is rounded to quanta.
+fn unrounded(index: usize) -> String {
+    format!("layer{index}.float")
 }
 
 /// The float model of a network, as bytes of an ONNX file.
@@ -106,7 +111,7 @@ fn int8_layer(graph: &mut Graph, layer: &QuantizedLayer, index: usize, output: &
         Operator::Add { .. } => Vec::new(),
         _ => int8_parameters(graph, layer, &facts),
     };
-    let float = facts.part("float");
+    let float = unrounded(index);
     graph.layer(&facts, &parameters, &float);
     let quantized = graph.quantized(&float, output, layer.scale, layer.unsigned);
     graph.continue_from(quantized);

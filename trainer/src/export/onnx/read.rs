@@ -100,7 +100,7 @@ impl OnnxModel {
     ///
     /// # Errors
     /// [`OnnxError::Damaged`] if the model has no such layer.
-    pub fn layer(&self, index: usize, taken: &[usize]) -> Result<LayerModel, OnnxError> {
+    pub fn layer(&self, index: usize, taken: &[usize]) -> Result<Part, OnnxError> {
         let names: Vec<String> = taken
             .iter()
             .map(|taken| match taken.checked_sub(1) {
@@ -108,46 +108,64 @@ impl OnnxModel {
                 None => "latent".into(),
             })
             .collect();
-        let output = super::layer_output(index, self.layers);
-        let mut graph = self.proto.graph.clone().unwrap_or_default();
-        let mut inputs = Vec::new();
+        self.part(&names, index)
+    }
+
+    /// The whole model, from the latent and the class to the image.
+    ///
+    /// # Errors
+    /// [`OnnxError::Damaged`] if the model lacks a part.
+    pub fn whole(&self) -> Result<Part, OnnxError> {
+        self.part(&["latent".into()], self.layers - 1)
+    }
+
+    /// What lies between `inputs` and the output of layer `to`.
+    fn part(&self, inputs: &[String], to: usize) -> Result<Part, OnnxError> {
+        let output = super::layer_output(to, self.layers);
+        let mut outputs = vec![tensor(&self.proto, &output)?.clone()];
+        outputs.extend(tensor(&self.proto, &super::unrounded(to)).ok().cloned());
+        let mut tensors = Vec::new();
         let mut input_dims = Vec::new();
-        for name in &names {
+        for name in inputs {
             let from = tensor(&self.proto, name)?.clone();
             let dims = extents(&from).ok_or_else(|| OnnxError::Damaged(name.clone()))?;
-            inputs.push(from);
+            tensors.push(from);
             input_dims.push(dims);
         }
-        let to = tensor(&self.proto, &output)?.clone();
-        keep_between(&mut graph, &names, &output);
-        graph.input = inputs;
-        if index == 0 && self.classes > 0 {
-            graph.input.push(tensor(&self.proto, CLASS)?.clone());
+        let mut graph = self.proto.graph.clone().unwrap_or_default();
+        let takes_class = keep_between(&mut graph, inputs, &output);
+        if takes_class {
+            tensors.push(tensor(&self.proto, CLASS)?.clone());
         }
-        graph.output = vec![to];
+        graph.input = tensors;
+        graph.output = outputs;
         graph.value_info.clear();
         let proto = ModelProto {
             graph: Some(graph),
             ..self.proto.clone()
         };
-        Ok(LayerModel {
-            bytes: proto.encode_to_vec(),
+        Ok(Part {
+            proto,
             input_dims,
+            takes_class,
         })
     }
 }
 
-/// One layer of an [`OnnxModel`] as a model of its own.
+/// A part of an [`OnnxModel`] as a model of its own. Its first output is that of the part's last layer; if the layer
+/// rounds it to quanta, the second is the same before it is rounded.
 #[derive(Clone, Debug)]
-pub struct LayerModel {
-    /// The ONNX file's bytes.
-    pub bytes: Vec<u8>,
+pub struct Part {
+    /// The model.
+    pub proto: ModelProto,
     /// Extents of each input behind the first, N.
     pub input_dims: Vec<Vec<usize>>,
+    /// Whether there is one more input, the class of each sample.
+    pub takes_class: bool,
 }
 
-/// Keeps the nodes that `output` needs when the inputs are given, and their constants.
-fn keep_between(graph: &mut GraphProto, inputs: &[String], output: &str) {
+/// Keeps the nodes that `output` needs when the inputs are given, and their constants; says whether they need the classes.
+fn keep_between(graph: &mut GraphProto, inputs: &[String], output: &str) -> bool {
     let mut needed = HashSet::from([output.to_owned()]);
     let mut kept = Vec::new();
     // Nodes stand in an order in which each comes after what it needs.
@@ -163,6 +181,7 @@ fn keep_between(graph: &mut GraphProto, inputs: &[String], output: &str) {
     graph
         .initializer
         .retain(|tensor| needed.contains(&tensor.name));
+    needed.contains(CLASS)
 }
 
 fn tensor<'a>(proto: &'a ModelProto, name: &str) -> Result<&'a ValueInfoProto, OnnxError> {

@@ -1,0 +1,89 @@
+//! The int8 blob against the int8 ONNX model, layer by layer and as a whole.
+
+use super::differences::{Differences, numbers};
+use super::twin::NetworkTwin;
+use super::{
+    Batch, Comparison, ExportedModel, LayerTwin, QuantaDifferences, Referee, VerifyError, reference,
+};
+use crate::engines::{Engine, Images, RuntimeEngine, channels_first};
+use pocketgan::{Model, PixelRange};
+use rayon::prelude::*;
+
+/// The quanta of the pixels of the int8 runtime's images, which are whole numbers.
+pub fn quanta_of(images: &Images) -> Vec<i16> {
+    let in_one = match images.range {
+        PixelRange::Signed => 128.0,
+        PixelRange::Unsigned => 256.0,
+    };
+    images.data.iter().map(|y| (y * in_one) as i16).collect()
+}
+
+/// The runtime in int8 and its twins.
+pub(super) struct Quanta<'a> {
+    referee: Referee,
+    blob: Model<'a>,
+    fast: RuntimeEngine,
+    layers: Vec<(LayerTwin<'a>, QuantaDifferences)>,
+    network: (NetworkTwin, QuantaDifferences),
+    /// Differences between the fast and the reference kernels.
+    bits: Differences,
+}
+
+impl<'a> Quanta<'a> {
+    pub fn new(
+        model: &ExportedModel,
+        blob: Model<'a>,
+        referee: Referee,
+    ) -> Result<Self, VerifyError> {
+        let layers = LayerTwin::all(referee, &model.int8_onnx, &blob)?;
+        let network = NetworkTwin::new(referee, &model.int8_onnx, &blob)?;
+        Ok(Self {
+            referee,
+            blob,
+            fast: RuntimeEngine::new(model.int8_blob.clone())?,
+            layers: layers
+                .into_iter()
+                .map(|twin| (twin, QuantaDifferences::default()))
+                .collect(),
+            network: (network, QuantaDifferences::default()),
+            bits: Differences::default(),
+        })
+    }
+
+    /// Compares on some more latents.
+    pub fn add(&mut self, batch: &Batch) -> Result<(), VerifyError> {
+        let tensors = batch
+            .each(&self.blob)?
+            .par_iter()
+            .map(|(latent, blob)| reference::int8(blob, latent))
+            .collect::<Result<Vec<_>, _>>()?;
+        for (index, (twin, differences)) in self.layers.iter_mut().enumerate() {
+            let expected = twin.expected(&tensors, &batch.classes)?;
+            let outputs = tensors.iter().map(|tensors| tensors[index + 1].as_slice());
+            differences.add(&twin.quanta(outputs), &expected)?;
+        }
+        let images = self.fast.images(&batch.latents, &batch.classes)?;
+        let quanta = quanta_of(&images);
+        let reference: Vec<i16> = tensors
+            .iter()
+            .filter_map(|tensors| tensors.last())
+            .flat_map(|image| channels_first(images.shape, image))
+            .collect();
+        self.bits.add_all(numbers(&quanta), numbers(&reference))?;
+        let (twin, differences) = &mut self.network;
+        differences.add(&quanta, &twin.run(&batch.latents, &batch.classes)?)
+    }
+
+    /// What was found.
+    pub fn comparisons(&self) -> Vec<Comparison> {
+        let what = "runtime int8, fast and reference kernels";
+        let mut comparisons = vec![self.bits.comparison(what, "quanta").at_most(0.0)];
+        let what = |part: &str| format!("runtime int8, {}: {part}", self.referee.name());
+        for (twin, differences) in &self.layers {
+            comparisons.extend(differences.of_layer(&what(&twin.name())));
+        }
+        let (_, differences) = &self.network;
+        comparisons.push(differences.of_network(&what("whole network")));
+        comparisons
+    }
+}

@@ -1,0 +1,228 @@
+//! The int8 ONNX model as the runtime's twin, whole and layer by layer.
+
+use super::VerifyError;
+use super::reference::added;
+use crate::engines::{
+    Arithmetic, EngineError, Graph, OrtGraph, TractGraph, channels_first, spec_shape,
+};
+use crate::export::onnx::{OnnxModel, Part};
+use pocketgan::{Layer, Model, PixelRange, Shape, latent};
+use prost::Message;
+
+/// Who runs the int8 ONNX model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Referee {
+    /// ONNX Runtime, node by node as the graph stands.
+    OnnxRuntime,
+    /// tract.
+    Tract,
+}
+
+impl Referee {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OnnxRuntime => "ONNX Runtime",
+            Self::Tract => "tract",
+        }
+    }
+
+    fn graph(self, part: &Part) -> Result<Box<dyn Graph>, EngineError> {
+        Ok(match self {
+            Self::OnnxRuntime => {
+                let bytes = part.proto.encode_to_vec();
+                Box::new(OrtGraph::new(&bytes, Arithmetic::AsWritten)?)
+            }
+            Self::Tract => Box::new(TractGraph::new(part)?),
+        })
+    }
+}
+
+/// What quanta are expected to be; `[N, C, H, W]` or `[N, features]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expected {
+    /// Whole numbers.
+    pub rounded: Vec<f32>,
+    /// The same before they are rounded, within the quanta's range.
+    pub unrounded: Vec<f32>,
+}
+
+/// A part of the int8 ONNX model that ends in quanta.
+struct Twin {
+    graph: Box<dyn Graph>,
+    /// What a quantum of the output is worth.
+    scale: f64,
+    /// The least and the greatest quantum.
+    range: [f64; 2],
+}
+
+impl Twin {
+    /// The twin of what ends in layer `index` of `blob`.
+    fn new(
+        referee: Referee,
+        part: &Part,
+        blob: &Model<'_>,
+        index: usize,
+    ) -> Result<Self, VerifyError> {
+        let signed = if index + 1 < blob.layer_count() {
+            blob.layer(index + 1).signed_input
+        } else {
+            blob.range() == PixelRange::Signed
+        };
+        Ok(Self {
+            graph: referee.graph(part)?,
+            scale: blob.layer(index).scale.into(),
+            range: if signed {
+                [-128.0, 127.0]
+            } else {
+                [0.0, 255.0]
+            },
+        })
+    }
+
+    fn run(
+        &mut self,
+        inputs: &[(&[f32], &[usize])],
+        classes: &[u32],
+    ) -> Result<Expected, VerifyError> {
+        let mut outputs = self.graph.outputs(inputs, classes)?.into_iter();
+        let values = outputs.next().unwrap_or_default();
+        // An upsample rounds nothing.
+        let unrounded = outputs.next().unwrap_or_else(|| values.clone());
+        let quanta = |y: f32| f64::from(y) / self.scale;
+        let [least, greatest] = self.range;
+        Ok(Expected {
+            rounded: values
+                .into_iter()
+                .map(|y| quanta(y).round() as f32)
+                .collect(),
+            unrounded: unrounded
+                .into_iter()
+                .map(|y| quanta(y).clamp(least, greatest) as f32)
+                .collect(),
+        })
+    }
+}
+
+/// The whole int8 model.
+pub struct NetworkTwin {
+    twin: Twin,
+    latent_size: usize,
+}
+
+impl NetworkTwin {
+    /// The twin of `blob`.
+    ///
+    /// # Errors
+    /// What the ONNX model lacks, and what the referee says of it.
+    pub fn new(referee: Referee, onnx: &OnnxModel, blob: &Model<'_>) -> Result<Self, VerifyError> {
+        Ok(Self {
+            twin: Twin::new(referee, &onnx.whole()?, blob, blob.layer_count() - 1)?,
+            latent_size: blob.latent_size(),
+        })
+    }
+
+    /// The pixels' quanta for `latents`, each of its class.
+    ///
+    /// # Errors
+    /// What the referee says.
+    pub fn run(&mut self, latents: &[i8], classes: &[u32]) -> Result<Expected, VerifyError> {
+        let latents: Vec<f32> = latents
+            .iter()
+            .map(|&q| f32::from(q) * latent::SCALE)
+            .collect();
+        self.twin.run(&[(&latents, &[self.latent_size])], classes)
+    }
+}
+
+/// An int8 layer of the runtime and the same layer cut out of the QDQ model.
+pub struct LayerTwin<'a> {
+    index: usize,
+    layer: Layer<'a>,
+    /// Shape of the output, the image's for the last layer.
+    output: Shape,
+    /// Of what it takes, one tensor but for an addition: which these are, by the layers whose inputs they are; what a
+    /// quantum is worth; and the extents.
+    inputs: Vec<(usize, f32, Vec<usize>)>,
+    twin: Twin,
+}
+
+impl<'a> LayerTwin<'a> {
+    /// The twins of all layers of `blob`.
+    ///
+    /// # Errors
+    /// A layer that the ONNX model lacks, and what the referee says of one.
+    pub fn all(
+        referee: Referee,
+        onnx: &OnnxModel,
+        blob: &Model<'a>,
+    ) -> Result<Vec<Self>, VerifyError> {
+        let layers = blob.layers().enumerate().map(|(index, layer)| {
+            let taken: Vec<usize> = std::iter::once(index).chain(added(&layer)).collect();
+            let part = onnx.layer(index, &taken)?;
+            let scale = |tensor: usize| match tensor.checked_sub(1) {
+                Some(before) => blob.layer(before).scale,
+                None => latent::SCALE,
+            };
+            let inputs = taken.iter().zip(&part.input_dims);
+            Ok(Self {
+                index,
+                layer,
+                output: if index + 1 == blob.layer_count() {
+                    blob.output()
+                } else {
+                    layer.output
+                },
+                inputs: inputs
+                    .map(|(&tensor, dims)| (tensor, scale(tensor), dims.clone()))
+                    .collect(),
+                twin: Twin::new(referee, &part, blob, index)?,
+            })
+        });
+        layers.collect()
+    }
+
+    /// The layer's name, with its index.
+    pub fn name(&self) -> String {
+        format!("layer {} ({})", self.index, self.layer.name())
+    }
+
+    /// What the twin makes of what the layer was given, in the tensors of each latent ([`super::reference::int8`]), each
+    /// of its class.
+    ///
+    /// # Errors
+    /// What the referee says.
+    pub fn expected(
+        &mut self,
+        tensors: &[Vec<Vec<i16>>],
+        classes: &[u32],
+    ) -> Result<Expected, VerifyError> {
+        let shape = spec_shape(self.layer.input);
+        let values = |tensor: usize, scale: f32| -> Vec<f32> {
+            let quanta = tensors
+                .iter()
+                .flat_map(|t| channels_first(shape, &t[tensor]));
+            quanta.map(|q| f32::from(q) * scale).collect()
+        };
+        let inputs: Vec<_> = self
+            .inputs
+            .iter()
+            .map(|(tensor, scale, dims)| (values(*tensor, *scale), dims.as_slice()))
+            .collect();
+        let inputs: Vec<_> = inputs
+            .iter()
+            .map(|(v, dims)| (v.as_slice(), *dims))
+            .collect();
+        // Only the first layer is told the class.
+        let classes = if self.index == 0 { classes } else { &[] };
+        self.twin.run(&inputs, classes)
+    }
+
+    /// What the layer itself gave for some latents, ordered row, column, channel, in the twin's order.
+    pub fn quanta<'t>(&self, outputs: impl Iterator<Item = &'t [i16]>) -> Vec<i16> {
+        let shape = spec_shape(self.output);
+        outputs
+            .flat_map(|output| channels_first(shape, output))
+            .collect()
+    }
+}
