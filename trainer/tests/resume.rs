@@ -1,5 +1,6 @@
 //! Runs that nothing can spoil: the real binary, killed, stopped, starved and lied to.
 
+#[allow(dead_code, reason = "each file of tests uses a part of it")]
 mod common;
 
 use common::{Place, complaint, signal, wait};
