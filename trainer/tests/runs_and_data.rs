@@ -395,7 +395,7 @@ fn what_may_not_be_opened_is_named() {
         pictures(&place.path("own").join(class), 3, 10);
     }
     let closed = |name: &str| {
-        let mode = std::fs::Permissions::from_mode(0);
+        let mode = std::fs::Permissions::from_mode(0o000);
         std::fs::set_permissions(place.path("own").join(name), mode).unwrap();
     };
     closed("a/01.png");
