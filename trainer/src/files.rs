@@ -64,6 +64,16 @@ pub fn sweep(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// A path for a sentence, and where a relative one was looked for.
+pub fn place(path: &Path) -> String {
+    match std::env::current_dir() {
+        Ok(folder) if path.is_relative() => {
+            format!("{} (in {})", path.display(), folder.display())
+        }
+        _ => path.display().to_string(),
+    }
+}
+
 /// The SHA-256 of `bytes`, hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))

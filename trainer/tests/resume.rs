@@ -214,7 +214,11 @@ fn another_recipe_is_refused_and_its_keys_are_named() {
         assert!(place.refusal(line).contains("cannot be used with"));
     }
     let sentence = place.refusal("fit --resume nowhere");
-    assert_eq!(sentence, "nowhere is not the folder of a run");
+    assert!(sentence.starts_with("nowhere (in /"), "{sentence}");
+    assert!(
+        sentence.ends_with("is not the folder of a run"),
+        "{sentence}"
+    );
     assert!(place.contents("run") == before);
 
     let config = place.path("run/config.toml");

@@ -78,6 +78,11 @@ fn a_run_is_not_resumed_on_changed_data() {
     pictures(&place.path("own/train/cat"), 1, 77);
     refused("class cat has as many images, but others");
     std::fs::write(&first, old).unwrap();
+    rename(&place, "own/train/cat/00.png", "own/train/cat/zz.png");
+    refused("the same images in another order");
+    rename(&place, "own/train/cat/zz.png", "own/train/cat/00.png");
+    let said = place.refusal("fit --resume run --dataset fashion");
+    assert!(said.contains("learns from folder:own"), "{said}");
     pictures(&place.path("own/train/dog"), 39, 200);
     refused("72 images of 3x8x8 then, 75 images of 3x8x8 now; class dog has 39 images, it had 36");
     for i in 36..39 {
@@ -118,6 +123,40 @@ fn moved_pictures_give_the_same_run() {
     assert_eq!(place.outcome("run"), place.outcome("alone"));
     let said = place.ends_with(0, "eval run --samples 10");
     assert!(said.contains("folder moved"), "{said}");
+}
+
+/// What a conditional run cannot go on with is refused as changed first; and knowingly, for what it is.
+#[test]
+fn a_conditional_run_needs_its_classes() {
+    let place = with_classes();
+    begin(&place, "--conditional");
+    std::fs::remove_dir_all(place.path("own/test")).unwrap();
+    let said = place.refusal("fit --resume run");
+    for part in [
+        "class train is new",
+        "class cat is gone",
+        "class dog is gone",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let said = place.refusal("fit --resume run --changed-data");
+    assert!(
+        said.contains("one of several classes, and these images have 1"),
+        "{said}"
+    );
+    pictures(&place.path("own/test/cat"), 4, 10);
+    pictures(&place.path("own/train/ant"), 9, 99);
+    let config = std::fs::read(place.path("run/config.toml")).unwrap();
+    let said = place.refusal("fit --resume run --changed-data");
+    assert!(
+        said.contains("3x8x8 and 2 classes then") && said.contains("3x8x8 and 3 classes now"),
+        "{said}"
+    );
+    // What was refused is not recorded.
+    assert_eq!(
+        std::fs::read(place.path("run/config.toml")).unwrap(),
+        config
+    );
 }
 
 /// With `--changed-data` a run goes on with more pictures, and remembers them; another shape is refused all the same.
@@ -208,7 +247,14 @@ fn eval_reads_the_data_as_the_run_did() {
     place.ends_with(0, "eval run --samples 10");
     // Of pictures that lie elsewhere now, too; and a flag comes first.
     rename(&place, "own", "moved");
-    place.ends_with(0, "eval run --samples 10 --dataset folder:moved");
+    let said = place.ends_with(0, "eval run --samples 10 --dataset folder:moved");
+    assert!(!said.contains("not the images"), "{said}");
+    pictures(&place.path("moved/train"), 1, 77);
+    let said = place.ends_with(0, "eval run --samples 10 --dataset folder:moved");
+    assert!(
+        said.contains("not the images that the run learned"),
+        "{said}"
+    );
     let said = place.refusal("eval run --samples 10 --dataset folder:moved --image-size 16");
     assert!(said.contains("1x16x16"), "{said}");
     rename(&place, "moved", "own");
@@ -311,6 +357,13 @@ fn a_refused_start_leaves_nothing() {
         let said = place.refusal(&format!("{FIT} {options}"));
         assert!(said.contains("a step takes 8 images"), "{said}");
     }
+    // Nor of what cannot be created.
+    let long = "x".repeat(300);
+    let said = place.refusal(&format!(
+        "{} --out deep/er/{long}",
+        FIT.replace("--batch 8", "--batch 2")
+    ));
+    assert!(said.contains("cannot create"), "{said}");
     let left = place.contents(".");
     assert_eq!(left.len(), 3, "{left:?}");
     assert!(!place.path("deep").exists() && !place.path("runs").exists());
@@ -416,4 +469,29 @@ fn what_may_not_be_opened_is_named() {
     }
     let open = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(place.path("own/b"), open).unwrap();
+}
+
+/// A name that is not UTF-8 costs no run.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_may_have_any_name() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    pictures(&place.path("own"), 24, 10);
+    let name = std::ffi::OsStr::from_bytes(b"run\xff");
+    let run = |words: &str| {
+        let mut command = place.command(words);
+        command.arg(name);
+        let output = command.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{words}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    };
+    run(&format!("{FIT} --epochs 1 --json --out"));
+    std::fs::remove_file(place.path("").join(name).join("summary.json")).unwrap();
+    run("fit --resume");
+    run("inspect --json");
+    run("sample --json -o grid.png");
 }

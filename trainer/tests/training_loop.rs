@@ -741,8 +741,8 @@ fn a_checkpoint_of_other_networks_is_refused() {
     let now: usize = bench.run.settings.generator.parameters().unwrap();
     let then = now - 2 * latent;
     let said = error.to_string();
-    assert!(said.contains(&format!("have {then} and ")), "{said}");
-    assert!(said.contains(&format!("these {now} and ")), "{said}");
+    assert!(said.contains(&format!("networks: {then} and ")), "{said}");
+    assert!(said.contains(&format!(" then, {now} and ")), "{said}");
 }
 
 /// A checkpoint knows of how many images it is.
@@ -750,6 +750,7 @@ fn a_checkpoint_of_other_networks_is_refused() {
 fn a_checkpoint_of_another_number_of_images_is_refused() {
     let print = |images: usize| Fingerprint {
         sha256: String::new(),
+        sum: String::new(),
         images,
         shape: [1, 4, 4],
         classes: Vec::new(),

@@ -53,6 +53,7 @@ pub struct ClassifierArgs {
 /// What is reported in the end.
 #[derive(Serialize)]
 struct Report {
+    #[serde(serialize_with = "super::lossy")]
     file: PathBuf,
     dataset: Dataset,
     epochs: u32,

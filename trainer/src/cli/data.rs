@@ -302,7 +302,8 @@ fn test_images(dataset: &Dataset, options: &Options) -> Result<Option<Images>, D
     };
     match data::load(dataset, Split::Test, &options) {
         Err(DataError::Own {
-            problem: OwnProblem::EmptySplit(_) | OwnProblem::AllBroken,
+            problem:
+                OwnProblem::EmptySplit(_) | OwnProblem::NoPicturesOf(_) | OwnProblem::AllBroken(_),
             ..
         }) => Ok(None),
         other => other.map(Some),

@@ -29,6 +29,7 @@ pub struct InspectArgs {
 
 #[derive(Serialize)]
 struct Report {
+    #[serde(serialize_with = "super::lossy")]
     model: PathBuf,
     numbers: String,
     latent_size: usize,

@@ -63,6 +63,7 @@ struct Station {
 
 #[derive(Serialize)]
 struct Interpolated {
+    #[serde(serialize_with = "super::lossy")]
     model: PathBuf,
     engine: EngineKind,
     output: Output,

@@ -32,6 +32,7 @@ mod verify;
 
 use crate::export::ExportError;
 use clap::{Parser, Subcommand};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Train a GAN on a laptop, sample from it on a microcontroller.
@@ -148,6 +149,11 @@ fn complaint(error: &clap::Error) -> String {
     let sentence = sentence.trim_start_matches("error: ").trim_end_matches('.');
     let sentence = sentence.replace(" For more information, try '--help'", "");
     format!("{sentence} (see --help)")
+}
+
+/// A path as text; where it is not UTF-8, as near as can be.
+fn lossy<S: serde::Serializer>(path: impl AsRef<Path>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.as_ref().to_string_lossy())
 }
 
 /// Prints one JSON object on stdout.

@@ -45,6 +45,7 @@ pub struct SampleArgs {
 
 #[derive(Serialize)]
 struct Sampled {
+    #[serde(serialize_with = "super::lossy")]
     model: PathBuf,
     engine: EngineKind,
     output: Output,

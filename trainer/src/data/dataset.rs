@@ -65,6 +65,18 @@ impl Dataset {
         }
     }
 
+    /// Whether both are the same, however their paths are written.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        match (self, other) {
+            (Self::Published(one), Self::Published(two)) => one == two,
+            (Self::Folder(one), Self::Folder(two))
+            | (Self::Npz(one), Self::Npz(two))
+            | (Self::Idx(one), Self::Idx(two)) => whole(one) == whole(two),
+            _ => false,
+        }
+    }
+
     /// A name for files that are about it: the table's, or that of the folder or file.
     pub fn short_name(&self) -> String {
         let (path, otherwise) = match self {

@@ -1,9 +1,10 @@
 //! What can be wrong with a data set, in sentences that say what to do next.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub use super::own::{OwnProblem, PictureProblem};
+use crate::files::place;
 
 /// What is wrong with the contents of one file.
 #[derive(Debug, thiserror::Error)]
@@ -186,16 +187,6 @@ pub enum DataError {
         /// What the user can do.
         remedy: String,
     },
-}
-
-/// A path, and where a relative one was looked for.
-fn place(path: &Path) -> String {
-    match std::env::current_dir() {
-        Ok(folder) if path.is_relative() => {
-            format!("{} (in {})", path.display(), folder.display())
-        }
-        _ => path.display().to_string(),
-    }
 }
 
 fn read_remedy(error: &io::Error) -> &'static str {

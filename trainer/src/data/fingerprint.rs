@@ -1,9 +1,11 @@
 //! What training sees, in short, so that a run is only resumed on the data that it began with.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Images;
+use super::counted;
 use crate::files::hex;
 
 /// The images of a split, decoded and in their order, in short.
@@ -12,6 +14,8 @@ use crate::files::hex;
 pub struct Fingerprint {
     /// Of shape, class names, labels and pixels.
     pub sha256: String,
+    /// The sum of each image's SHA-256, modulo 2^256: the same in any order.
+    pub sum: String,
     /// How many there are.
     pub images: usize,
     /// (channels, height, width).
@@ -29,8 +33,8 @@ pub struct ClassPrint {
     pub name: String,
     /// How many there are.
     pub images: usize,
-    /// Of their pixels.
-    pub sha256: String,
+    /// The sum of each image's SHA-256, modulo 2^256: the same in any order.
+    pub sum: String,
 }
 
 impl Fingerprint {
@@ -47,106 +51,138 @@ impl Fingerprint {
         }
         whole.update(&images.labels);
         whole.update(&images.pixels);
-        let names = images.classes.iter().enumerate();
+        let pixels = images.pixels.par_chunks_exact(images.image_len().max(1));
+        let each: Vec<[u8; 32]> = pixels.map(|image| Sha256::digest(image).into()).collect();
+        let mut sum = Sum::default();
+        let mut classes = vec![Sum::default(); images.classes.len()];
+        for (i, image) in each.iter().enumerate() {
+            sum.add(image);
+            let class = images.labels.get(i).map(|&label| usize::from(label));
+            if let Some(class) = class.and_then(|class| classes.get_mut(class)) {
+                class.add(image);
+            }
+        }
+        let classes = images.classes.iter().zip(classes);
         Self {
             sha256: hex(&whole.finalize()),
+            sum: hex(&sum.total),
             images: images.count,
             shape,
-            classes: names
-                .map(|(class, name)| ClassPrint::of(images, class, name))
+            classes: classes
+                .map(|(name, sum)| ClassPrint {
+                    name: name.clone(),
+                    images: sum.count,
+                    sum: hex(&sum.total),
+                })
                 .collect(),
         }
     }
 
     /// What has changed from `then` to this, as part of a sentence; `None` where nothing has.
     pub fn difference(&self, then: &Self) -> Option<String> {
-        if self.sha256 == then.sha256 {
+        if self == then {
             return None;
         }
-        let [now, before] = [self, then].map(|print| {
+        let of = |print: &Self| {
             let [channels, height, width] = print.shape;
-            format!("{} images of {channels}x{height}x{width}", print.images)
-        });
+            format!(
+                "{} of {channels}x{height}x{width}",
+                counted(print.images, "image")
+            )
+        };
         let mut parts = Vec::new();
-        if now != before {
-            parts.push(format!("{before} then, {now} now"));
+        if of(self) != of(then) {
+            parts.push(format!("{} then, {} now", of(then), of(self)));
         }
-        parts.extend(self.changed_classes(then));
+        // Scaled otherwise, every image is another.
+        if self.shape == then.shape {
+            parts.extend(self.changed_classes(then));
+        }
         if parts.is_empty() {
-            let what = if self.classes.is_empty() {
-                "as many images, but others or in another order"
-            } else {
+            let what = if self.sum == then.sum {
                 "the same images in another order"
+            } else {
+                "as many images, but others"
             };
             parts.push(what.to_owned());
         }
         Some(parts.join("; "))
     }
 
+    /// A sentence for each class that has changed, of the first few.
     fn changed_classes(&self, then: &Self) -> Vec<String> {
         /// Classes that are named before the others are only counted.
         const NAMED: usize = 4;
-        let before = |name: &str| then.classes.iter().find(|class| class.name == name);
-        let now = |name: &str| self.classes.iter().find(|class| class.name == name);
-        let mut changes = Vec::new();
-        for class in &self.classes {
-            match before(&class.name) {
-                Some(old) if old.images != class.images => changes.push(format!(
-                    "class {} has {} images, it had {}",
-                    class.name, class.images, old.images
-                )),
-                Some(old) if old.sha256 != class.sha256 => {
-                    let other = then.classes.iter().find(|c| c.sha256 == class.sha256);
-                    changes.push(match other {
-                        Some(other) => {
-                            format!(
-                                "class {} has the images that {} had",
-                                class.name, other.name
-                            )
-                        }
-                        None => format!("class {} has as many images, but others", class.name),
-                    });
-                }
-                Some(_) => {}
-                None => {
-                    let gone = then.classes.iter().filter(|c| now(&c.name).is_none());
-                    let old = { gone }.find(|c| c.sha256 == class.sha256);
-                    changes.push(match old {
-                        Some(old) => format!("class {} is now called {}", old.name, class.name),
-                        None => format!("class {} is new", class.name),
-                    });
-                }
-            }
-        }
-        for class in then.classes.iter().filter(|c| now(&c.name).is_none()) {
-            if !self.classes.iter().any(|c| c.sha256 == class.sha256) {
-                changes.push(format!("class {} is gone", class.name));
-            }
-        }
+        let mut changes: Vec<String> = (self.seen())
+            .filter_map(|(number, class)| self.change(then, number, class))
+            .collect();
+        let gone = then
+            .seen()
+            .filter(|(_, class)| self.named(&class.name).is_none());
+        let renamed = |class: &ClassPrint| self.seen().any(|(_, other)| other.sum == class.sum);
+        let gone = gone.filter(|(_, class)| !renamed(class));
+        changes.extend(gone.map(|(_, class)| format!("class {} is gone", class.name)));
         let more = changes.len().saturating_sub(NAMED);
         if more > 0 {
             changes.truncate(NAMED);
-            changes.push(format!("{more} more changes of classes"));
+            changes.push(format!("and {}", counted(more, "more change")));
         }
         changes
     }
+
+    /// What has changed of a class that there is now.
+    fn change(&self, then: &Self, number: usize, class: &ClassPrint) -> Option<String> {
+        let name = &class.name;
+        let Some((was, old)) = then.named(name) else {
+            let same = |(_, old): &(usize, &ClassPrint)| {
+                old.sum == class.sum && self.named(&old.name).is_none()
+            };
+            return Some(match then.seen().find(same) {
+                Some((_, old)) => format!("class {} is now called {name}", old.name),
+                None => format!("class {name} is new"),
+            });
+        };
+        if old.images != class.images {
+            let now = counted(class.images, "image");
+            return Some(format!("class {name} has {now}, it had {}", old.images));
+        }
+        if old.sum != class.sum {
+            let other = then.seen().find(|(_, other)| other.sum == class.sum);
+            return Some(match other {
+                Some((_, other)) => format!("class {name} has the images that {} had", other.name),
+                None => format!("class {name} has as many images, but others"),
+            });
+        }
+        (was != number).then(|| format!("class {name} has the number {number}, it had {was}"))
+    }
+
+    /// The classes that have images, with their numbers.
+    fn seen(&self) -> impl Iterator<Item = (usize, &ClassPrint)> {
+        let classes = self.classes.iter().enumerate();
+        classes.filter(|(_, class)| class.images > 0)
+    }
+
+    fn named(&self, name: &str) -> Option<(usize, &ClassPrint)> {
+        self.seen().find(|(_, class)| class.name == name)
+    }
 }
 
-impl ClassPrint {
-    fn of(images: &Images, class: usize, name: &str) -> Self {
-        let mut sum = Sha256::new();
-        let mut count = 0;
-        for (i, _) in
-            { images.labels.iter().enumerate() }.filter(|&(_, &label)| usize::from(label) == class)
-        {
-            sum.update(images.image(i).unwrap_or_default());
-            count += 1;
+/// A sum of SHA-256s, modulo 2^256, little-endian.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    total: [u8; 32],
+    count: usize,
+}
+
+impl Sum {
+    fn add(&mut self, sha256: &[u8; 32]) {
+        let mut carry = 0;
+        for (byte, added) in self.total.iter_mut().zip(sha256) {
+            carry += u16::from(*byte) + u16::from(*added);
+            *byte = carry as u8;
+            carry >>= 8;
         }
-        Self {
-            name: name.to_owned(),
-            images: count,
-            sha256: hex(&sum.finalize()),
-        }
+        self.count += 1;
     }
 }
 
@@ -199,11 +235,11 @@ mod tests {
             ),
             (
                 images([1, 2, 3, 4], &[0, 1, 1, 1], &["cat", "dog"]),
-                "class cat has 1 images, it had 2; class dog has 3 images, it had 2",
+                "class cat has 1 image, it had 2; class dog has 3 images, it had 2",
             ),
             (
                 fewer,
-                "4 images of 1x1x1 then, 3 images of 1x1x1 now; class dog has 1 images, it had 2",
+                "4 images of 1x1x1 then, 3 images of 1x1x1 now; class dog has 1 image, it had 2",
             ),
         ] {
             assert_eq!(
@@ -217,7 +253,7 @@ mod tests {
             [[1, 2, 3, 4], [1, 2, 4, 3]].map(|p| Fingerprint::of(&images(p, &[], &[])));
         assert_eq!(
             one.difference(&other).as_deref(),
-            Some("as many images, but others or in another order")
+            Some("the same images in another order")
         );
     }
 }

@@ -137,3 +137,9 @@ pub fn fetch(dataset: &Dataset, options: &Options) -> Result<(), DataError> {
     }
     Ok(())
 }
+
+/// `1 picture`, `2 pictures`.
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}

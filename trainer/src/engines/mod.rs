@@ -102,7 +102,7 @@ impl EngineKind {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The model's file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {source}", crate::files::place(path))]
     Read {
         /// The file.
         path: PathBuf,

@@ -5,7 +5,7 @@ mod table;
 
 use super::Failure;
 use super::data_flags::DataFlags;
-use crate::data::{self, Dataset, Split};
+use crate::data::{self, Dataset, Fingerprint, Split};
 use crate::evaluation::{EvaluationError, Figures, Judge, Samples, Scored, spread};
 use crate::metrics::Inception;
 use crate::metrics::inception::InceptionError;
@@ -67,6 +67,7 @@ enum Eye {
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Report<'a> {
+    #[serde(serialize_with = "crate::cli::lossy")]
     model: PathBuf,
     recipe: Option<String>,
     dataset: String,
@@ -133,6 +134,10 @@ pub fn run(args: EvalArgs) -> Result<(), Failure> {
     };
     let train = data::load(&dataset, Split::Train, &options)?;
     let test = data::load(&dataset, Split::Test, &options)?;
+    let learned = subject.known.fingerprint.as_ref();
+    if let Some(difference) = learned.and_then(|then| Fingerprint::of(&train).difference(then)) {
+        tell!("these are not the images that the run learned: {difference}");
+    }
     let samples = Samples::new(args.samples.map(|count| count as usize));
     let count = samples.most(inception.is_some());
     let pool = super::thread_pool(args.threads)?;

@@ -3,9 +3,11 @@
 use crate::cli::Failure;
 use crate::cli::data_flags::{DataFlags, old_split_rule};
 use crate::cli::export::{checkpoint, export_to};
+use crate::data::Fingerprint;
 use crate::engines::{self, EngineError, EngineKind};
 use crate::export::quantize::Weights;
 use crate::export::{FLOAT_BLOB, FLOAT_ONNX, INT8_BLOB};
+use crate::files::place;
 use crate::spec::Shape;
 use anyhow::Context;
 use clap::ValueEnum;
@@ -190,6 +192,7 @@ fn draw(
 pub(super) struct Known {
     pub dataset: Option<String>,
     pub recipe: Option<String>,
+    pub fingerprint: Option<Fingerprint>,
     #[serde(flatten)]
     pub data: DataFlags,
 }
@@ -217,7 +220,7 @@ fn read(path: &Path) -> Result<Option<(PathBuf, String)>, Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Failure::Input(format!(
             "cannot read {}: {error}",
-            path.display()
+            place(path)
         ))),
     }
 }

@@ -2,10 +2,11 @@
 
 use super::options::{Options, Plan, input, numbered};
 use crate::cli::Failure;
-use crate::files::{PARTIAL, write_whole};
+use crate::files::{PARTIAL, place, write_whole};
 use crate::gan::store::{Found, Store};
 use std::fs::{File, TryLockError};
 use std::io::{Error, ErrorKind};
+use std::mem::discriminant;
 use std::path::Path;
 
 const CONFIG: &str = "config.toml";
@@ -133,11 +134,25 @@ fn begin_in(plan: &Plan) -> Result<Option<Claim>, Failure> {
 
 /// Makes a folder that is there with its configuration, claimed, or not at all; `None` where something has its name.
 fn create(out: &Path, config: &str) -> Result<Option<Claim>, Failure> {
-    let failed = |error: Error| Failure::Input(format!("cannot create {}: {error}", out.display()));
     let parent = match out.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    let mut made: Vec<&Path> = parent
+        .ancestors()
+        .take_while(|path| !path.exists())
+        .collect();
+    made.retain(|path| !path.as_os_str().is_empty());
+    let begun = create_below(parent, out, config);
+    if !matches!(begun, Ok(Some(_))) {
+        // What was made for it and is empty goes again.
+        made.iter().for_each(|path| drop(std::fs::remove_dir(path)));
+    }
+    begun
+}
+
+fn create_below(parent: &Path, out: &Path, config: &str) -> Result<Option<Claim>, Failure> {
+    let failed = |error: Error| Failure::Input(format!("cannot create {}: {error}", out.display()));
     std::fs::create_dir_all(parent).map_err(failed)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(PARTIAL);
@@ -196,9 +211,18 @@ pub(super) fn record_data(plan: &Plan) -> Result<(), Failure> {
 pub(super) fn options(run: &Path, flags: Options) -> Result<Options, Failure> {
     let path = run.join(CONFIG);
     if !path.is_file() {
-        return input(format!("{} is not the folder of a run", run.display()));
+        return input(format!("{} is not the folder of a run", place(run)));
     }
-    Ok(flags.or(Options::read(&path)?))
+    let own = Options::read(&path)?;
+    if let (Some(now), Some(then)) = (flags.dataset()?, own.dataset()?)
+        && discriminant(&now) != discriminant(&then)
+    {
+        return input(format!(
+            "{} learns from {then}, which cannot have become {now}",
+            run.display()
+        ));
+    }
+    Ok(flags.or(own))
 }
 
 /// The summary of the run of `plan`, if it has come to its end.
@@ -276,7 +300,7 @@ fn check_recipe(plan: &Plan, from: Option<&Found>) -> Result<(), Failure> {
 /// Another data set.
 pub(super) fn check_dataset(plan: &Plan) -> Result<(), Failure> {
     let then = Plan::new(options(&plan.out, Options::default())?)?.dataset;
-    if then == plan.dataset {
+    if then.is_same(&plan.dataset) {
         return Ok(());
     }
     input(format!(

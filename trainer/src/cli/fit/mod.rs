@@ -156,7 +156,7 @@ fn on_device(session: Session) -> Result<(), Failure> {
 fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     let Session { mut plan, resumed } = session;
     let judge = FidCls::new(&plan.dataset).map_err(anyhow::Error::from)?;
-    let (images, settings) = prepare(&plan)?;
+    let images = data::load(&plan.dataset, Split::Train, &plan.data_options())?;
     let fingerprint = Fingerprint::of(&images);
     let changed_data = match &resumed {
         Some(resumed) => check_data(&plan, resumed, &fingerprint)?,
@@ -168,6 +168,8 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
         }
     };
     plan.fingerprint = Some(fingerprint);
+    let shape = Shape::new(images.channels, images.height, images.width);
+    let settings = settings(&plan, images.count, shape, images.classes.len())?;
     let mut run = run_of(&plan, settings)?;
     run.changed_data = changed_data;
     let (_claim, from) = match resumed {
@@ -183,7 +185,6 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     };
     run.folder.clone_from(&plan.out);
     let plan = &plan;
-    let shape = Shape::new(images.channels, images.height, images.width);
     let [first, second] = plan.game.networks();
     tell!(
         "{}: {} images of {shape}; {first} {} parameters, {second} {}; into {}",
@@ -284,20 +285,12 @@ fn run_of(plan: &Plan, settings: Settings) -> Result<Run, Failure> {
     })
 }
 
-/// The images to learn, and networks that fit them.
-fn prepare(plan: &Plan) -> Result<(Images, Settings), Failure> {
-    let images = data::load(&plan.dataset, Split::Train, &plan.data_options())?;
-    let shape = Shape::new(images.channels, images.height, images.width);
-    let settings = settings(plan, images.count, shape, images.classes.len())?;
-    Ok((images, settings))
-}
-
 /// Networks that fit so many images of a shape and of so many classes.
 fn settings(plan: &Plan, count: usize, shape: Shape, classes: usize) -> Result<Settings, Failure> {
     if plan.conditional && classes < 2 {
-        return input(
-            "these images are of no classes that one could ask for: leave --conditional out",
-        );
+        return input(format!(
+            "a conditional run asks for one of several classes, and these images have {classes}"
+        ));
     }
     let settings = plan.settings(shape, classes);
     let cannot = |why: &dyn std::fmt::Display| {
@@ -305,8 +298,8 @@ fn settings(plan: &Plan, count: usize, shape: Shape, classes: usize) -> Result<S
     };
     match settings.generator.output() {
         Ok(output) if output == shape => {}
-        Ok(_) => return cannot(&"their sides must be multiples of 4"),
-        Err(error) => return cannot(&error),
+        Err(error) if shape.height.min(shape.width) >= 4 => return cannot(&error),
+        _ => return cannot(&"their sides must be multiples of 4"),
     }
     if let Err(error) = settings.discriminator.output() {
         return cannot(&error);

@@ -3,6 +3,7 @@
 use crate::cli::Failure;
 use crate::cli::data_flags::{DataFlags, old_split_rule};
 use crate::data::{self, Channels, Dataset, Fingerprint, Pictures, SplitRule};
+use crate::files::place;
 use crate::gan::fit::{Length, OnCollapse, OnNan};
 use crate::gan::penalties::PenaltyKind;
 use crate::gan::recipes::Parts;
@@ -10,7 +11,7 @@ use crate::gan::{Adversarial, Game, Likelihood, Objective, Recipe, Settings, Siz
 use crate::spec::Shape;
 use anyhow::Context;
 use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -125,6 +126,7 @@ pub(super) struct Options {
     data_dir: Option<PathBuf>,
     /// The run's folder, which must not be there yet or be empty [default: runs/DATASET-RECIPE-SIZE, numbered].
     #[arg(long, value_name = "DIR")]
+    #[serde(serialize_with = "lossy")]
     out: Option<PathBuf>,
     /// Print one JSON object at the end, and nothing else, on standard output.
     #[arg(long, num_args = 0, default_missing_value = "true")]
@@ -149,7 +151,7 @@ impl Options {
     /// Reads a TOML file.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::Input(format!("cannot read {}: {error}", path.display())))?;
+            .map_err(|error| Failure::Input(format!("cannot read {}: {error}", place(path))))?;
         let options: Self = toml::from_str(&text).map_err(|error| {
             let line = error
                 .span()
@@ -174,6 +176,12 @@ impl Options {
         let old = || old_split_rule(options.dataset.as_deref());
         options.split_rule = options.split_rule.or_else(old);
         Some(options)
+    }
+
+    /// The data set, if one is named.
+    pub fn dataset(&self) -> Result<Option<Dataset>, Failure> {
+        let dataset = self.dataset.as_deref().map(str::parse).transpose();
+        dataset.map_err(|error: data::DataError| error.into())
     }
 
     /// How the data set is found and read.
@@ -411,8 +419,16 @@ impl Plan {
         if keep == 0 {
             return input("--keep must be at least 1");
         }
+        if options
+            .data_dir
+            .as_ref()
+            .is_some_and(|dir| dir.to_str().is_none())
+        {
+            return input("the name of --data-dir is not UTF-8, so config.toml could not keep it");
+        }
         let (out, usual_out) = match options.out {
-            Some(out) => (out, None),
+            // Without `.` and a slash at its end.
+            Some(out) => (out.components().collect(), None),
             None => {
                 let usual = usual_folder(&dataset, recipe, size);
                 let mut names = numbered(&usual);
@@ -565,4 +581,11 @@ pub(super) fn numbered(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
         name.into()
     });
     std::iter::once(path.to_owned()).chain(others)
+}
+
+/// A path as text; where it is not UTF-8, as near as can be.
+fn lossy<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_ref()
+        .map(|path| path.to_string_lossy())
+        .serialize(serializer)
 }

@@ -22,6 +22,7 @@ use std::path::PathBuf;
 /// The figures of a run that ended well.
 #[derive(Serialize)]
 pub(super) struct Summary {
+    #[serde(serialize_with = "crate::cli::lossy")]
     run: PathBuf,
     dataset: Dataset,
     recipe: Recipe,

@@ -13,13 +13,16 @@ pub enum OwnProblem {
     #[error("there are no pictures to read in this folder{}", aside(.0))]
     NoPictures(String),
     /// No picture can be read.
-    #[error("none of the pictures can be read")]
-    AllBroken,
+    #[error("none of the {0} pictures can be read")]
+    AllBroken(&'static str),
     /// All pictures are in the other split.
     #[error(
         "none of the pictures is one of the {0} images: put those into a subfolder train and those for testing into \
          a subfolder test"
     )]
+    NoPicturesOf(&'static str),
+    /// An array without images, or all of them in the other split.
+    #[error("there are no {0} images")]
     EmptySplit(&'static str),
     /// Pictures within and without class folders.
     #[error(
@@ -116,6 +119,12 @@ pub enum PictureProblem {
     /// A link to a folder that it is in.
     #[error("it is a link back to {}, which it is in", .0.display())]
     LinkLoop(PathBuf),
+    /// A pipe, a socket or a device.
+    #[error("it is not a regular file")]
+    NoFile,
+    /// A file of more bytes than a picture may have.
+    #[error("its file is too large for a picture ({0} bytes)")]
+    TooLarge(u64),
     /// A JPEG file that was cut off.
     #[error("it ends before the picture does")]
     CutOff,

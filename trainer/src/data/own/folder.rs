@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use image::{Pixel, Rgb};
 use rayon::prelude::*;
 
-use super::listing::{File, Listing, counted};
+use super::listing::{File, Listing};
 use super::picture;
 use super::{OwnProblem, PictureProblem};
 use crate::data::error::DataError;
-use crate::data::{Channels, Images, Options, Split};
+use crate::data::{Channels, Images, Options, Split, counted};
 
 /// Loads one split of the pictures below `folder`, in the order of their paths.
 pub fn load(
@@ -38,7 +38,7 @@ pub fn load(
         Split::Test => (listing.test, listing.train),
     };
     if files.is_empty() {
-        return Err(own(OwnProblem::EmptySplit(split.name())));
+        return Err(own(OwnProblem::NoPicturesOf(split.name())));
     }
     say(&format!(
         "folder {}: reading {}",
@@ -51,7 +51,7 @@ pub fn load(
         own(OwnProblem::Memory(files.len(), bytes))
     })?;
     if files.is_empty() {
-        return Err(own(OwnProblem::AllBroken));
+        return Err(own(OwnProblem::AllBroken(split.name())));
     }
     let is_grey = match pictures.channels {
         Channels::Grey => true,

@@ -8,9 +8,9 @@ use std::path::{Component, Path, PathBuf};
 use sha2::{Digest, Sha256};
 use walkdir::{DirEntry, WalkDir};
 
-use super::{OwnProblem, PictureProblem};
-use crate::data::SplitRule;
+use super::{OwnProblem, PictureProblem, picture};
 use crate::data::error::DataError;
+use crate::data::{SplitRule, counted};
 use crate::mark;
 
 /// About one picture of so many is kept for testing where there are no subfolders `train` and `test`.
@@ -112,16 +112,34 @@ impl Listing {
     }
 
     /// A picture's split follows from its path alone, so it stays when pictures are added or removed; but where there
-    /// are two pictures, there is one in each split.
+    /// are two pictures that can be read, there is one in each split.
     fn whole(found: Vec<Found>, rule: SplitRule) -> Result<Self, OwnProblem> {
         let classes = classes(&found)?;
         let hashes: Vec<u64> = found.iter().map(|found| hash(&found.below)).collect();
         let mut is_test: Vec<bool> = hashes.iter().map(|hash| hash % TEST_EVERY == 0).collect();
-        let all_alike = is_test.iter().all(|&test| test == is_test[0]);
-        let least = (0..hashes.len()).min_by_key(|&i| hashes[i]);
-        if let Some(least) = least.filter(|_| all_alike && rule == SplitRule::Stratified) {
-            is_test.fill(false);
-            is_test[least] = hashes.len() > 1;
+        if rule == SplitRule::Stratified {
+            let mut by_hash: Vec<usize> = (0..found.len()).collect();
+            by_hash.sort_by_key(|&i| hashes[i]);
+            let mut readable = by_hash
+                .into_iter()
+                .filter(|&i| picture::is_readable(&found[i].path));
+            let has = |test: bool| {
+                let mut own = found.iter().zip(&is_test).filter(|(_, own)| **own == test);
+                own.any(|(found, _)| picture::is_readable(&found.path))
+            };
+            match (has(false), has(true)) {
+                (true, true) => {}
+                // All that can be read are in one split: the first is for testing, and the others for training.
+                (true, false) | (false, true) => {
+                    let first = readable.next();
+                    let others: Vec<usize> = readable.collect();
+                    others.iter().for_each(|&i| is_test[i] = false);
+                    if let Some(first) = first {
+                        is_test[first] = !others.is_empty();
+                    }
+                }
+                (false, false) => {}
+            }
         }
         let mut is_test = is_test.into_iter();
         let (test, train) = found
@@ -188,7 +206,12 @@ impl Walk {
             } else if entry.depth() > 0 && entry.file_type().is_dir() && is_run(entry.path()) {
                 self.runs.push(entry.path().to_owned());
                 entries.skip_current_dir();
-            } else if entry.file_type().is_file() && self.is_picture(entry.path()) {
+            } else if !entry.file_type().is_dir() && self.is_picture(entry.path()) {
+                if !entry.file_type().is_file() {
+                    let path = entry.path().to_owned();
+                    self.broken.push((path, PictureProblem::NoFile));
+                    continue;
+                }
                 let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
                 found.push(Found {
                     path: entry.path().to_owned(),
@@ -213,8 +236,8 @@ impl Walk {
             }
             return false;
         }
-        // A file that cannot be opened is named when it is to be decoded.
-        let marked = mark::is_marked(path).unwrap_or(false);
+        // A pipe would be waited for; a file that cannot be opened is named when it is to be decoded.
+        let marked = path.is_file() && mark::is_marked(path).unwrap_or(false);
         self.made_here += usize::from(marked);
         !marked
     }
@@ -248,12 +271,6 @@ impl Walk {
         }
         notes
     }
-}
-
-/// `1 picture`, `2 pictures`.
-pub fn counted(count: usize, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{plural}")
 }
 
 /// What keeps an entry from being looked into; nothing for a hidden one.

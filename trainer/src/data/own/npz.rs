@@ -41,7 +41,11 @@ fn read(file: BufReader<File>, split: Split, rule: SplitRule) -> Result<Images, 
         names.truncate(12);
         return Err(OwnProblem::NoImages(names));
     };
-    let test = arrays.part(&TEST_IMAGES, &TEST_LABELS)?;
+    let test = if arrays.is_empty(&TEST_IMAGES)? {
+        None
+    } else {
+        arrays.part(&TEST_IMAGES, &TEST_LABELS)?
+    };
     choose(train, test, split, rule)
 }
 
@@ -70,6 +74,12 @@ impl Arrays {
         let part = images.images()?;
         let labels = self.open(labels)?;
         Ok(Some(part.labelled(labels.map(Opened::labels).transpose()?)))
+    }
+
+    /// Whether the array under the first of these names that is there has no element along its first axis.
+    fn is_empty(&mut self, names: &[&str]) -> Result<bool, OwnProblem> {
+        let opened = self.open(names)?;
+        Ok(opened.is_some_and(|opened| opened.header.shape.first() == Some(&0)))
     }
 
     /// Opens the array that has the first of these names that is there.

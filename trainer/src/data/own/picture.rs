@@ -1,8 +1,9 @@
 //! One picture: decoded, turned upright, laid on white, cropped and scaled.
 
+use std::borrow::Cow;
 use std::cell::Cell;
-use std::fs;
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{Cursor, Read};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Once;
@@ -15,6 +16,8 @@ use super::{PictureProblem, jpeg};
 /// Pixels of a side, and bytes of a decoded picture: a bomb is refused before it goes off.
 pub(super) const LARGEST_SIDE: u32 = 1 << 15;
 pub(super) const LARGEST_PICTURE: u64 = 1 << 28;
+/// Bytes of a file: an uncompressed picture, and what comes with it.
+const LARGEST_FILE: u64 = LARGEST_PICTURE + (1 << 24);
 
 /// The formats that are read.
 const FORMATS: [ImageFormat; 7] = [
@@ -33,9 +36,14 @@ const FORMATS: [ImageFormat; 7] = [
 /// # Errors
 /// A file that is not a whole picture in one of [`FORMATS`], or too large to be one; whatever goes wrong in a decoder.
 pub fn read(path: &Path, side: usize) -> Result<Vec<u8>, PictureProblem> {
-    let bytes = fs::read(path)?;
+    let bytes = bytes(path)?;
+    let is_jpeg = matches!(image::guess_format(&bytes), Ok(ImageFormat::Jpeg));
+    let bytes = if is_jpeg {
+        jpeg::as_libjpeg_reads(&bytes)
+    } else {
+        Cow::Borrowed(&*bytes)
+    };
     guarded(|| Ok(prepare(decode(&bytes)?, side))).or_else(|problem| {
-        let is_jpeg = matches!(image::guess_format(&bytes), Ok(ImageFormat::Jpeg));
         if is_jpeg && matches!(problem, PictureProblem::Decode(_) | PictureProblem::Panic) {
             guarded(|| Ok(jpeg::decode(&bytes).map(|picture| prepare(picture, side))))?
                 .ok_or(problem)
@@ -43,6 +51,23 @@ pub fn read(path: &Path, side: usize) -> Result<Vec<u8>, PictureProblem> {
             Err(problem)
         }
     })
+}
+
+/// Whether the picture at `path` can be read.
+pub fn is_readable(path: &Path) -> bool {
+    read(path, 1).is_ok()
+}
+
+/// The bytes of a file, if it is not too large for a picture.
+fn bytes(path: &Path) -> Result<Vec<u8>, PictureProblem> {
+    let file = File::open(path)?;
+    let len = file.metadata()?.len();
+    if len > LARGEST_FILE {
+        return Err(PictureProblem::TooLarge(len));
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// A decoded picture as [`read`] gives it.
@@ -84,7 +109,7 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, PictureProblem> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     match reader.format() {
         // The decoder paints what is missing grey.
-        Some(ImageFormat::Jpeg) if !ends(bytes) => return Err(PictureProblem::CutOff),
+        Some(ImageFormat::Jpeg) if !jpeg::ends(bytes) => return Err(PictureProblem::CutOff),
         Some(format) if FORMATS.contains(&format) => {}
         _ => return Err(PictureProblem::Format),
     }
@@ -99,40 +124,6 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, PictureProblem> {
     }
     picture.apply_orientation(orientation);
     Ok(picture)
-}
-
-/// Whether a JPEG file has its end-of-image marker, where the markers lead to (ITU-T T.81, B.1).
-fn ends(jpeg: &[u8]) -> bool {
-    const END: u8 = 0xd9;
-    const SCAN: u8 = 0xda;
-    // Behind the start-of-image marker.
-    let mut at = 2;
-    while let Some(&[mark, code]) = jpeg.get(at..at + 2) {
-        match (mark, code) {
-            (0xff, END) => return true,
-            // Fill, and markers without a segment: restarts, and the start of an image.
-            (0xff, 0xff) => at += 1,
-            (0xff, 0x01 | 0xd0..=0xd8) => at += 2,
-            (0xff, code) => {
-                let Some(&[high, low]) = jpeg.get(at + 2..at + 4) else {
-                    return false;
-                };
-                at += 2 + usize::from(u16::from_be_bytes([high, low]));
-                if code == SCAN {
-                    at += scan_len(&jpeg[at.min(jpeg.len())..]);
-                }
-            }
-            // No marker where one should be: the decoder looks for the next one too.
-            _ => at += 1,
-        }
-    }
-    false
-}
-
-/// Bytes of a scan's coded data, up to a marker that is neither a stuffed byte nor a restart.
-fn scan_len(data: &[u8]) -> usize {
-    let is_end = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0x00 | 0xd0..=0xd7);
-    data.windows(2).position(is_end).unwrap_or(data.len())
 }
 
 /// The largest square in the middle; of an odd remainder the smaller half is cut off left and on top.

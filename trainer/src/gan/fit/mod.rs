@@ -146,15 +146,12 @@ pub enum FitError {
     },
     #[error("cannot encode a picture: {0}")]
     Picture(#[from] image::ImageError),
-    #[error(
-        "the checkpoint is of other networks: their generator and discriminator have {} parameters, these {}",
-        counts(.then),
-        counts(.now)
-    )]
+    #[error("the checkpoint is of other networks: {then} then, {now} now")]
     Networks {
-        /// Parameters of generator and discriminator.
-        then: [usize; 2],
-        now: [usize; 2],
+        /// What they were.
+        then: String,
+        /// What they are.
+        now: String,
     },
     #[error("the checkpoint is of a run on {then} images, and there are {now}")]
     Images { then: usize, now: usize },
@@ -605,10 +602,9 @@ pub fn check(from: &Checkpoint, run: &Run, source: &dyn Source) -> Result<(), Fi
     let then = [&from.generator, &from.discriminator];
     let now = [&run.settings.generator, &run.settings.discriminator];
     if then != now {
-        let parameters = |network: &Network| network.parameters().unwrap_or_default();
         return Err(FitError::Networks {
-            then: then.map(parameters),
-            now: now.map(parameters),
+            then: described(then),
+            now: described(now),
         });
     }
     let position = order.position(from.gan.steps);
@@ -628,8 +624,12 @@ pub fn check(from: &Checkpoint, run: &Run, source: &dyn Source) -> Result<(), Fi
     })
 }
 
-fn counts([generator, discriminator]: &[usize; 2]) -> String {
-    format!("{generator} and {discriminator}")
+/// What tells networks apart: parameters, images and classes.
+fn described(networks: [&Network; 2]) -> String {
+    let [first, second] = networks.map(|network| network.parameters().unwrap_or_default());
+    let image = networks[1].input;
+    let classes = networks[0].classes().unwrap_or(0);
+    format!("{first} and {second} parameters for images of {image} and {classes} classes")
 }
 
 /// Removes what a killed run left half written.

@@ -164,6 +164,10 @@ fn without_test_images_a_tenth_of_each_class_is_for_testing() {
     assert_eq!(splits(&arrays).unwrap(), [train, test.clone()]);
     // It is drawn: not the last of each ten.
     assert_ne!(test.pixels[..2], [9, 19]);
+    // No test image is none.
+    let empty = ("x_test", bytes("(0, 1, 1)", &[]));
+    let [_, test] = splits(&[arrays[0].clone(), empty]).unwrap();
+    assert_eq!(test.count, 24);
     // Without labels all are of one class.
     let [train, test] = splits(&arrays[..1]).unwrap();
     assert_eq!((train.count, test.count), (219, 24));

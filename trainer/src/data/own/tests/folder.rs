@@ -174,7 +174,7 @@ fn a_broken_picture_is_named_or_passed_over() {
     assert!(
         error
             .to_string()
-            .contains("none of the pictures can be read")
+            .contains("none of the training pictures can be read")
     );
 }
 
@@ -294,6 +294,42 @@ fn few_pictures_are_split_too() {
         assert_eq!(counts(SplitRule::Stratified), stratified, "{name}");
     }
     assert_eq!(counts(SplitRule::Legacy), [3, 0]);
+}
+
+/// What is broken is no picture of either split.
+#[test]
+fn a_split_has_a_picture_that_can_be_read() {
+    let folder = TempDir::new().unwrap();
+    let counts = || {
+        let skip = Pictures {
+            skip_broken: true,
+            ..SMALL
+        };
+        let of = |split| {
+            load(folder.path(), split, skip)
+                .0
+                .map_or(0, |images| images.count)
+        };
+        [of(Split::Train), of(Split::Test)]
+    };
+    // By the hash of its name 001.png is for testing, and is broken.
+    put(folder.path(), "001.png", b"no picture");
+    for (name, expected) in [
+        ("000.png", [1, 0]),
+        ("002.png", [1, 1]),
+        ("005.png", [2, 1]),
+    ] {
+        put(folder.path(), name, &plain([1; 3]));
+        assert_eq!(counts(), expected, "{name}");
+    }
+    // And where those for training are broken.
+    for name in ["000.png", "002.png", "005.png"] {
+        put(folder.path(), name, b"no picture");
+    }
+    for (name, expected) in [("001.png", [1, 0]), ("003.png", [1, 1])] {
+        put(folder.path(), name, &plain([1; 3]));
+        assert_eq!(counts(), expected, "{name}");
+    }
 }
 
 /// Runs, models and pictures that this program made are no training data, nor are the system's folders.

@@ -204,3 +204,54 @@ fn a_panic_in_a_decoder_is_an_error() {
     assert!(matches!(outcome, Err(PictureProblem::Panic)));
     assert!(guarded(|| Ok(1)).is_ok());
 }
+
+/// A file of Pillow's with an Adobe segment put in: libjpeg takes no transform from it where there is a JFIF segment too,
+/// and none that three components cannot have.
+#[test]
+fn adobes_segment_means_what_libjpeg_takes_it_for() {
+    let mut plain = Vec::new();
+    let encoder = JpegEncoder::new(&mut plain);
+    let picture = [[200, 40, 90]; 256].concat();
+    encoder
+        .write_image(&picture, 16, 16, ExtendedColorType::Rgb8)
+        .unwrap();
+    let pixels = reading(&plain, 16).unwrap();
+    let jfif = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00".as_slice();
+    let adobe = |transform| {
+        let segment = [
+            b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00".as_slice(),
+            &[transform],
+        ];
+        segment.concat()
+    };
+    // After the start of the image, and without its own JFIF segment.
+    let body = plain.strip_prefix(b"\xff\xd8").unwrap();
+    let body = match body.strip_prefix(b"\xff\xe0\x00\x10") {
+        Some(rest) => &rest[14..],
+        None => body,
+    };
+    let with = |segments: &[&[u8]]| [b"\xff\xd8", &segments.concat()[..], body].concat();
+    for file in [
+        with(&[jfif, &adobe(0)]),
+        with(&[jfif, &adobe(1)]),
+        with(&[&adobe(1)]),
+        with(&[&adobe(2)]),
+        with(&[&adobe(3)]),
+    ] {
+        assert!(reading(&file, 16).unwrap() == pixels);
+    }
+    // Alone, it says that the components are red, green and blue.
+    assert!(reading(&with(&[&adobe(0)]), 16).unwrap() != pixels);
+}
+
+/// A file that is no picture is not read into memory first.
+#[test]
+fn a_file_of_gigabytes_is_refused_by_its_size() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("vast.png");
+    std::fs::File::create(&path)
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
+    assert!(matches!(read(&path, 4), Err(PictureProblem::TooLarge(bytes)) if bytes == 1 << 40));
+}
