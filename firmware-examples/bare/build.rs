@@ -1,14 +1,20 @@
-//! Puts a `memory.x` with room for every model where the linker looks for it: the addresses are any.
+//! Puts a `memory.x` with room for every model where the linker looks for it, at the addresses that QEMU's machine for the
+//! target has.
 
 use std::{env, fs, io, path::PathBuf};
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
-    let riscv = env::var("TARGET").is_ok_and(|target| target.starts_with("riscv32"));
-    let mut memory = String::from(
-        "MEMORY { FLASH : ORIGIN = 0x00000000, LENGTH = 1M  RAM : ORIGIN = 0x20000000, LENGTH = 64K }\n",
+    let target = env::var("TARGET").unwrap_or_default();
+    let [flash, ram] = match target.split_once('-') {
+        Some(("riscv32imc", _)) => ["0x80000000", "0x80400000"],
+        Some(("thumbv8m.main", _)) => ["0x10000000", "0x38000000"],
+        _ => ["0x00000000", "0x20000000"],
+    };
+    let mut memory = format!(
+        "MEMORY {{ FLASH : ORIGIN = {flash}, LENGTH = 1M  RAM : ORIGIN = {ram}, LENGTH = 64K }}\n",
     );
-    if riscv {
+    if target.starts_with("riscv32") {
         for region in ["TEXT", "RODATA"] {
             memory += &format!("REGION_ALIAS(\"REGION_{region}\", FLASH);\n");
         }

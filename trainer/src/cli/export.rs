@@ -1,18 +1,19 @@
-//! `trainer export`: the files for the device, made again from a checkpoint.
+//! `trainer export`: the files for the device, made again from a checkpoint or from the float blob.
 
 use super::Failure;
-use crate::export;
+use crate::engines::RuntimeEngine;
 use crate::export::quantize::{Calibration, Weights};
+use crate::export::{self, FLOAT_BLOB, blob};
 use crate::gan::store::{Found, Store, StoreError};
 use std::path::{Path, PathBuf};
 
 /// Export a run's newest checkpoint again: model.onnx, model-int8.onnx, model.pgan, model-f32.pgan.
 ///
 /// For a run that was stopped early, for int4, or after an update of this program. What is there is replaced. A damaged
-/// checkpoint is passed over.
+/// checkpoint is passed over. A folder without checkpoints, as those in models/, is exported from its model-f32.pgan.
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
-    /// The run's folder.
+    /// The folder of a run or a model.
     run: PathBuf,
     /// The weights of model.pgan and model-int8.onnx: int4 takes half the flash, and some of the quality.
     #[arg(long, value_enum, default_value_t, value_name = "NUMBERS")]
@@ -26,17 +27,39 @@ pub struct ExportArgs {
 }
 
 pub fn run(args: ExportArgs) -> Result<(), Failure> {
-    let found = checkpoint(&args.run, args.best)?;
     let out = args.out.as_deref().unwrap_or(&args.run);
-    let exported = export_to(&found, args.weights, out)?;
+    let float_blob = args.run.join(FLOAT_BLOB);
+    let without_checkpoints = !args.run.join("checkpoints").exists() && !args.best;
+    let (source, exported) = if without_checkpoints && float_blob.exists() {
+        let exported = export_blob(&float_blob, args.weights, out)?;
+        (format!("from {}", float_blob.display()), exported)
+    } else {
+        let found = checkpoint(&args.run, args.best)?;
+        let exported = export_to(&found, args.weights, out)?;
+        (format!("step {}", found.checkpoint.gan.steps), exported)
+    };
     say!(
-        "{}: step {}, {} bytes of flash, {} bytes of working memory",
+        "{}: {source}, {} bytes of flash, {} bytes of working memory",
         out.display(),
-        found.checkpoint.gan.steps,
         exported.blob_bytes,
         exported.working_memory
     );
     Ok(())
+}
+
+/// Writes the network of an f32 blob as the four files for the device.
+fn export_blob(path: &Path, weights: Weights, folder: &Path) -> Result<export::Exported, Failure> {
+    let engine = RuntimeEngine::open(path)?;
+    let Some(folded) = blob::folded(&engine.model()?) else {
+        let refusal = format!("{} does not compute with f32", path.display());
+        return Err(Failure::Input(refusal));
+    };
+    Ok(export::export_folded(
+        &folded,
+        weights,
+        Calibration::default(),
+        folder,
+    )?)
 }
 
 /// The newest checkpoint of a run that can be used, or the best one.

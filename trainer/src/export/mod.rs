@@ -120,7 +120,20 @@ pub fn export(
     calibration: Calibration,
     dir: &Path,
 ) -> Result<Exported, ExportError> {
-    let bundle = Bundle::new(network, parameters, weights, calibration)?;
+    export_folded(&fold::fold(network, parameters)?, weights, calibration, dir)
+}
+
+/// As [`export`], of a folded network.
+///
+/// # Errors
+/// What the blob's format has no room for, or a folder that cannot be written.
+pub fn export_folded(
+    folded: &Folded,
+    weights: Weights,
+    calibration: Calibration,
+    dir: &Path,
+) -> Result<Exported, ExportError> {
+    let bundle = Bundle::of_folded(folded, weights, calibration)?;
     let model = Model::parse(&bundle.int8_blob).map_err(WriteError::from)?;
     let contents = [
         (FLOAT_ONNX, &bundle.float_onnx),

@@ -1,0 +1,99 @@
+//! What the smallest firmware of an int8 or int4 model takes beside the blob, before it is built.
+//!
+//! Hardly any of it depends on shapes. The features that the model needs and its classes decide which functions are there,
+//! and how large their frames are; the number of layers, how far the compiler unrolls loops over them and how long the
+//! table of decoded layers is. So a figure is a sum of a few terms, which were fitted for each core to firmware that was
+//! built and run under QEMU (`cargo xtask cost`).
+
+use std::vec::Vec;
+
+use super::Core;
+use crate::{Layer, Model, Operator};
+
+/// A term of a figure. Each build has terms of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+enum Term {
+    OneLayer,
+    TwoLayers,
+    ThreeLayers,
+    FourLayers,
+    /// Each layer after the fourth.
+    FurtherLayer,
+    /// Whether there are additions.
+    Additions,
+}
+
+/// Terms of a build.
+const OF_BUILD: usize = Term::Additions as usize + 1;
+/// Builds: with and without convolution, int4 and classes.
+const BUILDS: usize = 8;
+/// How many terms there are.
+pub const TERMS: usize = BUILDS * OF_BUILD;
+
+/// How often each term counts.
+pub type Terms = [u64; TERMS];
+
+/// Code of the smallest firmware, in bytes: a line a term, a column a core.
+const CODE: &str = include_str!("code.txt");
+/// Its deepest stack, in bytes.
+const STACK: &str = include_str!("stack.txt");
+
+/// The terms of a model's firmware. `None` for an f32 model.
+pub fn terms(model: &Model<'_>) -> Option<Terms> {
+    if model.numbers().is_float() {
+        return None;
+    }
+    let layers: Vec<Layer<'_>> = model.layers().collect();
+    let operators = || layers.iter().map(|layer| layer.operator);
+    let traits = [
+        operators().any(|operator| operator != Operator::Linear),
+        model.numbers().is_int4(),
+        model.classes() > 0,
+    ];
+    let build = traits.iter().fold(0, |n, &is| n * 2 + usize::from(is));
+    let mut terms = [0; TERMS];
+    let mut count = |term: Term, times: usize| {
+        terms[build * OF_BUILD + term as usize] += times as u64;
+    };
+    let layers = layers.len();
+    count(
+        match layers {
+            0 | 1 => Term::OneLayer,
+            2 => Term::TwoLayers,
+            3 => Term::ThreeLayers,
+            _ => Term::FourLayers,
+        },
+        1,
+    );
+    count(Term::FurtherLayer, layers.saturating_sub(4));
+    let adds = operators().any(|operator| matches!(operator, Operator::Add { .. }));
+    count(Term::Additions, adds.into());
+    Some(terms)
+}
+
+impl Core {
+    /// Bytes of code of the smallest firmware (`firmware-examples/bare`, `opt-level = 3`, only the features that the model
+    /// needs): all that it takes of the flash but the blob and the interrupt vectors. `None` for an f32 model.
+    pub fn code_bytes(self, model: &Model<'_>) -> Option<u64> {
+        self.sum(CODE, &terms(model)?)
+    }
+
+    /// Bytes of stack of that firmware while it makes an image, at the deepest. The buffer and the image are not among
+    /// them. `None` for an f32 model.
+    ///
+    /// A program that calls [`Generator::sample`](crate::Generator::sample) from several places, or parses its model at run
+    /// time, needs more: the compiler knows less of the model there.
+    pub fn stack_bytes(self, model: &Model<'_>) -> Option<u64> {
+        self.sum(STACK, &terms(model)?)
+    }
+
+    fn sum(self, table: &str, terms: &Terms) -> Option<u64> {
+        let lines = table.lines().map(|line| self.of_line(line));
+        let sum: f64 = lines
+            .zip(terms)
+            .map(|(bytes, &times)| bytes * times as f64)
+            .sum();
+        Some(sum.round() as u64)
+    }
+}
