@@ -8,24 +8,27 @@
 use std::vec::Vec;
 
 use super::Core;
-use crate::{Layer, Model, Operator};
+use crate::{Activation, Layer, Model, Operator};
 
 /// A term of a figure. Each build has terms of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 enum Term {
-    OneLayer,
-    TwoLayers,
-    ThreeLayers,
-    FourLayers,
-    /// Each layer after the fourth.
-    FurtherLayer,
+    /// The first of those for 1 to [`UNROLLED`] layers.
+    Layers,
+    /// Each layer more than that.
+    FurtherLayer = UNROLLED,
     /// Whether there are additions.
     Additions,
+    /// Whether there is a ReLU layer of whole groups of four channels: the loop in assembly has such layers to itself.
+    WholeRelu,
 }
 
+/// As many layers have a term of their own: the compiler unrolls loops over up to six.
+const UNROLLED: usize = 7;
+
 /// Terms of a build.
-const OF_BUILD: usize = Term::Additions as usize + 1;
+const OF_BUILD: usize = Term::WholeRelu as usize + 1;
 /// Builds: with and without convolution, int4 and classes.
 const BUILDS: usize = 8;
 /// How many terms there are.
@@ -56,19 +59,15 @@ pub fn terms(model: &Model<'_>) -> Option<Terms> {
     let mut count = |term: Term, times: usize| {
         terms[build * OF_BUILD + term as usize] += times as u64;
     };
-    let layers = layers.len();
-    count(
-        match layers {
-            0 | 1 => Term::OneLayer,
-            2 => Term::TwoLayers,
-            3 => Term::ThreeLayers,
-            _ => Term::FourLayers,
-        },
-        1,
-    );
-    count(Term::FurtherLayer, layers.saturating_sub(4));
+    count(Term::FurtherLayer, layers.len().saturating_sub(UNROLLED));
+    let whole = layers.iter().any(|layer| {
+        layer.activation == Activation::Relu && layer.output.channels.is_multiple_of(4)
+    });
+    count(Term::WholeRelu, whole.into());
     let adds = operators().any(|operator| matches!(operator, Operator::Add { .. }));
     count(Term::Additions, adds.into());
+    let unrolled = layers.len().min(UNROLLED).saturating_sub(1);
+    terms[build * OF_BUILD + Term::Layers as usize + unrolled] = 1;
     Some(terms)
 }
 

@@ -15,7 +15,10 @@ use super::machines;
 mod common;
 
 /// Layers of the models that are fitted to, without additions and with.
-const FITTED: [(&[usize], bool); 2] = [(&[1, 2, 2, 3, 3, 4, 6, 9], false), (&[4, 6, 7], true)];
+const FITTED: [(&[usize], bool); 2] = [
+    (&[1, 2, 2, 3, 3, 4, 5, 6, 7, 9, 12], false),
+    (&[4, 7], true),
+];
 /// Layers of those that are not, and whether there is an addition.
 const HELD_OUT: [(usize, bool); 3] = [(2, false), (5, false), (8, true)];
 
@@ -42,7 +45,7 @@ pub fn fitted() -> Vec<Recipe> {
 
 /// Models that no fit has seen.
 pub fn held_out() -> Vec<Recipe> {
-    recipes(1001, HELD_OUT.into_iter())
+    recipes(2001, HELD_OUT.into_iter())
 }
 
 /// Models of these layers of every kind, with seeds of their own from the first one on.
@@ -130,7 +133,11 @@ impl Recipe {
     fn linear(&self, rng: &mut Rng) -> Option<Vec<Plan>> {
         let mut plans = Vec::new();
         while plans.len() + 1 < self.layers {
-            plans.push(linear(hidden(rng), 1, 1, 4 + below(rng, 30)));
+            let channels = match below(rng, 3) {
+                0 => 4 + below(rng, 30),
+                _ => 4 * (1 + below(rng, 10)),
+            };
+            plans.push(linear(hidden(rng), 1, 1, channels));
         }
         let (height, width) = (4 + below(rng, 9), 4 + below(rng, 9));
         plans.push(linear(last(rng), height, width, 1 + below(rng, 2) * 2));

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bare::{Bare, Footprint, Kind};
 use super::bench;
-use super::machines::{MACHINES, RISCV_VIRT};
+use super::machines::MACHINES;
 use super::{NANO, every_operator, footprint, perceptron, random};
 use crate::bare_metal::Toolchain;
 use crate::{process, setup, workspace};
@@ -206,6 +206,7 @@ fn note_growth<const N: usize>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::machines::RISCV_VIRT;
     use super::*;
 
     fn table(instructions: u64) -> Table {
