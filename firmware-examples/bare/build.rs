@@ -6,15 +6,18 @@ use std::{env, fs, io, path::PathBuf};
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     let target = env::var("TARGET").unwrap_or_default();
-    let [flash, ram] = match target.split_once('-') {
-        Some(("riscv32imc", _)) => ["0x80000000", "0x80400000"],
-        Some(("thumbv8m.main", _)) => ["0x10000000", "0x38000000"],
-        _ => ["0x00000000", "0x20000000"],
+    let riscv = target.starts_with("riscv32");
+    let [flash, ram] = if riscv {
+        ["0x80000000", "0x80400000"]
+    } else if target.starts_with("thumbv8m.main") {
+        ["0x10000000", "0x38000000"]
+    } else {
+        ["0x00000000", "0x20000000"]
     };
     let mut memory = format!(
         "MEMORY {{ FLASH : ORIGIN = {flash}, LENGTH = 1M  RAM : ORIGIN = {ram}, LENGTH = 64K }}\n",
     );
-    if target.starts_with("riscv32") {
+    if riscv {
         for region in ["TEXT", "RODATA"] {
             memory += &format!("REGION_ALIAS(\"REGION_{region}\", FLASH);\n");
         }

@@ -22,13 +22,17 @@ enum Term {
     Additions,
     /// Whether there is a ReLU layer of whole groups of four channels: the loop in assembly has such layers to itself.
     WholeRelu,
+    /// Whether the loop over the pixels of a row is unrolled too.
+    ShortRows,
 }
 
-/// As many layers have a term of their own: the compiler unrolls loops over up to six.
+/// As many layers have a term of their own: the compiler unrolls loops over fewer.
 const UNROLLED: usize = 7;
+/// The longest row of pixels that the compiler unrolls the loop over.
+const SHORT_ROW: usize = 28;
 
 /// Terms of a build.
-const OF_BUILD: usize = Term::WholeRelu as usize + 1;
+const OF_BUILD: usize = Term::ShortRows as usize + 1;
 /// Builds: with and without convolution, int4 and classes.
 const BUILDS: usize = 8;
 /// How many terms there are.
@@ -64,6 +68,8 @@ pub fn terms(model: &Model<'_>) -> Option<Terms> {
         layer.activation == Activation::Relu && layer.output.channels.is_multiple_of(4)
     });
     count(Term::WholeRelu, whole.into());
+    let short = layers.len() < UNROLLED && model.output().row_len() <= SHORT_ROW;
+    count(Term::ShortRows, short.into());
     let adds = operators().any(|operator| matches!(operator, Operator::Add { .. }));
     count(Term::Additions, adds.into());
     let unrolled = layers.len().min(UNROLLED).saturating_sub(1);

@@ -71,8 +71,9 @@ fn fit_instructions(toolchain: &Toolchain) -> Result<()> {
             measured.len(),
             models.len()
         );
-        // Most cases are tiny models, which are not what people run.
-        columns.push(fit(&core, "instructions", &models, &measured, f64::sqrt));
+        // Most cases are tiny models, which are not what people run; and no part takes less than nothing.
+        let costs = fit(&core, "instructions", &models, &measured, f64::sqrt, 0.0);
+        columns.push(costs);
     }
     write("instructions.txt", &columns, 3)
 }
@@ -94,16 +95,18 @@ pub fn write(name: &str, columns: &[Vec<f64>], decimals: usize) -> Result<()> {
     fs::write(&path, table).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The costs that fit a core's figures, which are weighted by a function of them; prints how far they are off.
+/// The costs, none of them below `least`, that fit a core's figures, which are weighted by a function of them; prints how
+/// far they are off.
 pub fn fit<const N: usize>(
     core: &str,
     figure: &str,
     models: &[[u64; N]],
     measured: &[f64],
     weight: fn(f64) -> f64,
+    least: f64,
 ) -> Vec<f64> {
     let weights: Vec<f64> = measured.iter().map(|&measured| weight(measured)).collect();
-    let costs = least_squares(models, measured, &weights);
+    let costs = least_squares(models, measured, &weights, least);
     let mut errors: Vec<f64> = models
         .iter()
         .zip(measured)
@@ -149,12 +152,13 @@ fn product(counts: &[u64], costs: &[f64]) -> f64 {
         .sum()
 }
 
-/// The costs, none of them below zero, that give the least sum of squared relative errors: coordinate by coordinate
+/// The costs, none of them below `least`, that give the least sum of squared relative errors: coordinate by coordinate
 /// (Franc, Hlavac, Navara 2005, "Sequential coordinate-wise algorithm for the non-negative least squares problem").
 fn least_squares<const N: usize>(
     models: &[[u64; N]],
     measured: &[f64],
     weights: &[f64],
+    least: f64,
 ) -> Vec<f64> {
     let rows: Vec<Vec<f64>> = models
         .iter()
@@ -187,7 +191,7 @@ fn least_squares<const N: usize>(
             if curvature == 0.0 {
                 continue;
             }
-            let cost = (costs[part] - gradient[part] / curvature).max(0.0);
+            let cost = (costs[part] - gradient[part] / curvature).max(least);
             let step = cost - costs[part];
             costs[part] = cost;
             for (gradient, product) in gradient.iter_mut().zip(&products[part]) {

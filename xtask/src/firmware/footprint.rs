@@ -96,6 +96,7 @@ pub fn fit(toolchain: &Toolchain) -> Result<()> {
             &all_terms,
             &figures(|it| it.code_bytes),
             |_| 1.0,
+            f64::NEG_INFINITY,
         ));
         stack.push(cost::fit(
             &core,
@@ -103,6 +104,7 @@ pub fn fit(toolchain: &Toolchain) -> Result<()> {
             &all_terms,
             &figures(|it| it.stack_bytes),
             |_| 1.0,
+            f64::NEG_INFINITY,
         ));
     }
     cost::write("code.txt", &code, 0)?;

@@ -15,10 +15,9 @@ use super::machines;
 mod common;
 
 /// Layers of the models that are fitted to, without additions and with.
-const FITTED: [(&[usize], bool); 2] = [
-    (&[1, 2, 2, 3, 3, 4, 5, 6, 7, 9, 12], false),
-    (&[4, 7], true),
-];
+const FITTED: [(&[usize], bool); 2] = [(&[1, 2, 3, 4, 5, 6, 7, 9, 12], false), (&[4, 7], true)];
+/// More layers for int8 models of linear layers, whose code is small and differs most.
+const FITTED_LINEAR: &[usize] = &[1, 2, 2, 2, 3, 3, 3, 4, 5, 6];
 /// Layers of those that are not, and whether there is an addition.
 const HELD_OUT: [(usize, bool); 3] = [(2, false), (5, false), (8, true)];
 
@@ -35,35 +34,41 @@ pub struct Recipe {
 
 /// The models that are fitted to.
 pub fn fitted() -> Vec<Recipe> {
-    recipes(
-        1,
-        FITTED
+    recipes(1, |linear_int8| {
+        let all = FITTED
             .iter()
-            .flat_map(|&(layers, additions)| layers.iter().map(move |&layers| (layers, additions))),
-    )
+            .flat_map(|&(layers, additions)| layers.iter().map(move |&layers| (layers, additions)));
+        let more = if linear_int8 { FITTED_LINEAR } else { &[] };
+        let more = more.iter().map(|&layers| (layers, false));
+        let mut layers: Vec<_> = all.chain(more).collect();
+        layers.sort();
+        layers
+    })
 }
 
 /// Models that no fit has seen.
 pub fn held_out() -> Vec<Recipe> {
-    recipes(2001, HELD_OUT.into_iter())
+    recipes(3001, |_| HELD_OUT.to_vec())
 }
 
-/// Models of these layers of every kind, with seeds of their own from the first one on.
-fn recipes(first_seed: u64, layers: impl Iterator<Item = (usize, bool)> + Clone) -> Vec<Recipe> {
+/// Models of every kind with seeds of their own from the first one on. `layers` says how many layers they have, and whether
+/// an addition, by whether they are int8 models of linear layers.
+fn recipes(first_seed: u64, layers: impl Fn(bool) -> Vec<(usize, bool)>) -> Vec<Recipe> {
     let mut recipes = Vec::new();
     for kind in 0..8 {
-        for (layers, additions) in layers.clone() {
+        let [convolution, int4, classes] = [4, 2, 1].map(|bit| kind & bit != 0);
+        for (layers, additions) in layers(!convolution && !int4) {
             let recipe = Recipe {
-                convolution: kind & 4 != 0,
-                int4: kind & 2 != 0,
-                classes: kind & 1 != 0,
+                convolution,
+                int4,
+                classes,
                 additions,
                 layers,
                 seed: first_seed + recipes.len() as u64,
             };
             // Linear layers alone have no rows to add, and only a linear layer has classes.
-            let possible = match recipe.convolution {
-                true => layers > 1 || !recipe.classes,
+            let possible = match convolution {
+                true => layers > 1 || !classes,
                 false => !additions,
             };
             if possible {
@@ -130,17 +135,21 @@ impl Recipe {
         Ok(path)
     }
 
+    /// In turn with whole groups of four channels or without, and with short rows of pixels or long ones.
     fn linear(&self, rng: &mut Rng) -> Option<Vec<Plan>> {
         let mut plans = Vec::new();
         while plans.len() + 1 < self.layers {
-            let channels = match below(rng, 3) {
-                0 => 4 + below(rng, 30),
-                _ => 4 * (1 + below(rng, 10)),
+            let channels = match self.seed % 2 {
+                0 => 4 * (1 + below(rng, 10)),
+                _ => 4 * below(rng, 10) + 3,
             };
             plans.push(linear(hidden(rng), 1, 1, channels));
         }
-        let (height, width) = (4 + below(rng, 9), 4 + below(rng, 9));
-        plans.push(linear(last(rng), height, width, 1 + below(rng, 2) * 2));
+        let width = match self.seed / 2 % 2 {
+            0 => 4 + below(rng, 25),
+            _ => 29 + below(rng, 20),
+        };
+        plans.push(linear(last(rng), 4 + below(rng, 9), width, 1));
         Some(plans)
     }
 
