@@ -1,12 +1,21 @@
-//! Puts a `memory.x` with room for every model where the linker looks for it: the addresses are any.
+//! Puts a `memory.x` with room for every model where the linker looks for it, at the addresses that QEMU's machine for the
+//! target has.
 
 use std::{env, fs, io, path::PathBuf};
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
-    let riscv = env::var("TARGET").is_ok_and(|target| target.starts_with("riscv32"));
-    let mut memory = String::from(
-        "MEMORY { FLASH : ORIGIN = 0x00000000, LENGTH = 1M  RAM : ORIGIN = 0x20000000, LENGTH = 64K }\n",
+    let target = env::var("TARGET").unwrap_or_default();
+    let riscv = target.starts_with("riscv32");
+    let [flash, ram] = if riscv {
+        ["0x80000000", "0x80400000"]
+    } else if target.starts_with("thumbv8m.main") {
+        ["0x10000000", "0x38000000"]
+    } else {
+        ["0x00000000", "0x20000000"]
+    };
+    let mut memory = format!(
+        "MEMORY {{ FLASH : ORIGIN = {flash}, LENGTH = 1M  RAM : ORIGIN = {ram}, LENGTH = 64K }}\n",
     );
     if riscv {
         for region in ["TEXT", "RODATA"] {

@@ -3,7 +3,9 @@
 //!
 //! How often follows from the model alone, by the same geometry that the kernels use. What each part takes was fitted, for
 //! each core, to the counts of some 1,800 small and large models under QEMU (`cargo xtask cost`); `docs/device.md` says how
-//! far the figures are off.
+//! far the figures are off. What code and stack take is [`firmware`]'s.
+
+pub mod firmware;
 
 use std::str::FromStr;
 use std::vec::Vec;
@@ -293,7 +295,7 @@ impl Counter<'_> {
     }
 }
 
-/// A core that instructions can be told for.
+/// A core that figures are predicted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Core(usize);
 
@@ -308,7 +310,7 @@ const CORES: [&str; 6] = [
 ];
 
 /// What a run of each part takes on each core: a line a part.
-const TABLE: &str = include_str!("cost.txt");
+const TABLE: &str = include_str!("cost/instructions.txt");
 
 impl Core {
     /// All cores.

@@ -224,7 +224,8 @@ impl<'m, 'b> Generator<'m, 'b> {
         let ring = plan::ring(&self.model, 0);
         let start = self.ring_start(0);
         let words = self.words.get_mut(start..).unwrap_or_default();
-        for i in 0..self.model.latent_size() {
+        // Hidden, so that the loop is not written out for a short latent, which takes more code than all of this.
+        for i in 0..black_box(self.model.latent_size()) {
             let q = component(i);
             if ring.numbers.is_float() {
                 if let Some(to) = must_cast_slice_mut::<u32, f32>(words).get_mut(i) {
@@ -306,7 +307,10 @@ impl<'m, 'b> Generator<'m, 'b> {
         };
         let (after, scratch) = match layer.numbers.is_int4() {
             true => {
-                let behind = after.len().saturating_sub(plan::scratch_len(&self.model));
+                // Behind the last ring.
+                let last = self.model.layer_count();
+                let behind = state(before, last * 2 + 1) + plan::ring(&self.model, last).words();
+                let behind = behind.saturating_sub(end);
                 after.split_at_mut_checked(behind).unwrap_or_default()
             }
             false => (after, &mut [][..]),

@@ -37,8 +37,8 @@
 //!
 //! | generator | products | Cortex-M0 | M3 | M4, M7, M33 | RV32IMC | working memory, bytes |
 //! |---|---|---|---|---|---|---|
-//! | 7x7x32, 14x14x16, 28x28x1 | 551,936 | 2,358,723 | 1,166,502 | 777,017 | 1,655,921 | 1,212 |
-//! | 7x7x64, 14x14x32, 28x28x1 | 1,906,688 | 6,805,170 | 3,430,697 | 2,191,170 | 5,076,170 | 2,300 |
+//! | 7x7x32, 14x14x16, 28x28x1 | 551,936 | 2,358,689 | 1,166,309 | 776,878 | 1,655,745 | 1,212 |
+//! | 7x7x64, 14x14x32, 28x28x1 | 1,906,688 | 6,805,649 | 3,430,504 | 2,191,031 | 5,075,994 | 2,300 |
 //!
 //! `docs/device.md` has the account. Classes take a byte of the blob for each class and output of the first
 //! layer, no working memory, and one multiplication for each such output.
@@ -52,13 +52,13 @@
 //!
 //! # Features
 //!
-//! - `writer`: the [blob encoder](blob), and module `cost`, what an image takes; with the standard library.
+//! - `writer`: the [blob encoder](blob), and module `cost`, what a model takes on a core; with the standard library.
 //! - `convolution`, on by default: layers that are not linear. Without it models with such are refused, and
 //!   no code for them is linked.
 //! - `f32`, on by default: models that compute with f32. Without it they are refused, and firmware holds no
 //!   float code.
-//! - `int4`, on by default: models with int4 weights, half as large in flash. Without it they are refused, and no
-//!   code for them is linked.
+//! - `int4`, on by default: models with int4 weights, half as large in flash, for more working memory and time
+//!   (`docs/device.md` has the price). Without it they are refused, and no code for them is linked.
 //! - `embedded-graphics`: module `display`, pictures on displays.
 //! - `dsp`: for Armv8-M Mainline cores that have the DSP extension, as most Cortex-M33 do. Others need no word.
 //! - `micromath`: f32 models' tanh and sigmoid through `micromath`, smaller and faster, off by up to

@@ -45,8 +45,8 @@ enum Chore {
     FirmwareBench(firmware::BenchArguments),
     /// Compare what each model takes on each core with the table that is kept, and fail if it grew by over 1%.
     Size(firmware::SizeArguments),
-    /// Fit what `trainer inspect --target` foretells to counts of many models on each emulated core.
-    Cost,
+    /// Fit what `trainer inspect --target` predicts to figures of many models on each emulated core.
+    Cost(firmware::CostArguments),
     /// Estimate the cycles of an image on cores that have a timing table, from a trace of its instructions.
     Cycles(firmware::CyclesArguments),
     /// Time an image in the runtime, tract and ONNX Runtime, on one thread of this machine.
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
         Chore::Firmware => firmware::show(),
         Chore::FirmwareBench(arguments) => firmware::bench(&arguments),
         Chore::Size(arguments) => firmware::size(&arguments),
-        Chore::Cost => firmware::cost(),
+        Chore::Cost(arguments) => firmware::cost(&arguments),
         Chore::Cycles(arguments) => firmware::cycles(&arguments),
         Chore::BenchRuntime(arguments) => bench_runtime::run(&arguments),
         Chore::BenchTrain(arguments) => bench_train::run(&arguments),

@@ -6,15 +6,12 @@
 #![no_std]
 #![no_main]
 
+mod pictures;
+
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
-use pocketgan::{Buffer, Generator, Model, include_model};
-
-const MODEL: Model = include_model!(env!("POCKETGAN_MODEL"));
-
-type Working = Buffer<{ MODEL.buffer_len() }>;
-type Image = [u8; MODEL.image_len()];
+use pictures::{Image, Working, blank, draw};
 
 unsafe extern "C" {
     safe fn a_panic_is_reachable() -> !;
@@ -29,28 +26,19 @@ fn panic(_: &PanicInfo) -> ! {
 #[cfg(target_arch = "arm")]
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    static mut BUFFER: Working = Buffer::new();
-    static mut IMAGE: Image = [0; MODEL.image_len()];
+    static mut BUFFER: Working = Working::new();
+    static mut IMAGE: Image = blank();
     run(BUFFER, IMAGE)
 }
 
 #[cfg(target_arch = "riscv32")]
 #[riscv_rt::entry]
 fn main() -> ! {
-    run(&mut Buffer::new(), &mut [0; MODEL.image_len()])
+    run(&mut Working::new(), &mut blank())
 }
 
 fn run(buffer: &mut Working, image: &mut Image) -> ! {
-    if let Ok(mut generator) = Generator::new(&MODEL, buffer) {
-        for seed in 0.. {
-            if let Some(class) = (seed as usize).checked_rem(MODEL.classes()) {
-                let _ = generator.set_class(class);
-            }
-            let _ = generator.sample(seed, image);
-            // Here a picture would go to a display.
-            black_box(&image);
-        }
-    }
+    draw(buffer, image, 0..);
     loop {
         black_box(());
     }

@@ -10,7 +10,6 @@ use crate::counter::{Counter, Wrong};
 use crate::model::{MODEL, NAME};
 use crate::picture::{Checksum, Text};
 use crate::request::{Refusal, Request};
-use crate::stack;
 
 /// How many pictures to make where none is asked for: 16 for figures, else one of each class, or three.
 const PICTURES: usize = match MODEL.classes() {
@@ -101,7 +100,7 @@ fn what(request: Request, index: usize) -> (Option<usize>, u64) {
     (class, request.seed.unwrap_or(usual))
 }
 
-/// Prints a picture's figures, after it was made a second time to measure the stack.
+/// Prints a picture's figures, after it was made a second time to see that it is the same.
 fn figures(
     board: &mut Board<'_>,
     generator: &mut Generator<'_, '_>,
@@ -110,16 +109,14 @@ fn figures(
 ) -> Result<(), Failure> {
     let seed = picture.seed;
     let mut again: Image = [0; MODEL.image_len()];
-    let mut result = Ok(());
-    let stack_bytes = stack::bytes(|| result = generator.sample(seed, &mut again));
-    result?;
+    generator.sample(seed, &mut again)?;
     if again != *image {
         return Err(Failure::Unsteady { seed });
     }
     writeln!(
         board.output,
         "{{\"target\":\"{}\",\"model\":\"{NAME}\",{}\"seed\":{seed},\"instructions\":{},\
-         \"ram_bytes\":{},\"stack_bytes\":{stack_bytes},\"pixels_sha256\":\"{}\"}}",
+         \"ram_bytes\":{},\"pixels_sha256\":\"{}\"}}",
         board.core,
         Class("\"class\":", picture.class, ","),
         picture.instructions,

@@ -1,5 +1,5 @@
 //! What the firmware examples share: the choice of model, pictures as text and, for boards that QEMU
-//! emulates, what the user asks for and figures of instructions and stack.
+//! emulates, what the user asks for and figures of instructions.
 #![no_std]
 
 #[cfg(feature = "emulated")]
@@ -16,5 +16,3 @@ pub mod model;
 pub mod picture;
 #[cfg(feature = "emulated")]
 mod request;
-#[cfg(feature = "emulated")]
-mod stack;

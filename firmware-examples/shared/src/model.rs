@@ -3,24 +3,40 @@
 use pocketgan::{Model, include_model};
 
 /// What it is called.
-pub const NAME: &str = chosen::NAME;
+pub const NAME: &str = CHOSEN[0].0;
 /// The model itself.
-pub const MODEL: Model = chosen::MODEL;
+pub const MODEL: Model = CHOSEN[0].1;
 
-#[cfg(feature = "nano")]
-mod chosen {
-    pub const NAME: &str = "nano";
-    pub const MODEL: super::Model =
-        super::include_model!("../../../models/fashion-nano/model.pgan");
-}
-#[cfg(all(feature = "small", not(feature = "nano")))]
-mod chosen {
-    pub const NAME: &str = "small";
-    pub const MODEL: super::Model =
-        super::include_model!("../../../models/fashion-small/model.pgan");
-}
-#[cfg(not(any(feature = "small", feature = "nano")))]
-mod chosen {
-    pub const NAME: &str = "digits";
-    pub const MODEL: super::Model = super::include_model!("../../../models/mnist-nano/model.pgan");
-}
+/// The models of all features, the first of which is taken.
+const CHOSEN: &[(&str, Model)] = &[
+    #[cfg(feature = "nano")]
+    (
+        "nano",
+        include_model!("../../../models/fashion-nano/model.pgan"),
+    ),
+    #[cfg(feature = "small")]
+    (
+        "small",
+        include_model!("../../../models/fashion-small/model.pgan"),
+    ),
+    #[cfg(feature = "nano-int4")]
+    (
+        "nano-int4",
+        include_model!("../../../models/fashion-nano/model-int4.pgan"),
+    ),
+    #[cfg(feature = "small-int4")]
+    (
+        "small-int4",
+        include_model!("../../../models/fashion-small/model-int4.pgan"),
+    ),
+    #[cfg(feature = "digits-int4")]
+    (
+        "digits-int4",
+        include_model!("../../../models/mnist-nano/model-int4.pgan"),
+    ),
+    #[cfg(feature = "digits")]
+    (
+        "digits",
+        include_model!("../../../models/mnist-nano/model.pgan"),
+    ),
+];

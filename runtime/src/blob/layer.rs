@@ -324,8 +324,13 @@ impl Layer<'_> {
         if self.parameters.column.is_empty() {
             bias
         } else {
-            bias + super::bytes::f32_at(self.parameters.column, oc.saturating_mul(4))
+            bias + self.class_f32(oc)
         }
+    }
+
+    /// What the chosen class adds to the bias of output `oc` in an f32 model; 0 where there are no classes, and out of range.
+    pub const fn class_f32(&self, oc: usize) -> f32 {
+        super::bytes::f32_at(self.parameters.column, oc.saturating_mul(4))
     }
 
     /// The requantization multipliers of output `oc` for accumulators from zero up and below zero

@@ -52,7 +52,7 @@ pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
                 operator,
                 output,
             ),
-            columns_len(model, index, operator, output),
+            column_len(model, index, operator, output) as usize,
             model,
         ),
     }
@@ -85,28 +85,28 @@ const fn signed_input(blob: &[u8], mut index: usize) -> bool {
     true
 }
 
-/// Bytes of the class columns of layer `index`.
-const fn columns_len(model: &Model<'_>, index: usize, operator: Operator, output: Shape) -> u64 {
-    if index > 0 {
+/// Bytes of a class's column of layer `index`; 0 if it has none.
+const fn column_len(model: &Model<'_>, index: usize, operator: Operator, output: Shape) -> u64 {
+    if index > 0 || model.classes == 0 {
         return 0;
     }
-    model.classes as u64 * layer::outputs(operator, output) as u64 * model.numbers.column_bytes()
+    layer::outputs(operator, output) as u64 * model.numbers.column_bytes()
 }
 
-/// The parameters with the last `len` bytes of the weights taken for what they are: the columns, among
+/// The parameters with the last bytes of the weights taken for what they are: the columns of `len` bytes, among
 /// which is that of the model's class.
 const fn with_columns<'a>(
     mut parameters: Parameters<'a>,
-    len: u64,
+    len: usize,
     model: &Model<'a>,
 ) -> Parameters<'a> {
     if len == 0 {
         return parameters;
     }
-    let weights = parameters.weights.len().saturating_sub(len as usize);
+    let columns = model.classes.wrapping_mul(len);
+    let weights = parameters.weights.len().saturating_sub(columns);
     (parameters.weights, parameters.columns) = split_at(parameters.weights, weights);
     if let Some(class) = model.class {
-        let len = parameters.columns.len() / order::divisor(model.classes);
         parameters.column = match part(parameters.columns, class * len, len) {
             Some(column) => column,
             None => &[],
@@ -394,7 +394,7 @@ const fn check_parameters(
     };
     let multipliers = vectors * model.numbers.multiplier_bytes(outputs) as u64;
     let weights = order::weights(operator, model.numbers, input, output);
-    let columns = columns_len(model, index, operator, output);
+    let columns = model.classes as u64 * column_len(model, index, operator, output);
     let rest = multipliers + model.numbers.weight_bytes(weights) + columns;
     if length(record) as u64 != biases as u64 * 4 + rest {
         return Err(Error::BadParameters);

@@ -3,23 +3,21 @@
 use super::Failure;
 use crate::engines::RuntimeEngine;
 use crate::export::INT8_BLOB;
-use anyhow::Context;
 use pocketgan::cost::Core;
 use pocketgan::{Layer, Model, Shape};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use serde::Serialize;
 use std::path::PathBuf;
 
 /// Print a blob's layers, shapes, multiply-accumulates, bytes and working memory.
 ///
-/// With a target, also what an image takes on a core, before anything is flashed: the blob and the code of the smallest
-/// firmware that draws one, working memory and the deepest stack that was measured, and executed instructions as foretold
-/// from many models' counts under QEMU.
+/// With a target, also what the model takes on a core, before anything is built: code and stack of the smallest firmware
+/// that draws an image, and executed instructions. They are predicted from figures of many other models under QEMU;
+/// docs/device.md says how well.
 #[derive(Debug, clap::Args)]
 pub struct InspectArgs {
     /// A .pgan file, or the folder of a run or a model that holds model.pgan.
     model: PathBuf,
-    /// Tell, too, what it takes on a core: flash, RAM, and instructions layer by layer.
+    /// Predict what it takes on a core: flash, stack, and instructions layer by layer.
     #[arg(long, value_name = "CORE", value_parser = cores())]
     target: Option<String>,
     /// Print one JSON object.
@@ -48,35 +46,21 @@ struct Report {
     target: Option<Target>,
 }
 
-/// What a model takes on a core.
+/// What a model takes on a core, as predicted.
 #[derive(Serialize)]
 struct Target {
     target: String,
-    /// Of the smallest firmware, its blob not counted.
+    /// Of the smallest firmware with the features that the model needs, its blob not counted.
     code_bytes: u64,
     /// The blob and that code.
     flash_bytes: u64,
+    /// Of that firmware while it makes an image, at the deepest.
     stack_bytes: u64,
     /// Of an image.
     instructions: u64,
     /// Of these, those outside of the layers: the latent, which row is next, the pixels.
     other_instructions: u64,
 }
-
-/// The figures that are kept of the firmware (`cargo xtask size`).
-#[derive(Deserialize)]
-struct Kept {
-    rows: BTreeMap<String, KeptRow>,
-}
-
-#[derive(Deserialize)]
-struct KeptRow {
-    code_bytes: u64,
-    stack_bytes: u64,
-}
-
-/// See [`Kept`].
-const KEPT: &str = include_str!("../../../firmware-examples/size.json");
 
 /// The names of the cores.
 fn cores() -> clap::builder::PossibleValuesParser {
@@ -134,23 +118,25 @@ impl Report {
 
     fn add_target(&mut self, name: String, model: &Model<'_>) -> Result<(), Failure> {
         let core: Option<Core> = name.parse().ok();
-        let instructions = core.and_then(|core| core.instructions(model));
-        let Some((&other, layers)) = instructions.as_deref().and_then(<[u64]>::split_first) else {
+        let predicted = core.and_then(|core| {
+            let instructions = core.instructions(model)?;
+            let (&other, layers) = instructions.split_first()?;
+            let (code, stack) = (core.code_bytes(model)?, core.stack_bytes(model)?);
+            Some((other, layers.to_vec(), code, stack))
+        });
+        let Some((other, layers, code_bytes, stack_bytes)) = predicted else {
             let path = self.model.display();
             let refusal = format!("{path} computes with f32: only int8 and int4 have targets");
             return Err(Failure::Input(refusal));
         };
-        for (row, &instructions) in self.layers.iter_mut().zip(layers) {
+        for (row, &instructions) in self.layers.iter_mut().zip(&layers) {
             row.instructions = Some(instructions);
         }
-        let kept: Kept = serde_json::from_str(KEPT).context("the firmware's figures")?;
-        let row = kept.rows.get(&format!("{name} nano"));
-        let row = row.with_context(|| format!("there are no figures for {name}"))?;
         self.target = Some(Target {
             target: name,
-            code_bytes: row.code_bytes,
-            flash_bytes: row.code_bytes + self.blob_bytes as u64,
-            stack_bytes: row.stack_bytes,
+            code_bytes,
+            flash_bytes: code_bytes + self.blob_bytes as u64,
+            stack_bytes,
             instructions: other + layers.iter().sum::<u64>(),
             other_instructions: other,
         });
@@ -225,18 +211,18 @@ impl Report {
 
 impl Target {
     fn print(&self) {
-        say!("on {}:", self.target);
+        say!("on {}, predicted:", self.target);
         say!(
             "flash           {:>9} bytes with {} of code, in the smallest firmware",
             self.flash_bytes,
             self.code_bytes
         );
         say!(
-            "stack           {:>9} bytes of RAM more, at the deepest, of fashion-nano",
+            "stack           {:>9} bytes of RAM more, at the deepest, in the same",
             self.stack_bytes
         );
         say!(
-            "instructions    {:>9} an image, foretold; {} outside of the layers",
+            "instructions    {:>9} an image, {} of them outside of the layers",
             self.instructions,
             self.other_instructions
         );

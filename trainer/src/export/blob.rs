@@ -1,12 +1,12 @@
-//! `.pgan` blobs of folded and quantized networks, through the runtime's writer.
+//! `.pgan` blobs of folded and quantized networks, through the runtime's writer, and folded networks of f32 blobs.
 
-use super::fold::Folded;
+use super::fold::{Folded, FoldedLayer};
 use super::quantize::{Quantized, Weights};
 use crate::spec::Shape;
 use pocketgan::blob::writer::{
     Classes, Columns, LayerSpec, Parameters, WriteError, write, write_conditional, write_int4,
 };
-use pocketgan::{Activation, Operator};
+use pocketgan::{Activation, Layer, Model, Numbers, Operator};
 
 /// The f32 blob of a network.
 ///
@@ -75,6 +75,77 @@ pub fn int8_blob(quantized: &Quantized) -> Result<Vec<u8>, WriteError> {
         (None, Weights::Int8) => write(latent_size, &layers),
         (Some(classes), Weights::Int8) => write_conditional(latent_size, &classes, &layers),
     }
+}
+
+/// The folded network that an f32 blob was written from. `None` for another blob.
+pub fn folded(model: &Model<'_>) -> Option<Folded> {
+    if model.numbers() != Numbers::Float {
+        return None;
+    }
+    let mut layers: Vec<FoldedLayer> = model.layers().map(|layer| folded_layer(&layer)).collect();
+    for class in 0..model.classes() {
+        let of_class = model.of_class(class).ok()?.layer(0);
+        let outputs = 0..of_class.outputs();
+        let column = outputs.map(|o| of_class.class_f32(runtime_output(&of_class, o)));
+        layers.first_mut()?.columns.extend(column);
+    }
+    Some(Folded {
+        latent_size: model.latent_size(),
+        classes: model.classes(),
+        layers,
+    })
+}
+
+fn folded_layer(layer: &Layer<'_>) -> FoldedLayer {
+    let (inputs, outputs) = (layer.input.channels, layer.outputs());
+    let kernel = match layer.operator {
+        Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => window.kernel,
+        _ => 1,
+    };
+    let mut weight = Vec::new();
+    // The outer of the two is the input of a transposed convolution.
+    let (outer, inner) = match layer.operator {
+        Operator::ConvTranspose2d(_) => (inputs, outputs),
+        _ => (outputs, inputs),
+    };
+    for (a, b) in (0..outer).flat_map(|a| (0..inner).map(move |b| (a, b))) {
+        let (input, output) = match layer.operator {
+            Operator::ConvTranspose2d(_) => (a, b),
+            _ => (b, a),
+        };
+        let output = runtime_output(layer, output);
+        for (ky, kx) in (0..kernel).flat_map(|ky| (0..kernel).map(move |kx| (ky, kx))) {
+            weight.push(layer.weight_f32(layer.weight_index(output, ky, kx, input)));
+        }
+    }
+    let bias = (0..outputs).map(|o| layer.bias_f32(runtime_output(layer, o)));
+    FoldedLayer {
+        operator: layer.operator,
+        activation: layer.activation,
+        input: own_shape(layer.input),
+        output: own_shape(layer.output),
+        weight,
+        bias: bias.collect(),
+        columns: Vec::new(),
+    }
+}
+
+/// The place in the blob's order of output `o` in PyTorch's: those of a linear layer are ordered channel, row, column
+/// there, and row, column, channel in the blob.
+fn runtime_output(layer: &Layer<'_>, o: usize) -> usize {
+    let pocketgan::Shape {
+        height,
+        width,
+        channels,
+    } = layer.output;
+    match layer.operator {
+        Operator::Linear => o % (height * width) * channels + o / (height * width),
+        _ => o,
+    }
+}
+
+fn own_shape(shape: pocketgan::Shape) -> Shape {
+    Shape::new(shape.channels, shape.height, shape.width)
 }
 
 fn classes(count: usize, columns: Columns) -> Option<Classes> {

@@ -184,11 +184,23 @@ pub fn export(
     calibration: Calibration,
     dir: &Path,
 ) -> Result<Exported, ExportError> {
-    let folded = fold::fold(network, parameters)?;
-    let float_onnx = onnx::float_model(&folded);
-    let float_blob = blob::float_blob(&folded)?;
+    export_folded(&fold::fold(network, parameters)?, weights, calibration, dir)
+}
+
+/// As [`export`], of a folded network.
+///
+/// # Errors
+/// What the blob's format has no room for, or a folder that cannot be written.
+pub fn export_folded(
+    folded: &Folded,
+    weights: Weights,
+    calibration: Calibration,
+    dir: &Path,
+) -> Result<Exported, ExportError> {
+    let float_onnx = onnx::float_model(folded);
+    let float_blob = blob::float_blob(folded)?;
     let macs = Model::parse(&float_blob).map_err(WriteError::from)?.macs();
-    let quantized = quantized(&folded, weights, calibration);
+    let quantized = quantized(folded, weights, calibration);
     let mut contents = vec![(FLOAT_ONNX, &float_onnx), (FLOAT_BLOB, &float_blob)];
     let device = match &quantized {
         Ok([onnx, blob]) => {

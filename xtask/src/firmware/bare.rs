@@ -1,9 +1,12 @@
 //! The smallest firmware: how much code it takes, and what it must not hold.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use pocketgan::{Model, Numbers, Operator};
+use serde::{Deserialize, Serialize};
 
 use super::machines::{self, Machine};
 use super::printed_sums;
@@ -42,8 +45,44 @@ pub enum Kind {
     Fast,
     /// With `opt-level = "s"`.
     Small,
-    /// The same without the feature `convolution`.
-    SmallLinear,
+}
+
+/// What the smallest firmware of a model takes on a core, built for speed.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct Footprint {
+    /// All of its flash but the blob and the interrupt vectors.
+    pub code_bytes: u64,
+    /// Its stack while it makes an image, at the deepest.
+    pub stack_bytes: u64,
+}
+
+impl Footprint {
+    /// Its figures and what they are called.
+    pub fn figures(self) -> [(&'static str, u64); 2] {
+        [
+            ("code bytes", self.code_bytes),
+            ("stack bytes", self.stack_bytes),
+        ]
+    }
+
+    /// Builds the firmware of the model in a file and runs it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be built or run, or prints something else than its stack.
+    pub fn measure(toolchain: &Toolchain, machine: &Machine, blob: &Path) -> Result<Self> {
+        let bare = Bare::build(toolchain, machine.target, blob, Kind::Fast)?;
+        let mut run = cargo(toolchain, "run", machine.target, blob, Kind::Fast)?;
+        run.args(["--config", machine.runner()]);
+        run.args(["--example", "stack", "--"]).args(machine.options);
+        let printed = process::output(&mut run)?;
+        let stack_bytes = printed.trim().parse();
+        Ok(Self {
+            code_bytes: bare.code_bytes()?,
+            stack_bytes: stack_bytes
+                .with_context(|| format!("the firmware printed {printed:?}"))?,
+        })
+    }
 }
 
 /// The smallest firmware of a model, built.
@@ -53,7 +92,7 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// Builds the firmware of the model in a file.
+    /// Builds the firmware of the model in a file, with the features that it needs.
     ///
     /// # Errors
     ///
@@ -62,7 +101,7 @@ impl Bare {
         let metadata = blob.metadata();
         let metadata = metadata.with_context(|| format!("cannot read {}", blob.display()))?;
         Ok(Self {
-            program: machines::build(&mut cargo(toolchain, "build", target, blob, kind))?,
+            program: machines::build(&mut cargo(toolchain, "build", target, blob, kind)?)?,
             blob_len: metadata.len(),
         })
     }
@@ -139,17 +178,37 @@ impl Bare {
     }
 }
 
-fn cargo(toolchain: &Toolchain, action: &str, target: &str, blob: &Path, kind: Kind) -> Command {
+fn cargo(
+    toolchain: &Toolchain,
+    action: &str,
+    target: &str,
+    blob: &Path,
+    kind: Kind,
+) -> Result<Command> {
     let mut cargo = machines::cargo(toolchain, action, Path::new("bare"));
     cargo.env("POCKETGAN_MODEL", blob);
-    if kind != Kind::Fast {
-        cargo.args(["--config", "profile.release.opt-level=\"s\""]);
+    match kind {
+        Kind::Fast => {}
+        Kind::Small => {
+            cargo.args(["--config", "profile.release.opt-level=\"s\""]);
+        }
     }
-    if kind == Kind::SmallLinear {
-        cargo.arg("--no-default-features");
-    }
+    let bytes = fs::read(blob).with_context(|| format!("cannot read {}", blob.display()))?;
+    let model = Model::parse(&bytes).with_context(|| blob.display().to_string())?;
+    cargo.args(["--no-default-features", "--features", features(&model)]);
     cargo.args(["--target", target]);
-    cargo
+    Ok(cargo)
+}
+
+/// The features that the smallest firmware of a model has.
+fn features(model: &Model<'_>) -> &'static str {
+    let convolution = model.layers().any(|it| it.operator != Operator::Linear);
+    match (convolution, model.numbers() == Numbers::Int4) {
+        (false, false) => "",
+        (false, true) => "int4",
+        (true, false) => "convolution",
+        (true, true) => "convolution,int4",
+    }
 }
 
 /// Checks that the code for models of linear layers alone makes the pixels that this machine makes.
@@ -159,8 +218,8 @@ fn cargo(toolchain: &Toolchain, action: &str, target: &str, blob: &Path, kind: K
 /// It cannot be built or run, or makes others.
 pub fn check_linear_pixels(toolchain: &Toolchain, machine: &Machine) -> Result<()> {
     let blob = workspace::root().join(EVERY_LINEAR);
-    let mut run = cargo(toolchain, "run", machine.target, &blob, Kind::SmallLinear);
-    run.args(["--config", "../qemu-mps2/.cargo/config.toml"]);
+    let mut run = cargo(toolchain, "run", machine.target, &blob, Kind::Small)?;
+    run.args(["--config", machine.runner()]);
     let printed = process::output(run.args(["--example", "pixels"]))?;
     let classes = host::classes(EVERY_LINEAR)? as u64;
     let pictures = (1..=8).map(|seed| (Some(((seed - 1) % classes) as usize), seed));

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::Example;
-use super::bare::{Bare, Kind};
+use super::bare::Footprint;
 use super::machines::{self, Core, MACHINES, Machine};
 use crate::bare_metal::Toolchain;
 use crate::{elf, setup};
@@ -34,7 +34,6 @@ pub struct Sample {
     pub seed: u64,
     pub instructions: u64,
     pub ram_bytes: u64,
-    pub stack_bytes: u64,
     pub pixels_sha256: String,
 }
 
@@ -45,8 +44,9 @@ struct Measured {
     sample: Sample,
     /// Of the program that was run, which prints and checks as well.
     flash_bytes: u64,
-    /// Of the smallest program, its blob not counted.
-    code_bytes: u64,
+    /// Of the smallest program.
+    #[serde(flatten)]
+    footprint: Footprint,
 }
 
 /// Prints each core's and model's figures for every seed.
@@ -58,13 +58,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let toolchain = setup::firmware()?;
     if !arguments.json {
         println!(
-            "target      model   class  seed  instructions  RAM, bytes  stack, bytes  flash, bytes  \
+            "target      model        class  seed  instructions  RAM, bytes  stack, bytes  flash, bytes  \
              code, bytes  SHA-256 of the pixels"
         );
     }
     let asked = |core| arguments.core.is_empty() || arguments.core.contains(&core);
     for machine in MACHINES.iter().filter(|machine| asked(machine.core)) {
-        for model in machine.models {
+        for model in machine.models.iter().chain(machine.int4) {
             for measured in measure(&toolchain, machine, model)? {
                 if arguments.json {
                     println!("{}", serde_json::to_string(&measured)?);
@@ -81,10 +81,10 @@ fn print_row(measured: &Measured) {
     let Measured {
         sample,
         flash_bytes,
-        code_bytes,
+        footprint,
     } = measured;
     println!(
-        "{:<10}  {:<6}  {:>5}  {:>4}  {:>12}  {:>10}  {:>12}  {flash_bytes:>12}  {code_bytes:>11}  {}",
+        "{:<10}  {:<11}  {:>5}  {:>4}  {:>12}  {:>10}  {:>12}  {flash_bytes:>12}  {:>11}  {}",
         sample.target,
         sample.model,
         sample
@@ -93,7 +93,8 @@ fn print_row(measured: &Measured) {
         sample.seed,
         sample.instructions,
         sample.ram_bytes,
-        sample.stack_bytes,
+        footprint.stack_bytes,
+        footprint.code_bytes,
         sample.pixels_sha256
     );
 }
@@ -103,14 +104,13 @@ fn measure(toolchain: &Toolchain, machine: &Machine, model: &Example) -> Result<
     build.args(["--no-default-features", "--features"]);
     build.arg(features(model));
     let flash_bytes = elf::flash_bytes(&machines::build(&mut build)?)?;
-    let code_bytes =
-        Bare::build(toolchain, machine.target, &model.path(), Kind::Fast)?.code_bytes()?;
+    let footprint = Footprint::measure(toolchain, machine, &model.path())?;
     let measured = samples(toolchain, machine, model)?.into_iter();
     Ok(measured
         .map(|sample| Measured {
             sample,
             flash_bytes,
-            code_bytes,
+            footprint,
         })
         .collect())
 }

@@ -1,33 +1,62 @@
-//! `cargo xtask cost`: what each part of the kernels takes on each core, fitted to counts of many models.
+//! `cargo xtask cost`: what each part of the kernels takes on each core, fitted to counts of many models, and what
+//! [`footprint`] fits.
 
 use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
 use pocketgan::Model;
-use pocketgan::cost::{Counts, PARTS, counts};
+use pocketgan::cost::{Counts, counts};
 
-use super::cases;
-use super::machines::MACHINES;
+use super::{cases, footprint};
+use crate::bare_metal::Toolchain;
 use crate::{process, setup, workspace};
 
-/// Counts all cases on each core, fits the costs and writes `runtime/src/cost.txt`.
+/// What is fitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Figures {
+    /// Executed instructions.
+    Instructions,
+    /// Code and stack of the smallest firmware.
+    Firmware,
+}
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Fit only these figures.
+    #[arg(long, value_name = "FIGURES")]
+    only: Option<Figures>,
+}
+
+/// Measures many models on each core, fits what the runtime predicts from, and writes the tables in `runtime/src/cost`.
 ///
 /// # Errors
 ///
-/// No compiler, no QEMU, a case fails, or the table cannot be written.
-pub fn run() -> Result<()> {
+/// No compiler, no QEMU, a case fails, or a table cannot be written.
+pub fn run(arguments: &Arguments) -> Result<()> {
     let toolchain = setup::firmware()?;
+    let machines = footprint::machines().map(|machine| machine.core.name());
+    ensure!(
+        machines.eq(pocketgan::cost::Core::all().map(|core| core.name())),
+        "the runtime's cores are in another order"
+    );
+    if arguments.only != Some(Figures::Firmware) {
+        fit_instructions(&toolchain)?;
+    }
+    if arguments.only != Some(Figures::Instructions) {
+        footprint::fit(&toolchain)?;
+    }
+    Ok(())
+}
+
+fn fit_instructions(toolchain: &Toolchain) -> Result<()> {
     let path = cases::write()?;
     let models = models(&fs::read(&path)?)?;
     let mut columns = Vec::new();
-    let mut cores = Vec::new();
-    for machine in &MACHINES {
-        // The board can take all cases, which those with a small memory cannot.
-        if machine.board == "microbit" {
-            continue;
-        }
-        let mut run = machine.cargo(&toolchain, "run");
+    // The boards can take all cases, which those with a small memory cannot.
+    for machine in footprint::machines() {
+        let mut run = machine.cargo(toolchain, "run");
         run.args(["--example", "cases", "--"]).args(machine.options);
         // The words of the firmware are a single one for QEMU.
         let printed = process::output(run.args(["-append", &format!("{path} count")]))?;
@@ -35,48 +64,63 @@ pub fn run() -> Result<()> {
             .lines()
             .filter_map(|line| line.parse().ok())
             .collect();
+        let core = machine.core.name();
         ensure!(
             measured.len() == models.len(),
-            "{} counted {} of {} models",
-            machine.core.name(),
+            "{core} counted {} of {} models",
             measured.len(),
             models.len()
         );
-        let costs = fit(&models, &measured);
-        let mut errors: Vec<f64> = models
-            .iter()
-            .zip(&measured)
-            .map(|(counts, measured)| (product(counts, &costs) / measured - 1.0).abs())
-            .collect();
-        errors.sort_by(f64::total_cmp);
-        let share = |share: usize| errors[(errors.len() - 1) * share / 100] * 100.0;
-        println!(
-            "{:<12} off by {:.2} % at the median, {:.2} % for 95 of 100 models, {:.2} % at the most",
-            machine.core.name(),
-            share(50),
-            share(95),
-            share(100)
-        );
-        cores.push(machine.core.name());
+        // Most cases are tiny models, which are not what people run; and no part takes less than nothing.
+        let costs = fit(&core, "instructions", &models, &measured, f64::sqrt, 0.0);
         columns.push(costs);
     }
-    ensure!(
-        cores
-            .iter()
-            .map(String::as_str)
-            .eq(pocketgan::cost::Core::all().map(|core| core.name())),
-        "the runtime's cores are in another order"
-    );
+    write("instructions.txt", &columns, 3)
+}
+
+/// Writes a table of `runtime/src/cost`: a line a cost, a column a core.
+///
+/// # Errors
+///
+/// It cannot be written.
+pub fn write(name: &str, columns: &[Vec<f64>], decimals: usize) -> Result<()> {
     let mut table = String::new();
-    for part in 0..PARTS {
-        let costs: Vec<String> = columns
+    for line in 0..columns.first().map_or(0, Vec::len) {
+        let costs = columns
             .iter()
-            .map(|costs| format!("{:.3}", costs[part]))
-            .collect();
-        writeln!(table, "{}", costs.join(" "))?;
+            .map(|costs| format!("{:.decimals$}", costs[line]));
+        writeln!(table, "{}", costs.collect::<Vec<_>>().join(" "))?;
     }
-    let path = workspace::root().join("runtime/src/cost.txt");
+    let path = workspace::root().join("runtime/src/cost").join(name);
     fs::write(&path, table).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The costs, none of them below `least`, that fit a core's figures, which are weighted by a function of them; prints how
+/// far they are off.
+pub fn fit<const N: usize>(
+    core: &str,
+    figure: &str,
+    models: &[[u64; N]],
+    measured: &[f64],
+    weight: fn(f64) -> f64,
+    least: f64,
+) -> Vec<f64> {
+    let weights: Vec<f64> = measured.iter().map(|&measured| weight(measured)).collect();
+    let costs = least_squares(models, measured, &weights, least);
+    let mut errors: Vec<f64> = models
+        .iter()
+        .zip(measured)
+        .map(|(counts, measured)| (product(counts, &costs) / measured - 1.0).abs())
+        .collect();
+    errors.sort_by(f64::total_cmp);
+    let share = |share: usize| errors[(errors.len() - 1) * share / 100] * 100.0;
+    println!(
+        "{core:<12} {figure:<12} off by {:.2} % at the median, {:.2} % for 95 of 100 models, {:.2} % at the most",
+        share(50),
+        share(95),
+        share(100)
+    );
+    costs
 }
 
 /// How often each part runs in each case.
@@ -100,7 +144,7 @@ fn models(mut cases: &[u8]) -> Result<Vec<Counts>> {
     Ok(models)
 }
 
-fn product(counts: &Counts, costs: &[f64]) -> f64 {
+fn product(counts: &[u64], costs: &[f64]) -> f64 {
     counts
         .iter()
         .zip(costs)
@@ -108,22 +152,25 @@ fn product(counts: &Counts, costs: &[f64]) -> f64 {
         .sum()
 }
 
-/// The costs, none of them below zero, that give the least sum of squared relative errors: coordinate by coordinate
+/// The costs, none of them below `least`, that give the least sum of squared relative errors: coordinate by coordinate
 /// (Franc, Hlavac, Navara 2005, "Sequential coordinate-wise algorithm for the non-negative least squares problem").
-fn fit(models: &[Counts], measured: &[f64]) -> Vec<f64> {
-    // Most cases are tiny models, which are not what people run.
-    let weights: Vec<f64> = measured.iter().map(|measured| measured.sqrt()).collect();
+fn least_squares<const N: usize>(
+    models: &[[u64; N]],
+    measured: &[f64],
+    weights: &[f64],
+    least: f64,
+) -> Vec<f64> {
     let rows: Vec<Vec<f64>> = models
         .iter()
         .zip(measured)
-        .zip(&weights)
+        .zip(weights)
         .map(|((counts, measured), weight)| {
             let weighted = counts.iter().map(|&n| n as f64 / measured * weight);
             weighted.collect()
         })
         .collect();
-    let mut products = vec![vec![0.0; PARTS]; PARTS];
-    let mut gradient = vec![0.0; PARTS];
+    let mut products = vec![vec![0.0; N]; N];
+    let mut gradient = vec![0.0; N];
     for row in &rows {
         for (a, products) in row.iter().zip(&mut products) {
             for (b, product) in row.iter().zip(products) {
@@ -131,20 +178,20 @@ fn fit(models: &[Counts], measured: &[f64]) -> Vec<f64> {
             }
         }
     }
-    for (row, weight) in rows.iter().zip(&weights) {
+    for (row, weight) in rows.iter().zip(weights) {
         for (a, gradient) in row.iter().zip(&mut gradient) {
             *gradient -= a * weight;
         }
     }
-    let mut costs = vec![0.0; PARTS];
+    let mut costs = vec![0.0; N];
     for _ in 0..200_000 {
         let mut change = 0.0f64;
-        for part in 0..PARTS {
+        for part in 0..N {
             let curvature = products[part][part];
             if curvature == 0.0 {
                 continue;
             }
-            let cost = (costs[part] - gradient[part] / curvature).max(0.0);
+            let cost = (costs[part] - gradient[part] / curvature).max(least);
             let step = cost - costs[part];
             costs[part] = cost;
             for (gradient, product) in gradient.iter_mut().zip(&products[part]) {

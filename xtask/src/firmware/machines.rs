@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use super::{DIGITS, Example, NANO, SMALL};
+use super::{DIGITS, DIGITS_INT4, Example, NANO, NANO_INT4, SMALL, SMALL_INT4};
 use crate::bare_metal::Toolchain;
 use crate::{process, workspace};
 
@@ -30,12 +30,15 @@ pub struct Machine {
     pub target: &'static str,
     /// What QEMU is told beyond the board's runner.
     pub options: &'static [&'static str],
-    /// The models that fit.
+    /// The models that fit, and those with int4 weights.
     pub models: &'static [Example],
+    pub int4: &'static [Example],
 }
 
 /// All models.
 pub const MODELS: &[Example] = &[NANO, SMALL, DIGITS];
+/// The same with int4 weights.
+const INT4: &[Example] = &[NANO_INT4, SMALL_INT4, DIGITS_INT4];
 
 /// The machine that a user meets first.
 pub const MPS2_M4: Machine = mps2(Core::CortexM4, "thumbv7em-none-eabihf", &[]);
@@ -46,6 +49,7 @@ pub const MICROBIT: Machine = Machine {
     target: "thumbv6m-none-eabi",
     options: &[],
     models: &[NANO, DIGITS],
+    int4: INT4,
 };
 /// RISC-V.
 pub const RISCV_VIRT: Machine = Machine {
@@ -54,6 +58,7 @@ pub const RISCV_VIRT: Machine = Machine {
     target: "riscv32imc-unknown-none-elf",
     options: &[],
     models: MODELS,
+    int4: INT4,
 };
 /// Every machine.
 pub const MACHINES: [Machine; 7] = [
@@ -61,6 +66,7 @@ pub const MACHINES: [Machine; 7] = [
     // The same instructions on a larger core.
     Machine {
         models: &[SMALL],
+        int4: &[],
         ..mps2(Core::CortexM0, "thumbv6m-none-eabi", &[])
     },
     mps2(Core::CortexM3, "thumbv7m-none-eabi", &[]),
@@ -81,6 +87,7 @@ const fn mps2(core: Core, target: &'static str, options: &'static [&'static str]
         target,
         options,
         models: MODELS,
+        int4: INT4,
     }
 }
 
@@ -98,6 +105,15 @@ impl Machine {
         let mut cargo = cargo(toolchain, action, Path::new(self.board));
         cargo.args(["--target", self.target]);
         cargo
+    }
+
+    /// The configuration that tells cargo how to run firmware with any memory in QEMU, from another folder of
+    /// `firmware-examples`.
+    pub fn runner(&self) -> &'static str {
+        match self.core {
+            Core::Riscv32imc => "../riscv-virt/.cargo/config.toml",
+            _ => "../qemu-mps2/.cargo/config.toml",
+        }
     }
 
     /// Runs the firmware with these features, `words` added to QEMU's, and returns what it prints.

@@ -5,8 +5,10 @@ mod bench;
 mod cases;
 mod cost;
 mod cycles;
+mod footprint;
 mod machines;
 mod perceptron;
+mod random;
 mod requests;
 mod size;
 mod test;
@@ -21,7 +23,7 @@ use anyhow::Result;
 use crate::{process, setup, workspace};
 
 pub use bench::{Arguments as BenchArguments, run as bench};
-pub use cost::run as cost;
+pub use cost::{Arguments as CostArguments, run as cost};
 pub use cycles::{Arguments as CyclesArguments, run as cycles};
 pub use size::{Arguments as SizeArguments, run as size};
 pub use test::run as test;
@@ -58,6 +60,18 @@ const SMALL: Example = Example {
 const DIGITS: Example = Example {
     feature: "digits",
     blob: "models/mnist-nano/model.pgan",
+};
+const NANO_INT4: Example = Example {
+    feature: "nano-int4",
+    blob: "models/fashion-nano/model-int4.pgan",
+};
+const SMALL_INT4: Example = Example {
+    feature: "small-int4",
+    blob: "models/fashion-small/model-int4.pgan",
+};
+const DIGITS_INT4: Example = Example {
+    feature: "digits-int4",
+    blob: "models/mnist-nano/model-int4.pgan",
 };
 
 /// The folders of all boards and of what they share.

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::bare::{Bare, Kind};
+use super::bare::{Bare, Footprint, Kind};
 use super::bench;
 use super::machines::MACHINES;
-use super::{NANO, every_operator, perceptron};
+use super::{NANO, every_operator, footprint, perceptron, random};
 use crate::bare_metal::Toolchain;
 use crate::{process, setup, workspace};
 
@@ -31,6 +31,8 @@ struct Table {
     compiler: String,
     /// By core and model.
     rows: BTreeMap<String, Row>,
+    /// By core and random model: what predictions are checked on besides.
+    held_out: BTreeMap<String, Footprint>,
     /// By core.
     small: BTreeMap<String, Small>,
 }
@@ -63,9 +65,9 @@ impl Small {
 struct Row {
     /// The blob and the smallest firmware's code.
     flash_bytes: u64,
-    code_bytes: u64,
+    #[serde(flatten)]
+    footprint: Footprint,
     ram_bytes: u64,
-    stack_bytes: u64,
     /// The mean over the benchmark's seeds.
     instructions: u64,
 }
@@ -74,9 +76,9 @@ impl Row {
     fn figures(self) -> [(&'static str, u64); 5] {
         [
             ("flash bytes", self.flash_bytes),
-            ("code bytes", self.code_bytes),
+            ("code bytes", self.footprint.code_bytes),
             ("RAM bytes", self.ram_bytes),
-            ("stack bytes", self.stack_bytes),
+            ("stack bytes", self.footprint.stack_bytes),
             ("instructions", self.instructions),
         ]
     }
@@ -96,6 +98,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     for (name, small) in &measured.small {
         println!("{name:<20}  {}", serde_json::to_string(small)?);
+    }
+    for (name, footprint) in &measured.held_out {
+        println!("{name:<20}  {}", serde_json::to_string(footprint)?);
     }
     if arguments.update {
         fs::write(path(), serde_json::to_string_pretty(&measured)? + "\n")?;
@@ -121,17 +126,15 @@ fn measure(toolchain: &Toolchain) -> Result<Table> {
     let (mut rows, mut small) = (BTreeMap::new(), BTreeMap::new());
     let perceptron = perceptron::write()?;
     for machine in &MACHINES {
-        for model in machine.models {
+        for model in machine.models.iter().chain(machine.int4) {
             let samples = bench::samples(toolchain, machine, model)?;
-            let bare = Bare::build(toolchain, machine.target, &model.path(), Kind::Fast)?;
-            let code_bytes = bare.code_bytes()?;
-            let most = |figure: fn(&bench::Sample) -> u64| samples.iter().map(figure).max();
+            let footprint = Footprint::measure(toolchain, machine, &model.path())?;
+            let ram_bytes = samples.iter().map(|sample| sample.ram_bytes).max();
             let instructions: u64 = samples.iter().map(|sample| sample.instructions).sum();
             let row = Row {
-                flash_bytes: code_bytes + model.path().metadata()?.len(),
-                code_bytes,
-                ram_bytes: most(|sample| sample.ram_bytes).unwrap_or_default(),
-                stack_bytes: most(|sample| sample.stack_bytes).unwrap_or_default(),
+                flash_bytes: footprint.code_bytes + model.path().metadata()?.len(),
+                footprint,
+                ram_bytes: ram_bytes.unwrap_or_default(),
                 instructions: instructions / samples.len() as u64,
             };
             rows.insert(format!("{} {}", machine.core.name(), model.feature), row);
@@ -140,14 +143,22 @@ fn measure(toolchain: &Toolchain) -> Result<Table> {
         let code = Small {
             operator_bytes: build(&every_operator(), Kind::Small)?.operator_bytes()?,
             nano_bytes: build(&NANO.path(), Kind::Small)?.code_bytes()?,
-            perceptron_bytes: build(&perceptron, Kind::SmallLinear)?.code_bytes()?,
+            perceptron_bytes: build(&perceptron, Kind::Small)?.code_bytes()?,
         };
         small.insert(machine.core.name(), code);
+    }
+    let models = random::held_out();
+    let mut held_out = BTreeMap::new();
+    for (core, measured) in footprint::measure(toolchain, &models)? {
+        for (model, footprint) in models.iter().zip(measured) {
+            held_out.insert(format!("{core} {}", model.name()), footprint);
+        }
     }
     let compiler = process::output(toolchain.rustc().arg("--version"))?;
     Ok(Table {
         compiler: compiler.trim().to_owned(),
         rows,
+        held_out,
         small,
     })
 }
@@ -157,6 +168,10 @@ fn compare(kept: &Table, measured: &Table) -> Result<()> {
     for (name, row) in &measured.rows {
         let before = kept.rows.get(name).map(|before| before.figures());
         note_growth(&mut grown, name, before, row.figures());
+    }
+    for (name, footprint) in &measured.held_out {
+        let before = kept.held_out.get(name).map(|before| before.figures());
+        note_growth(&mut grown, name, before, footprint.figures());
     }
     for (name, small) in &measured.small {
         let before = kept.small.get(name).map(|before| before.figures());
@@ -191,20 +206,48 @@ fn note_growth<const N: usize>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::machines::RISCV_VIRT;
     use super::*;
 
     fn table(instructions: u64) -> Table {
         let row = Row {
             flash_bytes: 1000,
-            code_bytes: 100,
+            footprint: Footprint {
+                code_bytes: 100,
+                stack_bytes: 500,
+            },
             ram_bytes: 1212,
-            stack_bytes: 500,
             instructions,
         };
         Table {
             compiler: String::new(),
             rows: BTreeMap::from([("cortex-m4 nano".to_owned(), row)]),
+            held_out: BTreeMap::new(),
             small: BTreeMap::new(),
+        }
+    }
+
+    /// The shipped models in int8 and int4, and random ones that no fit has seen, on every core.
+    #[test]
+    fn code_and_stack_are_predicted() {
+        let kept: Table = serde_json::from_slice(&fs::read(path()).unwrap()).unwrap();
+        let examples = RISCV_VIRT.models.iter().chain(RISCV_VIRT.int4);
+        let shipped = examples.map(|it| (it.feature.to_owned(), fs::read(it.path()).unwrap()));
+        let random = random::held_out();
+        let random = random.iter().map(|it| (it.name(), it.blob().unwrap()));
+        let blobs: Vec<_> = shipped.chain(random).collect();
+        assert_eq!(blobs.len(), 6 + 20);
+        let rows = kept
+            .rows
+            .into_iter()
+            .map(|(name, row)| (name, row.footprint));
+        let kept: BTreeMap<_, _> = rows.chain(kept.held_out).collect();
+        assert_eq!(kept.len(), 6 * blobs.len());
+        for core in footprint::machines().map(|machine| machine.core.name()) {
+            for (name, blob) in &blobs {
+                let measured = kept[&format!("{core} {name}")];
+                footprint::check(&core, name, blob, measured).unwrap();
+            }
         }
     }
 
@@ -220,6 +263,7 @@ mod tests {
         let empty = Table {
             compiler: String::new(),
             rows: BTreeMap::new(),
+            held_out: BTreeMap::new(),
             small: BTreeMap::new(),
         };
         assert!(compare(&empty, &table(1)).is_err());

@@ -2,13 +2,14 @@
 //! held against this machine's.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use anyhow::{Context, Result, ensure};
 
-use super::bare::{self, Bare, Kind};
+use super::bare::{self, Bare, Footprint, Kind};
 use super::bench::{self, SEEDS, Sample};
 use super::machines::{self, MACHINES, MICROBIT, MODELS, MPS2_M4, RISCV_VIRT};
-use super::{Example, NANO, cases, every_operator, folders, perceptron, requests, wasm};
+use super::{Example, NANO, cases, every_operator, folders, footprint, perceptron, requests, wasm};
 use crate::bare_metal::Toolchain;
 use crate::{host, process};
 
@@ -65,7 +66,7 @@ fn test_bare(toolchain: &Toolchain) -> Result<()> {
     let models = [
         ("nano", NANO.path(), Kind::Fast),
         ("every operator", every_operator(), Kind::Small),
-        ("two linear layers", perceptron::write()?, Kind::SmallLinear),
+        ("two linear layers", perceptron::write()?, Kind::Small),
     ];
     let targets: BTreeSet<&str> = MACHINES.iter().map(|machine| machine.target).collect();
     for target in targets {
@@ -73,14 +74,20 @@ fn test_bare(toolchain: &Toolchain) -> Result<()> {
             let bare = Bare::build(toolchain, target, blob, *kind)?;
             bare.check_symbols()
                 .with_context(|| format!("{name}, {target}"))?;
-            match kind {
-                Kind::Small if target == MPS2_M4.target => bare.check_operators()?,
-                Kind::SmallLinear if target == MICROBIT.target => bare.check_linear()?,
+            match *name {
+                "every operator" if target == MPS2_M4.target => bare.check_operators()?,
+                "two linear layers" if target == MICROBIT.target => bare.check_linear()?,
                 _ => {}
             }
             let code_bytes = bare.code_bytes()?;
             eprintln!("{name}, {target}: the smallest firmware has {code_bytes} bytes of code");
         }
+    }
+    for machine in footprint::machines() {
+        let (core, blob) = (machine.core.name(), NANO.path());
+        let measured = Footprint::measure(toolchain, machine, &blob)?;
+        footprint::check(&core, NANO.feature, &fs::read(&blob)?, measured)?;
+        eprintln!("nano, {core}: {} bytes of stack", measured.stack_bytes);
     }
     Ok(())
 }

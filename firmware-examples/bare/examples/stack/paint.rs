@@ -14,7 +14,7 @@ unsafe extern "C" {
 
 /// The bytes of stack that `work` takes, at most 64 KiB.
 #[inline(never)]
-pub fn bytes(work: impl FnOnce()) -> usize {
+pub fn stack_bytes(work: impl FnOnce()) -> usize {
     let top = pointer();
     let bottom = (&raw const __sheap as usize).max(top.saturating_sub(REACH));
     // SAFETY: the stack grows down from the end of RAM towards the static data, which end at
@@ -24,11 +24,17 @@ pub fn bytes(work: impl FnOnce()) -> usize {
             ptr::write_volatile(at as *mut u32, PAINT);
         }
     }
-    work();
+    call(work);
     // SAFETY: as above.
     let painted = |at: &usize| unsafe { ptr::read_volatile(*at as *const u32) } == PAINT;
     let untouched = (bottom..top).step_by(4).take_while(painted).count();
     top - bottom - untouched * 4
+}
+
+/// Calls `work` with a frame of its own, below the one that is measured from.
+#[inline(never)]
+fn call(work: impl FnOnce()) {
+    work();
 }
 
 /// The stack pointer, a multiple of 4.
