@@ -283,7 +283,9 @@ fn a_model_without_checkpoints_is_exported_from_its_float_blob() {
     for folder in [Folder::with_model(), Folder::with(conditional)] {
         let before = folder.contents();
         std::fs::remove_file(folder.file("model.pgan")).unwrap();
-        let output = trainer(folder.path(), &["export", "."]);
+        let sentence = refusal(folder.path(), &["export", "."]);
+        assert!(sentence.contains("--out"), "{sentence}");
+        let output = trainer(folder.path(), &["export", ".", "--out", "."]);
         assert!(output.status.success(), "{output:?}");
         assert_eq!(folder.contents(), before);
         let int4 = ["export", ".", "--weights", "int4", "--out", "int4"];

@@ -21,7 +21,8 @@ pub struct ExportArgs {
     /// 13.07 in int4 and 8.95 in int8.
     #[arg(long, value_enum, default_value_t, value_name = "NUMBERS")]
     weights: Weights,
-    /// The folder to write into, made if it is not there; by default the run's own.
+    /// The folder to write into, made if it is not there; by default the run's own. To be named for a folder without
+    /// checkpoints.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// Export the checkpoint with the best score instead of the newest.
