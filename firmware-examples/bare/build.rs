@@ -1,5 +1,5 @@
-//! Puts a `memory.x` with room for every model where the linker looks for it, at the addresses that QEMU's machine for the
-//! target has.
+//! Puts a `memory.x` with room for every model where the linker looks for it, at the addresses that QEMU's machine for
+//! the target has.
 
 use std::{env, fs, io, path::PathBuf};
 

@@ -112,7 +112,8 @@ fn tract_takes_the_place_of_onnx_runtime() {
     }
 }
 
-/// Last layers that make four times as much of what is before them as in `networks::all`: a quantum inside is many outside.
+/// Last layers that make four times as much of what is before them as in `networks::all`: a quantum inside is many
+/// outside.
 #[test]
 fn networks_that_magnify_roundings_pass() {
     let mut largest = 0.0f64;

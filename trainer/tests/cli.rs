@@ -151,7 +151,8 @@ fn verify_shows_its_progress() {
     assert_eq!(report["count"], 2100);
 }
 
-/// Without ONNX Runtime, tract takes its place: the same comparisons but for that of ONNX Runtime's floats, and a warning.
+/// Without ONNX Runtime, tract takes its place: the same comparisons but for that of ONNX Runtime's floats, and a
+/// warning.
 #[test]
 fn verify_does_without_onnx_runtime() {
     let folder = Folder::with_model();

@@ -1,4 +1,5 @@
-//! What cannot be exported: refused before the training, or, where the weights are to blame, exported as far as it can be.
+//! What cannot be exported: refused before the training, or, where the weights are to blame, exported as far as it can
+//! be.
 
 #[allow(dead_code, reason = "each file of tests uses a part of it")]
 mod common;

@@ -85,9 +85,10 @@ fn device(place: &Place, name: &str, minor: &str) -> (PathBuf, bool) {
         .args(["c", "1", minor])
         .output();
     let made = made.is_ok_and(|made| made.status.success());
-    match made && File::options().write(true).open(&own).is_ok() {
-        true => (own, true),
-        false => (Path::new("/dev").join(name), false),
+    if made && File::options().write(true).open(&own).is_ok() {
+        (own, true)
+    } else {
+        (Path::new("/dev").join(name), false)
     }
 }
 
@@ -117,9 +118,10 @@ fn a_device_is_written_and_stays() {
         symlink(&path, place.path(&format!("{name}.jpg"))).unwrap();
         for path in [path.to_str().unwrap(), &format!("{name}.jpg")] {
             let line = format!("{SAMPLE} {path}");
-            let output = match own {
-                true => place.output(&line),
-                false => place.bound(&line),
+            let output = if own {
+                place.output(&line)
+            } else {
+                place.bound(&line)
             };
             match code {
                 0 => succeeds(&output),

@@ -108,8 +108,8 @@ fn a_run_is_not_resumed_on_changed_data() {
     assert_eq!(moved, config.replace("folder:own", "folder:moved"));
 }
 
-/// Where the pictures lie is no part of the result: a run whose pictures were moved half-way ends with the bytes of one left
-/// alone.
+/// Where the pictures lie is no part of the result: a run whose pictures were moved half-way ends with the bytes of one
+/// left alone.
 #[test]
 fn moved_pictures_give_the_same_run() {
     let place = with_classes();
@@ -188,7 +188,8 @@ fn changed_data_are_accepted_knowingly() {
     );
 }
 
-/// Runs of versions that kept no record of their data go on, and are told that nothing was checked; the split is the old one.
+/// Runs of versions that kept no record of their data go on, and are told that nothing was checked; the split is the
+/// old one.
 #[test]
 fn a_run_without_a_record_of_its_data_goes_on_with_the_old_split() {
     let place = Place::new();

@@ -11,7 +11,8 @@ pub struct Arguments {
     rest: Vec<String>,
 }
 
-/// Prints how the shipped models fare in long verifications and in many short ones, and which of 1,000 mutants are found.
+/// Prints how the shipped models fare in long verifications and in many short ones, and which of 1,000 mutants are
+/// found.
 ///
 /// # Errors
 ///

@@ -328,7 +328,8 @@ impl Layer<'_> {
         }
     }
 
-    /// What the chosen class adds to the bias of output `oc` in an f32 model; 0 where there are no classes, and out of range.
+    /// What the chosen class adds to the bias of output `oc` in an f32 model; 0 where there are no classes, and out of
+    /// range.
     pub const fn class_f32(&self, oc: usize) -> f32 {
         super::bytes::f32_at(self.parameters.column, oc.saturating_mul(4))
     }

@@ -181,7 +181,8 @@ impl<'a> Faulty<'a> {
         })
     }
 
-    /// What the layer gives for latent `i`, from `tensors` of the original: the same as there but for the faulty output.
+    /// What the layer gives for latent `i`, from `tensors` of the original: the same as there but for the faulty
+    /// output.
     fn output(&self, i: usize, tensors: &[Vec<i16>]) -> Vec<i16> {
         let layer = &self.layers[i % self.layers.len()];
         let (input, shape) = (&tensors[self.index], layer.output);

@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 pub struct ExportArgs {
     /// The folder of a run or a model.
     run: PathBuf,
-    /// The weights of model.pgan and model-int8.onnx. int4 makes the blob 42 to 48 % smaller than int8, but takes 45 % more
-    /// working memory and 26 to 49 % more instructions, and its images are worse: fid-cls-5k-test of models/fashion-nano is
+    /// The weights of model.pgan and model-int8.onnx. int4 makes the blob 42 to 48 % smaller than int8, but takes 45 %
+    /// more working memory and 26 to 49 % more instructions, and its images are worse: fid-cls-5k-test of
+    /// models/fashion-nano is
     /// 13.07 in int4 and 8.95 in int8.
     #[arg(long, value_enum, default_value_t, value_name = "NUMBERS")]
     weights: Weights,

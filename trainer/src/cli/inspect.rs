@@ -10,9 +10,9 @@ use std::path::PathBuf;
 
 /// Print a blob's layers, shapes, multiply-accumulates, bytes and working memory.
 ///
-/// With a target, also what the model takes on a core, before anything is built: code and stack of the smallest firmware
-/// that draws an image, and executed instructions. They are predicted from figures of many other models under QEMU;
-/// docs/device.md says how well.
+/// With a target, also what the model takes on a core, before anything is built: code and stack of the smallest
+/// firmware that draws an image, and executed instructions. They are predicted from figures of many other models under
+/// QEMU; docs/device.md says how well.
 #[derive(Debug, clap::Args)]
 pub struct InspectArgs {
     /// A .pgan file, or the folder of a run or a model that holds model.pgan.

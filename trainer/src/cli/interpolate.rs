@@ -12,7 +12,8 @@ use std::path::PathBuf;
 /// Show how the images of some seeds turn into each other: a montage or an animation.
 ///
 /// The latents in between lie on the arc from one seed's to the next one's (spherical interpolation). As GIF, one image
-/// goes from seed to seed, back to the first, and around again. In the other formats each row goes from one seed to the next.
+/// goes from seed to seed, back to the first, and around again. In the other formats each row goes from one seed to the
+/// next.
 #[derive(Debug, clap::Args)]
 pub struct InterpolateArgs {
     /// A run's folder (its newest checkpoint while it has no exported model), a model's folder in
@@ -36,8 +37,8 @@ pub struct InterpolateArgs {
     /// Images from one seed to the next, both counted.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=64))]
     steps: u32,
-    /// The picture to write, by its ending .png, .jpg, .gif, .webp or .bmp; - is standard output, as PNG. A picture that
-    /// is there is replaced; a file of another kind is not.
+    /// The picture to write, by its ending .png, .jpg, .gif, .webp or .bmp; - is standard output, as PNG. A picture
+    /// that is there is replaced; a file of another kind is not.
     #[arg(short, long, value_name = "FILE", default_value = "interpolation.png")]
     output: PathBuf,
     /// Print one JSON object, with the SHA-256 of each image's pixels.

@@ -26,24 +26,24 @@ impl Output {
     /// The ending decides the format. What has none is written as PNG, but only to standard output, a device or a pipe.
     ///
     /// # Errors
-    /// As bad input: a name with another ending, a folder, a file that holds no picture or cannot be written, links that
-    /// lead nowhere.
+    /// As bad input: a name with another ending, a folder, a file that holds no picture or cannot be written, links
+    /// that lead nowhere.
     pub fn check(named: PathBuf, json: bool) -> Result<Self, Failure> {
         let target = target(&named)?;
         let stdout = target == Target::Stdout;
         let format = format(&named, &target)?;
         target.probe().map_err(|error| cannot(&named, &error))?;
-        match json && stdout {
-            true => Err(Failure::Input(format!(
+        if json && stdout {
+            return Err(Failure::Input(format!(
                 "--json takes standard output, so the picture cannot go to {}: name a file",
                 named.display()
-            ))),
-            false => Ok(Self {
-                named,
-                format,
-                stdout,
-            }),
+            )));
         }
+        Ok(Self {
+            named,
+            format,
+            stdout,
+        })
     }
 
     /// The format to encode in.
@@ -71,18 +71,20 @@ impl Output {
 
     /// Prints a line, on standard error if the picture is on standard output.
     pub fn say(&self, line: &str) {
-        match self.stdout {
-            true => tell!("{line}"),
-            false => say!("{line}"),
+        if self.stdout {
+            tell!("{line}")
+        } else {
+            say!("{line}")
         }
     }
 }
 
 impl Display for Output {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.stdout {
-            true => f.write_str("standard output"),
-            false => self.named.display().fmt(f),
+        if self.stdout {
+            f.write_str("standard output")
+        } else {
+            self.named.display().fmt(f)
         }
     }
 }
@@ -108,13 +110,13 @@ fn target(named: &Path) -> Result<Target, Failure> {
         }
         _ => cannot(named, &error),
     })?;
-    match holds_other(&target).map_err(|error| cannot(named, &error))? {
-        true => Err(Failure::Input(format!(
+    if holds_other(&target).map_err(|error| cannot(named, &error))? {
+        return Err(Failure::Input(format!(
             "{} is there and is not a picture: choose another name",
             named.display()
-        ))),
-        false => Ok(target),
+        )));
     }
+    Ok(target)
 }
 
 /// Whether a file is there with anything but a picture in it.

@@ -34,8 +34,8 @@ pub struct SampleArgs {
     /// Images in a row; by default 8, or one of each class if each is drawn in turn (2 to 16 classes).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     columns: Option<u32>,
-    /// The picture to write, by its ending .png, .jpg, .gif, .webp or .bmp; - is standard output, as PNG. A picture that
-    /// is there is replaced; a file of another kind is not.
+    /// The picture to write, by its ending .png, .jpg, .gif, .webp or .bmp; - is standard output, as PNG. A picture
+    /// that is there is replaced; a file of another kind is not.
     #[arg(short, long, value_name = "FILE", default_value = "samples.png")]
     output: PathBuf,
     /// Print one JSON object, with the SHA-256 of each image's pixels.

@@ -12,15 +12,16 @@ use std::path::PathBuf;
 ///
 /// The folder must hold model.onnx, model-int8.onnx, model.pgan and model-f32.pgan, as `trainer fit` leaves them.
 ///
-/// int8: each layer, given the same input, may differ from the same layer of the QDQ model by one quantum, and by 9/16 of
-/// one from what that has before it rounds. The whole network is judged on average: over all pixels, what is beyond these
-/// 9/16 may come to 0.05 quanta, since a number that rounds to the other side in an early layer can move a pixel by many.
+/// int8: each layer, given the same input, may differ from the same layer of the QDQ model by one quantum, and by 9/16
+/// of one from what that has before it rounds. The whole network is judged on average: over all pixels, what is beyond
+/// these 9/16 may come to 0.05 quanta, since a number that rounds to the other side in an early layer can move a pixel
+/// by many.
 ///
 /// Floats: pixels may differ by 2e-6 on average, and by 1e-4 at most. In both, the runtime's fast kernels must give the
 /// very bits of its reference kernels. A model with classes is asked for each in turn.
 ///
-/// Exits with 1 if anything is further apart. Where ONNX Runtime is missing, a warning says so and tract runs the QDQ model
-/// in its place, with the same bounds; that does not change the exit code.
+/// Exits with 1 if anything is further apart. Where ONNX Runtime is missing, a warning says so and tract runs the QDQ
+/// model in its place, with the same bounds; that does not change the exit code.
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
     /// A run's folder, or a model's folder in models/.

@@ -63,12 +63,12 @@ impl Default for Pictures {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SplitRule {
-    /// Of arrays a tenth of each class, drawn by a fixed seed; of a folder about a tenth, by the hash of each path, and at
-    /// least one picture.
+    /// Of arrays a tenth of each class, drawn by a fixed seed; of a folder about a tenth, by the hash of each path, and
+    /// at least one picture.
     #[default]
     Stratified,
-    /// What earlier versions did: of arrays every tenth image; of a folder's PNG and JPEG files about a tenth, by the hash
-    /// of each path, be it none.
+    /// What earlier versions did: of arrays every tenth image; of a folder's PNG and JPEG files about a tenth, by the
+    /// hash of each path, be it none.
     Legacy,
 }
 

@@ -30,8 +30,8 @@ pub const FLOAT_BLOB: &str = "model-f32.pgan";
 /// What an export wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exported {
-    /// The files and their bytes: [`FLOAT_ONNX`] and [`FLOAT_BLOB`], then [`INT8_ONNX`] and [`INT8_BLOB`] where the network
-    /// could be quantized.
+    /// The files and their bytes: [`FLOAT_ONNX`] and [`FLOAT_BLOB`], then [`INT8_ONNX`] and [`INT8_BLOB`] where the
+    /// network could be quantized.
     pub files: Vec<(PathBuf, usize)>,
     /// Multiply-accumulates of one image.
     pub macs: u64,
@@ -170,9 +170,9 @@ pub fn check(network: &Network) -> Result<(), ExportError> {
     Ok(())
 }
 
-/// Writes a network into the folder `dir`, made if it is not there, as the files named above, replacing those there; the
-/// float ones alone where it cannot be quantized. No file is ever there in part: each is written under another name and
-/// renamed when all are complete.
+/// Writes a network into the folder `dir`, made if it is not there, as the files named above, replacing those there;
+/// the float ones alone where it cannot be quantized. No file is ever there in part: each is written under another name
+/// and renamed when all are complete.
 ///
 /// # Errors
 /// A network that the runtime cannot run, parameters that are not the network's, or a folder that
@@ -224,8 +224,8 @@ pub fn export_folded(
     })
 }
 
-/// Writes files into `dir`: all of them under temporary names first, then each under its own. A link among these names stays,
-/// and what it leads to is written.
+/// Writes files into `dir`: all of them under temporary names first, then each under its own. A link among these names
+/// stays, and what it leads to is written.
 fn write_all(dir: &Path, files: &[(&str, &Vec<u8>)]) -> Result<(), ExportError> {
     let failed = |path: &Path, source| ExportError::Write {
         path: path.into(),

@@ -60,12 +60,11 @@ impl Target {
             }
             Self::New(path) => {
                 let folder = folder_of(path);
-                match folder.exists() {
-                    true => tempfile::tempfile_in(folder).map(drop),
-                    false => Err(io::Error::new(
-                        ErrorKind::NotFound,
-                        format!("there is no folder {}", folder.display()),
-                    )),
+                if folder.exists() {
+                    tempfile::tempfile_in(folder).map(drop)
+                } else {
+                    let sentence = format!("there is no folder {}", folder.display());
+                    Err(io::Error::new(ErrorKind::NotFound, sentence))
                 }
             }
         }
@@ -117,9 +116,10 @@ impl Target {
             return Err(ErrorKind::IsADirectory.into());
         }
         let own = Path::new("/proc/self").canonicalize()?;
-        match folder.starts_with(own) && path.ends_with("1") {
-            true => Ok(Self::Stdout),
-            false => Ok(Self::Through(path)),
+        if folder.starts_with(own) && path.ends_with("1") {
+            Ok(Self::Stdout)
+        } else {
+            Ok(Self::Through(path))
         }
     }
 }

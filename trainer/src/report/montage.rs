@@ -23,8 +23,8 @@ pub fn montage(pixels: &[u8], shape: Shape, columns: usize) -> ImageResult<Vec<u
     super::png(sheet(pixels, shape, columns))
 }
 
-/// Images, `(N, C, H, W)` pixels with C 1 (grey) or 3 (RGB), side by side in rows of `columns`. Other channel counts show
-/// their first channel as grey.
+/// Images, `(N, C, H, W)` pixels with C 1 (grey) or 3 (RGB), side by side in rows of `columns`. Other channel counts
+/// show their first channel as grey.
 pub fn sheet(pixels: &[u8], shape: Shape, columns: usize) -> RgbImage {
     let sheet = Sheet {
         columns: columns.clamp(1, (pixels.len() / shape.len().max(1)).max(1)),

@@ -3,9 +3,9 @@
 use super::VerifyError;
 use super::twin::Expected;
 
-/// How far a layer's quanta may be from what its twin has before it rounds: half a quantum by rounding, and a sixteenth for
-/// what the integer arithmetic adds before it. That is 0.04 at most, where tanh is interpolated (section 4.2 of the blob
-/// format); the floats of the twin are off by far less.
+/// How far a layer's quanta may be from what its twin has before it rounds: half a quantum by rounding, and a sixteenth
+/// for what the integer arithmetic adds before it. That is 0.04 at most, where tanh is interpolated (section 4.2 of the
+/// blob format); the floats of the twin are off by far less.
 const UNROUNDED_BOUND: f64 = 0.5 + 1.0 / 16.0;
 /// How far a layer's quanta may be from its twin's, which follows.
 const LAYER_BOUND: f64 = 1.0;
@@ -138,8 +138,8 @@ impl QuantaDifferences {
         Ok(())
     }
 
-    /// The comparisons of a layer with its twin, both given the same input: the differences of the quanta, and those from
-    /// the numbers that the twin's are rounded from.
+    /// The comparisons of a layer with its twin, both given the same input: the differences of the quanta, and those
+    /// from the numbers that the twin's are rounded from.
     pub fn of_layer(&self, what: &str) -> [Comparison; 2] {
         let unrounded = format!("{what}, before rounding");
         let unrounded = self.unrounded.comparison(unrounded, UNIT);
@@ -149,8 +149,8 @@ impl QuantaDifferences {
         ]
     }
 
-    /// The comparison of a whole network with its twin. It bounds the mean alone: a number that rounds to the other side in
-    /// an early layer moves a pixel by many quanta.
+    /// The comparison of a whole network with its twin. It bounds the mean alone: a number that rounds to the other
+    /// side in an early layer moves a pixel by many quanta.
     pub fn of_network(&self, what: &str) -> Comparison {
         self.beyond.comparison(what, UNIT).on_average(NETWORK_BOUND)
     }

@@ -6,8 +6,8 @@ use crate::engines::{Arithmetic, Engine, OrtEngine, RuntimeEngine, TractEngine, 
 use pocketgan::Model;
 use rayon::prelude::*;
 
-/// How far two float engines may be apart on average. Sums in another order come out otherwise, by an amount that hardly
-/// depends on the model.
+/// How far two float engines may be apart on average. Sums in another order come out otherwise, by an amount that
+/// hardly depends on the model.
 const MEAN_BOUND: f64 = 2e-6;
 /// How far they may be apart at most. A model can make much of a small difference, in one pixel of a million.
 const LARGEST_BOUND: f64 = 1e-4;

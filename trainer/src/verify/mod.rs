@@ -1,8 +1,9 @@
 //! Verification: an exported model in the runtime against the same model in tract and ONNX Runtime.
 //!
-//! The float blob must give what the float ONNX model gives. Each layer of the int8 blob must give what the same layer of
-//! its QDQ twin gives, rounded to quanta; of the whole network, where a number that rounds to the other side grows on
-//! its way, the pixels must be the twin's on average. The runtime's fast kernels must give the bits of its reference kernels.
+//! The float blob must give what the float ONNX model gives. Each layer of the int8 blob must give what the same layer
+//! of its QDQ twin gives, rounded to quanta; of the whole network, where a number that rounds to the other side grows
+//! on its way, the pixels must be the twin's on average. The runtime's fast kernels must give the bits of its reference
+//! kernels.
 //!
 //! Where ONNX Runtime is missing, tract runs the QDQ model in its place.
 

@@ -187,8 +187,8 @@ impl<'a> LayerTwin<'a> {
         format!("layer {} ({})", self.index, self.layer.name())
     }
 
-    /// What the twin makes of what the layer was given, in the tensors of each latent ([`super::reference::int8`]), each
-    /// of its class.
+    /// What the twin makes of what the layer was given, in the tensors of each latent ([`super::reference::int8`]),
+    /// each of its class.
     ///
     /// # Errors
     /// What the referee says.

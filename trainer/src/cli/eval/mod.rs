@@ -160,8 +160,8 @@ pub fn run(args: EvalArgs) -> Result<(), Failure> {
     })
 }
 
-/// The data set that is named, or else the run's, and how to read it: as the flags say, and where they are silent as the
-/// run did.
+/// The data set that is named, or else the run's, and how to read it: as the flags say, and where they are silent as
+/// the run did.
 fn data_of(args: &EvalArgs, subject: &Subject) -> Result<(Dataset, data::Options), Failure> {
     let known = &subject.known;
     let Some(name) = args.dataset.as_ref().or(known.dataset.as_ref()) else {

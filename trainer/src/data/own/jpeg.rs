@@ -73,9 +73,9 @@ pub fn ends(jpeg: &[u8]) -> bool {
     Segments::of(jpeg).any(|(code, _)| code == END)
 }
 
-/// The file with the colour transform of its Adobe segment as libjpeg takes it (`jdapimin.c`): of three components YCbCr
-/// where there is a JFIF segment too, or the transform is none of 0 and 1; of four YCCK where it is none of 0 and 2; and
-/// of one component none at all.
+/// The file with the colour transform of its Adobe segment as libjpeg takes it (`jdapimin.c`): of three components
+/// YCbCr where there is a JFIF segment too, or the transform is none of 0 and 1; of four YCCK where it is none of 0 and
+/// 2; and of one component none at all.
 pub fn as_libjpeg_reads(jpeg: &[u8]) -> Cow<'_, [u8]> {
     let mut jfif = false;
     let mut adobe = None;
@@ -107,8 +107,8 @@ pub fn as_libjpeg_reads(jpeg: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(file)
 }
 
-/// Decodes a file that the decoder of `image` gives up on, and turns the picture as its EXIF data says; `None` where this
-/// decoder cannot read it either.
+/// Decodes a file that the decoder of `image` gives up on, and turns the picture as its EXIF data says; `None` where
+/// this decoder cannot read it either.
 pub fn decode(jpeg: &[u8]) -> Option<DynamicImage> {
     let mut decoder = Decoder::new(jpeg);
     decoder.set_max_decoding_buffer_size(LARGEST_PICTURE as usize);

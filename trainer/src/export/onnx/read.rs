@@ -164,7 +164,8 @@ pub struct Part {
     pub takes_class: bool,
 }
 
-/// Keeps the nodes that `output` needs when the inputs are given, and their constants; says whether they need the classes.
+/// Keeps the nodes that `output` needs when the inputs are given, and their constants; says whether they need the
+/// classes.
 fn keep_between(graph: &mut GraphProto, inputs: &[String], output: &str) -> bool {
     let mut needed = HashSet::from([output.to_owned()]);
     let mut kept = Vec::new();

@@ -156,8 +156,8 @@ pub enum FitError {
     #[error("the checkpoint is of a run on {then} images, and there are {now}")]
     Images { then: usize, now: usize },
     #[error(
-        "the checkpoint is of other images: after its {step} steps their epochs were at {} and {}, these are at {} and {}",
-        .then.epoch, .then.batch, .now.epoch, .now.batch
+        "the checkpoint is of another number of images: step {step} was batch {} of epoch {}, and would be batch {} of epoch {}",
+        .then.batch, .then.epoch, .now.batch, .now.epoch
     )]
     Epochs {
         step: u32,

@@ -173,8 +173,8 @@ fn what_is_no_picture_is_told_apart() {
     assert!(reading(&large, 4).is_err());
 }
 
-/// A decoder that panics prints nothing and ends nothing. The file of grey is read as Pillow reads it (`convert("RGB")`), and so
-/// is the one of CMYK, which the first decoder panics at.
+/// A decoder that panics prints nothing and ends nothing. The file of grey is read as Pillow reads it
+/// (`convert("RGB")`), and so is the one of CMYK, which the first decoder panics at.
 #[test]
 fn what_one_decoder_gives_up_on_is_read_by_another() {
     let grey = include_bytes!("pictures/progressive-grey-adobe-ycck.jpg");
@@ -205,8 +205,8 @@ fn a_panic_in_a_decoder_is_an_error() {
     assert!(guarded(|| Ok(1)).is_ok());
 }
 
-/// A file of Pillow's with an Adobe segment put in: libjpeg takes no transform from it where there is a JFIF segment too,
-/// and none that three components cannot have.
+/// A file of Pillow's with an Adobe segment put in: libjpeg takes no transform from it where there is a JFIF segment
+/// too, and none that three components cannot have.
 #[test]
 fn adobes_segment_means_what_libjpeg_takes_it_for() {
     let mut plain = Vec::new();
