@@ -7,7 +7,7 @@ pub const NAME: &str = CHOSEN[0].0;
 /// The model itself.
 pub const MODEL: Model = CHOSEN[0].1;
 
-/// The models of all features, the first of which is taken.
+/// The models of all features, the first of which is taken, and what is taken without any.
 const CHOSEN: &[(&str, Model)] = &[
     #[cfg(feature = "nano")]
     (
@@ -34,7 +34,6 @@ const CHOSEN: &[(&str, Model)] = &[
         "digits-int4",
         include_model!("../../../models/mnist-nano/model-int4.pgan"),
     ),
-    #[cfg(feature = "digits")]
     (
         "digits",
         include_model!("../../../models/mnist-nano/model.pgan"),

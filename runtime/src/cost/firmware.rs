@@ -20,9 +20,10 @@ enum Term {
     FurtherLayer = UNROLLED,
     /// Whether there are additions.
     Additions,
-    /// Whether there is a ReLU layer of whole groups of four channels: the loop in assembly has such layers to itself.
+    /// Of linear int8 layers: whether there is a ReLU layer of whole groups of four channels, for which the loop in assembly
+    /// does all.
     WholeRelu,
-    /// Whether the loop over the pixels of a row is unrolled too.
+    /// Of linear int8 layers: whether the loop over the pixels of a row is unrolled.
     ShortRows,
 }
 
@@ -64,12 +65,15 @@ pub fn terms(model: &Model<'_>) -> Option<Terms> {
         terms[build * OF_BUILD + term as usize] += times as u64;
     };
     count(Term::FurtherLayer, layers.len().saturating_sub(UNROLLED));
-    let whole = layers.iter().any(|layer| {
-        layer.activation == Activation::Relu && layer.output.channels.is_multiple_of(4)
-    });
-    count(Term::WholeRelu, whole.into());
-    let short = layers.len() < UNROLLED && model.output().row_len() <= SHORT_ROW;
-    count(Term::ShortRows, short.into());
+    // Elsewhere these functions are not inlined, and so the same for all models.
+    if let [false, false, _] = traits {
+        let whole = layers.iter().any(|layer| {
+            layer.activation == Activation::Relu && layer.output.channels.is_multiple_of(4)
+        });
+        count(Term::WholeRelu, whole.into());
+        let short = layers.len() < UNROLLED && model.output().row_len() <= SHORT_ROW;
+        count(Term::ShortRows, short.into());
+    }
     let adds = operators().any(|operator| matches!(operator, Operator::Add { .. }));
     count(Term::Additions, adds.into());
     let unrolled = layers.len().min(UNROLLED).saturating_sub(1);

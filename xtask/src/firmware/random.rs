@@ -18,7 +18,7 @@ mod common;
 const FITTED: [(&[usize], bool); 2] = [(&[1, 2, 3, 4, 5, 6, 7, 9, 12], false), (&[4, 7], true)];
 /// More layers for int8 models of linear layers, whose code is small and differs most.
 const FITTED_LINEAR: &[usize] = &[1, 2, 2, 2, 3, 3, 3, 4, 5, 6];
-/// Layers of those that are not, and whether there is an addition.
+/// Layers of the models that are not fitted to, and whether there is an addition.
 const HELD_OUT: [(usize, bool); 3] = [(2, false), (5, false), (8, true)];
 
 /// A model that is made from nothing but this.
@@ -67,9 +67,10 @@ fn recipes(first_seed: u64, layers: impl Fn(bool) -> Vec<(usize, bool)>) -> Vec<
                 seed: first_seed + recipes.len() as u64,
             };
             // Linear layers alone have no rows to add, and only a linear layer has classes.
-            let possible = match convolution {
-                true => layers > 1 || !classes,
-                false => !additions,
+            let possible = if convolution {
+                layers > 1 || !classes
+            } else {
+                !additions
             };
             if possible {
                 recipes.push(recipe);
@@ -101,22 +102,23 @@ impl Recipe {
     pub fn blob(&self) -> Result<Vec<u8>> {
         let mut rng = Rng::new(self.seed);
         let latent = 8 + below(&mut rng, 41);
-        let plans = match self.convolution {
-            true => self.convolutions(latent, &mut rng),
-            false => self.linear(&mut rng),
+        let plans = if self.convolution {
+            self.convolutions(latent, &mut rng)
+        } else {
+            self.linear(&mut rng)
         };
         let plans =
             plans.with_context(|| format!("{} has a layer that does not fit", self.name()))?;
-        let numbers = match self.int4 {
-            true => Numbers::Int4,
-            false => Numbers::Int8,
+        let numbers = if self.int4 {
+            Numbers::Int4
+        } else {
+            Numbers::Int8
         };
-        let blob = match self.classes {
-            true => {
-                let classes = 2 + below(&mut rng, 11);
-                common::conditional_blob(latent, classes, &plans, numbers, &mut rng)
-            }
-            false => common::blob(latent, &plans, numbers, &mut rng),
+        let blob = if self.classes {
+            let classes = 2 + below(&mut rng, 11);
+            common::conditional_blob(latent, classes, &plans, numbers, &mut rng)
+        } else {
+            common::blob(latent, &plans, numbers, &mut rng)
         };
         blob.with_context(|| self.name())
     }
@@ -161,9 +163,10 @@ impl Recipe {
             return Some(vec![windowed(vector, true, from_vector, last(rng), 1)?]);
         }
         let (side, channels) = (3 + below(rng, 4), 3 + below(rng, 12));
-        let first = match !self.classes && below(rng, 3) == 0 {
-            true => windowed(vector, true, from_vector, hidden(rng), channels)?,
-            false => linear(hidden(rng), side, side, channels),
+        let first = if !self.classes && below(rng, 3) == 0 {
+            windowed(vector, true, from_vector, hidden(rng), channels)?
+        } else {
+            linear(hidden(rng), side, side, channels)
         };
         let mut plans = vec![first];
         let before_last = self.layers - 1 - usize::from(self.additions) * 2;
