@@ -218,7 +218,7 @@ impl Target {
             self.code_bytes
         );
         say!(
-            "stack           {:>9} bytes of RAM more, at the deepest, in the same",
+            "stack           {:>9} bytes of RAM more, at the deepest, in that firmware",
             self.stack_bytes
         );
         say!(
