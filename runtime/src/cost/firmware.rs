@@ -1,9 +1,9 @@
 //! What the smallest firmware of an int8 or int4 model takes beside the blob, before it is built.
 //!
-//! Hardly any of it depends on shapes. The features that the model needs and its classes decide which functions are there,
-//! and how large their frames are; the number of layers, how far the compiler unrolls loops over them and how long the
-//! table of decoded layers is. So a figure is a sum of a few terms, which were fitted for each core to firmware that was
-//! built and run under QEMU (`cargo xtask cost`).
+//! Hardly any of it depends on shapes. The features that the model needs and its classes decide which functions are
+//! there, and how large their frames are; the number of layers, how far the compiler unrolls loops over them and how
+//! long the table of decoded layers is. So a figure is a sum of a few terms, which were fitted for each core to
+//! firmware that was built and run under QEMU (`cargo xtask cost`).
 
 use std::vec::Vec;
 
@@ -20,8 +20,8 @@ enum Term {
     FurtherLayer = UNROLLED,
     /// Whether there are additions.
     Additions,
-    /// Of linear int8 layers: whether there is a ReLU layer of whole groups of four channels, for which the loop in assembly
-    /// does all.
+    /// Of linear int8 layers: whether there is a ReLU layer of whole groups of four channels, for which the loop in
+    /// assembly does all.
     WholeRelu,
     /// Of linear int8 layers: whether the loop over the pixels of a row is unrolled.
     ShortRows,
@@ -82,8 +82,8 @@ pub fn terms(model: &Model<'_>) -> Option<Terms> {
 }
 
 impl Core {
-    /// Bytes of code of the smallest firmware (`firmware-examples/bare`, `opt-level = 3`, only the features that the model
-    /// needs): all that it takes of the flash but the blob and the interrupt vectors. `None` for an f32 model.
+    /// Bytes of code of the smallest firmware (`firmware-examples/bare`, `opt-level = 3`, only the features that the
+    /// model needs): all that it takes of the flash but the blob and the interrupt vectors. `None` for an f32 model.
     pub fn code_bytes(self, model: &Model<'_>) -> Option<u64> {
         self.sum(CODE, &terms(model)?)
     }
@@ -91,8 +91,8 @@ impl Core {
     /// Bytes of stack of that firmware while it makes an image, at the deepest. The buffer and the image are not among
     /// them. `None` for an f32 model.
     ///
-    /// A program that calls [`Generator::sample`](crate::Generator::sample) from several places, or parses its model at run
-    /// time, needs more: the compiler knows less of the model there.
+    /// A program that calls [`Generator::sample`](crate::Generator::sample) from several places, or parses its model at
+    /// run time, needs more: the compiler knows less of the model there.
     pub fn stack_bytes(self, model: &Model<'_>) -> Option<u64> {
         self.sum(STACK, &terms(model)?)
     }

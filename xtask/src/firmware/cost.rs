@@ -95,8 +95,8 @@ pub fn write(name: &str, columns: &[Vec<f64>], decimals: usize) -> Result<()> {
     fs::write(&path, table).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The costs, none of them below `least`, that fit a core's figures, which are weighted by a function of them; prints how
-/// far they are off.
+/// The costs, none of them below `least`, that fit a core's figures, which are weighted by a function of them; prints
+/// how far they are off.
 pub fn fit<const N: usize>(
     core: &str,
     figure: &str,

@@ -1,5 +1,5 @@
-//! Small random models of every kind that the smallest firmware differs by: those that its code and stack are fitted to,
-//! and others that the fit is checked on.
+//! Small random models of every kind that the smallest firmware differs by: those that its code and stack are fitted
+//! to, and others that the fit is checked on.
 
 use std::fs;
 use std::path::PathBuf;
@@ -51,8 +51,8 @@ pub fn held_out() -> Vec<Recipe> {
     recipes(3001, |_| HELD_OUT.to_vec())
 }
 
-/// Models of every kind with seeds of their own from the first one on. `layers` says how many layers they have, and whether
-/// an addition, by whether they are int8 models of linear layers.
+/// Models of every kind with seeds of their own from the first one on. `layers` says how many layers they have, and
+/// whether an addition, by whether they are int8 models of linear layers.
 fn recipes(first_seed: u64, layers: impl Fn(bool) -> Vec<(usize, bool)>) -> Vec<Recipe> {
     let mut recipes = Vec::new();
     for kind in 0..8 {
