@@ -118,28 +118,7 @@ impl Listing {
         let hashes: Vec<u64> = found.iter().map(|found| hash(&found.below)).collect();
         let mut is_test: Vec<bool> = hashes.iter().map(|hash| hash % TEST_EVERY == 0).collect();
         if rule == SplitRule::Stratified {
-            let mut by_hash: Vec<usize> = (0..found.len()).collect();
-            by_hash.sort_by_key(|&i| hashes[i]);
-            let mut readable = by_hash
-                .into_iter()
-                .filter(|&i| picture::is_readable(&found[i].path));
-            let has = |test: bool| {
-                let mut own = found.iter().zip(&is_test).filter(|(_, own)| **own == test);
-                own.any(|(found, _)| picture::is_readable(&found.path))
-            };
-            match (has(false), has(true)) {
-                (true, true) => {}
-                // All that can be read are in one split: the first is for testing, and the others for training.
-                (true, false) | (false, true) => {
-                    let first = readable.next();
-                    let others: Vec<usize> = readable.collect();
-                    others.iter().for_each(|&i| is_test[i] = false);
-                    if let Some(first) = first {
-                        is_test[first] = !others.is_empty();
-                    }
-                }
-                (false, false) => {}
-            }
+            share(&found, &hashes, &mut is_test);
         }
         let mut is_test = is_test.into_iter();
         let (test, train) = found
@@ -159,6 +138,24 @@ impl Listing {
             broken: Vec::new(),
             notes: Vec::new(),
         }
+    }
+}
+
+/// Where all pictures that can be read are in one split, takes the one of the least hash for testing, if there are two, and
+/// the others for training.
+fn share(found: &[Found], hashes: &[u64], is_test: &mut [bool]) {
+    let is_readable = |i: &usize| picture::is_readable(&found[*i].path);
+    let [train, test] = [false, true].map(|test| {
+        let mut own = (0..found.len()).filter(|&i| is_test[i] == test);
+        own.any(|i| is_readable(&i))
+    });
+    if train == test {
+        return;
+    }
+    let mut readable: Vec<usize> = (0..found.len()).filter(is_readable).collect();
+    readable.sort_by_key(|&i| hashes[i]);
+    for (place, &i) in readable.iter().enumerate() {
+        is_test[i] = place == 0 && readable.len() > 1;
     }
 }
 
