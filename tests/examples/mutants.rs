@@ -25,7 +25,7 @@ struct Arguments {
     /// Latents, other than the 256 of the verification, on which it is decided whether a mutant breaks a bound.
     #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
     wide: u32,
-    /// Runs of 256 latents for each model on which the whole network is judged.
+    /// Runs of 256 latents for each model that the whole network is checked on.
     #[arg(long, default_value_t = 1000)]
     runs: usize,
     /// Latents of the one whole verification of each model.

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// The folder must hold model.onnx, model-int8.onnx, model.pgan and model-f32.pgan, as `trainer fit` leaves them.
 ///
 /// int8: each layer, given the same input, may differ from the same layer of the QDQ model by one quantum, and by 9/16
-/// of one from what that has before it rounds. The whole network is judged on average: over all pixels, what is beyond
+/// of one from what that has before it rounds. The whole network is bounded on average: over all pixels, what is beyond
 /// these 9/16 may come to 0.05 quanta, since a number that rounds to the other side in an early layer can move a pixel
 /// by many.
 ///

@@ -129,7 +129,7 @@ pub trait Watch {
 }
 
 /// Scores the averaged generator at an epoch's end; `None` where there is nothing to tell. It must not depend
-/// on anything but the generator, for a run that is taken up again is scored again.
+/// on anything but the generator, for a resumed run is scored again.
 pub type Judge<'a, D> = dyn FnMut(&Model<D>) -> Result<Option<Score>, ModelError> + 'a;
 
 /// Why a run ended early.
@@ -234,7 +234,7 @@ pub enum Ended<D: Device<f32>> {
 }
 
 /// Trains a GAN, leaving `stats.jsonl`, `losses.png`, `samples/` and `checkpoints/` in the run's folder. With a
-/// checkpoint `from` that folder the run is taken up there, and what the folder holds of later steps is
+/// checkpoint `from` that folder the run is resumed there, and what the folder holds of later steps is
 /// forgotten; without one it begins.
 ///
 /// # Errors
