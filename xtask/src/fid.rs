@@ -71,9 +71,9 @@ pub fn check(arguments: &CheckArguments) -> Result<()> {
         None => python::FIDELITY.python()?.0,
     };
     let mut test = process::cargo();
-    test.args(["test", "--release", "--workspace", "--exclude", "pocketgan"]);
-    test.args(["--locked", "--test", "torch_fidelity"]);
-    test.args(["--", "--ignored", "--nocapture"]);
+    test.args(["test", "--release", "--package", "pocketgan-tests"]);
+    test.args(["--locked", "--test", "integration"]);
+    test.args(["--", "--ignored", "--nocapture", "torch_fidelity"]);
     test.env("ORT_DYLIB_PATH", onnxruntime::find()?.0);
     test.env("POCKETGAN_FIDELITY_PYTHON", python);
     test.env("POCKETGAN_INCEPTION_ARCHIVE", archive()?);

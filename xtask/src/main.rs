@@ -4,6 +4,7 @@
 mod bare_metal;
 mod bench_runtime;
 mod bench_train;
+mod budget;
 mod elf;
 mod fid;
 mod firmware;
@@ -37,7 +38,7 @@ struct Arguments {
 enum Chore {
     /// Find or install what the tests need: ONNX Runtime, a bare-metal `core`, QEMU, Node, `onnx`.
     Setup,
-    /// Run every check and every test, `setup` first; nothing is skipped.
+    /// Run every check and every test, `setup` first; the slow ones with `--slow`.
     Test(test::Arguments),
     /// Build the firmware, run it in QEMU and show its picture.
     Firmware,

@@ -87,7 +87,7 @@ struct Soak {
 
 impl Soak {
     fn new(rounds: u32) -> Result<Self> {
-        let build = "build --release --locked --workspace --exclude pocketgan --bin trainer";
+        let build = "build --release --locked --package pocketgan-trainer --bin trainer";
         process::run(process::cargo().args(build.split(' ')))?;
         let folder = tempfile::tempdir()?;
         // A copy, for who soaks for hours may build something else meanwhile.

@@ -1,18 +1,20 @@
 //! `cargo xtask test`: every check and every test, in order, with a table at the end.
 
-use std::time::{Duration, Instant};
+use anyhow::{Context, Result, bail};
+use clap::{Parser, ValueEnum};
 
-use anyhow::{Result, bail};
-use clap::ValueEnum;
-
+use crate::budget::{self, Outcome};
 use crate::setup::{self, Tools};
-use crate::{firmware, fuzz, licences, process, workspace};
+use crate::{firmware, fuzz, licences, mutants, process, soak, workspace};
 
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Run only this step (after setup); may be given more than once.
     #[arg(long, value_name = "STEP")]
     only: Vec<Step>,
+    /// Run the steps that take minutes for one fact as well: layers, size, mutants, soak.
+    #[arg(long, conflicts_with = "only")]
+    slow: bool,
 }
 
 /// A step, in the order of a full run.
@@ -28,15 +30,31 @@ enum Step {
     Doc,
     /// Type check of the CUDA code; needs no toolkit.
     Cuda,
-    /// The runtime's tests with overflow checks, and once more with the portable kernels, with SSE2's and with AVX2's.
+    /// The tests of xtask.
+    Xtask,
+    /// The runtime's tests with overflow checks, and its parity tests with the portable kernels, with SSE2's and with AVX2's.
     Runtime,
-    /// All other tests, optimized.
-    Workspace,
+    /// The trainer's tests, optimized.
+    Trainer,
+    /// The tests of both products against each other and against other engines, optimized.
+    Engines,
     /// The firmware in QEMU; its pixels against the host's.
     Firmware,
+    /// Slow: a million random layers, the kernels against the reference.
+    Layers,
+    /// Slow: size and speed of all models on all cores against the table.
+    Size,
+    /// Slow: `trainer verify` on many latents of the shipped models and on 1,000 mutants of them.
+    Mutants,
+    /// Slow: a run that is killed, stopped and resumed over and over.
+    Soak,
 }
 
 impl Step {
+    fn is_slow(self) -> bool {
+        matches!(self, Self::Layers | Self::Size | Self::Mutants | Self::Soak)
+    }
+
     fn run(self, tools: &Tools) -> Result<()> {
         match self {
             Self::Fmt => fmt(),
@@ -54,19 +72,16 @@ impl Step {
                 ],
                 tools,
             ),
+            // As `cargo xtask` builds it, so that its dependencies are there.
+            Self::Xtask => cargo(&["test", "--package", "xtask", "--locked"], tools),
             Self::Runtime => runtime(tools),
-            Self::Workspace => cargo(
-                &[
-                    "test",
-                    "--release",
-                    "--workspace",
-                    "--exclude",
-                    "pocketgan",
-                    "--locked",
-                ],
-                tools,
-            ),
+            Self::Trainer => optimized("pocketgan-trainer", tools),
+            Self::Engines => optimized("pocketgan-tests", tools),
             Self::Firmware => firmware::test(&tools.firmware),
+            Self::Layers => layers(tools),
+            Self::Size => firmware::size(&defaults()?),
+            Self::Mutants => mutants::run(&defaults()?),
+            Self::Soak => soak(tools),
         }
     }
 
@@ -82,37 +97,38 @@ impl Step {
 ///
 /// Setup is incomplete or a step failed.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let start = Instant::now();
-    let tools = setup::run()?;
-    let mut table = vec![("setup".to_owned(), start.elapsed(), true)];
+    let budgets = budget::budgets()?;
+    let (tools, spent) = budget::measure(setup::run)?;
+    let tools = tools?;
+    let mut outcomes = vec![Outcome {
+        step: "setup".to_owned(),
+        spent,
+        ok: true,
+    }];
     for &step in Step::value_variants() {
-        if !arguments.only.is_empty() && !arguments.only.contains(&step) {
+        let wanted = match arguments.only.as_slice() {
+            [] => arguments.slow || !step.is_slow(),
+            only => only.contains(&step),
+        };
+        if !wanted {
             continue;
         }
         eprintln!("\n=== {}", step.name());
-        let start = Instant::now();
-        let outcome = step.run(&tools);
+        let (outcome, spent) = budget::measure(|| step.run(&tools))?;
         if let Err(error) = &outcome {
             eprintln!("{}: {error:#}", step.name());
         }
-        table.push((step.name(), start.elapsed(), outcome.is_ok()));
+        outcomes.push(Outcome {
+            step: step.name(),
+            spent,
+            ok: outcome.is_ok(),
+        });
     }
-    report(&table)
-}
-
-fn report(table: &[(String, Duration, bool)]) -> Result<()> {
-    println!("\n{:<12} {:>7}", "step", "seconds");
-    for (step, time, ok) in table {
-        println!(
-            "{step:<12} {:>7.0}  {}",
-            time.as_secs_f64(),
-            if *ok { "ok" } else { "FAILED" }
-        );
-    }
-    let failed: Vec<&str> = table
+    print!("\nseconds\n{}", budget::report(&outcomes, &budgets));
+    let failed: Vec<&str> = outcomes
         .iter()
-        .filter(|(_, _, ok)| !ok)
-        .map(|(step, ..)| step.as_str())
+        .filter(|outcome| !outcome.ok)
+        .map(|outcome| outcome.step.as_str())
         .collect();
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
@@ -120,29 +136,65 @@ fn report(table: &[(String, Duration, bool)]) -> Result<()> {
     Ok(())
 }
 
-/// How many random layers' kernels are held against the reference.
+/// The arguments that another chore has by default.
+fn defaults<A: clap::Args>() -> Result<A> {
+    #[derive(Parser)]
+    struct Wrapped<A: clap::Args> {
+        #[command(flatten)]
+        arguments: A,
+    }
+    let wrapped = Wrapped::<A>::try_parse_from(["xtask"]);
+    Ok(wrapped.context("the chore has no defaults")?.arguments)
+}
+
+/// How many random layers' kernels are held against the reference in the slow tier; the tests alone take 2,000.
 const RANDOM_LAYERS: &str = "1000000";
 
-fn runtime(tools: &Tools) -> Result<()> {
-    let test = ["test", "--package", "pocketgan", "--locked"];
-    cargo(&[&test[..], &["--features", "writer"]].concat(), tools)?;
+fn layers(tools: &Tools) -> Result<()> {
     let mut layers = process::cargo();
-    layers.args(test);
-    layers.args(["--release", "--features", "writer", "--test", "parity"]);
-    layers
-        .arg("random_layers")
-        .env("RANDOM_LAYERS", RANDOM_LAYERS);
-    process::run(tools.environment(&mut layers))?;
+    layers.args(["test", "--package", "pocketgan", "--locked", "--release"]);
+    layers.args(["--features", "writer", "--test", "parity", "random_layers"]);
+    layers.env("RANDOM_LAYERS", RANDOM_LAYERS);
+    process::run(tools.environment(&mut layers))
+}
+
+/// How often a run is killed in the slow tier; the tests alone kill one 10 times.
+const KILLS: &str = "24";
+
+fn soak(tools: &Tools) -> Result<()> {
+    let mut kills = process::cargo();
+    kills.args(["test", "--release", "--package", "pocketgan-trainer"]);
+    kills.args(["--locked", "--test", "integration", "a_killed_run"]);
+    process::run(tools.environment(kills.env("KILLS", KILLS)))?;
+    soak::run(&defaults()?)
+}
+
+fn runtime(tools: &Tools) -> Result<()> {
+    let test = [
+        "test",
+        "--package",
+        "pocketgan",
+        "--locked",
+        "--features",
+        "writer",
+    ];
+    cargo(&test, tools)?;
     for kernels in ["portable", "sse2", "avx2"] {
         let mut parity = process::cargo();
-        parity.args(test);
-        parity.args(["--features", "writer", "--test", "parity"]);
+        parity.args(test).args(["--test", "parity"]);
         parity.env("POCKETGAN_KERNELS", kernels);
-        // A folder of its own, so that nothing else is built anew.
-        parity.env("CARGO_TARGET_DIR", workspace::target().join(kernels));
+        // One folder for the three, so that nothing else is built anew and their dependencies once.
+        parity.env("CARGO_TARGET_DIR", workspace::target().join("kernels"));
         process::run(tools.environment(&mut parity))?;
     }
     Ok(())
+}
+
+fn optimized(package: &str, tools: &Tools) -> Result<()> {
+    cargo(
+        &["test", "--release", "--package", package, "--locked"],
+        tools,
+    )
 }
 
 fn fmt() -> Result<()> {
@@ -178,4 +230,25 @@ fn cargo(arguments: &[&str], tools: &Tools) -> Result<()> {
     let mut cargo = process::cargo();
     cargo.args(arguments);
     process::run(tools.environment(&mut cargo))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_step_has_a_budget_and_no_other() {
+        let steps = Step::value_variants().iter().map(|step| step.name());
+        let steps: BTreeSet<String> = steps.chain(["setup".to_owned()]).collect();
+        let budgets: BTreeSet<String> = budget::budgets().unwrap().into_keys().collect();
+        assert_eq!(budgets, steps);
+    }
+
+    #[test]
+    fn the_slow_chores_have_defaults() {
+        defaults::<firmware::SizeArguments>().unwrap();
+        defaults::<mutants::Arguments>().unwrap();
+        defaults::<soak::Arguments>().unwrap();
+    }
 }

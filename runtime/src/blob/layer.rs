@@ -275,12 +275,17 @@ impl Layer<'_> {
     /// outputs by row, column and channel. Out of range arguments give a meaningless index; huge ones
     /// overflow.
     pub const fn weight_index(&self, oc: usize, ky: usize, kx: usize, ic: usize) -> usize {
-        order::index(
+        self.weight_places(oc, ky, kx).of_channel(ic)
+    }
+
+    /// The [`weight_index`](Self::weight_index) of every input channel.
+    pub(crate) const fn weight_places(&self, oc: usize, ky: usize, kx: usize) -> order::Places {
+        order::Places::of(
             self.operator,
             self.numbers,
             self.input,
             self.output,
-            [oc, ky, kx, ic],
+            [oc, ky, kx],
         )
     }
 

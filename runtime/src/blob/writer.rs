@@ -722,9 +722,10 @@ impl Encoder<'_> {
                     _ => oc * inputs + ic,
                 };
                 for place in 0..kernel * kernel {
-                    let at = [oc, place / kernel, place % kernel, ic];
-                    let to = order::index(*operator, *numbers, *input, *stored, at);
-                    *ordered.get_mut(to).ok_or(too_large)? = values[row * kernel * kernel + place];
+                    let at = [oc, place / kernel, place % kernel];
+                    let to = order::Places::of(*operator, *numbers, *input, *stored, at);
+                    *ordered.get_mut(to.of_channel(ic)).ok_or(too_large)? =
+                        values[row * kernel * kernel + place];
                 }
             }
         }

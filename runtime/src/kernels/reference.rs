@@ -145,11 +145,12 @@ fn for_each_product(
     mut f: impl FnMut(usize, usize),
 ) {
     let mut over_channels = |iy: usize, ix: usize, oc: usize, ky: usize, kx: usize| {
+        let (input, weights) = (
+            element(layer.input, iy, ix, 0),
+            layer.weight_places(oc, ky, kx),
+        );
         for ic in 0..layer.input.channels {
-            f(
-                element(layer.input, iy, ix, ic),
-                layer.weight_index(oc, ky, kx, ic),
-            );
+            f(input + ic, weights.of_channel(ic));
         }
     };
     if let Operator::Linear = layer.operator {

@@ -106,16 +106,109 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         fs::write(path(), serde_json::to_string_pretty(&measured)? + "\n")?;
         return Ok(());
     }
-    let text = fs::read_to_string(path());
-    let text = text.with_context(|| format!("cannot read {}", path().display()))?;
-    let kept: Table = serde_json::from_str(&text)?;
-    if kept.compiler != measured.compiler {
-        eprintln!(
-            "the table is of {}, these figures are of {}",
-            kept.compiler, measured.compiler
+    let kept = Table::read()?;
+    kept.check_compiler(&measured.compiler);
+    compare(&kept, &measured)
+}
+
+/// A part of the table, which the tests of the firmware measure anyway.
+pub struct Sample {
+    table: Table,
+    /// Whether the compiler is the one that the table was made with: others make other code.
+    same_compiler: bool,
+    grown: Vec<String>,
+}
+
+impl Sample {
+    /// Reads the table.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or there is no compiler.
+    pub fn new(toolchain: &Toolchain) -> Result<Self> {
+        let table = Table::read()?;
+        let same_compiler = table.check_compiler(&compiler(toolchain)?);
+        Ok(Self {
+            table,
+            same_compiler,
+            grown: Vec::new(),
+        })
+    }
+
+    /// Compares the code and the stack of a model.
+    pub fn footprint(&mut self, core: &str, model: &str, measured: Footprint) {
+        self.compare(
+            core,
+            model,
+            |row| row.footprint.figures(),
+            measured.figures(),
         );
     }
-    compare(&kept, &measured)
+
+    /// Compares the memory of a model and the instructions of its images.
+    pub fn images(&mut self, core: &str, model: &str, samples: &[bench::Sample]) {
+        let figures =
+            |ram_bytes, instructions| [("RAM bytes", ram_bytes), ("instructions", instructions)];
+        let (ram_bytes, instructions) = of_images(samples);
+        let of_row = |row: Row| figures(row.ram_bytes, row.instructions);
+        self.compare(core, model, of_row, figures(ram_bytes, instructions));
+    }
+
+    fn compare<const N: usize>(
+        &mut self,
+        core: &str,
+        model: &str,
+        of_row: impl Fn(Row) -> [(&'static str, u64); N],
+        measured: [(&'static str, u64); N],
+    ) {
+        if self.same_compiler {
+            let name = format!("{core} {model}");
+            let kept = self.table.rows.get(&name).map(|row| of_row(*row));
+            note_growth(&mut self.grown, &name, kept, measured);
+        }
+    }
+
+    /// The outcome of all comparisons.
+    ///
+    /// # Errors
+    ///
+    /// A figure grew by more than [`GROWTH`] percent, or is not in the table.
+    pub fn outcome(self) -> Result<()> {
+        outcome(&self.grown)
+    }
+}
+
+impl Table {
+    fn read() -> Result<Self> {
+        let text = fs::read_to_string(path());
+        let text = text.with_context(|| format!("cannot read {}", path().display()))?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Whether figures of this compiler can be held against the table; says so if not.
+    fn check_compiler(&self, compiler: &str) -> bool {
+        if self.compiler != compiler {
+            eprintln!(
+                "the table of sizes is of {}, these figures are of {compiler}",
+                self.compiler
+            );
+        }
+        self.compiler == compiler
+    }
+}
+
+/// The compiler of the firmware and its version.
+fn compiler(toolchain: &Toolchain) -> Result<String> {
+    let version = process::output(toolchain.rustc().arg("--version"))?;
+    Ok(version.trim().to_owned())
+}
+
+/// The working memory of images and their instructions in the mean.
+fn of_images(samples: &[bench::Sample]) -> (u64, u64) {
+    let ram_bytes = samples.iter().map(|sample| sample.ram_bytes).max();
+    let instructions: u64 = samples.iter().map(|sample| sample.instructions).sum();
+    let count = samples.len().max(1) as u64;
+    (ram_bytes.unwrap_or_default(), instructions / count)
 }
 
 fn path() -> PathBuf {
@@ -129,13 +222,12 @@ fn measure(toolchain: &Toolchain) -> Result<Table> {
         for model in machine.models.iter().chain(machine.int4) {
             let samples = bench::samples(toolchain, machine, model)?;
             let footprint = Footprint::measure(toolchain, machine, &model.path())?;
-            let ram_bytes = samples.iter().map(|sample| sample.ram_bytes).max();
-            let instructions: u64 = samples.iter().map(|sample| sample.instructions).sum();
+            let (ram_bytes, instructions) = of_images(&samples);
             let row = Row {
                 flash_bytes: footprint.code_bytes + model.path().metadata()?.len(),
                 footprint,
-                ram_bytes: ram_bytes.unwrap_or_default(),
-                instructions: instructions / samples.len() as u64,
+                ram_bytes,
+                instructions,
             };
             rows.insert(format!("{} {}", machine.core.name(), model.feature), row);
         }
@@ -154,9 +246,8 @@ fn measure(toolchain: &Toolchain) -> Result<Table> {
             held_out.insert(format!("{core} {}", model.name()), footprint);
         }
     }
-    let compiler = process::output(toolchain.rustc().arg("--version"))?;
     Ok(Table {
-        compiler: compiler.trim().to_owned(),
+        compiler: compiler(toolchain)?,
         rows,
         held_out,
         small,
@@ -177,6 +268,10 @@ fn compare(kept: &Table, measured: &Table) -> Result<()> {
         let before = kept.small.get(name).map(|before| before.figures());
         note_growth(&mut grown, name, before, small.figures());
     }
+    outcome(&grown)
+}
+
+fn outcome(grown: &[String]) -> Result<()> {
     if !grown.is_empty() {
         bail!(
             "{}\nIf that is meant, run `cargo xtask size --update` and commit the table",

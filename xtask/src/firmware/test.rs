@@ -9,7 +9,9 @@ use anyhow::{Context, Result, ensure};
 use super::bare::{self, Bare, Footprint, Kind};
 use super::bench::{self, SEEDS, Sample};
 use super::machines::{self, MACHINES, MICROBIT, MODELS, MPS2_M4, RISCV_VIRT};
-use super::{Example, NANO, cases, every_operator, folders, footprint, perceptron, requests, wasm};
+use super::{
+    Example, NANO, cases, every_operator, folders, footprint, perceptron, requests, size, wasm,
+};
 use crate::bare_metal::Toolchain;
 use crate::{host, process};
 
@@ -22,7 +24,8 @@ pub fn run(toolchain: &Toolchain) -> Result<()> {
     build_all(toolchain)?;
     let mut no_panic = MPS2_M4.cargo(toolchain, "build");
     process::run(no_panic.args(["--example", "no_panic"]))?;
-    test_bare(toolchain)?;
+    let mut sizes = size::Sample::new(toolchain)?;
+    test_bare(toolchain, &mut sizes)?;
     for machine in [MICROBIT, MPS2_M4] {
         bare::check_linear_pixels(toolchain, &machine)?;
     }
@@ -43,10 +46,12 @@ pub fn run(toolchain: &Toolchain) -> Result<()> {
     for machine in &MACHINES {
         for model in machine.models {
             let there = bench::samples(toolchain, machine, model)?;
-            compare(&machine.core.name(), model, &there)?;
+            let core = machine.core.name();
+            compare(&core, model, &there)?;
+            sizes.images(&core, model.feature, &there);
         }
     }
-    Ok(())
+    sizes.outcome()
 }
 
 /// Builds every board as its folder is configured.
@@ -62,7 +67,7 @@ fn build_all(toolchain: &Toolchain) -> Result<()> {
 }
 
 /// Checks what the smallest firmware holds on each target, and says what it takes.
-fn test_bare(toolchain: &Toolchain) -> Result<()> {
+fn test_bare(toolchain: &Toolchain, sizes: &mut size::Sample) -> Result<()> {
     let models = [
         ("nano", NANO.path(), Kind::Fast),
         ("every operator", every_operator(), Kind::Small),
@@ -87,6 +92,7 @@ fn test_bare(toolchain: &Toolchain) -> Result<()> {
         let (core, blob) = (machine.core.name(), NANO.path());
         let measured = Footprint::measure(toolchain, machine, &blob)?;
         footprint::check(&core, NANO.feature, &fs::read(&blob)?, measured)?;
+        sizes.footprint(&core, NANO.feature, measured);
         eprintln!("nano, {core}: {} bytes of stack", measured.stack_bytes);
     }
     Ok(())

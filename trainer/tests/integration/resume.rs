@@ -1,9 +1,6 @@
 //! Runs that nothing can spoil: the real binary, killed, stopped, starved and lied to.
 
-#[allow(dead_code, reason = "each file of tests uses a part of it")]
-mod common;
-
-use common::{Place, complaint, signal, wait};
+use crate::common::{Place, complaint, signal, wait};
 use pocketgan_trainer::gan::checkpoint::Checkpoint;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,7 +11,7 @@ use std::time::Duration;
 const FIT: &str =
     "fit --dataset fashion --size nano --batch 256 --epochs 1 --device cpu --checkpoint-every 5";
 
-/// Kills a run at 24 moments of its life and resumes it with other numbers of threads.
+/// Kills a run at many moments of its life and resumes it with other numbers of threads.
 #[test]
 fn a_killed_run_ends_with_the_bytes_of_one_left_alone() {
     let place = Place::new();
@@ -29,9 +26,11 @@ fn a_killed_run_ends_with_the_bytes_of_one_left_alone() {
     assert_eq!(place.logged("killed"), [50, 100, 150, 200, 234]);
 }
 
-/// Kills run `run` at 24 random moments, the first before there is a checkpoint, and lets it come to its end.
+/// Kills run `run` at random moments, as many as `KILLS` says, the first before there is a checkpoint, and lets it come to
+/// its end.
 fn kill_and_resume(place: &Place, run: &str) {
-    const KILLS: u32 = 24;
+    let kills = std::env::var("KILLS");
+    let kills: u32 = kills.map_or(10, |kills| kills.parse().expect("a number"));
     const STEPS: u32 = 234;
     // Marsaglia's xorshift: the moments are the same each time as far as the machine is.
     let mut random = 0x9e37_79b9u32;
@@ -41,7 +40,7 @@ fn kill_and_resume(place: &Place, run: &str) {
         random ^= random << 5;
         random % n
     };
-    for kill in 0..KILLS {
+    for kill in 0..kills {
         let threads = 1 + kill % 3;
         let line = match kill {
             0 => format!("{FIT} --threads {threads} --out {run}"),
@@ -55,7 +54,7 @@ fn kill_and_resume(place: &Place, run: &str) {
                 let sign = place.path(run).join(sign);
                 wait(&mut child, || sign.exists());
             }
-            _ => place.wait_for_step(run, STEPS * kill / (KILLS + 2), &mut child),
+            _ => place.wait_for_step(run, STEPS * kill / (kills + 2), &mut child),
         }
         std::thread::sleep(Duration::from_micros(below(100_000).into()));
         assert_eq!(

@@ -1,9 +1,6 @@
 //! Data of the user's own, from files to a verified model, through the real `trainer`.
 
-#[allow(dead_code, reason = "each file of tests uses a part of it")]
-mod common;
-
-use common::Place;
+use crate::common::Place;
 use image::{ImageFormat, Rgb, RgbImage};
 use std::path::Path;
 

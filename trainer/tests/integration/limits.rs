@@ -1,10 +1,7 @@
 //! What cannot be exported: refused before the training, or, where the weights are to blame, exported as far as it can
 //! be.
 
-#[allow(dead_code, reason = "each file of tests uses a part of it")]
-mod common;
-
-use common::Place;
+use crate::common::Place;
 use pocketgan_trainer::files::sha256;
 use pocketgan_trainer::gan::checkpoint::Checkpoint;
 

@@ -1,10 +1,5 @@
 //! What `-o` does with what is there: devices, pipes, links, files of any kind; and the formats it writes.
-#![cfg(target_os = "linux")]
-
-#[allow(dead_code, reason = "each file of tests uses a part of it")]
-mod common;
-
-use common::{NOBODY, Place, complaint};
+use crate::common::{NOBODY, Place, complaint};
 use image::{ImageFormat, Rgb, RgbImage};
 use pocketgan_tests::networks;
 use pocketgan_trainer::export::quantize::{Calibration, Weights};

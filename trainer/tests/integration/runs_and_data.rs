@@ -1,9 +1,6 @@
 //! What a run knows of its data and its folder: resuming on other data, reading it again, runs side by side.
 
-#[allow(dead_code, reason = "each file of tests uses a part of it")]
-mod common;
-
-use common::{Place, complaint, signal};
+use crate::common::{Place, complaint, signal};
 use image::{Rgb, RgbImage};
 use std::path::Path;
 use std::process::Stdio;

@@ -14,6 +14,7 @@ use pocketgan_trainer::metrics::fid_cls::Score;
 use pocketgan_trainer::nn::{Initialization, ModelError};
 use pocketgan_trainer::optim::AdamConfig;
 use pocketgan_trainer::spec::{Layer, Network, Shape};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -161,6 +162,15 @@ impl Watch for Observer<'_> {
     }
 }
 
+thread_local! {
+    /// The networks here are so small that handing work from thread to thread takes nearly all of the time.
+    static ALONE: ThreadPool = ThreadPoolBuilder::new()
+        .num_threads(1)
+        .use_current_thread()
+        .build()
+        .unwrap();
+}
+
 /// A run's folder and what is run in it.
 struct Bench {
     folder: TempDir,
@@ -196,6 +206,7 @@ impl Part {
 
 impl Bench {
     fn new(checkpoint_every: u32) -> Self {
+        ALONE.with(|_| {});
         let folder = tempfile::tempdir().unwrap();
         let run = Run {
             settings: settings(),

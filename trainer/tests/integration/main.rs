@@ -1,0 +1,12 @@
+//! The trainer from outside. One program, so that it is linked once.
+
+mod cli;
+mod common;
+mod eval;
+mod limits;
+#[cfg(target_os = "linux")]
+mod output;
+mod own_data;
+mod resume;
+mod runs_and_data;
+mod training_loop;
