@@ -178,6 +178,36 @@ fn same_with_any_number_of_threads(recipe: Recipe) {
     assert!(state(2, 8) != one);
 }
 
+/// The exponential average from its definition, in f64: the decay is that of the settings, or `t / (t + 9)` in the
+/// first steps.
+#[test]
+fn the_average_is_that_of_the_weights_of_all_steps() {
+    const DECAY: f64 = 0.3;
+    let mut settings = settings(Size::Nano, Shape::new(1, 8, 8));
+    settings.ema_decay = DECAY;
+    let trained = |steps| train(&settings, steps);
+    let mut expected = trained(0).generator.parameters().unwrap();
+    expected
+        .tensors
+        .retain(|name, _| !name.ends_with("mean") && !name.ends_with("variance"));
+    for t in 1..=8u8 {
+        let gan = trained(usize::from(t));
+        let (now, average) = (gan.generator.parameters(), gan.average.parameters());
+        let (now, average) = (now.unwrap(), average.unwrap());
+        assert_ne!(now, average);
+        let decay = DECAY.min(f64::from(t) / f64::from(t + 9));
+        for (name, tensor) in &mut expected.tensors {
+            let (now, average) = (&now.tensors[name], &average.tensors[name]);
+            for (i, value) in tensor.data.iter_mut().enumerate() {
+                let next = f64::from(*value) * decay + f64::from(now.data[i]) * (1.0 - decay);
+                let found = f64::from(average.data[i]);
+                assert!((found - next).abs() < 1e-6, "{name}: {found}, not {next}");
+                *value = average.data[i];
+            }
+        }
+    }
+}
+
 #[test]
 fn a_checkpoint_holds_the_averaged_generator() {
     let mut gan = train(&settings(Size::Nano, Shape::new(1, 28, 28)), 3);
