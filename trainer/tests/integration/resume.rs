@@ -336,3 +336,19 @@ fn a_damaged_checkpoint_is_said_and_the_one_before_it_is_used() {
     }
     assert!(place.contents("run") == before);
 }
+
+/// Files that the code of then wrote.
+#[test]
+fn a_run_of_an_old_format_is_exported_and_sampled() {
+    for kind in ["gan", "vae"] {
+        let place = Place::new();
+        let checkpoint = place.checkpoint("run", 63);
+        std::fs::create_dir_all(checkpoint.parent().unwrap()).unwrap();
+        let fixture = format!("tests/fixtures/format-3-{kind}.safetensors");
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture);
+        std::fs::copy(fixture, checkpoint).unwrap();
+        place.ends_with(0, "export run");
+        place.ends_with(0, "verify run");
+        place.ends_with(0, "sample run --count 4 -o four.png");
+    }
+}

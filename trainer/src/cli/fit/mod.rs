@@ -185,13 +185,14 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     };
     run.folder.clone_from(&plan.out);
     let plan = &plan;
-    let [first, second] = plan.game.networks();
+    let networks = run.settings.networks.iter();
+    let networks = networks.map(|named| format!("{} {}", named.name, parameters(&named.network)));
+    let networks: Vec<String> = networks.collect();
     tell!(
-        "{}: {} images of {shape}; {first} {} parameters, {second} {}; into {}",
+        "{}: {} images of {shape}; parameters: {}; into {}",
         plan.dataset,
         images.count,
-        parameters(&run.settings.generator),
-        parameters(&run.settings.discriminator),
+        networks.join(", "),
         plan.out.display()
     );
     let asked = signals::listen()?;
@@ -296,16 +297,19 @@ fn settings(plan: &Plan, count: usize, shape: Shape, classes: usize) -> Result<S
     let cannot = |why: &dyn std::fmt::Display| {
         input(format!("this recipe cannot make images of {shape}: {why}"))
     };
-    match settings.generator.output() {
+    let generator = &settings.networks.generator.network;
+    match generator.output() {
         Ok(output) if output == shape => {}
         Err(error) if shape.height.min(shape.width) >= 4 => return cannot(&error),
         _ => return cannot(&"their sides must be multiples of 4"),
     }
-    if let Err(error) = settings.discriminator.output() {
-        return cannot(&error);
+    for other in &settings.networks.others {
+        if let Err(error) = other.network.output() {
+            return cannot(&error);
+        }
     }
     // What could not be exported is not worth training.
-    if let Err(error) = export::check(&settings.generator) {
+    if let Err(error) = export::check(generator) {
         return cannot(&error);
     }
     let needed = u64::from(plan.batch) * u64::from(plan.game.batches());

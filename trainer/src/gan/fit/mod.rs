@@ -7,14 +7,13 @@ mod journal;
 
 use super::checkpoint::{Checkpoint, Position};
 use super::store::{Store, StoreError, Writer};
-use super::{Gan, Losses, Settings};
+use super::{Gan, Losses, Networks, Settings};
 use crate::data::Fingerprint;
 use crate::files;
 use crate::metrics::collapse::{Limits, class_coverage};
 use crate::metrics::fid_cls::Score;
 use crate::nn::{Model, ModelError};
 use crate::ops::Device;
-use crate::spec::Network;
 use batches::Batches;
 use collapse::Monitor;
 use data::Order;
@@ -67,7 +66,7 @@ pub enum OnCollapse {
 pub struct Run {
     pub settings: Settings,
     pub length: Length,
-    /// Images an update of the discriminator, or of what takes its place.
+    /// Images an update; an adversarial step takes so many for each update of the discriminator.
     pub batch: usize,
     /// Whether half of the images, others in each epoch, are mirrored, left to right.
     pub flip: bool,
@@ -342,8 +341,8 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         Ok(Ended::Finished(Box::new(Trained {
             images_per_s: f64::from(steps) * self.run.images_a_step() as f64
                 / self.elapsed.as_secs_f64(),
-            generator: self.gan.average,
             steps,
+            generator: self.gan.into_average(),
             elapsed: self.elapsed,
             last: self.journal.last(),
             score: self.journal.last_score(),
@@ -378,7 +377,8 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
 
     fn step(&mut self) -> Result<Losses, FitError> {
         let batch = self.batches.take(self.gan.steps());
-        let classes = match self.run.settings.generator.classes() {
+        let generator = &self.run.settings.networks.generator.network;
+        let classes = match generator.classes() {
             Some(_) => batch.classes.as_slice(),
             None => &[],
         };
@@ -480,7 +480,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
     fn end_epoch(&mut self) -> Result<Option<f64>, FitError> {
         let at = self.position();
         let epoch = at.epoch + u32::from(at.batch > 0);
-        let grid = self.journal.grid(&self.gan.average, epoch)?;
+        let grid = self.journal.grid(self.gan.average(), epoch)?;
         self.watch.grid(&grid);
         self.journal.plot()?;
         self.rate(epoch)
@@ -489,7 +489,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
     /// The score of the averaged generator. One that fails is told, and does not end the run.
     fn rate(&mut self, epoch: u32) -> Result<Option<f64>, FitError> {
         let step = self.gan.steps();
-        let score = match (self.judge)(&self.gan.average) {
+        let score = match (self.judge)(self.gan.average()) {
             Ok(Some(score)) if score.fid_cls.is_finite() => score,
             Ok(_) => return Ok(None),
             Err(error) => {
@@ -520,8 +520,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
     fn checkpoint(&self) -> Result<Checkpoint, FitError> {
         Ok(Checkpoint {
             gan: self.gan.state()?,
-            generator: self.run.settings.generator.clone(),
-            discriminator: self.run.settings.discriminator.clone(),
+            networks: self.run.settings.networks.clone(),
             position: self.position(),
             rollbacks: self.rollbacks,
             since: self.journal.since().to_vec(),
@@ -599,8 +598,7 @@ fn given_up(trouble: Trouble, step: u32, last: Option<PathBuf>) -> FitError {
 /// Other networks; another number of images, unless the run allows it.
 pub fn check(from: &Checkpoint, run: &Run, source: &dyn Source) -> Result<(), FitError> {
     let order = order(run, source);
-    let then = [&from.generator, &from.discriminator];
-    let now = [&run.settings.generator, &run.settings.discriminator];
+    let (then, now) = (&from.networks, &run.settings.networks);
     if then != now {
         return Err(FitError::Networks {
             then: described(then),
@@ -625,11 +623,17 @@ pub fn check(from: &Checkpoint, run: &Run, source: &dyn Source) -> Result<(), Fi
 }
 
 /// What tells networks apart: parameters, images and classes.
-fn described(networks: [&Network; 2]) -> String {
-    let [first, second] = networks.map(|network| network.parameters().unwrap_or_default());
-    let image = networks[1].input;
-    let classes = networks[0].classes().unwrap_or(0);
-    format!("{first} and {second} parameters for images of {image} and {classes} classes")
+fn described(networks: &Networks) -> String {
+    let parameters = networks.iter().map(|named| {
+        let parameters = named.network.parameters().unwrap_or_default();
+        format!("{} of {parameters} parameters", named.name)
+    });
+    let parameters: Vec<String> = parameters.collect();
+    let generator = &networks.generator.network;
+    let image = generator.output().unwrap_or(generator.input);
+    let classes = generator.classes().unwrap_or(0);
+    let parameters = parameters.join(" and ");
+    format!("{parameters} for images of {image} and {classes} classes")
 }
 
 /// Removes what a killed run left half written.
