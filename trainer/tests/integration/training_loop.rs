@@ -398,6 +398,53 @@ fn taken_up_exactly(new: fn(u32) -> Bench, steps: &[u32]) {
     }
 }
 
+/// A run that was shorter first leaves what one leaves that was not: checkpoints, the best of them, log and pictures.
+#[test]
+fn a_longer_run_leaves_no_trace_of_its_first_length() {
+    let scores = [5.0, 3.0, 4.0, 2.0, 6.0];
+    let bench = |new: fn(u32) -> Bench| {
+        let mut bench = new(10);
+        bench.run.keep = 2;
+        bench
+    };
+    let files = |bench: &Bench| {
+        ["checkpoints", "samples"].map(|folder| {
+            let entries = std::fs::read_dir(bench.folder.path().join(folder)).unwrap();
+            let files = entries.map(|entry| entry.unwrap().path());
+            let files = files.filter(|path| path.extension().is_none_or(|end| end != "jsonl"));
+            let named =
+                files.map(|path| (path.file_name().unwrap().to_owned(), std::fs::read(path)));
+            let mut named: Vec<_> = named.map(|(name, bytes)| (name, bytes.unwrap())).collect();
+            named.sort();
+            named
+        })
+    };
+    for new in [Bench::new, Bench::variational] {
+        let alone = bench(new);
+        let mut score = planted(scores, 0);
+        alone
+            .rated(Fate::LeftAlone, &mut |_| Ok(Some(score())))
+            .finished();
+        for (epochs, fate) in [
+            (2, Fate::LeftAlone),
+            (4, Fate::LeftAlone),
+            (4, Fate::Stops(50)),
+        ] {
+            let mut bench = bench(new);
+            bench.run.length = Length::Epochs(epochs);
+            let mut score = planted(scores, 0);
+            bench.rated(fate, &mut |_| Ok(Some(score())));
+            bench.run.length = Length::Epochs(EPOCHS);
+            let done = bench.newest().unwrap().gan.steps / PER_EPOCH;
+            let mut score = planted(scores, done);
+            bench
+                .rated(Fate::LeftAlone, &mut |_| Ok(Some(score())))
+                .finished();
+            assert!(files(&bench) == files(&alone), "{epochs} epochs");
+        }
+    }
+}
+
 /// What is mirrored hangs on the epoch and the image, not on where a run was taken up.
 #[test]
 fn a_run_with_mirrored_images_is_taken_up_exactly() {

@@ -226,8 +226,8 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
     /// numbers that are not finite, or of a collapse that the run goes back from.
     fn pause(&mut self, stop: bool) -> Result<Next, FitError> {
         let ends = self.position().batch == 0 || self.is_over();
-        let planned = ends || self.checkpoints.is_planned(self.gan.steps());
-        if !planned && !stop {
+        let planned = self.checkpoints.is_planned(self.gan.steps());
+        if !planned && !ends && !stop {
             return Ok(Next::Step);
         }
         self.gan.settle_average()?;
@@ -243,7 +243,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         self.journal.sync()?;
         let elapsed = self.elapsed.as_secs_f64();
         self.checkpoints.write(&checkpoint, score, elapsed)?;
-        // What was written at a stop must not displace what a run left alone would roll back to.
+        // What was written at a stop or at the end of the time must not displace what a longer run would roll back to.
         if planned {
             self.checkpoints.prune(&self.monitor)?;
         }
