@@ -6,9 +6,10 @@ use pocketgan_trainer::engines::{Engine, TractEngine, latents};
 use pocketgan_trainer::export::fold::fold;
 use pocketgan_trainer::export::onnx::{OnnxModel, float_model};
 use pocketgan_trainer::gan::checkpoint::{Checkpoint, Position};
-use pocketgan_trainer::gan::{Gan, Recipe, Settings, Size, classes_in_turn, fit};
+use pocketgan_trainer::gan::{Gan, Recipe, Settings, Size};
 use pocketgan_trainer::nn::{Initialization, Model};
 use pocketgan_trainer::rng::{Rng, Stream};
+use pocketgan_trainer::samples;
 use pocketgan_trainer::spec::{Layer, Network, Shape};
 
 const BATCH: usize = 12;
@@ -58,10 +59,10 @@ fn assert_export_agrees(model: &Model<Cpu>) {
     let onnx = OnnxModel::read(&float_model(&folded)).unwrap();
     let mut tract = TractEngine::new(onnx).unwrap();
     let (count, size) = (20, network.input.len());
-    let classes = classes_in_turn(network, count);
+    let classes = samples::classes_in_turn(network, count);
     let exported = tract.images(&latents(5, count, size), &classes).unwrap();
     let ours = model
-        .evaluate(&fit::latents(5, count, size), &classes)
+        .evaluate(&samples::latents(5, count, size), &classes)
         .unwrap();
     assert_eq!(ours.len(), exported.data.len());
     let spread = ours.iter().fold(0f32, |m, v| m.max(v.abs()));

@@ -1,9 +1,10 @@
 //! Generative adversarial networks (Goodfellow et al. 2014): a generator and a discriminator, trained against each other.
 
-use super::losses::{self, Logits, Objective};
+use super::losses::Objective;
 use super::networks::{LossName, Losses, Named, Networks};
 use super::penalties::{self, Penalty, Recorded};
 use super::training::{Batch, Gan, Learner};
+use crate::nn::loss::{self, Logits};
 use crate::nn::{Mode, ModelError, device_error};
 use crate::ops::{Device, Wants};
 use crate::rng::Rng;
@@ -164,7 +165,7 @@ impl<D: Device<f32>> Step<'_, D> {
         if let Some(penalty) = penalty {
             loss = loss.try_add(penalty).map_err(device_error)?;
         }
-        let (value, mut gradients) = losses::backward(loss).map_err(device_error)?;
+        let (value, mut gradients) = loss::backward(loss).map_err(device_error)?;
         self.discriminator.update(&mut gradients)?;
         if let Some(limit) = rules.weight_clip {
             for array in self.discriminator.model.trained_mut() {
@@ -215,7 +216,7 @@ impl<D: Device<f32>> Step<'_, D> {
             false => None,
         };
         let loss = objective.generator(verdict, real).map_err(device_error)?;
-        let (value, mut gradients) = losses::backward(loss).map_err(device_error)?;
+        let (value, mut gradients) = loss::backward(loss).map_err(device_error)?;
         self.generator.update(&mut gradients)?;
         self.generator.model.update_statistics(n, &statistics);
         Ok(value)

@@ -20,5 +20,5 @@ pub use losses::Objective;
 pub use networks::{LossName, Losses, Named, Networks, Role};
 pub use penalties::Penalty;
 pub use recipes::{Recipe, Size};
-pub use training::{Gan, GanState, Learner, NetworkState, Settings, classes_in_turn};
+pub use training::{Gan, GanState, Learner, NetworkState, Settings};
 pub use variational::{Likelihood, Variational};

@@ -2,13 +2,12 @@
 
 use super::game::Game;
 use super::networks::{Losses, Named, Networks, Role};
-use crate::engines;
 use crate::nn::{Initialization, Model, ModelError};
 use crate::ops::Device;
 use crate::optim::{Adam, AdamConfig, AdamState};
 use crate::parameters::{HostTensor, Parameters};
 use crate::rng::{Rng, Stream};
-use crate::spec::Network;
+use crate::samples::classes_in_turn;
 use dfdx::prelude::Gradients;
 use std::collections::BTreeMap;
 
@@ -157,11 +156,6 @@ pub(super) struct Batch<'a> {
     pub images: &'a [f32],
     /// The class of each, or none.
     pub classes: &'a [u32],
-}
-
-/// The classes of `count` images of a network, each class in turn; none where it is told none.
-pub fn classes_in_turn(network: &Network, count: usize) -> Vec<u32> {
-    engines::classes_in_turn(network.classes().unwrap_or(0), count)
 }
 
 impl<D: Device<f32>> Gan<D> {

@@ -9,9 +9,10 @@
 //! -ln p(x|z) + beta KL(q(z|x) || N(0, 1))
 //! ```
 
-use super::losses::{Logits, Loss, softplus};
+use super::losses::softplus;
 use super::networks::{LossName, Losses, Named, Networks};
 use super::training::{Batch, Gan, Learner};
+use crate::nn::loss::{Logits, Loss};
 use crate::nn::{Mode, Model, ModelError, Statistics, device_error};
 use crate::ops::{Device, Wants};
 use crate::spec::Network;
@@ -267,7 +268,8 @@ impl Variational {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gan::{Recipe, Settings, Size, losses};
+    use crate::gan::{Recipe, Settings, Size};
+    use crate::nn::loss::backward;
     use crate::ops::{Activation, Weights, composed};
     use crate::rng::{Rng, Stream};
     use crate::spec::{Layer, Shape};
@@ -307,7 +309,7 @@ mod tests {
         truth: impl Fn(&[f64]) -> f64,
     ) {
         let x = tensor(at);
-        let (value, gradients) = losses::backward(loss(x.leaky_trace())).unwrap();
+        let (value, gradients) = backward(loss(x.leaky_trace())).unwrap();
         let expected = truth(at);
         assert!(
             (f64::from(value) - expected).abs() < 1e-5 * (1.0 + expected.abs()),

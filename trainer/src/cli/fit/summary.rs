@@ -9,11 +9,12 @@ use crate::export::{
 };
 use crate::files::write_whole;
 use crate::gan::fit::{self, Trained};
-use crate::gan::{Recipe, Size, classes_in_turn};
+use crate::gan::{Recipe, Size};
 use crate::metrics::Histogram;
 use crate::metrics::fid_cls::{PROTOCOL, Score};
 use crate::ops::Device;
 use crate::report;
+use crate::samples;
 use crate::spec::Shape;
 use anyhow::Context;
 use serde::Serialize;
@@ -84,9 +85,9 @@ impl Summary {
         const SAMPLES: usize = 1024;
         let generator = &trained.generator;
         let network = generator.network();
-        let latents = fit::latents(plan.seed, SAMPLES, network.input.len());
-        let classes = classes_in_turn(network, SAMPLES);
-        let pixels = fit::to_pixels(&generator.evaluate(&latents, &classes)?);
+        let latents = samples::latents(plan.seed, SAMPLES, network.input.len());
+        let classes = samples::classes_in_turn(network, SAMPLES);
+        let pixels = samples::to_pixels(&generator.evaluate(&latents, &classes)?);
         let shown = &pixels[..fit::grid(network) * shape.len()];
         let grid = report::montage(shown, shape, fit::columns(network))
             .context("cannot encode the sample grid")?;

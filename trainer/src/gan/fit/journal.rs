@@ -2,18 +2,17 @@
 
 use super::collapse::Monitor;
 use super::{FitError, Run, Source};
-use crate::engines;
 use crate::files::write_whole;
 use crate::gan::checkpoint::Checkpoint;
 use crate::gan::log::{Log, Stepped};
-use crate::gan::{Gan, LossName, Losses, classes_in_turn};
+use crate::gan::{Gan, LossName, Losses};
 use crate::metrics::collapse::{self, Diversity, Reference};
 use crate::metrics::fid_cls::Score;
 use crate::nn::Model;
 use crate::ops::Device;
 use crate::report::{self, Curve};
+use crate::samples::{classes_in_turn, latents, to_pixels};
 use crate::spec::{Network, Shape};
-use pocketgan::latent;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -96,20 +95,6 @@ impl Stepped for Entry {
             Self::Score(line) => line.step,
         }
     }
-}
-
-/// The pixels of images with values in [-1, 1]: rounded and clamped; the inverse of what training reads.
-pub fn to_pixels(images: &[f32]) -> Vec<u8> {
-    images.iter().map(|y| (128.0 * y + 128.5) as u8).collect()
-}
-
-/// The latents of the images with the seeds `seed`, `seed + 1`, …, as the runtime draws them.
-pub fn latents(seed: u64, count: usize, size: usize) -> Vec<f32> {
-    let drawn = engines::latents(seed, count, size);
-    drawn
-        .into_iter()
-        .map(|q| f32::from(q) * latent::SCALE)
-        .collect()
 }
 
 pub(super) struct Journal<'a> {

@@ -21,7 +21,7 @@ use data::Order;
 pub use data::Source;
 pub use error::{FitError, Trouble};
 use journal::Journal;
-pub use journal::{Line, ScoreLine, columns, grid, latents, to_pixels};
+pub use journal::{Line, ScoreLine, columns, grid};
 use recovery::Recovery;
 pub use run::{Judge, Length, OnCollapse, OnNan, Progress, Run, Watch};
 use saving::Checkpoints;
