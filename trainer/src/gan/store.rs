@@ -123,10 +123,10 @@ impl Store {
     /// Seconds of training up to a step, of all parts of the run, if its log can be read.
     pub fn elapsed_s(&self, step: u32) -> Option<f64> {
         let text = std::fs::read_to_string(self.folder.join(LOG)).ok()?;
-        let lines = text
+        let mut lines = text
             .lines()
             .filter_map(|line| serde_json::from_str::<Written>(line).ok());
-        let last = lines.filter(|line| line.step <= step).last()?;
+        let last = lines.rfind(|line| line.step <= step)?;
         Some(last.elapsed_s)
     }
 

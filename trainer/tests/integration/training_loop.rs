@@ -180,6 +180,9 @@ struct Bench {
     images: Images,
 }
 
+/// Makes a bench with so many steps from one checkpoint to the next.
+type New = fn(u32) -> Bench;
+
 /// How a part of a run went.
 struct Part {
     /// `None` if it died.
@@ -525,7 +528,7 @@ fn as_format_2(mut bytes: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn a_run_of_an_old_format_goes_on_exactly() {
-    let kinds: [(&str, fn(u32) -> Bench, _, _); 2] = [
+    let kinds: [(&str, New, _, _); 2] = [
         (
             "gan",
             Bench::new,
@@ -565,7 +568,7 @@ fn a_run_of_an_old_format_goes_on_exactly() {
 
 #[test]
 fn a_log_has_the_losses_of_its_kind() {
-    let kinds: [(fn(u32) -> Bench, _); 2] = [
+    let kinds: [(New, _); 2] = [
         (Bench::new, ["discriminator_loss", "generator_loss"]),
         (
             Bench::variational,
