@@ -225,10 +225,9 @@ impl Checkpoint {
             entries.push(Entry::new(name, tensor.shape.clone(), &tensor.data));
         }
         let columns = self.losses();
-        let value = |losses: &Losses, column: &String| losses.get(column).unwrap_or(f32::NAN);
         let rows = self.since.iter();
         let since: Vec<f32> = rows
-            .flat_map(|losses| columns.iter().map(move |column| value(losses, column)))
+            .flat_map(|losses| columns.iter().filter_map(move |column| losses.get(column)))
             .collect();
         let shape = vec![self.since.len(), columns.len()];
         entries.push(Entry::new("since".into(), shape, &since));
@@ -245,13 +244,11 @@ impl State {
             let name = &named.name;
             let average = || tensors.network(&format!("averages.{name}."));
             let average = (named.role == Role::Generator).then(average);
+            let steps = self.adam_steps.get(name).ok_or(DecodeError::Foreign)?;
             let state = NetworkState {
                 average,
                 parameters: tensors.network(&format!("networks.{name}.")),
-                adam: tensors.adam(
-                    &format!("adam.{name}"),
-                    self.adam_steps.get(name).copied().unwrap_or(0),
-                ),
+                adam: tensors.adam(&format!("adam.{name}"), *steps),
             };
             networks.insert(name.clone(), state);
         }
