@@ -117,7 +117,10 @@ pub(super) fn export_to(
 ) -> Result<export::Exported, Failure> {
     let checkpoint = &found.checkpoint;
     let calibration = Calibration::default();
-    let (network, parameters) = (&checkpoint.generator, &checkpoint.gan.average);
+    let (network, parameters) = checkpoint.generator().ok_or_else(|| {
+        let path = found.path.display();
+        Failure::Input(format!("{path}: it holds no network that makes images"))
+    })?;
     export::export(network, parameters, weights, calibration, folder)
         .map_err(|error| Failure::Input(format!("{}: {error}", found.path.display())))
 }

@@ -1,6 +1,6 @@
 //! Penalties on a critic's gradient.
 
-use super::losses::{Logits, Loss};
+use crate::nn::loss::{Logits, Loss};
 use crate::nn::{Model, ModelError, device_error};
 use crate::ops::Device;
 use clap::ValueEnum;
@@ -120,7 +120,7 @@ fn squares<D: Device<f32>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gan::losses;
+    use crate::nn::loss::backward;
     use crate::nn::{Initialization, Mode};
     use crate::ops::{Activation, Wants, Weights, Window, composed};
     use crate::parameters::{HostTensor, Parameters};
@@ -198,7 +198,7 @@ mod tests {
             let mut tape = OwnedTape::default();
             let ran = critic.forward(&mut tape, &x, classes, Mode::Train(wants));
             let sum = cpu.to_tensor(tape, &ran.unwrap().0).unwrap();
-            let (_, mut gradients) = losses::backward(sum.try_sum().unwrap()).unwrap();
+            let (_, mut gradients) = backward(sum.try_sum().unwrap()).unwrap();
             let expected = cpu.gradient(&mut gradients, &x).unwrap();
             let ours = critic.input_gradient(&mut OwnedTape::default(), &x, classes);
             assert!(expected.iter().any(|g| g.abs() > 0.1));
@@ -231,7 +231,7 @@ mod tests {
         let mut critic = Model::new(cpu.clone(), &network, &parameters).unwrap();
         let x = critic.input(4, &points(4, &network)).unwrap();
         let (value, mut gradients) =
-            losses::backward(gradient_penalty(&critic, &x, &[], 10.0).unwrap()).unwrap();
+            backward(gradient_penalty(&critic, &x, &[], 10.0).unwrap()).unwrap();
         assert!((value - 10.0 * (norm - 1.0).powi(2)).abs() < 1e-4);
         let weight = &*critic.trained_mut()[0];
         let gradient = cpu.gradient(&mut gradients, weight).unwrap();
@@ -240,7 +240,7 @@ mod tests {
         }
         // Around zero it is `3 |w|^2`, its gradient `6 w`.
         let (value, mut gradients) =
-            losses::backward(zero_centred_penalty(&critic, &x, &[], 3.0).unwrap()).unwrap();
+            backward(zero_centred_penalty(&critic, &x, &[], 3.0).unwrap()).unwrap();
         assert!((value - 3.0 * norm * norm).abs() < 1e-4);
         let weight = &*critic.trained_mut()[0];
         let gradient = cpu.gradient(&mut gradients, weight).unwrap();
@@ -351,7 +351,7 @@ mod tests {
             n: 4,
         };
         let loss = gradient_penalty(&critic, &batch, &[], 10.0).unwrap();
-        let (value, mut gradients) = losses::backward(loss).unwrap();
+        let (value, mut gradients) = backward(loss).unwrap();
         let arrays: Vec<_> = critic
             .trained_mut()
             .into_iter()

@@ -109,6 +109,17 @@ pub enum ModelError {
     /// A stream of random numbers has a state that no stream comes to.
     #[error("the saved state of the random numbers is none")]
     Latents,
+    /// A kind of training has another number of networks.
+    #[error("this kind of training has {expected} networks, and {found} were given")]
+    Networks {
+        /// How many it has.
+        expected: usize,
+        /// How many were given.
+        found: usize,
+    },
+    /// A saved state lacks a network, or the average of its weights.
+    #[error("the saved state lacks the {0} or its average")]
+    NoState(String),
     /// The device failed.
     #[error("the device failed: {0}")]
     Device(String),

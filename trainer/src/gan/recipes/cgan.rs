@@ -9,9 +9,8 @@ pub(super) fn parts(image: Shape) -> Parts {
         features,
         bias: true,
     };
-    let dense = dense_bn::parts(image);
     let generator = Network {
-        input: dense.generator.input,
+        input: Shape::features(dense_bn::LATENT),
         layers: vec![
             linear(256),
             dense_bn::LEAKY,
@@ -24,6 +23,6 @@ pub(super) fn parts(image: Shape) -> Parts {
     };
     Parts {
         conditional: true,
-        ..Parts::new(generator, dense.discriminator)
+        ..Parts::new(generator, dense_bn::discriminator(image))
     }
 }
