@@ -1,11 +1,11 @@
 //! Making images: the generator and its working memory.
 //!
-//! Rows are pulled: a layer's next row is made when the layer behind it asks, and each layer keeps
-//! only the rows that it reads at once. The linear layer makes one row of its output at a time.
+//! Rows are pulled: a layer's next row is made when a layer that reads it asks, each row once, and of each tensor
+//! only the rows are kept that are needed at once. The linear layer makes one row of its output at a time.
 
 use crate::blob::order::divisor;
 use crate::kernels::{float, int8};
-use crate::plan;
+use crate::plan::{self, Ring};
 use crate::{Error, Layer, Model, Operator, PixelRange, Rng, RowSink, latent};
 use bytemuck::{must_cast_slice, must_cast_slice_mut};
 use core::hint::black_box;
@@ -218,8 +218,8 @@ impl<'m, 'b> Generator<'m, 'b> {
 
     /// Puts the latent in the first ring and forgets all other rows.
     fn start(&mut self, mut component: impl FnMut(usize) -> i8) {
-        for index in 0..self.model.layer_count() + 1 {
-            self.set_rows_made(index, usize::from(index == 0));
+        for tensor in 0..self.model.layer_count() + 1 {
+            self.set_state(tensor * 2, usize::from(tensor == 0));
         }
         let ring = plan::ring(&self.model, 0);
         let start = self.ring_start(0);
@@ -268,43 +268,52 @@ impl<'m, 'b> Generator<'m, 'b> {
 
     /// Makes the next row of the output; returns the memory that starts with it.
     fn next_row(&mut self) -> &mut [u32] {
-        let mut index = self.model.layer_count() - 1;
-        loop {
-            let y = self.rows_made(index + 1);
-            let mut decoded = None;
-            let layer = layer(&self.model, index, &mut decoded);
-            if self.rows_made(index) < plan::rows_needed(layer, y) && index > 0 {
-                index -= 1;
-                continue;
-            }
-            self.make_row(index, layer, y);
-            self.set_rows_made(index + 1, y + 1);
-            index += 1;
-            if index == self.model.layer_count() {
-                break;
-            }
+        let last = self.model.layer_count() - 1;
+        let mut index = last;
+        while let Some(next) = self.step(index, last) {
+            index = next;
         }
-        let start = self.ring_start(index);
+        let start = self.ring_start(last + 1);
         self.words.get_mut(start..).unwrap_or_default()
+    }
+
+    /// Makes the next row of layer `index`, or asks another layer for a row that it needs first; returns the layer whose turn
+    /// is next, `None` behind the last one.
+    #[inline(always)]
+    fn step(&mut self, index: usize, last: usize) -> Option<usize> {
+        let y = self.rows_made(index + 1);
+        let mut decoded = None;
+        let layer = layer(&self.model, index, &mut decoded);
+        if let Some(before) = self.missing(layer, y) {
+            self.ask(before, index);
+            return Some(before);
+        }
+        self.make_row(index, layer, y);
+        self.count_row(index + 1);
+        (index != last).then(|| self.asker(index))
+    }
+
+    /// The layer that has to make a row before this one can make row `y`.
+    #[inline(always)]
+    fn missing(&self, layer: &Layer<'_>, y: usize) -> Option<usize> {
+        let needed = plan::rows_needed(layer.operator, layer.input.height, y);
+        if self.rows_made(layer.source) < needed && layer.source > 0 {
+            return Some(layer.source - 1);
+        }
+        match layer.operator.in_this_build().other() {
+            Some(other) if self.rows_made(other) <= y => other.checked_sub(1),
+            _ => None,
+        }
     }
 
     /// Makes row `y` of layer `index`'s output in its ring.
     fn make_row(&mut self, index: usize, layer: &Layer<'_>, y: usize) {
-        let out_ring = plan::ring(&self.model, index + 1);
-        let (start, end) = (self.ring_start(index), self.ring_start(index + 1));
+        let out_ring = Ring::of_output(layer);
+        let end = self.ring_start(index + 1);
         let Some((before, after)) = self.words.split_at_mut_checked(end) else {
             return;
         };
-        let input = before.get(start..).unwrap_or_default();
-        let mut decoded = None;
-        let added = match layer.operator.in_this_build() {
-            Operator::Add { from } => {
-                let start = state(before, from * 2 + 1);
-                let rows = before.get(start..).unwrap_or_default();
-                Some((self::layer(&self.model, from, &mut decoded), rows))
-            }
-            _ => None,
-        };
+        let input = rows(before, layer.source);
         let (after, scratch) = match layer.numbers.is_int4() {
             true => {
                 // Behind the last ring.
@@ -320,35 +329,64 @@ impl<'m, 'b> Generator<'m, 'b> {
         if layer.numbers.is_float() {
             let out = must_cast_slice_mut(after).get_mut(range);
             let (input, out) = (must_cast_slice(input), out.unwrap_or_default());
-            match added {
-                Some((from, added)) => {
-                    float::add_row(layer, y, input, (from, must_cast_slice(added)), out);
+            match layer.operator.in_this_build() {
+                Operator::Add { from } => {
+                    float::add_row(layer, y, input, must_cast_slice(rows(before, from)), out);
                 }
-                None => float::row(layer, y, input, out),
+                Operator::Concat { from } => {
+                    float::concat_row(layer, y, input, must_cast_slice(rows(before, from)), out);
+                }
+                _ => float::row(layer, y, input, out),
             }
         } else {
             let out = must_cast_slice_mut(after).get_mut(range);
             let out = out.unwrap_or_default();
-            match added {
-                Some(added) => int8::add_row(layer, y, input, added, &out_ring, out),
-                None => int8::row(layer, y, input, &out_ring, out, scratch),
+            match layer.operator.in_this_build() {
+                Operator::Add { from } => {
+                    int8::add_row(layer, y, input, rows(before, from), &out_ring, out);
+                }
+                Operator::Concat { from } => {
+                    int8::concat_row(layer, y, input, rows(before, from), &out_ring, out);
+                }
+                _ => int8::row(layer, y, input, &out_ring, out, scratch),
             }
         }
     }
 
-    fn rows_made(&self, ring: usize) -> usize {
-        state(self.words, ring * 2)
+    /// Notes that layer `index` asks for the next row of layer `before`.
+    fn ask(&mut self, before: usize, index: usize) {
+        let rows = self.rows_made(before + 1);
+        self.set_state((before + 1) * 2, rows | index << 16);
     }
 
-    fn set_rows_made(&mut self, ring: usize, rows: usize) {
-        if let Some(word) = self.words.get_mut(ring * 2) {
-            *word = rows as u32;
+    /// The layer that asked for a row of layer `index`.
+    fn asker(&self, index: usize) -> usize {
+        state(self.words, (index + 1) * 2) >> 16
+    }
+
+    fn rows_made(&self, tensor: usize) -> usize {
+        state(self.words, tensor * 2) & 0xffff
+    }
+
+    fn count_row(&mut self, tensor: usize) {
+        self.set_state(tensor * 2, state(self.words, tensor * 2) + 1);
+    }
+
+    fn set_state(&mut self, at: usize, value: usize) {
+        if let Some(word) = self.words.get_mut(at) {
+            *word = value as u32;
         }
     }
 
-    fn ring_start(&self, ring: usize) -> usize {
-        state(self.words, ring * 2 + 1)
+    fn ring_start(&self, tensor: usize) -> usize {
+        state(self.words, tensor * 2 + 1)
     }
+}
+
+/// The ring of a tensor, which is not the last.
+fn rows(words: &[u32], tensor: usize) -> &[u32] {
+    let (start, end) = (state(words, tensor * 2 + 1), state(words, tensor * 2 + 3));
+    words.get(start..end).unwrap_or_default()
 }
 
 /// A layer of a model: the one it was included with, or one decoded into `decoded`.

@@ -116,7 +116,8 @@ fn macs(input: Shape, &(operator, _, output): &Plan) -> usize {
         Operator::Linear => output.height * output.width,
         Operator::Conv2d(w) => output.height * output.width * w.kernel * w.kernel,
         Operator::ConvTranspose2d(w) => input.height * input.width * w.kernel * w.kernel,
-        Operator::Upsample { .. } | Operator::Add { .. } => 0,
+        Operator::AvgPool2d(w) => output.height * output.width * w.kernel * w.kernel,
+        Operator::Upsample { .. } | Operator::Add { .. } | Operator::Concat { .. } => 0,
     }
 }
 
@@ -127,7 +128,7 @@ fn taps_of_a_row(&(operator, _, output): &Plan, padding: usize) -> usize {
             .map(|x| (w.kernel + w.stride - 1 - (x + padding) % w.stride) / w.stride)
             .sum(),
         Operator::Conv2d(w) => output.width * w.kernel,
-        Operator::Linear | Operator::Upsample { .. } | Operator::Add { .. } => 0,
+        _ => 0,
     }
 }
 
