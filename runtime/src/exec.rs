@@ -445,3 +445,87 @@ fn pixel_offset(range: PixelRange) -> u8 {
         PixelRange::Unsigned => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    /// The rows that an output row needs of each tensor that the layer reads, from the definition of the operator: tensor, first
+    /// row, one after the last.
+    fn reads(layer: &Layer<'_>, y: usize) -> Vec<(usize, usize, usize)> {
+        let height = layer.input.height;
+        let taps: Vec<usize> = match layer.operator {
+            Operator::Linear => vec![0],
+            Operator::Upsample { factor } => vec![y / factor],
+            Operator::Add { .. } | Operator::Concat { .. } => vec![y],
+            Operator::Conv2d(w) | Operator::AvgPool2d(w) => (0..w.kernel)
+                .filter_map(|k| (y * w.stride + k).checked_sub(w.padding))
+                .filter(|&row| row < height)
+                .collect(),
+            Operator::ConvTranspose2d(w) => (0..height)
+                .filter(|row| {
+                    (row * w.stride..row * w.stride + w.kernel).contains(&(y + w.padding))
+                })
+                .collect(),
+        };
+        let tensors = core::iter::once(layer.source).chain(layer.operator.other());
+        let range = taps.first().copied().zip(taps.last().copied());
+        tensors
+            .filter_map(|tensor| range.map(|(first, last)| (tensor, first, last + 1)))
+            .collect()
+    }
+
+    /// The most rows of each tensor that were made and were still to be read, seen after every step of the generator.
+    fn high_water(model: &Model<'_>) -> Vec<usize> {
+        let layers: Vec<_> = model.layers().collect();
+        let count = layers.len();
+        let mut most = vec![1; count + 1];
+        let mut totals = vec![0; count + 1];
+        for measured in [false, true] {
+            let mut buffer = vec![0; model.buffer_len()];
+            let mut generator = Generator::new(model, buffer.as_mut_slice()).expect("large enough");
+            generator.start(|_| 1);
+            for _ in 0..model.output().height {
+                let mut next = Some(count - 1);
+                while let Some(index) = next {
+                    next = generator.step(index, count - 1);
+                    let made: Vec<_> = (0..=count).map(|t| generator.rows_made(t)).collect();
+                    if !measured {
+                        totals = made;
+                        continue;
+                    }
+                    for (index, layer) in layers.iter().enumerate() {
+                        for y in made[index + 1]..totals[index + 1] {
+                            for (tensor, first, _) in reads(layer, y) {
+                                most[tensor] = most[tensor].max(made[tensor].saturating_sub(first));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        most
+    }
+
+    /// Section 9.3.
+    #[test]
+    fn a_graph_keeps_the_rows_that_are_needed_at_once() {
+        let blobs: [&[u8]; 3] = [
+            include_bytes!("../tests/data/v5-int8.pgan"),
+            include_bytes!("../tests/data/v5-int4.pgan"),
+            include_bytes!("../tests/data/v5-f32.pgan"),
+        ];
+        let mut kept = 0;
+        for blob in blobs {
+            let model = Model::parse(blob).expect("a valid model");
+            let measured = high_water(&model);
+            for (tensor, rows) in measured.into_iter().enumerate() {
+                assert_eq!(plan::ring(&model, tensor).rows, rows, "tensor {tensor}");
+                kept += rows;
+            }
+        }
+        assert!(kept > 3 * 13, "{kept}");
+    }
+}

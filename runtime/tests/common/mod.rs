@@ -512,8 +512,19 @@ pub fn conditional_blob(
     numbers: Numbers,
     rng: &mut Rng,
 ) -> Result<Vec<u8>, WriteError> {
-    let layers = layers(latent, plans, numbers, rng);
-    let classes = classes(count, &plans[0], numbers, rng);
+    conditional_graph_blob(latent, count, &chain(plans), numbers, rng)
+}
+
+/// As [`graph_blob`], with classes.
+pub fn conditional_graph_blob(
+    latent: usize,
+    count: usize,
+    nodes: &[Node],
+    numbers: Numbers,
+    rng: &mut Rng,
+) -> Result<Vec<u8>, WriteError> {
+    let layers = graph_layers(latent, nodes, numbers, rng);
+    let classes = classes(count, &nodes[0].1, numbers, rng);
     match numbers {
         Numbers::Int4 => write_int4(latent, Some(&classes), &layers),
         _ => write_conditional(latent, &classes, &layers),
@@ -583,6 +594,43 @@ pub fn tiny_skips() -> (usize, Vec<Plan>) {
     plans.push(upsample(plans[6].2, 2));
     plans.push(same(plans[7].2, Activation::Tanh, 1));
     (4, plans)
+}
+
+/// A graph of every operator, with a branch that has layers of its own and 8x8 pixels.
+pub fn tiny_graph() -> (usize, Vec<Node>) {
+    let leaky = Activation::LeakyRelu { slope: 0.2 };
+    let (none, relu) = (Activation::None, Activation::Relu);
+    let layer = |input, transposed, window, activation, channels| {
+        windowed(input, transposed, window, activation, channels).expect("fits")
+    };
+    let first = linear(leaky, 2, 2, 4);
+    let larger = upsample(first.2, 2);
+    let skipped = layer(larger.2, false, [1, 1, 0, 0], none, 6);
+    let second = layer(first.2, true, [4, 2, 1, 0], Activation::Sigmoid, 5);
+    let third = layer(second.2, false, [3, 1, 1, 0], none, 6);
+    let added = (Operator::Add { from: 3 }, relu, third.2);
+    let fine = layer(added.2, true, [4, 2, 1, 0], relu, 5);
+    let coarse = upsample(added.2, 2);
+    let shape = Shape::new(8, 8, 11);
+    let joined = (Operator::Concat { from: 8 }, none, shape);
+    let wider = layer(shape, true, [3, 1, 0, 0], Activation::Tanh, 4);
+    let blurred = pooled(wider.2, 3, 1).expect("fits");
+    let last = layer(blurred.2, false, [3, 1, 1, 0], Activation::Tanh, 1);
+    let nodes = vec![
+        (0, first),
+        (1, larger),
+        (2, skipped),
+        (1, second),
+        (4, third),
+        (5, added),
+        (6, fine),
+        (6, coarse),
+        (7, joined),
+        (9, wider),
+        (10, blurred),
+        (11, last),
+    ];
+    (4, nodes)
 }
 
 /// A model of linear layers alone, with every activation, and 8x8 pixels.
