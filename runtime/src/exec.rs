@@ -268,37 +268,37 @@ impl<'m, 'b> Generator<'m, 'b> {
 
     /// Makes the next row of the output; returns the memory that starts with it.
     fn next_row(&mut self) -> &mut [u32] {
-        let last = self.model.layer_count() - 1;
-        let mut index = last;
-        while let Some(next) = self.step(index, last) {
+        let mut index = self.model.layer_count() - 1;
+        while let Some(next) = self.step(index) {
             index = next;
         }
-        let start = self.ring_start(last + 1);
+        let start = self.ring_start(self.model.layer_count());
         self.words.get_mut(start..).unwrap_or_default()
     }
 
     /// Makes the next row of layer `index`, or asks another layer for a row that it needs first; returns the layer whose turn
     /// is next, `None` behind the last one.
     #[inline(always)]
-    fn step(&mut self, index: usize, last: usize) -> Option<usize> {
+    fn step(&mut self, index: usize) -> Option<usize> {
         let y = self.rows_made(index + 1);
         let mut decoded = None;
         let layer = layer(&self.model, index, &mut decoded);
-        if let Some(before) = self.missing(layer, y) {
+        if let Some(before) = self.missing(layer, index, y) {
             self.ask(before, index);
             return Some(before);
         }
         self.make_row(index, layer, y);
         self.count_row(index + 1);
-        (index != last).then(|| self.asker(index))
+        (index + 1 < self.model.layer_count()).then(|| self.asker(index))
     }
 
     /// The layer that has to make a row before this one can make row `y`.
     #[inline(always)]
-    fn missing(&self, layer: &Layer<'_>, y: usize) -> Option<usize> {
+    fn missing(&self, layer: &Layer<'_>, index: usize, y: usize) -> Option<usize> {
         let needed = plan::rows_needed(layer.operator, layer.input.height, y);
-        if self.rows_made(layer.source) < needed && layer.source > 0 {
-            return Some(layer.source - 1);
+        let source = source(layer, index);
+        if self.rows_made(source) < needed && source > 0 {
+            return Some(source - 1);
         }
         match layer.operator.in_this_build().other() {
             Some(other) if self.rows_made(other) <= y => other.checked_sub(1),
@@ -313,7 +313,7 @@ impl<'m, 'b> Generator<'m, 'b> {
         let Some((before, after)) = self.words.split_at_mut_checked(end) else {
             return;
         };
-        let input = rows(before, layer.source);
+        let input = rows(before, source(layer, index));
         let (after, scratch) = match layer.numbers.is_int4() {
             true => {
                 // Behind the last ring.
@@ -355,21 +355,30 @@ impl<'m, 'b> Generator<'m, 'b> {
 
     /// Notes that layer `index` asks for the next row of layer `before`.
     fn ask(&mut self, before: usize, index: usize) {
+        if !GRAPHS {
+            return;
+        }
         let rows = self.rows_made(before + 1);
         self.set_state((before + 1) * 2, rows | index << 16);
     }
 
     /// The layer that asked for a row of layer `index`.
     fn asker(&self, index: usize) -> usize {
-        state(self.words, (index + 1) * 2) >> 16
+        match GRAPHS {
+            true => state(self.words, (index + 1) * 2) >> 16,
+            false => index + 1,
+        }
     }
 
     fn rows_made(&self, tensor: usize) -> usize {
-        state(self.words, tensor * 2) & 0xffff
+        let mask = if GRAPHS { 0xffff } else { usize::MAX };
+        state(self.words, tensor * 2) & mask
     }
 
     fn count_row(&mut self, tensor: usize) {
-        self.set_state(tensor * 2, state(self.words, tensor * 2) + 1);
+        if let Some(word) = self.words.get_mut(tensor * 2) {
+            *word = word.wrapping_add(1);
+        }
     }
 
     fn set_state(&mut self, at: usize, value: usize) {
@@ -383,9 +392,22 @@ impl<'m, 'b> Generator<'m, 'b> {
     }
 }
 
-/// The ring of a tensor, which is not the last.
+/// Whether there are models that are no chains: layers that read one tensor each, of which every one is read, make a chain.
+const GRAPHS: bool = cfg!(feature = "convolution");
+
+/// The tensor that layer `index` reads first.
+#[inline(always)]
+fn source(layer: &Layer<'_>, index: usize) -> usize {
+    if GRAPHS { layer.source } else { index }
+}
+
+/// The ring of a tensor that is not the last, in the words in front of the ring of a layer's output that reads it.
 fn rows(words: &[u32], tensor: usize) -> &[u32] {
-    let (start, end) = (state(words, tensor * 2 + 1), state(words, tensor * 2 + 3));
+    let start = state(words, tensor * 2 + 1);
+    let end = match GRAPHS {
+        true => state(words, tensor * 2 + 3),
+        false => words.len(),
+    };
     words.get(start..end).unwrap_or_default()
 }
 
@@ -490,7 +512,7 @@ mod tests {
             for _ in 0..model.output().height {
                 let mut next = Some(count - 1);
                 while let Some(index) = next {
-                    next = generator.step(index, count - 1);
+                    next = generator.step(index);
                     let made: Vec<_> = (0..=count).map(|t| generator.rows_made(t)).collect();
                     if !measured {
                         totals = made;

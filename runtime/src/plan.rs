@@ -54,12 +54,12 @@ impl Ring {
         let plain = is_image || numbers.is_float();
         let [left, right] = match plain {
             true => [0; 2],
-            false => size.margins,
+            false => size.margins(),
         };
         Self {
             numbers,
             shape,
-            rows: size.rows as usize,
+            rows: size.rows(),
             pad_left: left as usize,
             columns: shape.width + left as usize + right as usize,
             plain,
@@ -123,7 +123,13 @@ impl Ring {
 // Inlined, so that a model whose layers are decoded needs no code to decode them.
 #[inline(always)]
 pub(crate) const fn ring(model: &Model<'_>, tensor: usize) -> Ring {
-    let index = tensor.saturating_sub(1);
+    // Of the first layers there is always one that reads the latent, since there is nothing else yet. In a chain each layer reads
+    // the tensor of its own number.
+    let is_input = match cfg!(feature = "convolution") {
+        true => tensor == 0,
+        false => tensor < model.layer_count(),
+    };
+    let index = if is_input { tensor } else { tensor - 1 };
     let decoded;
     let layer = match model.decoded_layer(index) {
         Some(layer) => layer,
@@ -132,10 +138,9 @@ pub(crate) const fn ring(model: &Model<'_>, tensor: usize) -> Ring {
             &decoded
         }
     };
-    match tensor {
-        // The first layer reads the latent, since there is nothing else yet.
-        0 => Ring::of_input(layer),
-        _ => Ring::of_output(layer),
+    match is_input {
+        true => Ring::of_input(layer),
+        false => Ring::of_output(layer),
     }
 }
 
@@ -297,12 +302,12 @@ impl Needs {
 
     /// Rows and margins of a tensor.
     pub const fn of_tensor(&self, tensor: usize) -> RingSize {
-        let rows = self.rows.get(tensor) as u16;
+        let rows = self.rows.get(tensor);
         let margins = match tensor < self.margins.len() {
             true => self.margins[tensor],
             false => [0; 2],
         };
-        RingSize { rows, margins }
+        RingSize::new(rows, margins)
     }
 
     /// The most rows of a tensor that additions need (section 8, item 4).

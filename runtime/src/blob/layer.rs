@@ -239,10 +239,44 @@ pub struct Layer<'a> {
 /// How much of a tensor is in memory while an image is made (sections 9.3 and 9.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RingSize {
+    // Where all layers are linear, each reads a vector, which is one row.
+    #[cfg(feature = "convolution")]
+    rows: u16,
+    #[cfg(feature = "convolution")]
+    margins: [u8; 2],
+}
+
+#[cfg(feature = "convolution")]
+impl RingSize {
+    pub const fn new(rows: usize, margins: [u8; 2]) -> Self {
+        let rows = rows as u16;
+        Self { rows, margins }
+    }
+
     /// Rows at once.
-    pub rows: u16,
+    pub const fn rows(self) -> usize {
+        self.rows as usize
+    }
+
     /// Columns of zeros in front of the first column, and behind the last one.
-    pub margins: [u8; 2],
+    pub const fn margins(self) -> [u8; 2] {
+        self.margins
+    }
+}
+
+#[cfg(not(feature = "convolution"))]
+impl RingSize {
+    pub const fn new(_: usize, _: [u8; 2]) -> Self {
+        Self {}
+    }
+
+    pub const fn rows(self) -> usize {
+        1
+    }
+
+    pub const fn margins(self) -> [u8; 2] {
+        [0; 2]
+    }
 }
 
 /// The parts of a layer's parameters, as they lie in the blob.

@@ -118,10 +118,8 @@ const fn ring_size(model: &Model<'_>, tensor: usize) -> RingSize {
             Some(record) => (u16_at(record, field::ROWS), record, field::MARGINS),
             None => (1, record_of_header(model.blob), header::MARGINS),
         };
-        return RingSize {
-            rows,
-            margins: [u8_at(bytes, at), u8_at(bytes, at + 1)],
-        };
+        let margins = [u8_at(bytes, at), u8_at(bytes, at + 1)];
+        return RingSize::new(rows as usize, margins);
     }
     let record = record(model.blob, tensor);
     let (input, output) = shapes(record);
@@ -129,15 +127,10 @@ const fn ring_size(model: &Model<'_>, tensor: usize) -> RingSize {
         Some(operator) if tensor < model.layers => {
             let own = plan::most_rows(operator, input.height);
             let kept = kept_rows(record);
-            RingSize {
-                rows: if kept > own { kept } else { own } as u16,
-                margins: plan::margins(operator, input.width, output.width),
-            }
+            let rows = if kept > own { kept } else { own };
+            RingSize::new(rows, plan::margins(operator, input.width, output.width))
         }
-        _ => RingSize {
-            rows: 1,
-            margins: [0; 2],
-        },
+        _ => RingSize::new(1, [0; 2]),
     }
 }
 
@@ -340,8 +333,8 @@ const fn check_graph(model: &Model<'_>) -> Result<(), Error> {
     let mut tensor = 0;
     while tensor <= model.layers {
         let (size, needed) = (ring_size(model, tensor), needs.of_tensor(tensor));
-        let [left, right] = needed.margins;
-        if size.rows != needed.rows || size.margins[0] != left || size.margins[1] != right {
+        let ([left, right], margins) = (needed.margins(), size.margins());
+        if size.rows() != needed.rows() || margins[0] != left || margins[1] != right {
             return Err(Error::BadRows);
         }
         tensor += 1;
@@ -349,7 +342,7 @@ const fn check_graph(model: &Model<'_>) -> Result<(), Error> {
     let mut index = 0;
     while index < model.layers {
         let links = links(model, index);
-        let [left, right] = needs.of_tensor(links.source).margins;
+        let [left, right] = needs.of_tensor(links.source).margins();
         if matches!(links.operator, Operator::Linear) && (left > 0 || right > 0) {
             return Err(Error::PaddedVector);
         }
