@@ -324,12 +324,15 @@ impl<'m, 'b> Generator<'m, 'b> {
             }
             false => (after, &mut [][..]),
         };
+        // Asked for first, so that firmware whose layers all have weights has no code for the others.
+        let has_weights = !GRAPHS || !layer.parameters.weights.is_empty();
         let (out_start, out_len) = (out_ring.row_start(y), out_ring.row_len());
         let range = out_start..out_start + out_len;
         if layer.numbers.is_float() {
             let out = must_cast_slice_mut(after).get_mut(range);
             let (input, out) = (must_cast_slice(input), out.unwrap_or_default());
-            match layer.operator.in_this_build() {
+            match layer.operator {
+                _ if has_weights => float::row(layer, y, input, out),
                 Operator::Add { from } => {
                     float::add_row(layer, y, input, must_cast_slice(rows(before, from)), out);
                 }
@@ -341,12 +344,16 @@ impl<'m, 'b> Generator<'m, 'b> {
         } else {
             let out = must_cast_slice_mut(after).get_mut(range);
             let out = out.unwrap_or_default();
-            match layer.operator.in_this_build() {
+            match layer.operator {
+                _ if has_weights => int8::row(layer, y, input, &out_ring, out, scratch),
                 Operator::Add { from } => {
                     int8::add_row(layer, y, input, rows(before, from), &out_ring, out);
                 }
                 Operator::Concat { from } => {
                     int8::concat_row(layer, y, input, rows(before, from), &out_ring, out);
+                }
+                Operator::AvgPool2d(window) => {
+                    int8::pool_row(layer, window, y, input, &out_ring, out);
                 }
                 _ => int8::row(layer, y, input, &out_ring, out, scratch),
             }

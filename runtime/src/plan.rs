@@ -300,14 +300,17 @@ impl Needs {
         needs
     }
 
-    /// Rows and margins of a tensor.
-    pub const fn of_tensor(&self, tensor: usize) -> RingSize {
-        let rows = self.rows.get(tensor);
-        let margins = match tensor < self.margins.len() {
+    /// The most rows of a tensor that an image needs at once (section 9.3).
+    pub const fn rows(&self, tensor: usize) -> usize {
+        self.rows.get(tensor)
+    }
+
+    /// The margins of a tensor (section 9.4).
+    pub const fn margins(&self, tensor: usize) -> [u8; 2] {
+        match tensor < self.margins.len() {
             true => self.margins[tensor],
             false => [0; 2],
-        };
-        RingSize::new(rows, margins)
+        }
     }
 
     /// The most rows of a tensor that additions need (section 8, item 4).

@@ -151,6 +151,10 @@ fn every_window_keeps_the_bounds_of_the_work() {
     let windows = windows();
     for len in (1..=20).chain([64, 257]) {
         let input = Shape::new(len, len, 1);
+        let kernels = (2..=16).flat_map(|kernel| (1..=8).map(move |stride| (kernel, stride)));
+        for plan in kernels.filter_map(|(kernel, stride)| common::pooled(input, kernel, stride)) {
+            assert!(input.len() <= 21 * macs(input, &plan), "{len} {plan:?}");
+        }
         for &(transposed, window) in &windows {
             let Some(plan) = windowed(input, transposed, window, Activation::None, 1) else {
                 continue;

@@ -114,12 +114,8 @@ const fn scale_of(blob: &[u8], tensor: usize) -> f32 {
 /// What is kept of a tensor: before version 5 by the one layer that reads it and by the rows that additions need.
 const fn ring_size(model: &Model<'_>, tensor: usize) -> RingSize {
     if version(model.blob) >= GRAPH_VERSION {
-        let (rows, bytes, at) = match maker(model.blob, tensor) {
-            Some(record) => (u16_at(record, field::ROWS), record, field::MARGINS),
-            None => (1, record_of_header(model.blob), header::MARGINS),
-        };
-        let margins = [u8_at(bytes, at), u8_at(bytes, at + 1)];
-        return RingSize::new(rows as usize, margins);
+        let (rows, margins) = kept_of_graph(model.blob, tensor);
+        return RingSize::new(rows, margins);
     }
     let record = record(model.blob, tensor);
     let (input, output) = shapes(record);
@@ -132,6 +128,15 @@ const fn ring_size(model: &Model<'_>, tensor: usize) -> RingSize {
         }
         _ => RingSize::new(1, [0; 2]),
     }
+}
+
+/// The rows and margins that a blob of version 5 says of a tensor.
+const fn kept_of_graph(blob: &[u8], tensor: usize) -> (usize, [u8; 2]) {
+    let (rows, bytes, at) = match maker(blob, tensor) {
+        Some(record) => (u16_at(record, field::ROWS), record, field::MARGINS),
+        None => (1, record_of_header(blob), header::MARGINS),
+    };
+    (rows as usize, [u8_at(bytes, at), u8_at(bytes, at + 1)])
 }
 
 /// Which tensors a layer reads, and how rows of its output follow from theirs.
@@ -332,9 +337,9 @@ const fn check_graph(model: &Model<'_>) -> Result<(), Error> {
     }
     let mut tensor = 0;
     while tensor <= model.layers {
-        let (size, needed) = (ring_size(model, tensor), needs.of_tensor(tensor));
-        let ([left, right], margins) = (needed.margins(), size.margins());
-        if size.rows() != needed.rows() || margins[0] != left || margins[1] != right {
+        let (rows, [left, right]) = kept_of_graph(model.blob, tensor);
+        let needed = needs.margins(tensor);
+        if rows != needs.rows(tensor) || left != needed[0] || right != needed[1] {
             return Err(Error::BadRows);
         }
         tensor += 1;
@@ -342,7 +347,7 @@ const fn check_graph(model: &Model<'_>) -> Result<(), Error> {
     let mut index = 0;
     while index < model.layers {
         let links = links(model, index);
-        let [left, right] = needs.of_tensor(links.source).margins();
+        let [left, right] = needs.margins(links.source);
         if matches!(links.operator, Operator::Linear) && (left > 0 || right > 0) {
             return Err(Error::PaddedVector);
         }

@@ -435,14 +435,13 @@ fn put_needs(blob: &mut [u8], version: u16, layers: usize, needs: &Needs) {
         blob[at..at + 2].copy_from_slice(&version.to_le_bytes());
     }
     if version == GRAPH_VERSION {
-        blob[header::MARGINS..header::UNUSED].copy_from_slice(&needs.of_tensor(0).margins());
+        blob[header::MARGINS..header::UNUSED].copy_from_slice(&needs.margins(0));
     }
     for index in 0..layers {
         let record = record_mut(blob, index);
         let rows = if version == GRAPH_VERSION {
-            let output = needs.of_tensor(index + 1);
-            record[field::MARGINS..field::INPUT_ORDER].copy_from_slice(&output.margins());
-            output.rows() as u16
+            record[field::MARGINS..field::INPUT_ORDER].copy_from_slice(&needs.margins(index + 1));
+            needs.rows(index + 1) as u16
         } else {
             record[field::SOURCE..field::MARGINS].fill(0);
             needs.rows_of_additions(index) as u16

@@ -105,8 +105,8 @@ pub(crate) fn neighbours(outputs: usize) -> usize {
     }
 }
 
-/// Computes row `y` of a layer's output into `out`, a row of `out_ring`, from the rows of its
-/// input's ring.
+/// Computes row `y` of the output of a layer that has weights, or of an upsample, into `out`, a row of `out_ring`, from the
+/// rows of its input's ring.
 ///
 /// `scratch` is for an int4 layer to be unpacked in: [`scratch_len`](int4::scratch_len) words.
 #[cfg_attr(feature = "convolution", inline(never))]
@@ -145,7 +145,6 @@ fn row_by<K: Kernels>(
             let ring = Ring::of_input(layer);
             copy_row(&ring, y / divisor(factor), factor, input, out_ring, 0, out)
         }
-        (Operator::AvgPool2d(window), _) => pool_row(layer, window, y, input, out_ring, out),
         (_, Some(axis)) => {
             let convolution = Convolution::new(layer, axis, y, input);
             match layer.numbers.is_int4() {
@@ -161,6 +160,7 @@ fn row_by<K: Kernels>(
 }
 
 /// Copies row `y` of a ring into the channels of `out` from `channel` on, each column `factor` times.
+#[inline(always)]
 fn copy_row(
     ring: &Ring,
     y: usize,
@@ -194,10 +194,11 @@ pub(crate) fn concat_row(
     out_ring: &Ring,
     out: &mut [u8],
 ) {
-    let (ring, other_ring) = (Ring::of_input(layer), Ring::of_other(layer));
-    copy_row(&ring, y, 1, input, out_ring, 0, out);
-    let channel = layer.input.channels;
-    copy_row(&other_ring, y, 1, other, out_ring, channel, out);
+    let first = (Ring::of_input(layer), input, 0);
+    let second = (Ring::of_other(layer), other, layer.input.channels);
+    for (ring, input, channel) in [first, second] {
+        copy_row(&ring, y, 1, input, out_ring, channel, out);
+    }
 }
 
 /// The multipliers `2^32 / K^2`, rounded, of average pooling with a kernel of `K`.
@@ -214,7 +215,7 @@ static MEANS: [i32; 17] = {
 
 /// Computes row `y` of average pooling's output into `out`, a row of `out_ring`, from the rows of its input's ring.
 #[inline(never)]
-fn pool_row(
+pub(crate) fn pool_row(
     layer: &Layer<'_>,
     window: Window,
     y: usize,
