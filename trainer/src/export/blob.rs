@@ -13,9 +13,11 @@ use pocketgan::{Activation, Layer, Model, Numbers, Operator};
 /// # Errors
 /// What the format has no room for.
 pub fn float_blob(folded: &Folded) -> Result<Vec<u8>, WriteError> {
-    let layers = folded.layers.iter().map(|layer| LayerSpec {
+    let layers = folded.layers.iter().enumerate();
+    let layers = layers.map(|(source, layer)| LayerSpec {
         operator: layer.operator,
         activation: layer.activation,
+        source,
         output: runtime_shape(layer.output),
         parameters: match layer.bias.is_empty() {
             true => Parameters::None,
@@ -39,7 +41,8 @@ pub fn float_blob(folded: &Folded) -> Result<Vec<u8>, WriteError> {
 /// # Errors
 /// What the format has no room for.
 pub fn int8_blob(quantized: &Quantized) -> Result<Vec<u8>, WriteError> {
-    let layers = quantized.layers.iter().map(|layer| {
+    let layers = quantized.layers.iter().enumerate();
+    let layers = layers.map(|(source, layer)| {
         let unit = match layer.activation {
             Activation::Tanh | Activation::Sigmoid => 1.0,
             _ => f64::from(layer.scale),
@@ -47,9 +50,12 @@ pub fn int8_blob(quantized: &Quantized) -> Result<Vec<u8>, WriteError> {
         LayerSpec {
             operator: layer.operator,
             activation: layer.activation,
+            source,
             output: runtime_shape(layer.output),
             parameters: match layer.operator {
-                Operator::Upsample { .. } => Parameters::None,
+                Operator::Upsample { .. } | Operator::Concat { .. } | Operator::AvgPool2d(_) => {
+                    Parameters::None
+                }
                 Operator::Add { .. } => Parameters::Add {
                     multipliers: [layer.input_scale, layer.added_scale]
                         .map(|scale| f64::from(scale) / unit),
@@ -77,9 +83,16 @@ pub fn int8_blob(quantized: &Quantized) -> Result<Vec<u8>, WriteError> {
     }
 }
 
-/// The folded network that an f32 blob was written from. `None` for another blob.
+/// The folded network that an f32 blob was written from. `None` for another blob, and for a graph.
 pub fn folded(model: &Model<'_>) -> Option<Folded> {
-    if model.numbers() != Numbers::Float {
+    let is_chain = model.layers().enumerate().all(|(index, layer)| {
+        let is_graphs = matches!(
+            layer.operator,
+            Operator::Concat { .. } | Operator::AvgPool2d(_)
+        );
+        layer.source == index && !is_graphs
+    });
+    if model.numbers() != Numbers::Float || !is_chain {
         return None;
     }
     let mut layers: Vec<FoldedLayer> = model.layers().map(|layer| folded_layer(&layer)).collect();

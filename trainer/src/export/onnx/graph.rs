@@ -32,7 +32,10 @@ impl LayerFacts {
             Operator::Linear => vec![self.output.len(), self.input.len()],
             Operator::Conv2d(w) => vec![outputs, inputs, w.kernel, w.kernel],
             Operator::ConvTranspose2d(w) => vec![inputs, outputs, w.kernel, w.kernel],
-            Operator::Upsample { .. } | Operator::Add { .. } => Vec::new(),
+            Operator::Upsample { .. }
+            | Operator::Add { .. }
+            | Operator::Concat { .. }
+            | Operator::AvgPool2d(_) => Vec::new(),
         }
     }
 
@@ -170,6 +173,7 @@ impl Graph {
             Operator::Linear => ("Gemm", vec![int("transB", 1)]),
             Operator::Conv2d(window) => ("Conv", window_attributes(window)),
             Operator::ConvTranspose2d(window) => ("ConvTranspose", window_attributes(window)),
+            Operator::AvgPool2d(window) => ("AveragePool", window_attributes(window)),
             Operator::Upsample { factor } => {
                 let factor = factor as f32;
                 let scales = Numbers::floats(&[1.0, 1.0, factor, factor]);
@@ -182,14 +186,21 @@ impl Graph {
                 ];
                 ("Resize", attributes)
             }
-            Operator::Add { from } => {
+            Operator::Add { from } | Operator::Concat { from } => {
                 let (added, picture) = self.inputs[from].clone();
+                let mut shape = facts.input;
+                if let Operator::Concat { .. } = facts.operator {
+                    shape.channels = facts.output.channels - facts.input.channels;
+                }
                 let added = match picture {
                     true => added,
-                    false => self.reshape(added, true, facts.input, facts.part("added")),
+                    false => self.reshape(added, true, shape, facts.part("added")),
                 };
                 inputs.push(added);
-                ("Add", Vec::new())
+                match facts.operator {
+                    Operator::Concat { .. } => ("Concat", vec![int("axis", 1)]),
+                    _ => ("Add", Vec::new()),
+                }
             }
         };
         self.node(op, inputs, output, attributes);
