@@ -313,10 +313,7 @@ fn linear2() -> Layer {
 }
 
 fn refusal(layers: Vec<Layer>) -> String {
-    let network = Network {
-        input: Shape::features(4),
-        layers,
-    };
+    let network = Network::chain(Shape::features(4), layers);
     let parameters = networks::random_parameters(&network, 1);
     match fold(&network, &parameters) {
         Err(error @ FoldError::Layer { .. }) => error.to_string(),

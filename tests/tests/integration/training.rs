@@ -100,9 +100,9 @@ fn every_layer_is_exported_as_it_is_trained() {
         padding,
         bias: true,
     };
-    let network = Network {
-        input: Shape::features(6),
-        layers: vec![
+    let network = Network::chain(
+        Shape::features(6),
+        vec![
             Layer::Linear {
                 features: 20,
                 bias: true,
@@ -122,7 +122,7 @@ fn every_layer_is_exported_as_it_is_trained() {
             conv(2, 1, 0),
             Layer::Sigmoid,
         ],
-    };
+    );
     let mut rng = Rng::new(1, Stream::Initialization);
     let mut parameters = Initialization::Dcgan
         .parameters(&network, &mut rng)

@@ -75,7 +75,7 @@ impl From<SpecError> for FoldError {
 pub fn fold(network: &Network, parameters: &Parameters) -> Result<Folded, FoldError> {
     parameters.check(network)?;
     let steps = network.walk()?;
-    let last = *steps.last().ok_or(FoldError::NotAGenerator)?;
+    let last = steps.last().ok_or(FoldError::NotAGenerator)?;
     if !network.input.is_flat() {
         return Err(FoldError::NotAGenerator);
     }
@@ -100,7 +100,7 @@ pub fn fold(network: &Network, parameters: &Parameters) -> Result<Folded, FoldEr
             layers,
         }),
         _ => Err(refuse(
-            &last,
+            last,
             "ends the network, whose last activation must be a Tanh or a Sigmoid",
         )),
     }

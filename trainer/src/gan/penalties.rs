@@ -137,9 +137,9 @@ mod tests {
 
     /// A critic with every kind of layer that the penalty passes through.
     fn critic() -> Network {
-        Network {
-            input: Shape::new(2, 6, 6),
-            layers: vec![
+        Network::chain(
+            Shape::new(2, 6, 6),
+            vec![
                 Layer::Conv2d {
                     channels: 5,
                     kernel: 3,
@@ -162,7 +162,7 @@ mod tests {
                 Layer::LeakyRelu { slope: 0.1 },
                 linear(1),
             ],
-        }
+        )
     }
 
     fn points(n: usize, network: &Network) -> Vec<f32> {
@@ -186,7 +186,7 @@ mod tests {
         let mut told = critic();
         let (classes, channels) = (3, 2);
         let embedding = Layer::ClassEmbedding { classes, channels };
-        told.layers.insert(0, embedding);
+        told.insert(0, embedding);
         for (network, classes) in [(critic(), [].as_slice()), (told, &[0, 2, 1, 1, 0])] {
             let cpu = Cpu::default();
             let critic = Model::new(cpu.clone(), &network, &parameters(&network)).unwrap();
@@ -213,10 +213,7 @@ mod tests {
     /// For `D(x) = w x + b` the penalty is `10 (|w| - 1)^2` and its gradient `20 (|w| - 1) w / |w|`.
     #[test]
     fn a_linear_critic_has_the_closed_form() {
-        let network = Network {
-            input: Shape::features(3),
-            layers: vec![linear(1)],
-        };
+        let network = Network::chain(Shape::features(3), vec![linear(1)]);
         let w = [0.5f32, -1.5, 2.0];
         let norm = w.iter().map(|w| w * w).sum::<f32>().sqrt();
         let mut parameters = Parameters::default();

@@ -413,20 +413,20 @@ mod tests {
             beta: 0.7,
         }
         .into();
-        settings.discriminator = Network {
-            input: IMAGE,
-            layers: vec![Layer::Flatten, linear(5), Layer::Tanh, linear(2 * LATENT)],
-        };
-        settings.generator = Network {
-            input: Shape::features(LATENT),
-            layers: vec![
+        settings.discriminator = Network::chain(
+            IMAGE,
+            vec![Layer::Flatten, linear(5), Layer::Tanh, linear(2 * LATENT)],
+        );
+        settings.generator = Network::chain(
+            Shape::features(LATENT),
+            vec![
                 linear(4),
                 Layer::Tanh,
                 linear(IMAGE.len()),
                 Layer::Reshape(IMAGE),
                 Layer::Tanh,
             ],
-        };
+        );
         settings
     }
 

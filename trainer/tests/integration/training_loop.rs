@@ -37,9 +37,9 @@ fn settings() -> Settings {
         bias: true,
     };
     Settings {
-        generator: Network {
-            input: Shape::features(3),
-            layers: vec![
+        generator: Network::chain(
+            Shape::features(3),
+            vec![
                 linear(5),
                 Layer::batch_norm(),
                 Layer::Relu,
@@ -47,16 +47,16 @@ fn settings() -> Settings {
                 Layer::Reshape(IMAGE),
                 Layer::Tanh,
             ],
-        },
-        discriminator: Network {
-            input: IMAGE,
-            layers: vec![
+        ),
+        discriminator: Network::chain(
+            IMAGE,
+            vec![
                 Layer::Flatten,
                 linear(4),
                 Layer::LeakyRelu { slope: 0.2 },
                 linear(1),
             ],
-        },
+        ),
         game: Adversarial::new(Objective::NonSaturating).into(),
         initialization: Initialization::Dcgan,
         adam: AdamConfig::adam(1e-2, 0.5, 0.999),

@@ -10,9 +10,9 @@ pub(super) fn parts(image: Shape) -> Parts {
         bias: true,
     };
     let dense = dense_bn::parts(image);
-    let generator = Network {
-        input: dense.generator.input,
-        layers: vec![
+    let generator = Network::chain(
+        dense.generator.input,
+        vec![
             linear(256),
             dense_bn::LEAKY,
             linear(512),
@@ -21,7 +21,7 @@ pub(super) fn parts(image: Shape) -> Parts {
             Layer::Reshape(image),
             Layer::Tanh,
         ],
-    };
+    );
     Parts {
         conditional: true,
         ..Parts::new(generator, dense.discriminator)

@@ -12,9 +12,9 @@ pub(super) const LEAKY: Layer = Layer::LeakyRelu { slope: 0.2 };
 /// LeakyReLU.
 pub(super) fn parts(image: Shape) -> Parts {
     let linear = |features, bias| Layer::Linear { features, bias };
-    let generator = Network {
-        input: Shape::features(LATENT),
-        layers: vec![
+    let generator = Network::chain(
+        Shape::features(LATENT),
+        vec![
             linear(256, false),
             Layer::batch_norm(),
             LEAKY,
@@ -25,10 +25,10 @@ pub(super) fn parts(image: Shape) -> Parts {
             Layer::Reshape(image),
             Layer::Tanh,
         ],
-    };
-    let discriminator = Network {
-        input: image,
-        layers: vec![
+    );
+    let discriminator = Network::chain(
+        image,
+        vec![
             Layer::Flatten,
             linear(512, true),
             LEAKY,
@@ -36,7 +36,7 @@ pub(super) fn parts(image: Shape) -> Parts {
             LEAKY,
             linear(1, true),
         ],
-    };
+    );
     Parts {
         optimizer: AdamConfig::adam(1e-4, 0.9, 0.999),
         batch: 256,

@@ -89,16 +89,19 @@ impl Parts {
             classes,
             channels: 1,
         };
-        self.discriminator.layers.insert(0, plane);
-        let layers = &mut self.generator.layers;
+        self.discriminator.insert(0, plane);
+        let layers = &self.generator.layers;
         let norm = |layer: &Layer| matches!(layer, Layer::BatchNorm { .. });
         let passive = |layer: &&Layer| matches!(layer, Layer::Linear { .. } | Layer::Reshape(_));
         let sum = layers.iter().take_while(passive).count();
         match layers.get(sum).is_some_and(norm) {
-            true => layers.insert(sum + 1, Layer::ClassShift { classes }),
+            true => self
+                .generator
+                .insert(sum + 1, Layer::ClassShift { classes }),
             false => {
                 let channels = 50;
-                layers.insert(0, Layer::ClassEmbedding { classes, channels });
+                self.generator
+                    .insert(0, Layer::ClassEmbedding { classes, channels });
             }
         }
     }

@@ -26,7 +26,8 @@ impl<D: Device<f32>> Model<D> {
                 input: false,
                 weights: false,
             };
-            let ran = self.run(&mut NoneTape, module, &current, classes, none, false);
+            let input = std::slice::from_ref(&current);
+            let ran = self.run(&mut NoneTape, module, input, classes, none, false);
             let (next, _) = ran.map_err(device_error)?;
             outputs.push((self.device.dims(&current), next.clone()));
             current = next;
