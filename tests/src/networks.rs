@@ -109,32 +109,50 @@ pub fn all() -> Vec<(&'static str, Network)> {
     ]
 }
 
-/// Networks with layers that an addition can go around: three convolutions behind a linear layer, and two linear layers
-/// whose second makes as many features as the latent has.
-pub fn to_be_skipped() -> Vec<(&'static str, Network)> {
-    let network = |layers| Network::chain(Shape::features(24), layers);
-    let picture = vec![
+/// Networks with an addition, an activation behind it or not: around two convolutions of a picture, of the latent to
+/// features that are made of it, and one of three tensors.
+pub fn skipping(activation: Option<&Layer>) -> Vec<(&'static str, Network)> {
+    let begun = || Network::chain(Shape::features(24), Vec::new());
+    let then = |network: &mut Network, layers: Vec<Layer>| {
+        let layers = activation.cloned().into_iter().chain(layers);
+        layers.for_each(|layer| network.layers.push(layer));
+    };
+    let leaky = Layer::LeakyRelu { slope: 0.2 };
+    let upsampled = vec![Layer::Upsample { factor: 2 }, conv3(3), Layer::Tanh];
+
+    let mut picture = begun();
+    let seed = vec![
         linear(6 * 7 * 5),
         Layer::Relu,
         Layer::Reshape(Shape::new(6, 7, 5)),
-        conv3(10),
-        Layer::LeakyRelu { slope: 0.2 },
-        conv3(6),
-        Layer::Upsample { factor: 2 },
-        conv3(3),
-        Layer::Tanh,
     ];
-    let features = vec![
-        linear(40),
-        Layer::Relu,
-        linear(24),
+    picture.layers.extend(seed);
+    let added = picture.layers.len();
+    let branch = vec![conv3(10), leaky.clone(), conv3(6), Layer::batch_norm()];
+    picture.layers.extend(branch);
+    let sum = picture.layers.len();
+    let mut three = picture.clone();
+    picture.push(Layer::Add, &[sum, added]);
+    then(&mut picture, upsampled.clone());
+
+    let wider = three.push(conv3(6), &[sum]);
+    three.push(Layer::Add, &[added, sum, wider]);
+    then(&mut three, upsampled);
+
+    let mut features = begun();
+    let dense = vec![linear(40), Layer::Relu, linear(24)];
+    features.layers.extend(dense);
+    features.push(Layer::Add, &[0, 3]);
+    let rest = vec![
         linear(5 * 5),
         Layer::Sigmoid,
         Layer::Reshape(Shape::new(1, 5, 5)),
     ];
+    then(&mut features, rest);
     vec![
-        ("picture", network(picture)),
-        ("features", network(features)),
+        ("picture", picture),
+        ("features", features),
+        ("three", three),
     ]
 }
 

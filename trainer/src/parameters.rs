@@ -164,7 +164,8 @@ pub fn tensors_of(step: &Step<'_>) -> Vec<TensorSpec> {
         | Layer::Tanh
         | Layer::Sigmoid
         | Layer::Reshape(_)
-        | Layer::Flatten => Vec::new(),
+        | Layer::Flatten
+        | Layer::Add => Vec::new(),
     }
 }
 

@@ -5,7 +5,7 @@
 //! numbered: 0 is its input, `i + 1` the output of layer `i`. The output of the last layer is the network's.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The shape of one sample: channels, height, width.
@@ -99,6 +99,8 @@ pub enum Layer {
     Reshape(Shape),
     /// Reads the sample's numbers, in C, H, W order, as a feature vector.
     Flatten,
+    /// The sum of two or more tensors of one shape, number by number.
+    Add,
 }
 
 impl Layer {
@@ -126,13 +128,22 @@ impl Layer {
             Self::Sigmoid => "Sigmoid",
             Self::Reshape(_) => "Reshape",
             Self::Flatten => "Flatten",
+            Self::Add => "Add",
         }
     }
 
     /// The shape that comes out for `inputs`, or what is wrong with the layer.
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let &[input] = inputs else {
-            return Err(format!("reads {} tensors, and takes one", inputs.len()));
+        let input = match (self, inputs) {
+            (Self::Add, &[first, _, ..]) => first,
+            (Self::Add, _) => {
+                return Err(format!(
+                    "reads {} tensors, and takes two or more",
+                    inputs.len()
+                ));
+            }
+            (_, &[input]) => input,
+            _ => return Err(format!("reads {} tensors, and takes one", inputs.len())),
         };
         match *self {
             Self::Linear { features: 0, .. }
@@ -215,6 +226,12 @@ impl Layer {
                 shape.len()
             )),
             Self::Flatten => Ok(Shape::features(input.len())),
+            Self::Add => match inputs.iter().find(|&&other| other != input) {
+                Some(other) => Err(format!(
+                    "adds tensors of different shapes, {input} and {other}"
+                )),
+                None => Ok(input),
+            },
             Self::LeakyRelu { slope } if !(0.0..=1.0).contains(&slope) => {
                 Err(format!("has a slope of {slope}, outside 0 to 1"))
             }
@@ -482,6 +499,10 @@ fn check_layer(
     reads: &[usize],
     shapes: &[Shape],
 ) -> Result<(Vec<Shape>, Shape), String> {
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = reads.iter().find(|&&tensor| !seen.insert(tensor)) {
+        return Err(format!("reads tensor {twice} twice"));
+    }
     let inputs = reads.iter().map(|&tensor| {
         let shape = shapes.get(tensor).copied().ok_or_else(|| {
             format!(
@@ -582,6 +603,36 @@ mod tests {
         assert_eq!(wide.walk().unwrap_err().index, 0);
     }
 
+    #[test]
+    fn branches_join_and_are_serialized() {
+        let mut network = Network::chain(Shape::features(3), Vec::new());
+        let linear = |features| Layer::Linear {
+            features,
+            bias: false,
+        };
+        let a = network.push(linear(4), &[0]);
+        let b = network.push(linear(4), &[0]);
+        network.push(Layer::Add, &[b, a]);
+        let text = serde_json::to_string(&network).unwrap();
+        assert!(text.ends_with(r#"{"op":"add"}],"inputs":{"1":[0],"2":[2,1]}}"#));
+        assert_eq!(serde_json::from_str::<Network>(&text).unwrap(), network);
+        assert_eq!(network.output().unwrap(), Shape::features(4));
+        assert_eq!(network.parameters().unwrap(), 24);
+        // Whatever read the input reads what was put behind it.
+        network.insert(0, Layer::Relu);
+        assert_eq!(network.inputs, [(2, vec![1]), (3, vec![3, 2])].into());
+        network.layers[1] = linear(5);
+        assert_eq!(
+            network.walk().unwrap_err().to_string(),
+            "layer 3 (Add) adds tensors of different shapes, 4x1x1 and 5x1x1"
+        );
+        network.inputs.remove(&3);
+        assert_eq!(
+            network.walk().unwrap_err().to_string(),
+            "layer 3 (Add) reads 1 tensors, and takes two or more"
+        );
+    }
+
     /// The text that networks had in checkpoints before layers could read other tensors.
     #[test]
     fn a_chain_is_written_as_before() {
@@ -615,6 +666,7 @@ mod tests {
                 "layer 1 (Tanh) reads 2 tensors, and takes one",
             ),
             (&[(1, &[])], "layer 1 (Tanh) reads 0 tensors, and takes one"),
+            (&[(1, &[1, 1])], "layer 1 (Tanh) reads tensor 1 twice"),
             (
                 &[(2, &[0])],
                 "layer 2 (none) has inputs, but the network has 2 layers",

@@ -1,6 +1,7 @@
 //! `.pgan` blobs of folded and quantized networks, through the runtime's writer, and folded networks of f32 blobs.
 
-use super::fold::{Folded, FoldedLayer};
+use super::ExportError;
+use super::fold::{Folded, FoldedLayer, Operation};
 use super::quantize::{Quantized, Weights};
 use crate::spec::Shape;
 use pocketgan::blob::writer::{
@@ -12,9 +13,10 @@ use pocketgan::{Activation, Layer, Model, Numbers, Operator};
 ///
 /// # Errors
 /// What the format has no room for.
-pub fn float_blob(folded: &Folded) -> Result<Vec<u8>, WriteError> {
-    let layers = folded.layers.iter().map(|layer| LayerSpec {
-        operator: layer.operator,
+pub fn float_blob(folded: &Folded) -> Result<Vec<u8>, ExportError> {
+    let layers = folded.layers.iter().zip(folded.operators()?);
+    let layers = layers.map(|(layer, operator)| LayerSpec {
+        operator,
         activation: layer.activation,
         output: runtime_shape(layer.output),
         parameters: match layer.bias.is_empty() {
@@ -28,10 +30,11 @@ pub fn float_blob(folded: &Folded) -> Result<Vec<u8>, WriteError> {
     let columns = folded.layers.first().map(|layer| layer.columns.clone());
     let columns = Columns::Float(columns.unwrap_or_default());
     let layers: Vec<_> = layers.collect();
-    match classes(folded.classes, columns) {
+    let blob = match classes(folded.classes, columns) {
         None => write(folded.latent_size, &layers),
         Some(classes) => write_conditional(folded.latent_size, &classes, &layers),
-    }
+    };
+    Ok(blob?)
 }
 
 /// The int8 blob of a network, or the int4 one.
@@ -82,7 +85,10 @@ pub fn folded(model: &Model<'_>) -> Option<Folded> {
     if model.numbers() != Numbers::Float {
         return None;
     }
-    let mut layers: Vec<FoldedLayer> = model.layers().map(|layer| folded_layer(&layer)).collect();
+    let layers = model.layers().enumerate();
+    let mut layers: Vec<FoldedLayer> = layers
+        .map(|(index, layer)| folded_layer(index, &layer))
+        .collect();
     for class in 0..model.classes() {
         let of_class = model.of_class(class).ok()?.layer(0);
         let outputs = 0..of_class.outputs();
@@ -96,7 +102,7 @@ pub fn folded(model: &Model<'_>) -> Option<Folded> {
     })
 }
 
-fn folded_layer(layer: &Layer<'_>) -> FoldedLayer {
+fn folded_layer(index: usize, layer: &Layer<'_>) -> FoldedLayer {
     let (inputs, outputs) = (layer.input.channels, layer.outputs());
     let kernel = match layer.operator {
         Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => window.kernel,
@@ -119,8 +125,10 @@ fn folded_layer(layer: &Layer<'_>) -> FoldedLayer {
         }
     }
     let bias = (0..outputs).map(|o| layer.bias_f32(runtime_output(layer, o)));
+    let (operation, reads) = Operation::of(layer.operator, index);
     FoldedLayer {
-        operator: layer.operator,
+        operation,
+        reads,
         activation: layer.activation,
         input: own_shape(layer.input),
         output: own_shape(layer.output),

@@ -1,8 +1,8 @@
 //! The float forward pass of a folded network, layer by layer, for calibration.
 
-use super::fold::{Folded, FoldedLayer};
+use super::fold::{Folded, FoldedLayer, Operation};
+use pocketgan::Window;
 use pocketgan::kernels::arithmetic::activate;
-use pocketgan::{Operator, Window};
 
 /// A folded network with its weights laid out for the forward pass.
 pub struct Forward<'a> {
@@ -26,18 +26,18 @@ impl<'a> Forward<'a> {
     pub fn run(&self, latent: &[i8], class: usize, mut visit: impl FnMut(usize, &[f32])) {
         let scale = pocketgan::latent::SCALE;
         let latent = latent.iter().map(|&q| f32::from(q) * scale);
-        let mut inputs: Vec<Vec<f32>> = vec![latent.collect()];
+        let mut tensors: Vec<Vec<f32>> = vec![latent.collect()];
         for (index, (layer, weights)) in self.layers.iter().enumerate() {
-            let values = match layer.operator {
-                Operator::Add { from } => {
-                    let sums = inputs[index].iter().zip(&inputs[from]);
+            let values = match (layer.operation, layer.reads.as_slice()) {
+                (Operation::Add, &[a, b]) => {
+                    let sums = tensors[a].iter().zip(&tensors[b]);
                     sums.map(|(a, b)| activate(layer.activation, a + b))
                         .collect()
                 }
-                _ => run_layer(layer, weights, &inputs[index], class),
+                _ => run_layer(layer, weights, &tensors[layer.reads[0]], class),
             };
             visit(index, &values);
-            inputs.push(values);
+            tensors.push(values);
         }
     }
 }
@@ -46,8 +46,8 @@ impl<'a> Forward<'a> {
 /// linear layer's outputs are ordered row, column, channel.
 fn outputs_last(layer: &FoldedLayer) -> Vec<f32> {
     let (inputs, outputs) = (layer.input.channels, layer.bias.len());
-    let kernel = match layer.operator {
-        Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => window.kernel,
+    let kernel = match layer.operation {
+        Operation::Conv2d(window) | Operation::ConvTranspose2d(window) => window.kernel,
         _ => 1,
     };
     let area = kernel * kernel;
@@ -55,9 +55,9 @@ fn outputs_last(layer: &FoldedLayer) -> Vec<f32> {
     for place in 0..area {
         for i in 0..inputs {
             weights.extend((0..outputs).map(|o| {
-                let at = match layer.operator {
-                    Operator::ConvTranspose2d(_) => i * outputs + o,
-                    Operator::Linear => channels_first(layer, o) * inputs + i,
+                let at = match layer.operation {
+                    Operation::ConvTranspose2d(_) => i * outputs + o,
+                    Operation::Linear => channels_first(layer, o) * inputs + i,
                     _ => o * inputs + i,
                 };
                 layer.weight[at * area + place]
@@ -75,9 +75,9 @@ fn channels_first(layer: &FoldedLayer, place: usize) -> usize {
 
 fn run_layer(layer: &FoldedLayer, weights: &[f32], input: &[f32], class: usize) -> Vec<f32> {
     let pixels = layer.output.height * layer.output.width;
-    let mut output = match layer.operator {
-        Operator::Upsample { factor } => return upsample(layer, factor, input),
-        Operator::Linear => {
+    let mut output = match layer.operation {
+        Operation::Upsample { factor } => return upsample(layer, factor, input),
+        Operation::Linear => {
             let column = layer.columns.chunks_exact(layer.bias.len()).nth(class);
             let starts = (0..layer.bias.len()).map(|o| channels_first(layer, o));
             starts
@@ -86,13 +86,13 @@ fn run_layer(layer: &FoldedLayer, weights: &[f32], input: &[f32], class: usize) 
         }
         _ => layer.bias.repeat(pixels),
     };
-    match layer.operator {
-        Operator::Conv2d(window) => {
+    match layer.operation {
+        Operation::Conv2d(window) => {
             each_tap(window, layer.input, layer.output, |tap, inside, outside| {
                 accumulate(layer, weights, tap, input, inside, &mut output, outside);
             });
         }
-        Operator::ConvTranspose2d(window) => {
+        Operation::ConvTranspose2d(window) => {
             each_tap(window, layer.output, layer.input, |tap, outside, inside| {
                 accumulate(layer, weights, tap, input, inside, &mut output, outside);
             });

@@ -18,7 +18,8 @@ pub(super) fn layouts(input: Shape, steps: &[Step<'_>]) -> Result<Vec<Shape>, Sp
             | Layer::Tanh
             | Layer::Sigmoid
             | Layer::Flatten
-            | Layer::Reshape(_) => {
+            | Layer::Reshape(_)
+            | Layer::Add => {
                 for &tensor in &step.reads {
                     orders.join(tensor, output).map_err(|[a, b]| {
                         refuse(

@@ -44,6 +44,7 @@ enum Kind<A> {
     /// The table, `(classes, H, W, C)`.
     ClassShift(A),
     Upsample(usize),
+    Add,
     Activation,
     View(Shape),
 }
@@ -352,6 +353,7 @@ impl<D: Device<f32>> Model<D> {
             Kind::ClassEmbedding(table) => self.device.join_rows(tape, x, table, classes)?,
             Kind::ClassShift(table) => self.device.add_rows(tape, x, table, classes)?,
             Kind::Upsample(factor) => self.device.upsample(tape, x, *factor)?,
+            Kind::Add => self.device.add(tape, x, &inputs[1..])?,
             Kind::Activation => self.device.activation(tape, x, act)?,
             Kind::View(shape) => {
                 let dims = [n, shape.height, shape.width, shape.channels];
@@ -437,7 +439,7 @@ impl<D: Device<f32>> Model<D> {
                 }
                 Kind::BatchNorm(norm) => arrays.extend([&mut norm.gamma, &mut norm.beta]),
                 Kind::ClassEmbedding(table) | Kind::ClassShift(table) => arrays.push(table),
-                Kind::Upsample(_) | Kind::Activation | Kind::View(_) => {}
+                Kind::Upsample(_) | Kind::Add | Kind::Activation | Kind::View(_) => {}
             }
         }
         arrays
@@ -484,7 +486,7 @@ impl<D: Device<f32>> Model<D> {
                 .map(|order| order.to_host(&host(table)))
                 .into_iter()
                 .collect(),
-            Kind::Upsample(_) | Kind::Activation | Kind::View(_) => Vec::new(),
+            Kind::Upsample(_) | Kind::Add | Kind::Activation | Kind::View(_) => Vec::new(),
         }
     }
 
@@ -525,7 +527,10 @@ impl<A> Module<A> {
 
 impl<A> Kind<A> {
     fn learns(&self) -> bool {
-        !matches!(self, Self::Upsample(_) | Self::Activation | Self::View(_))
+        !matches!(
+            self,
+            Self::Upsample(_) | Self::Add | Self::Activation | Self::View(_)
+        )
     }
 }
 
@@ -672,6 +677,7 @@ fn build<D: Device<f32>>(
         }
         Layer::ClassShift { classes } => Kind::ClassShift(table("shift", classes, inputs)?),
         Layer::Upsample { factor } => Kind::Upsample(factor),
+        Layer::Add => Kind::Add,
         _ => Kind::View(step.output),
     })
 }

@@ -245,6 +245,20 @@ pub fn conv_transpose2d<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     affine(tape, &rows, weight, w.bias.as_ref(), dims, act)
 }
 
+/// The sum of arrays of the same sizes.
+pub fn add<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    others: &[Array<E, D>],
+) -> Result<Array<E, D>, D::Err> {
+    let shape = *x.shape();
+    others.iter().try_fold(x.clone(), |sum, other| {
+        // dfdx cannot pass a gradient back from a sum of a tensor and itself.
+        let other = on(tape, other, |other| other.try_reshape_like(&shape))?;
+        on(tape, &sum, |sum| sum.try_add(other))
+    })
+}
+
 /// The pixels as `(C, N * H * W)`.
 fn planes<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     tape: &mut T,

@@ -105,6 +105,10 @@ impl Device<f32> for Cuda {
         composed::upsample(tape, x, factor)
     }
 
+    fn add<T: Tape<f32, Self>>(&self, tape: &mut T, x: &Array, others: &[Array]) -> Outcome<Array> {
+        composed::add(tape, x, others)
+    }
+
     fn join_rows<T: Tape<f32, Self>>(
         &self,
         tape: &mut T,

@@ -185,6 +185,14 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
         factor: usize,
     ) -> Result<Self::Array, Self::Err>;
 
+    /// The sum of arrays of the same sizes, in order.
+    fn add<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        others: &[Self::Array],
+    ) -> Result<Self::Array, Self::Err>;
+
     /// Joins to each pixel of sample `i` those of the row `classes[i]` of `table`, as more channels: `(N, H, W, C)`
     /// and `(classes, H, W, E)` to `(N, H, W, C + E)`. There is a class for each sample, and a row for each class.
     fn join_rows<T: Tape<E, Self>>(

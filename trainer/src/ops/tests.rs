@@ -26,6 +26,8 @@ enum Op {
     BatchNorm,
     ScaleShift,
     Upsample(usize),
+    /// To the input twice: the weight, which learns, and other numbers.
+    Add,
     /// A table of so many rows.
     JoinRows(usize),
     AddRows(usize),
@@ -56,6 +58,7 @@ impl Case {
             Op::ConvTranspose2d(Window { kernel, .. }, _) => ([c, kernel, kernel, o], [1, 1, 1, o]),
             Op::JoinRows(rows) => ([rows, h, w, o], [1, 1, 1, 1]),
             Op::AddRows(rows) => ([rows, h, w, c], [1, 1, 1, 1]),
+            Op::Add => (self.input, [1, 1, 1, 1]),
             _ => ([1, 1, 1, c], [1, 1, 1, c]),
         }
     }
@@ -64,7 +67,7 @@ impl Case {
     fn learnt(&self) -> usize {
         match self.op {
             Op::Linear | Op::Conv2d(_) | Op::ConvTranspose2d(..) | Op::BatchNorm => 3,
-            Op::JoinRows(_) | Op::AddRows(_) => 2,
+            Op::JoinRows(_) | Op::AddRows(_) | Op::Add => 2,
             _ => 1,
         }
     }
@@ -119,6 +122,11 @@ impl Case {
                 cpu.scale_shift(tape, x, &scale, &shift, self.act)
             }
             Op::Upsample(factor) => cpu.upsample(tape, x, factor),
+            Op::Add => {
+                let more = numbers(x.data().len(), 5);
+                let more = Device::array(&cpu, &more, self.input).unwrap();
+                cpu.add(tape, x, &[w.weight.clone(), more])
+            }
             Op::JoinRows(rows) => cpu.join_rows(tape, x, &w.weight, &self.classes(rows)),
             Op::AddRows(rows) => cpu.add_rows(tape, x, &w.weight, &self.classes(rows)),
             Op::FirstChannels => cpu.first_channels(tape, x, self.input[3].div_ceil(2)),
@@ -163,6 +171,11 @@ impl Case {
                 composed::scale_shift(tape, x, &scale, &shift, self.act)
             }
             Op::Upsample(factor) => composed::upsample(tape, x, factor),
+            Op::Add => {
+                let more = numbers(self.input.iter().product(), 5);
+                let more = x.device().tensor_from_vec(more, *x.shape());
+                composed::add(tape, x, &[w.weight.clone(), more])
+            }
             Op::AddRows(rows) => composed::add_rows(tape, x, &w.weight, &self.classes(rows)),
             Op::JoinRows(rows) => composed::join_rows(tape, x, &w.weight, &self.classes(rows)),
             Op::FirstChannels => composed::first_channels(tape, x, self.input[3].div_ceil(2)),
@@ -314,6 +327,7 @@ fn ops() -> impl Strategy<Value = Op> {
         Just(Op::BatchNorm),
         Just(Op::ScaleShift),
         (1usize..4).prop_map(Op::Upsample),
+        Just(Op::Add),
         (1usize..4).prop_map(Op::JoinRows),
         (1usize..4).prop_map(Op::AddRows),
         Just(Op::FirstChannels),

@@ -187,6 +187,15 @@ where
         pointwise::upsample(self, tape, x, factor)
     }
 
+    fn add<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        others: &[Array<E>],
+    ) -> Result<Array<E>, CpuError> {
+        pointwise::add(self, tape, x, others)
+    }
+
     fn join_rows<T: Tape<E, Self>>(
         &self,
         tape: &mut T,
