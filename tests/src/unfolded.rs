@@ -114,6 +114,7 @@ fn layer(
             ("Concat", vec![ints("axis", &[1])])
         }
         Layer::Add => ("Sum", Vec::new()),
+        Layer::Concat => ("Concat", vec![ints("axis", &[1])]),
         Layer::Relu => ("Relu", Vec::new()),
         Layer::LeakyRelu { slope } => ("LeakyRelu", vec![float("alpha", slope)]),
         Layer::Tanh => ("Tanh", Vec::new()),

@@ -165,7 +165,8 @@ pub fn tensors_of(step: &Step<'_>) -> Vec<TensorSpec> {
         | Layer::Sigmoid
         | Layer::Reshape(_)
         | Layer::Flatten
-        | Layer::Add => Vec::new(),
+        | Layer::Add
+        | Layer::Concat => Vec::new(),
     }
 }
 

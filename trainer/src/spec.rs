@@ -101,6 +101,8 @@ pub enum Layer {
     Flatten,
     /// The sum of two or more tensors of one shape, number by number.
     Add,
+    /// The channels of two or more tensors of one height and width, in order.
+    Concat,
 }
 
 impl Layer {
@@ -129,14 +131,15 @@ impl Layer {
             Self::Reshape(_) => "Reshape",
             Self::Flatten => "Flatten",
             Self::Add => "Add",
+            Self::Concat => "Concat",
         }
     }
 
     /// The shape that comes out for `inputs`, or what is wrong with the layer.
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let input = match (self, inputs) {
-            (Self::Add, &[first, _, ..]) => first,
-            (Self::Add, _) => {
+            (Self::Add | Self::Concat, &[first, _, ..]) => first,
+            (Self::Add | Self::Concat, _) => {
                 return Err(format!(
                     "reads {} tensors, and takes two or more",
                     inputs.len()
@@ -232,6 +235,16 @@ impl Layer {
                 )),
                 None => Ok(input),
             },
+            Self::Concat => {
+                let side = |shape: Shape| [shape.height, shape.width];
+                if let Some(other) = inputs.iter().find(|&&other| side(other) != side(input)) {
+                    return Err(format!(
+                        "joins pictures of different sizes, {input} and {other}"
+                    ));
+                }
+                let channels = inputs.iter().map(|input| input.channels).sum();
+                Ok(Shape::new(channels, input.height, input.width))
+            }
             Self::LeakyRelu { slope } if !(0.0..=1.0).contains(&slope) => {
                 Err(format!("has a slope of {slope}, outside 0 to 1"))
             }
@@ -626,10 +639,12 @@ mod tests {
             network.walk().unwrap_err().to_string(),
             "layer 3 (Add) adds tensors of different shapes, 4x1x1 and 5x1x1"
         );
+        network.layers[3] = Layer::Concat;
+        assert_eq!(network.output().unwrap(), Shape::features(9));
         network.inputs.remove(&3);
         assert_eq!(
             network.walk().unwrap_err().to_string(),
-            "layer 3 (Add) reads 1 tensors, and takes two or more"
+            "layer 3 (Concat) reads 1 tensors, and takes two or more"
         );
     }
 

@@ -25,6 +25,8 @@ pub enum Operation {
     },
     /// The sum of two tensors of one shape.
     Add,
+    /// The channels of tensors of one height and width.
+    Concat,
 }
 
 impl Operation {
@@ -47,6 +49,7 @@ impl Operation {
             Self::ConvTranspose2d(_) => "conv_transpose2d",
             Self::Upsample { .. } => "upsample",
             Self::Add => "add",
+            Self::Concat => "concat",
         }
     }
 
@@ -76,7 +79,8 @@ pub struct Folded {
 pub struct FoldedLayer {
     /// What it computes.
     pub operation: Operation,
-    /// The numbers of the tensors that it reads: two for an addition, one for any other layer.
+    /// The numbers of the tensors that it reads: two for an addition, two or more for a concatenation, one for any other
+    /// layer.
     pub reads: Vec<usize>,
     /// The activation behind it.
     pub activation: Activation,
@@ -255,6 +259,7 @@ impl Folding<'_> {
             } => Operation::ConvTranspose2d(window(kernel, stride, padding, output_padding)),
             Layer::Upsample { factor } => Operation::Upsample { factor },
             Layer::Add => return self.sum(step),
+            Layer::Concat => Operation::Concat,
             Layer::BatchNorm { epsilon, .. } => return self.batch_norm(step, epsilon),
             Layer::ClassShift { .. } => return self.shift(step),
             Layer::ClassEmbedding { .. } => {

@@ -34,6 +34,10 @@ impl<'a> Forward<'a> {
                     sums.map(|(a, b)| activate(layer.activation, a + b))
                         .collect()
                 }
+                (Operation::Concat, reads) => {
+                    let parts: Vec<&[f32]> = reads.iter().map(|&at| &tensors[at][..]).collect();
+                    concat(layer, &parts)
+                }
                 _ => run_layer(layer, weights, &tensors[layer.reads[0]], class),
             };
             visit(index, &values);
@@ -163,6 +167,19 @@ fn axpy(x: f32, row: &[f32], output: &mut [f32]) {
     for (sum, weight) in output.iter_mut().zip(row) {
         *sum += x * weight;
     }
+}
+
+fn concat(layer: &FoldedLayer, parts: &[&[f32]]) -> Vec<f32> {
+    let pixels = layer.output.height * layer.output.width;
+    let mut output = Vec::with_capacity(layer.output.len());
+    for pixel in 0..pixels {
+        for part in parts {
+            let channels = part.len() / pixels;
+            let values = part[pixel * channels..][..channels].iter();
+            output.extend(values.map(|&value| activate(layer.activation, value)));
+        }
+    }
+    output
 }
 
 fn upsample(layer: &FoldedLayer, factor: usize, input: &[f32]) -> Vec<f32> {

@@ -45,6 +45,7 @@ enum Kind<A> {
     ClassShift(A),
     Upsample(usize),
     Add,
+    Concat,
     Activation,
     View(Shape),
 }
@@ -354,6 +355,7 @@ impl<D: Device<f32>> Model<D> {
             Kind::ClassShift(table) => self.device.add_rows(tape, x, table, classes)?,
             Kind::Upsample(factor) => self.device.upsample(tape, x, *factor)?,
             Kind::Add => self.device.add(tape, x, &inputs[1..])?,
+            Kind::Concat => self.device.concat(tape, x, &inputs[1..])?,
             Kind::Activation => self.device.activation(tape, x, act)?,
             Kind::View(shape) => {
                 let dims = [n, shape.height, shape.width, shape.channels];
@@ -439,7 +441,8 @@ impl<D: Device<f32>> Model<D> {
                 }
                 Kind::BatchNorm(norm) => arrays.extend([&mut norm.gamma, &mut norm.beta]),
                 Kind::ClassEmbedding(table) | Kind::ClassShift(table) => arrays.push(table),
-                Kind::Upsample(_) | Kind::Add | Kind::Activation | Kind::View(_) => {}
+                Kind::Upsample(_) | Kind::Add | Kind::Concat | Kind::Activation | Kind::View(_) => {
+                }
             }
         }
         arrays
@@ -486,7 +489,9 @@ impl<D: Device<f32>> Model<D> {
                 .map(|order| order.to_host(&host(table)))
                 .into_iter()
                 .collect(),
-            Kind::Upsample(_) | Kind::Add | Kind::Activation | Kind::View(_) => Vec::new(),
+            Kind::Upsample(_) | Kind::Add | Kind::Concat | Kind::Activation | Kind::View(_) => {
+                Vec::new()
+            }
         }
     }
 
@@ -529,7 +534,7 @@ impl<A> Kind<A> {
     fn learns(&self) -> bool {
         !matches!(
             self,
-            Self::Upsample(_) | Self::Add | Self::Activation | Self::View(_)
+            Self::Upsample(_) | Self::Add | Self::Concat | Self::Activation | Self::View(_)
         )
     }
 }
@@ -678,6 +683,7 @@ fn build<D: Device<f32>>(
         Layer::ClassShift { classes } => Kind::ClassShift(table("shift", classes, inputs)?),
         Layer::Upsample { factor } => Kind::Upsample(factor),
         Layer::Add => Kind::Add,
+        Layer::Concat => Kind::Concat,
         _ => Kind::View(step.output),
     })
 }

@@ -7,6 +7,7 @@
 use super::{Activation, AdamStep, BatchStatistics, Dims, Normalized, Weights, Window};
 use dfdx::prelude::*;
 use dfdx::tensor_ops::Device;
+use std::ops::Range;
 
 /// `(N, H, W, C)` numbers on the device.
 pub type Array<E, D> = Tensor<(usize, usize, usize, usize), E, D>;
@@ -299,6 +300,24 @@ fn rows<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     on(tape, &rows, |r| r.try_reshape_like(&(n, h, w, c)))
 }
 
+/// Joins the channels of pictures of the same height and width.
+pub fn concat<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    others: &[Array<E, D>],
+) -> Result<Array<E, D>, D::Err> {
+    let [n, h, w, mut c] = dims(x);
+    let mut joined = planes(tape, x)?;
+    for other in others {
+        c += other.shape().3;
+        let more = planes(tape, other)?;
+        joined = on(tape, &joined, |joined| {
+            (joined, more).try_concat_along(Axis::<0>)
+        })?;
+    }
+    pixels(tape, &joined, [n, h, w, c])
+}
+
 /// Joins the rows `(H, W, E)` of `table` that `classes` names to the samples `(H, W, C)` of `x`.
 pub fn join_rows<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     tape: &mut T,
@@ -326,19 +345,19 @@ pub fn add_rows<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     on(tape, x, |x| x.try_add(rows))
 }
 
-/// The first channels of each pixel.
-pub fn first_channels<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+/// Some of the channels of each pixel.
+pub fn channels<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     tape: &mut T,
     x: &Array<E, D>,
-    channels: usize,
+    channels: Range<usize>,
 ) -> Result<Array<E, D>, D::Err> {
     let [n, h, w, _] = dims(x);
     let indices = x
         .device()
-        .try_tensor_from_vec((0..channels).collect(), (channels,))?;
+        .try_tensor_from_vec(channels.clone().collect(), (channels.len(),))?;
     let all = planes(tape, x)?;
-    let first = on(tape, &all, |all| all.try_gather(indices))?;
-    pixels(tape, &first, [n, h, w, channels])
+    let some = on(tape, &all, |all| all.try_gather(indices))?;
+    pixels(tape, &some, [n, h, w, channels.len()])
 }
 
 /// Nearest-neighbour upsampling by a whole factor.

@@ -17,6 +17,7 @@ mod cuda;
 mod tests;
 
 use dfdx::prelude::{Dtype, Gradients, Tape, Tensor};
+use std::ops::Range;
 
 /// `(N, H, W, C)`.
 pub type Dims = [usize; 4];
@@ -193,6 +194,14 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
         others: &[Self::Array],
     ) -> Result<Self::Array, Self::Err>;
 
+    /// Joins the channels of pictures of the same height and width, in order: `(N, H, W, C)` each to `(N, H, W, sum of C)`.
+    fn concat<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        others: &[Self::Array],
+    ) -> Result<Self::Array, Self::Err>;
+
     /// Joins to each pixel of sample `i` those of the row `classes[i]` of `table`, as more channels: `(N, H, W, C)`
     /// and `(classes, H, W, E)` to `(N, H, W, C + E)`. There is a class for each sample, and a row for each class.
     fn join_rows<T: Tape<E, Self>>(
@@ -212,12 +221,12 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
         classes: &[u32],
     ) -> Result<Self::Array, Self::Err>;
 
-    /// The first channels of each pixel: `(N, H, W, C)` to `(N, H, W, channels)`.
-    fn first_channels<T: Tape<E, Self>>(
+    /// Some of the channels of each pixel: `(N, H, W, C)` to `(N, H, W, length of channels)`.
+    fn channels<T: Tape<E, Self>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
-        channels: usize,
+        channels: Range<usize>,
     ) -> Result<Self::Array, Self::Err>;
 
     /// An activation by itself.

@@ -31,7 +31,10 @@ enum Op {
     /// A table of so many rows.
     JoinRows(usize),
     AddRows(usize),
-    FirstChannels,
+    /// The input with the weight and other numbers.
+    Concat,
+    /// Those in the middle.
+    Channels,
     Activation,
     Slope,
     /// The input's numbers are the moments.
@@ -59,6 +62,7 @@ impl Case {
             Op::JoinRows(rows) => ([rows, h, w, o], [1, 1, 1, 1]),
             Op::AddRows(rows) => ([rows, h, w, c], [1, 1, 1, 1]),
             Op::Add => (self.input, [1, 1, 1, 1]),
+            Op::Concat => ([self.input[0], h, w, o], [1, 1, 1, 1]),
             _ => ([1, 1, 1, c], [1, 1, 1, c]),
         }
     }
@@ -67,9 +71,14 @@ impl Case {
     fn learnt(&self) -> usize {
         match self.op {
             Op::Linear | Op::Conv2d(_) | Op::ConvTranspose2d(..) | Op::BatchNorm => 3,
-            Op::JoinRows(_) | Op::AddRows(_) | Op::Add => 2,
+            Op::JoinRows(_) | Op::AddRows(_) | Op::Add | Op::Concat => 2,
             _ => 1,
         }
+    }
+
+    fn middle(&self) -> std::ops::Range<usize> {
+        let channels = self.input[3];
+        channels / 4..channels.div_ceil(2)
     }
 
     /// A class for each sample.
@@ -129,7 +138,12 @@ impl Case {
             }
             Op::JoinRows(rows) => cpu.join_rows(tape, x, &w.weight, &self.classes(rows)),
             Op::AddRows(rows) => cpu.add_rows(tape, x, &w.weight, &self.classes(rows)),
-            Op::FirstChannels => cpu.first_channels(tape, x, self.input[3].div_ceil(2)),
+            Op::Concat => {
+                let more = numbers(x.data().len(), 5);
+                let more = Device::array(&cpu, &more, self.input).unwrap();
+                cpu.concat(tape, x, &[w.weight.clone(), more])
+            }
+            Op::Channels => cpu.channels(tape, x, self.middle()),
             Op::Activation => cpu.activation(tape, x, self.act),
             Op::Slope => {
                 let output = numbers(x.data().len(), 5);
@@ -178,7 +192,12 @@ impl Case {
             }
             Op::AddRows(rows) => composed::add_rows(tape, x, &w.weight, &self.classes(rows)),
             Op::JoinRows(rows) => composed::join_rows(tape, x, &w.weight, &self.classes(rows)),
-            Op::FirstChannels => composed::first_channels(tape, x, self.input[3].div_ceil(2)),
+            Op::Concat => {
+                let more = numbers(self.input.iter().product(), 5);
+                let more = x.device().tensor_from_vec(more, *x.shape());
+                composed::concat(tape, x, &[w.weight.clone(), more])
+            }
+            Op::Channels => composed::channels(tape, x, self.middle()),
             Op::Activation => composed::activation(tape, x, self.act),
             Op::Slope => {
                 let output = numbers(self.input.iter().product(), 5);
@@ -330,7 +349,8 @@ fn ops() -> impl Strategy<Value = Op> {
         Just(Op::Add),
         (1usize..4).prop_map(Op::JoinRows),
         (1usize..4).prop_map(Op::AddRows),
-        Just(Op::FirstChannels),
+        Just(Op::Concat),
+        Just(Op::Channels),
         Just(Op::Activation),
         Just(Op::Slope),
         Just(Op::Reparameterize),

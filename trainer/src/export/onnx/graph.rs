@@ -35,7 +35,7 @@ impl LayerFacts {
             Operation::Linear => vec![self.output.len(), self.input.len()],
             Operation::Conv2d(w) => vec![outputs, inputs, w.kernel, w.kernel],
             Operation::ConvTranspose2d(w) => vec![inputs, outputs, w.kernel, w.kernel],
-            Operation::Upsample { .. } | Operation::Add => Vec::new(),
+            Operation::Upsample { .. } | Operation::Add | Operation::Concat => Vec::new(),
         }
     }
 
@@ -204,6 +204,7 @@ impl Graph {
                 ("Resize", attributes)
             }
             Operation::Add => ("Add", Vec::new()),
+            Operation::Concat => ("Concat", vec![int("axis", 1)]),
         };
         self.node(op, inputs, output, attributes);
     }

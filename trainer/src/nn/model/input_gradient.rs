@@ -84,13 +84,22 @@ impl<D: Device<f32>> Model<D> {
             let slope = device.slope(tape, &gradient, output, act);
             gradient = slope.map_err(device_error)?;
         }
-        if let Kind::Add = module.kind {
-            return Ok(vec![gradient; module.reads.len()]);
+        let sizes = module.reads.iter().map(|&read| device.dims(&made[read]));
+        match module.kind {
+            Kind::Add => Ok(vec![gradient; module.reads.len()]),
+            Kind::Concat => {
+                let mut first = 0;
+                let parts = sizes.map(|[.., channels]| {
+                    let own = first..first + channels;
+                    first = own.end;
+                    device.channels(tape, &gradient, own).map_err(device_error)
+                });
+                parts.collect()
+            }
+            _ => sizes
+                .map(|input| self.transposed(tape, module, &gradient, input, wants))
+                .collect(),
         }
-        let input = device.dims(&made[module.reads[0]]);
-        Ok(vec![
-            self.transposed(tape, module, &gradient, input, wants)?,
-        ])
     }
 
     /// The transposed linear map of a module of one input, which has the given sizes.
@@ -125,8 +134,10 @@ impl<D: Device<f32>> Model<D> {
                 device.conv2d(tape, gradient, &bare(w), *window, act, wants)
             }
             // The table is no input.
-            Kind::ClassEmbedding(_) => device.first_channels(tape, gradient, input[3]),
-            Kind::ClassShift(_) | Kind::Add | Kind::Activation => Ok(gradient.clone()),
+            Kind::ClassEmbedding(_) => device.channels(tape, gradient, 0..input[3]),
+            Kind::ClassShift(_) | Kind::Add | Kind::Concat | Kind::Activation => {
+                Ok(gradient.clone())
+            }
             Kind::View(_) => device.reshape(tape, gradient, input),
             Kind::BatchNorm(_) | Kind::Upsample(_) => {
                 return Err(ModelError::NoPenalty(self.name_of(module)));

@@ -8,6 +8,7 @@ pub mod account;
 mod adam;
 mod array;
 mod buffer;
+mod channels;
 mod convolution;
 pub(crate) mod gemm;
 mod linear;
@@ -25,6 +26,7 @@ pub use scratch::Scratch;
 
 use super::{Activation, AdamStep, BatchStatistics, Device, Dims, Wants, Weights, Window};
 use dfdx::prelude::{Cpu, CpuError, Dtype, Gradients, Tape, Tensor};
+use std::ops::Range;
 
 /// A floating-point type that the kernels work in.
 pub trait Real: Dtype + num_traits::Float + Pooled + Scratch + Send + Sync {
@@ -196,6 +198,15 @@ where
         pointwise::add(self, tape, x, others)
     }
 
+    fn concat<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        others: &[Array<E>],
+    ) -> Result<Array<E>, CpuError> {
+        channels::concat(self, tape, x, others)
+    }
+
     fn join_rows<T: Tape<E, Self>>(
         &self,
         tape: &mut T,
@@ -216,13 +227,13 @@ where
         rows::add_rows(self, tape, x, table, classes)
     }
 
-    fn first_channels<T: Tape<E, Self>>(
+    fn channels<T: Tape<E, Self>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
-        channels: usize,
+        channels: Range<usize>,
     ) -> Result<Array<E>, CpuError> {
-        rows::first_channels(self, tape, x, channels)
+        channels::channels(self, tape, x, channels)
     }
 
     fn activation<T: Tape<E, Self>>(
