@@ -113,6 +113,7 @@ fn layer(
             inputs.push(part("row"));
             ("Concat", vec![ints("axis", &[1])])
         }
+        Layer::AvgPool2d { kernel, stride } => ("AveragePool", window(kernel, stride, 0, 0)),
         Layer::Add => ("Sum", Vec::new()),
         Layer::Concat => ("Concat", vec![ints("axis", &[1])]),
         Layer::Relu => ("Relu", Vec::new()),

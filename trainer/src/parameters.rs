@@ -159,6 +159,7 @@ pub fn tensors_of(step: &Step<'_>) -> Vec<TensorSpec> {
         .map(|(part, role)| tensor(part, role, vec![inputs]))
         .to_vec(),
         Layer::Upsample { .. }
+        | Layer::AvgPool2d { .. }
         | Layer::Relu
         | Layer::LeakyRelu { .. }
         | Layer::Tanh

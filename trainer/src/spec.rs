@@ -80,6 +80,8 @@ pub enum Layer {
     },
     /// Nearest-neighbour upsampling by a whole factor.
     Upsample { factor: usize },
+    /// The mean of each channel under a square window, without padding.
+    AvgPool2d { kernel: usize, stride: usize },
     /// Batch normalization per channel (Ioffe & Szegedy 2015).
     BatchNorm { epsilon: f64, momentum: f64 },
     /// Joins a trained embedding of the sample's class to its numbers, as more channels (Mirza & Osindero 2014).
@@ -121,6 +123,7 @@ impl Layer {
             Self::Conv2d { .. } => "Conv2d",
             Self::ConvTranspose2d { .. } => "ConvTranspose2d",
             Self::Upsample { .. } => "Upsample",
+            Self::AvgPool2d { .. } => "AvgPool2d",
             Self::BatchNorm { .. } => "BatchNorm",
             Self::ClassEmbedding { .. } => "ClassEmbedding",
             Self::ClassShift { .. } => "ClassShift",
@@ -160,20 +163,12 @@ impl Layer {
                 padding,
                 ..
             } => {
-                check_window(kernel, stride, padding)?;
-                let side = |n: usize| {
-                    (n + 2 * padding)
-                        .checked_sub(kernel)
-                        .map(|free| free / stride + 1)
-                        .ok_or_else(|| {
-                            format!("has a kernel of {kernel} over a padded input of {input}")
-                        })
-                };
-                Ok(Shape::new(
-                    channels,
-                    side(input.height)?,
-                    side(input.width)?,
-                ))
+                let (height, width) = places(input, kernel, stride, padding)?;
+                Ok(Shape::new(channels, height, width))
+            }
+            Self::AvgPool2d { kernel, stride } => {
+                let (height, width) = places(input, kernel, stride, 0)?;
+                Ok(Shape::new(input.channels, height, width))
             }
             Self::ConvTranspose2d {
                 channels,
@@ -325,6 +320,23 @@ fn check_size(shape: Shape) -> Result<Shape, String> {
             "has the shape {shape}, of which each extent may be from 1 to {LARGEST} and all elements {MOST}"
         ))
     }
+}
+
+/// In how many places, down and across, a window lies on a padded picture.
+fn places(
+    input: Shape,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+) -> Result<(usize, usize), String> {
+    check_window(kernel, stride, padding)?;
+    let side = |n: usize| {
+        (n + 2 * padding)
+            .checked_sub(kernel)
+            .map(|free| free / stride + 1)
+            .ok_or_else(|| format!("has a kernel of {kernel} over a padded input of {input}"))
+    };
+    Ok((side(input.height)?, side(input.width)?))
 }
 
 fn check_window(kernel: usize, stride: usize, padding: usize) -> Result<(), String> {
@@ -565,6 +577,10 @@ mod tests {
                     bias: false,
                 },
                 Layer::Upsample { factor: 2 },
+                Layer::AvgPool2d {
+                    kernel: 3,
+                    stride: 2,
+                },
                 Layer::Flatten,
             ],
         );
@@ -573,7 +589,8 @@ mod tests {
         assert_eq!(
             shapes,
             [
-                "1568x1x1", "32x7x7", "16x14x14", "1x28x28", "3x14x14", "3x28x28", "2352x1x1"
+                "1568x1x1", "32x7x7", "16x14x14", "1x28x28", "3x14x14", "3x28x28", "3x13x13",
+                "507x1x1"
             ]
         );
         // The generator part is the `nano` of the design: 551,936 products.

@@ -23,6 +23,13 @@ pub enum Operation {
         /// By how much.
         factor: usize,
     },
+    /// The mean of each channel under a window without padding.
+    AvgPool2d {
+        /// The side of the window.
+        kernel: usize,
+        /// From one place of it to the next.
+        stride: usize,
+    },
     /// The sum of two tensors of one shape.
     Add,
     /// The channels of tensors of one height and width.
@@ -48,6 +55,7 @@ impl Operation {
             Self::Conv2d(_) => "conv2d",
             Self::ConvTranspose2d(_) => "conv_transpose2d",
             Self::Upsample { .. } => "upsample",
+            Self::AvgPool2d { .. } => "avg_pool2d",
             Self::Add => "add",
             Self::Concat => "concat",
         }
@@ -258,6 +266,7 @@ impl Folding<'_> {
                 ..
             } => Operation::ConvTranspose2d(window(kernel, stride, padding, output_padding)),
             Layer::Upsample { factor } => Operation::Upsample { factor },
+            Layer::AvgPool2d { kernel, stride } => Operation::AvgPool2d { kernel, stride },
             Layer::Add => return self.sum(step),
             Layer::Concat => Operation::Concat,
             Layer::BatchNorm { epsilon, .. } => return self.batch_norm(step, epsilon),

@@ -81,6 +81,7 @@ fn run_layer(layer: &FoldedLayer, weights: &[f32], input: &[f32], class: usize) 
     let pixels = layer.output.height * layer.output.width;
     let mut output = match layer.operation {
         Operation::Upsample { factor } => return upsample(layer, factor, input),
+        Operation::AvgPool2d { .. } => vec![0.0; layer.output.len()],
         Operation::Linear => {
             let column = layer.columns.chunks_exact(layer.bias.len()).nth(class);
             let starts = (0..layer.bias.len()).map(|o| channels_first(layer, o));
@@ -94,6 +95,20 @@ fn run_layer(layer: &FoldedLayer, weights: &[f32], input: &[f32], class: usize) 
         Operation::Conv2d(window) => {
             each_tap(window, layer.input, layer.output, |tap, inside, outside| {
                 accumulate(layer, weights, tap, input, inside, &mut output, outside);
+            });
+        }
+        Operation::AvgPool2d { kernel, stride } => {
+            let window = Window {
+                kernel,
+                stride,
+                padding: 0,
+                output_padding: 0,
+            };
+            let share = 1.0 / (kernel * kernel) as f32;
+            let channels = layer.input.channels;
+            each_tap(window, layer.input, layer.output, |_, inside, outside| {
+                let values = &input[inside * channels..][..channels];
+                axpy(share, values, &mut output[outside * channels..][..channels]);
             });
         }
         Operation::ConvTranspose2d(window) => {

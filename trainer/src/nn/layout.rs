@@ -43,6 +43,7 @@ pub(super) fn layouts(input: Shape, steps: &[Step<'_>]) -> Result<Vec<Shape>, Sp
             Layer::Conv2d { .. }
             | Layer::ConvTranspose2d { .. }
             | Layer::Upsample { .. }
+            | Layer::AvgPool2d { .. }
             | Layer::Concat
             | Layer::ClassEmbedding { .. }
             | Layer::ClassShift { .. } => {

@@ -44,6 +44,7 @@ enum Kind<A> {
     /// The table, `(classes, H, W, C)`.
     ClassShift(A),
     Upsample(usize),
+    AvgPool2d(Window),
     Add,
     Concat,
     Activation,
@@ -354,6 +355,7 @@ impl<D: Device<f32>> Model<D> {
             Kind::ClassEmbedding(table) => self.device.join_rows(tape, x, table, classes)?,
             Kind::ClassShift(table) => self.device.add_rows(tape, x, table, classes)?,
             Kind::Upsample(factor) => self.device.upsample(tape, x, *factor)?,
+            Kind::AvgPool2d(window) => self.device.avg_pool2d(tape, x, *window)?,
             Kind::Add => self.device.add(tape, x, &inputs[1..])?,
             Kind::Concat => self.device.concat(tape, x, &inputs[1..])?,
             Kind::Activation => self.device.activation(tape, x, act)?,
@@ -441,8 +443,12 @@ impl<D: Device<f32>> Model<D> {
                 }
                 Kind::BatchNorm(norm) => arrays.extend([&mut norm.gamma, &mut norm.beta]),
                 Kind::ClassEmbedding(table) | Kind::ClassShift(table) => arrays.push(table),
-                Kind::Upsample(_) | Kind::Add | Kind::Concat | Kind::Activation | Kind::View(_) => {
-                }
+                Kind::Upsample(_)
+                | Kind::AvgPool2d(_)
+                | Kind::Add
+                | Kind::Concat
+                | Kind::Activation
+                | Kind::View(_) => {}
             }
         }
         arrays
@@ -489,9 +495,12 @@ impl<D: Device<f32>> Model<D> {
                 .map(|order| order.to_host(&host(table)))
                 .into_iter()
                 .collect(),
-            Kind::Upsample(_) | Kind::Add | Kind::Concat | Kind::Activation | Kind::View(_) => {
-                Vec::new()
-            }
+            Kind::Upsample(_)
+            | Kind::AvgPool2d(_)
+            | Kind::Add
+            | Kind::Concat
+            | Kind::Activation
+            | Kind::View(_) => Vec::new(),
         }
     }
 
@@ -534,7 +543,12 @@ impl<A> Kind<A> {
     fn learns(&self) -> bool {
         !matches!(
             self,
-            Self::Upsample(_) | Self::Add | Self::Concat | Self::Activation | Self::View(_)
+            Self::Upsample(_)
+                | Self::AvgPool2d(_)
+                | Self::Add
+                | Self::Concat
+                | Self::Activation
+                | Self::View(_)
         )
     }
 }
@@ -682,6 +696,11 @@ fn build<D: Device<f32>>(
         }
         Layer::ClassShift { classes } => Kind::ClassShift(table("shift", classes, inputs)?),
         Layer::Upsample { factor } => Kind::Upsample(factor),
+        Layer::AvgPool2d { kernel, stride } => Kind::AvgPool2d(Window {
+            kernel,
+            stride,
+            padding: 0,
+        }),
         Layer::Add => Kind::Add,
         Layer::Concat => Kind::Concat,
         _ => Kind::View(step.output),

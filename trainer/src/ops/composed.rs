@@ -182,6 +182,23 @@ impl Reads {
             on(tape, &padded, |x| x.try_gather(indices))?;
         on(tape, &rows, |x| x.try_reshape_like(&(count, self.taps * c)))
     }
+
+    /// The sums of what is read, over the number of taps: `(N, height, width, C)`.
+    fn means<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E, D>,
+    ) -> Result<Array<E, D>, D::Err> {
+        let [n, _, _, c] = dims(x);
+        let rows = self.rows(tape, x)?;
+        let count = n * self.height * self.width;
+        on(tape, &rows, |rows| {
+            rows.try_reshape_like(&(count, self.taps, c))?
+                .try_sum::<(usize, usize), Axis<1>>()?
+                .try_mul(number::<E>(1.0 / self.taps as f64))?
+                .try_reshape_like(&(n, self.height, self.width, c))
+        })
+    }
 }
 
 /// `W` stored `(O, kh, kw, C)`.
@@ -244,6 +261,40 @@ pub fn conv_transpose2d<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     })?;
     let dims = [n, reads.height, reads.width, outputs];
     affine(tape, &rows, weight, w.bias.as_ref(), dims, act)
+}
+
+/// The mean under each place of a window without padding.
+pub fn avg_pool2d<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    window: Window,
+) -> Result<Array<E, D>, D::Err> {
+    let Window { kernel, stride, .. } = window;
+    let [_, height, width, _] = dims(x);
+    let side = |len: usize| (len - kernel) / stride + 1;
+    let reads = Reads::new(
+        (side(height), side(width)),
+        kernel,
+        (height, width),
+        |place, tap| Some(place * stride + tap),
+    );
+    reads.means(tape, x)
+}
+
+/// The transposed map of [`avg_pool2d`]; `output` is the height and width that come out.
+pub fn avg_unpool2d<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    window: Window,
+    output: (usize, usize),
+) -> Result<Array<E, D>, D::Err> {
+    let Window { kernel, stride, .. } = window;
+    let [_, height, width, _] = dims(x);
+    let reads = Reads::new(output, kernel, (height, width), |place, tap| {
+        let reached = place.checked_sub(tap)?;
+        (reached % stride == 0).then_some(reached / stride)
+    });
+    reads.means(tape, x)
 }
 
 /// The sum of arrays of the same sizes.

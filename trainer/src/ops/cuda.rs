@@ -106,6 +106,25 @@ impl Device<f32> for Cuda {
         composed::upsample(tape, x, factor)
     }
 
+    fn avg_pool2d<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        window: Window,
+    ) -> Outcome<Array> {
+        composed::avg_pool2d(tape, x, window)
+    }
+
+    fn avg_unpool2d<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        window: Window,
+        output: (usize, usize),
+    ) -> Outcome<Array> {
+        composed::avg_unpool2d(tape, x, window, output)
+    }
+
     fn add<T: Tape<f32, Self>>(&self, tape: &mut T, x: &Array, others: &[Array]) -> Outcome<Array> {
         composed::add(tape, x, others)
     }

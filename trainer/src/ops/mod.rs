@@ -186,6 +186,24 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
         factor: usize,
     ) -> Result<Self::Array, Self::Err>;
 
+    /// The mean under each place of a window without padding: `(N, H, W, C)` to `(N, OH, OW, C)`.
+    fn avg_pool2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        window: Window,
+    ) -> Result<Self::Array, Self::Err>;
+
+    /// The transposed map of [`avg_pool2d`](Self::avg_pool2d), to pictures of `output`, a height and width that the window
+    /// has the places for that `x` has pixels.
+    fn avg_unpool2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        window: Window,
+        output: (usize, usize),
+    ) -> Result<Self::Array, Self::Err>;
+
     /// The sum of arrays of the same sizes, in order.
     fn add<T: Tape<E, Self>>(
         &self,

@@ -26,6 +26,9 @@ enum Op {
     BatchNorm,
     ScaleShift,
     Upsample(usize),
+    AvgPool2d(Window),
+    /// With more pixels at the far sides than the window reaches.
+    AvgUnpool2d(Window, usize),
     /// To the input twice: the weight, which learns, and other numbers.
     Add,
     /// A table of so many rows.
@@ -131,6 +134,10 @@ impl Case {
                 cpu.scale_shift(tape, x, &scale, &shift, self.act)
             }
             Op::Upsample(factor) => cpu.upsample(tape, x, factor),
+            Op::AvgPool2d(window) => cpu.avg_pool2d(tape, x, window),
+            Op::AvgUnpool2d(window, extra) => {
+                cpu.avg_unpool2d(tape, x, window, self.large(window, extra))
+            }
             Op::Add => {
                 let more = numbers(x.data().len(), 5);
                 let more = Device::array(&cpu, &more, self.input).unwrap();
@@ -185,6 +192,10 @@ impl Case {
                 composed::scale_shift(tape, x, &scale, &shift, self.act)
             }
             Op::Upsample(factor) => composed::upsample(tape, x, factor),
+            Op::AvgPool2d(window) => composed::avg_pool2d(tape, x, window),
+            Op::AvgUnpool2d(window, extra) => {
+                composed::avg_unpool2d(tape, x, window, self.large(window, extra))
+            }
             Op::Add => {
                 let more = numbers(self.input.iter().product(), 5);
                 let more = x.device().tensor_from_vec(more, *x.shape());
@@ -337,6 +348,13 @@ fn windows() -> impl Strategy<Value = Window> {
     })
 }
 
+fn unpadded() -> impl Strategy<Value = Window> {
+    windows().prop_map(|window| Window {
+        padding: 0,
+        ..window
+    })
+}
+
 fn ops() -> impl Strategy<Value = Op> {
     prop_oneof![
         Just(Op::Linear),
@@ -346,6 +364,9 @@ fn ops() -> impl Strategy<Value = Op> {
         Just(Op::BatchNorm),
         Just(Op::ScaleShift),
         (1usize..4).prop_map(Op::Upsample),
+        unpadded().prop_map(Op::AvgPool2d),
+        (unpadded(), 0usize..3)
+            .prop_map(|(window, extra)| Op::AvgUnpool2d(window, extra % window.stride)),
         Just(Op::Add),
         (1usize..4).prop_map(Op::JoinRows),
         (1usize..4).prop_map(Op::AddRows),
@@ -371,7 +392,7 @@ proptest! {
         let case = Case { op, input, outputs, bias, act };
         let [_, h, w, _] = input;
         let legal = match op {
-            Op::Conv2d(window) => h.min(w) + 2 * window.padding >= window.kernel,
+            Op::Conv2d(window) | Op::AvgPool2d(window) => h.min(w) + 2 * window.padding >= window.kernel,
             Op::ConvTranspose2d(window, extra) => {
                 (h.min(w) - 1) * window.stride + window.kernel + extra > 2 * window.padding
             }

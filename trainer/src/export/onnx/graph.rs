@@ -35,7 +35,10 @@ impl LayerFacts {
             Operation::Linear => vec![self.output.len(), self.input.len()],
             Operation::Conv2d(w) => vec![outputs, inputs, w.kernel, w.kernel],
             Operation::ConvTranspose2d(w) => vec![inputs, outputs, w.kernel, w.kernel],
-            Operation::Upsample { .. } | Operation::Add | Operation::Concat => Vec::new(),
+            Operation::Upsample { .. }
+            | Operation::AvgPool2d { .. }
+            | Operation::Add
+            | Operation::Concat => Vec::new(),
         }
     }
 
@@ -202,6 +205,13 @@ impl Graph {
                     string("nearest_mode", "floor"),
                 ];
                 ("Resize", attributes)
+            }
+            Operation::AvgPool2d { kernel, stride } => {
+                let window = vec![
+                    ints("kernel_shape", &[kernel; 2]),
+                    ints("strides", &[stride; 2]),
+                ];
+                ("AveragePool", window)
             }
             Operation::Add => ("Add", Vec::new()),
             Operation::Concat => ("Concat", vec![int("axis", 1)]),

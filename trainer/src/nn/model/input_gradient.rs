@@ -133,6 +133,10 @@ impl<D: Device<f32>> Model<D> {
             Kind::ConvTranspose2d(w, window, _) => {
                 device.conv2d(tape, gradient, &bare(w), *window, act, wants)
             }
+            Kind::AvgPool2d(window) => {
+                let sides = (input[1], input[2]);
+                device.avg_unpool2d(tape, gradient, *window, sides)
+            }
             // The table is no input.
             Kind::ClassEmbedding(_) => device.channels(tape, gradient, 0..input[3]),
             Kind::ClassShift(_) | Kind::Add | Kind::Concat | Kind::Activation => {

@@ -14,6 +14,7 @@ pub(crate) mod gemm;
 mod linear;
 mod norm;
 mod pointwise;
+mod pool;
 mod reparameterize;
 mod rows;
 mod scratch;
@@ -187,6 +188,25 @@ where
         factor: usize,
     ) -> Result<Array<E>, CpuError> {
         pointwise::upsample(self, tape, x, factor)
+    }
+
+    fn avg_pool2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        window: Window,
+    ) -> Result<Array<E>, CpuError> {
+        pool::avg_pool2d(self, tape, x, window)
+    }
+
+    fn avg_unpool2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        window: Window,
+        output: (usize, usize),
+    ) -> Result<Array<E>, CpuError> {
+        pool::avg_unpool2d(self, tape, x, window, output)
     }
 
     fn add<T: Tape<E, Self>>(
