@@ -114,6 +114,7 @@ fn layer(
             ("Concat", vec![ints("axis", &[1])])
         }
         Layer::AvgPool2d { kernel, stride } => ("AveragePool", window(kernel, stride, 0, 0)),
+        Layer::MaxPool2d { kernel, stride } => ("MaxPool", window(kernel, stride, 0, 0)),
         Layer::Add => ("Sum", Vec::new()),
         Layer::Concat => ("Concat", vec![ints("axis", &[1])]),
         Layer::Relu => ("Relu", Vec::new()),

@@ -160,6 +160,7 @@ pub fn tensors_of(step: &Step<'_>) -> Vec<TensorSpec> {
         .to_vec(),
         Layer::Upsample { .. }
         | Layer::AvgPool2d { .. }
+        | Layer::MaxPool2d { .. }
         | Layer::Relu
         | Layer::LeakyRelu { .. }
         | Layer::Tanh

@@ -101,6 +101,9 @@ pub enum Layer {
     Reshape(Shape),
     /// Reads the sample's numbers, in C, H, W order, as a feature vector.
     Flatten,
+    /// The greatest number of each channel under a square window, without padding. For training only: nothing that runs
+    /// on a device has it.
+    MaxPool2d { kernel: usize, stride: usize },
     /// The sum of two or more tensors of one shape, number by number.
     Add,
     /// The channels of two or more tensors of one height and width, in order.
@@ -133,6 +136,7 @@ impl Layer {
             Self::Sigmoid => "Sigmoid",
             Self::Reshape(_) => "Reshape",
             Self::Flatten => "Flatten",
+            Self::MaxPool2d { .. } => "MaxPool2d",
             Self::Add => "Add",
             Self::Concat => "Concat",
         }
@@ -166,7 +170,7 @@ impl Layer {
                 let (height, width) = places(input, kernel, stride, padding)?;
                 Ok(Shape::new(channels, height, width))
             }
-            Self::AvgPool2d { kernel, stride } => {
+            Self::AvgPool2d { kernel, stride } | Self::MaxPool2d { kernel, stride } => {
                 let (height, width) = places(input, kernel, stride, 0)?;
                 Ok(Shape::new(input.channels, height, width))
             }

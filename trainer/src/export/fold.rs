@@ -267,6 +267,12 @@ impl Folding<'_> {
             } => Operation::ConvTranspose2d(window(kernel, stride, padding, output_padding)),
             Layer::Upsample { factor } => Operation::Upsample { factor },
             Layer::AvgPool2d { kernel, stride } => Operation::AvgPool2d { kernel, stride },
+            Layer::MaxPool2d { .. } => {
+                return Err(refuse(
+                    step,
+                    "is for training only: nothing that runs on a device has it",
+                ));
+            }
             Layer::Add => return self.sum(step),
             Layer::Concat => Operation::Concat,
             Layer::BatchNorm { epsilon, .. } => return self.batch_norm(step, epsilon),

@@ -44,6 +44,7 @@ pub(super) fn layouts(input: Shape, steps: &[Step<'_>]) -> Result<Vec<Shape>, Sp
             | Layer::ConvTranspose2d { .. }
             | Layer::Upsample { .. }
             | Layer::AvgPool2d { .. }
+            | Layer::MaxPool2d { .. }
             | Layer::Concat
             | Layer::ClassEmbedding { .. }
             | Layer::ClassShift { .. } => {

@@ -45,6 +45,7 @@ enum Kind<A> {
     ClassShift(A),
     Upsample(usize),
     AvgPool2d(Window),
+    MaxPool2d(Window),
     Add,
     Concat,
     Activation,
@@ -356,6 +357,7 @@ impl<D: Device<f32>> Model<D> {
             Kind::ClassShift(table) => self.device.add_rows(tape, x, table, classes)?,
             Kind::Upsample(factor) => self.device.upsample(tape, x, *factor)?,
             Kind::AvgPool2d(window) => self.device.avg_pool2d(tape, x, *window)?,
+            Kind::MaxPool2d(window) => self.device.max_pool2d(tape, x, *window)?,
             Kind::Add => self.device.add(tape, x, &inputs[1..])?,
             Kind::Concat => self.device.concat(tape, x, &inputs[1..])?,
             Kind::Activation => self.device.activation(tape, x, act)?,
@@ -445,6 +447,7 @@ impl<D: Device<f32>> Model<D> {
                 Kind::ClassEmbedding(table) | Kind::ClassShift(table) => arrays.push(table),
                 Kind::Upsample(_)
                 | Kind::AvgPool2d(_)
+                | Kind::MaxPool2d(_)
                 | Kind::Add
                 | Kind::Concat
                 | Kind::Activation
@@ -497,6 +500,7 @@ impl<D: Device<f32>> Model<D> {
                 .collect(),
             Kind::Upsample(_)
             | Kind::AvgPool2d(_)
+            | Kind::MaxPool2d(_)
             | Kind::Add
             | Kind::Concat
             | Kind::Activation
@@ -545,6 +549,7 @@ impl<A> Kind<A> {
             self,
             Self::Upsample(_)
                 | Self::AvgPool2d(_)
+                | Self::MaxPool2d(_)
                 | Self::Add
                 | Self::Concat
                 | Self::Activation
@@ -606,6 +611,14 @@ fn orders(step: &Step<'_>, layouts: &[Shape]) -> (Option<Order>, Order) {
         }
         _ if step.input.is_flat() => (None, Order::features(before)),
         _ => (None, Order::features(Shape::features(step.input.channels))),
+    }
+}
+
+fn unpadded(kernel: usize, stride: usize) -> Window {
+    Window {
+        kernel,
+        stride,
+        padding: 0,
     }
 }
 
@@ -696,11 +709,8 @@ fn build<D: Device<f32>>(
         }
         Layer::ClassShift { classes } => Kind::ClassShift(table("shift", classes, inputs)?),
         Layer::Upsample { factor } => Kind::Upsample(factor),
-        Layer::AvgPool2d { kernel, stride } => Kind::AvgPool2d(Window {
-            kernel,
-            stride,
-            padding: 0,
-        }),
+        Layer::AvgPool2d { kernel, stride } => Kind::AvgPool2d(unpadded(kernel, stride)),
+        Layer::MaxPool2d { kernel, stride } => Kind::MaxPool2d(unpadded(kernel, stride)),
         Layer::Add => Kind::Add,
         Layer::Concat => Kind::Concat,
         _ => Kind::View(step.output),

@@ -297,6 +297,86 @@ pub fn avg_unpool2d<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     reads.means(tape, x)
 }
 
+/// The greatest number under each place of a window without padding.
+pub fn max_pool2d<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    window: Window,
+) -> Result<Array<E, D>, D::Err> {
+    let (places, dims) = greatest(x, window);
+    sums(tape, x, places, dims)
+}
+
+/// Adds each number of `x` to where [`max_pool2d`] of `large` has it from.
+pub fn max_unpool2d<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    large: &Array<E, D>,
+    window: Window,
+) -> Result<Array<E, D>, D::Err> {
+    let (places, _) = greatest(large, window);
+    let dims = dims(large);
+    let mut takers = vec![Vec::new(); dims.iter().product()];
+    for (small, &place) in places.iter().enumerate() {
+        takers[place].push(small);
+    }
+    let most = takers.iter().map(Vec::len).max().unwrap_or(0).max(1);
+    let zero = places.len();
+    takers.iter_mut().for_each(|small| small.resize(most, zero));
+    sums(tape, x, takers.concat(), dims)
+}
+
+/// For each number that a maximum under a window gives, the index of the first of the greatest; and the sizes of what
+/// it gives. Found on the host.
+fn greatest<E: Dtype, D: Device<E>>(x: &Array<E, D>, window: Window) -> (Vec<usize>, Dims) {
+    let Window { kernel, stride, .. } = window;
+    let ([n, h, w, c], numbers) = (dims(x), x.as_vec());
+    let side = |len: usize| (len - kernel) / stride + 1;
+    let dims = [n, side(h), side(w), c];
+    let places = (0..dims.iter().product()).map(|at: usize| {
+        let (pixel, channel) = (at / c, at % c);
+        let (row, left) = (pixel / dims[2], pixel % dims[2] * stride);
+        let (sample, top) = (row / dims[1], row % dims[1] * stride);
+        let taps = (0..kernel * kernel).map(|tap| {
+            let (y, x) = (top + tap / kernel, left + tap % kernel);
+            ((sample * h + y) * w + x) * c + channel
+        });
+        let greater = |best: usize, at: usize| {
+            let (a, b) = (numbers[best], numbers[at]);
+            // NaN is equal to nothing, itself not either.
+            let not_a_number = |v: E| v.partial_cmp(&v).is_none();
+            match b > a || not_a_number(b) && !not_a_number(a) {
+                true => at,
+                false => best,
+            }
+        };
+        taps.reduce(greater).unwrap_or_default()
+    });
+    (places.collect(), dims)
+}
+
+/// For each number of an array of sizes `dims` the sum of as many numbers of `x`, by their indices in order; the index
+/// past the last is a zero.
+fn sums<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    indices: Vec<usize>,
+    [n, h, w, c]: Dims,
+) -> Result<Array<E, D>, D::Err> {
+    let (len, count) = (dims(x).iter().product::<usize>(), n * h * w * c);
+    let each = indices.len() / count;
+    let device = x.device();
+    let indices = device.try_tensor_from_vec(indices, (count, each))?;
+    let nothing: Matrix<E, D> = device.try_zeros_like(&(1, 1))?;
+    let column = on(tape, x, |x| x.try_reshape_like(&(len, 1)))?;
+    let padded = on(tape, &column, |x| (x, nothing).try_concat_along(Axis::<0>))?;
+    let rows: Tensor<(usize, usize, usize), E, D> = on(tape, &padded, |x| x.try_gather(indices))?;
+    on(tape, &rows, |rows| {
+        rows.try_sum::<(usize, usize), Axis<1>>()?
+            .try_reshape_like(&(n, h, w, c))
+    })
+}
+
 /// The sum of arrays of the same sizes.
 pub fn add<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     tape: &mut T,

@@ -125,6 +125,25 @@ impl Device<f32> for Cuda {
         composed::avg_unpool2d(tape, x, window, output)
     }
 
+    fn max_pool2d<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        window: Window,
+    ) -> Outcome<Array> {
+        composed::max_pool2d(tape, x, window)
+    }
+
+    fn max_unpool2d<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        large: &Array,
+        window: Window,
+    ) -> Outcome<Array> {
+        composed::max_unpool2d(tape, x, large, window)
+    }
+
     fn add<T: Tape<f32, Self>>(&self, tape: &mut T, x: &Array, others: &[Array]) -> Outcome<Array> {
         composed::add(tape, x, others)
     }

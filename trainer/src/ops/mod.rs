@@ -204,6 +204,25 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
         output: (usize, usize),
     ) -> Result<Self::Array, Self::Err>;
 
+    /// The greatest number under each place of a window without padding, the first of equals: `(N, H, W, C)` to
+    /// `(N, OH, OW, C)`. NaN is greater than any.
+    fn max_pool2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        window: Window,
+    ) -> Result<Self::Array, Self::Err>;
+
+    /// Adds each number of `x` to where [`max_pool2d`](Self::max_pool2d) of `large`, a constant, has it from: the pool's
+    /// own backward pass, recorded. What comes out has the sizes of `large`.
+    fn max_unpool2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        large: &Self::Array,
+        window: Window,
+    ) -> Result<Self::Array, Self::Err>;
+
     /// The sum of arrays of the same sizes, in order.
     fn add<T: Tape<E, Self>>(
         &self,

@@ -29,6 +29,9 @@ enum Op {
     AvgPool2d(Window),
     /// With more pixels at the far sides than the window reaches.
     AvgUnpool2d(Window, usize),
+    MaxPool2d(Window),
+    /// To pictures with more pixels at the far sides than the window reaches.
+    MaxUnpool2d(Window, usize),
     /// To the input twice: the weight, which learns, and other numbers.
     Add,
     /// A table of so many rows.
@@ -107,6 +110,13 @@ impl Case {
         (side(self.input[1]), side(self.input[2]))
     }
 
+    /// Sizes of pictures of which pooling leaves as many pixels as the input has.
+    fn pooled(&self, window: Window, extra: usize) -> Dims {
+        let [n, .., c] = self.input;
+        let (height, width) = self.large(window, extra);
+        [n, height, width, c]
+    }
+
     fn fast<T: Tape<f64, Cpu>>(
         &self,
         tape: &mut T,
@@ -137,6 +147,13 @@ impl Case {
             Op::AvgPool2d(window) => cpu.avg_pool2d(tape, x, window),
             Op::AvgUnpool2d(window, extra) => {
                 cpu.avg_unpool2d(tape, x, window, self.large(window, extra))
+            }
+            Op::MaxPool2d(window) => cpu.max_pool2d(tape, x, window),
+            Op::MaxUnpool2d(window, extra) => {
+                let dims = self.pooled(window, extra);
+                let large = numbers(dims.iter().product(), 5);
+                let large = Device::array(&cpu, &large, dims).unwrap();
+                cpu.max_unpool2d(tape, x, &large, window)
             }
             Op::Add => {
                 let more = numbers(x.data().len(), 5);
@@ -195,6 +212,13 @@ impl Case {
             Op::AvgPool2d(window) => composed::avg_pool2d(tape, x, window),
             Op::AvgUnpool2d(window, extra) => {
                 composed::avg_unpool2d(tape, x, window, self.large(window, extra))
+            }
+            Op::MaxPool2d(window) => composed::max_pool2d(tape, x, window),
+            Op::MaxUnpool2d(window, extra) => {
+                let [n, h, w, c] = self.pooled(window, extra);
+                let large = numbers(n * h * w * c, 5);
+                let large = x.device().tensor_from_vec(large, (n, h, w, c));
+                composed::max_unpool2d(tape, x, &large, window)
             }
             Op::Add => {
                 let more = numbers(self.input.iter().product(), 5);
@@ -367,6 +391,9 @@ fn ops() -> impl Strategy<Value = Op> {
         unpadded().prop_map(Op::AvgPool2d),
         (unpadded(), 0usize..3)
             .prop_map(|(window, extra)| Op::AvgUnpool2d(window, extra % window.stride)),
+        unpadded().prop_map(Op::MaxPool2d),
+        (unpadded(), 0usize..3)
+            .prop_map(|(window, extra)| Op::MaxUnpool2d(window, extra % window.stride)),
         Just(Op::Add),
         (1usize..4).prop_map(Op::JoinRows),
         (1usize..4).prop_map(Op::AddRows),
@@ -392,7 +419,7 @@ proptest! {
         let case = Case { op, input, outputs, bias, act };
         let [_, h, w, _] = input;
         let legal = match op {
-            Op::Conv2d(window) | Op::AvgPool2d(window) => h.min(w) + 2 * window.padding >= window.kernel,
+            Op::Conv2d(window) | Op::AvgPool2d(window) | Op::MaxPool2d(window) => h.min(w) + 2 * window.padding >= window.kernel,
             Op::ConvTranspose2d(window, extra) => {
                 (h.min(w) - 1) * window.stride + window.kernel + extra > 2 * window.padding
             }

@@ -7,8 +7,8 @@ use dfdx::prelude::{NoneTape, Tape};
 impl<D: Device<f32>> Model<D> {
     /// The gradient of the sum of the network's outputs with respect to its input, `(N, H, W, C)` of the given classes, as a
     /// forward pass through the transposed layers that the tape records: its own gradient with respect
-    /// to the weights follows from it. Exact where the network is piecewise linear: the pieces are
-    /// constants then.
+    /// to the weights follows from it. Exact where the network is piecewise linear: the pieces, and the places that a
+    /// maximum is taken from, are constants then.
     ///
     /// # Errors
     /// A layer that mixes the batch or is not piecewise linear; the device's.
@@ -96,6 +96,11 @@ impl<D: Device<f32>> Model<D> {
                 });
                 parts.collect()
             }
+            Kind::MaxPool2d(window) => {
+                let x = &made[module.reads[0]];
+                let part = device.max_unpool2d(tape, &gradient, x, window);
+                Ok(vec![part.map_err(device_error)?])
+            }
             _ => sizes
                 .map(|input| self.transposed(tape, module, &gradient, input, wants))
                 .collect(),
@@ -139,9 +144,11 @@ impl<D: Device<f32>> Model<D> {
             }
             // The table is no input.
             Kind::ClassEmbedding(_) => device.channels(tape, gradient, 0..input[3]),
-            Kind::ClassShift(_) | Kind::Add | Kind::Concat | Kind::Activation => {
-                Ok(gradient.clone())
-            }
+            Kind::ClassShift(_)
+            | Kind::MaxPool2d(_)
+            | Kind::Add
+            | Kind::Concat
+            | Kind::Activation => Ok(gradient.clone()),
             Kind::View(_) => device.reshape(tape, gradient, input),
             Kind::BatchNorm(_) | Kind::Upsample(_) => {
                 return Err(ModelError::NoPenalty(self.name_of(module)));

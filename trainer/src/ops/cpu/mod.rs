@@ -209,6 +209,25 @@ where
         pool::avg_unpool2d(self, tape, x, window, output)
     }
 
+    fn max_pool2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        window: Window,
+    ) -> Result<Array<E>, CpuError> {
+        pool::max_pool2d(self, tape, x, window)
+    }
+
+    fn max_unpool2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        large: &Array<E>,
+        window: Window,
+    ) -> Result<Array<E>, CpuError> {
+        pool::max_unpool2d(self, tape, x, large, window)
+    }
+
     fn add<T: Tape<E, Self>>(
         &self,
         tape: &mut T,

@@ -83,6 +83,59 @@ impl Pool {
         large
     }
 
+    /// Where in its sample the first of the greatest numbers under each place is.
+    fn greatest<E: Real>(&self, large: &[E]) -> Vec<u32> {
+        let c = self.channels;
+        let mut places = vec![u32::MAX; large.len() / self.large_len() * self.small_len()];
+        let samples = places.par_chunks_mut(self.small_len());
+        samples
+            .zip(large.par_chunks(self.large_len()))
+            .for_each(|(places, large)| {
+                self.each(|to, from| {
+                    for (place, at) in places[to..to + c].iter_mut().zip(from..from + c) {
+                        // The first of all has no other before it.
+                        let greater = large.get(*place as usize).is_none_or(|&best| {
+                            large[at] > best || large[at].is_nan() && !best.is_nan()
+                        });
+                        if greater {
+                            *place = at as u32;
+                        }
+                    }
+                });
+            });
+        places
+    }
+
+    /// The numbers in these places.
+    fn pick<E: Real>(&self, large: &[E], places: &[u32]) -> Buffer<E> {
+        let mut small = Buffer::stale(places.len());
+        let samples = small.par_chunks_mut(self.small_len());
+        samples
+            .zip(places.par_chunks(self.small_len()))
+            .zip(large.par_chunks(self.large_len()))
+            .for_each(|((small, places), large)| {
+                for (to, &place) in small.iter_mut().zip(places) {
+                    *to = large[place as usize];
+                }
+            });
+        small
+    }
+
+    /// The transposed map of [`pick`](Self::pick).
+    fn put<E: Real>(&self, small: &[E], places: &[u32]) -> Buffer<E> {
+        let mut large = Buffer::zeros(small.len() / self.small_len() * self.large_len());
+        let samples = large.par_chunks_mut(self.large_len());
+        samples
+            .zip(places.par_chunks(self.small_len()))
+            .zip(small.par_chunks(self.small_len()))
+            .for_each(|((large, places), small)| {
+                for (&from, &place) in small.iter().zip(places) {
+                    large[place as usize] += from;
+                }
+            });
+        large
+    }
+
     /// One over the pixels under a place.
     fn scale<E: Real>(&self) -> E {
         E::of(1.0 / (self.window.kernel * self.window.kernel) as f64)
@@ -142,6 +195,47 @@ pub(super) fn avg_unpool2d<E: Real, T: Tape<E, Cpu>>(
         match from.is_empty() {
             true => Ok(()),
             false => give(gradients, &node, pool.means(&from)),
+        }
+    });
+    Ok(y)
+}
+
+pub(super) fn max_pool2d<E: Real, T: Tape<E, Cpu>>(
+    cpu: &Cpu,
+    tape: &mut T,
+    x: &Array<E>,
+    window: Window,
+) -> Result<Array<E>, CpuError> {
+    let (pool, dims) = over(x.dims, window);
+    let places = pool.greatest(x.data());
+    let y = Array::new(cpu, pool.pick(x.data(), &places), dims)?;
+    let (output, node) = (y.node.clone(), x.node.clone());
+    tape.add_backward_op(move |gradients| {
+        let from = take(gradients, &output)?;
+        match from.is_empty() {
+            true => Ok(()),
+            false => give(gradients, &node, pool.put(&from, &places)),
+        }
+    });
+    Ok(y)
+}
+
+pub(super) fn max_unpool2d<E: Real, T: Tape<E, Cpu>>(
+    cpu: &Cpu,
+    tape: &mut T,
+    x: &Array<E>,
+    large: &Array<E>,
+    window: Window,
+) -> Result<Array<E>, CpuError> {
+    let (pool, _) = over(large.dims, window);
+    let places = pool.greatest(large.data());
+    let y = Array::new(cpu, pool.put(x.data(), &places), large.dims)?;
+    let (output, node) = (y.node.clone(), x.node.clone());
+    tape.add_backward_op(move |gradients| {
+        let from = take(gradients, &output)?;
+        match from.is_empty() {
+            true => Ok(()),
+            false => give(gradients, &node, pool.pick(&from, &places)),
         }
     });
     Ok(y)
