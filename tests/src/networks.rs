@@ -36,7 +36,7 @@ pub fn random_parameters(network: &Network, seed: u64) -> Parameters {
     parameters
 }
 
-fn linear(features: usize) -> Layer {
+pub(crate) fn linear(features: usize) -> Layer {
     Layer::Linear {
         features,
         bias: true,
@@ -54,7 +54,7 @@ fn conv_transpose(channels: usize) -> Layer {
     }
 }
 
-fn conv3(channels: usize) -> Layer {
+pub(crate) fn conv3(channels: usize) -> Layer {
     Layer::Conv2d {
         channels,
         kernel: 3,

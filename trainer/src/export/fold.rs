@@ -315,7 +315,7 @@ impl Folding<'_> {
             columns: Vec::new(),
         };
         if self.sole(step).is_some_and(|before| merge(before, &layer)) {
-            self.into_before(step);
+            self.merged(step);
         } else {
             self.layers.push(layer);
             self.made.push(self.layers.len());
@@ -356,14 +356,14 @@ impl Folding<'_> {
     }
 
     /// Goes on after a step that has become a part of the layer that makes what it reads.
-    fn into_before(&mut self, step: &Step<'_>) {
+    fn merged(&mut self, step: &Step<'_>) {
         self.made.push(self.made[step.reads[0]]);
     }
 
     /// A step that gives what it reads: whoever reads the one reads the other.
     fn same(&mut self, step: &Step<'_>) -> Result<(), FoldError> {
         self.readers[step.index + 1] += self.readers[step.reads[0]] - 1;
-        self.into_before(step);
+        self.merged(step);
         Ok(())
     }
 
@@ -376,7 +376,7 @@ impl Folding<'_> {
                 if layer.activation == Activation::None && layer.operation.has_weights() =>
             {
                 fold_batch_norm(layer, step, parameters, epsilon);
-                self.into_before(step);
+                self.merged(step);
                 Ok(())
             }
             _ => Err(refuse(
@@ -401,7 +401,7 @@ impl Folding<'_> {
                     *number += f64::from(before);
                 }
                 layer.set_columns(columns);
-                self.into_before(step);
+                self.merged(step);
                 Ok(())
             }
             _ => Err(refuse(
@@ -418,7 +418,7 @@ impl Folding<'_> {
                     && !matches!(layer.operation, Operation::Upsample { .. }) =>
             {
                 layer.activation = activation;
-                self.into_before(step);
+                self.merged(step);
                 Ok(())
             }
             _ => Err(refuse(
@@ -432,7 +432,7 @@ impl Folding<'_> {
         match self.sole(step) {
             Some(layer) if layer.operation == Operation::Linear => {
                 layer.output = step.output;
-                self.into_before(step);
+                self.merged(step);
                 Ok(())
             }
             _ => Err(refuse(
