@@ -208,3 +208,59 @@ fn upsample(layer: &FoldedLayer, factor: usize, input: &[f32]) -> Vec<f32> {
     }
     output
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::fold::fold;
+    use crate::nn::{Initialization, Model};
+    use crate::rng::{Rng, Stream};
+    use crate::spec::{Layer, Network, Shape};
+    use dfdx::prelude::Cpu;
+
+    /// Sums, joined channels and means are those of the trained model.
+    #[test]
+    fn branches_give_what_the_model_gives() {
+        let conv = |channels| Layer::Conv2d {
+            channels,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            bias: true,
+        };
+        let dense = Layer::Linear {
+            features: 2 * 5 * 6,
+            bias: true,
+        };
+        let seed = Layer::Reshape(Shape::new(2, 5, 6));
+        let mut network = Network::chain(Shape::features(7), vec![dense, seed]);
+        let branch = network.push(conv(2), &[2]);
+        let sum = network.push(Layer::Add, &[2, branch]);
+        let active = network.push(Layer::LeakyRelu { slope: 0.2 }, &[sum]);
+        let wide = network.push(conv(3), &[active]);
+        let joined = network.push(Layer::Concat, &[wide, 2, active]);
+        let (kernel, stride) = (3, 2);
+        let pooled = network.push(Layer::AvgPool2d { kernel, stride }, &[joined]);
+        let last = network.push(conv(1), &[pooled]);
+        network.push(Layer::Tanh, &[last]);
+
+        let mut rng = Rng::new(1, Stream::Initialization);
+        let drawn = Initialization::Dcgan.parameters(&network, &mut rng);
+        let mut parameters = drawn.unwrap();
+        for tensor in parameters.tensors.values_mut() {
+            tensor.data.iter_mut().for_each(|value| *value *= 20.0);
+        }
+        let model = Model::new(Cpu::default(), &network, &parameters).unwrap();
+        let folded = fold(&network, &parameters).unwrap();
+        let latent = [3, -40, 25, 0, 17, -8, 60];
+        let mut image = Vec::new();
+        Forward::new(&folded).run(&latent, 0, |_, values| image = values.to_vec());
+        let x = latent.map(|q| f32::from(q) / 32.0);
+        let expected = model.evaluate(&x, &[]).unwrap();
+        assert_eq!(image.len(), expected.len());
+        assert!(expected.iter().any(|value| value.abs() > 0.1));
+        for (a, b) in image.iter().zip(&expected) {
+            assert!((a - b).abs() < 1e-5, "{a} against {b}");
+        }
+    }
+}

@@ -386,7 +386,7 @@ mod tests {
             let x = composed::conv2d(tape, &x, &with(w, 0, Some(1)), window, act).unwrap();
             let x = fix(0, x);
             let branch = composed::conv2d(tape, &x, &with(w, 2, Some(3)), window, act).unwrap();
-            let sum = composed::add(tape, &branch, &[x.clone()]).unwrap();
+            let sum = composed::add(tape, &branch, std::slice::from_ref(&x)).unwrap();
             let greatest = fix(1, sum);
             let mean = composed::avg_pool2d(tape, &x, pool(2)).unwrap();
             let joined = composed::concat(tape, &greatest, &[mean]).unwrap();
