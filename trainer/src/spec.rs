@@ -358,8 +358,8 @@ fn check_window(kernel: usize, stride: usize, padding: usize) -> Result<(), Stri
 pub struct Network {
     pub input: Shape,
     pub layers: Vec<Layer>,
-    /// By a layer's index, the numbers of the tensors that it reads, in order; a layer `i` that is not here reads tensor
-    /// `i` alone, the output of the layer before it. A layer reads only tensors that come before its own output.
+    /// By a layer's index, the numbers of the tensors that it reads, in order; a layer `i` that is not here reads
+    /// tensor `i` alone, the output of the layer before it. A layer reads only tensors that come before its own output.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<usize, Vec<usize>>,
 }

@@ -87,8 +87,8 @@ pub struct Folded {
 pub struct FoldedLayer {
     /// What it computes.
     pub operation: Operation,
-    /// The numbers of the tensors that it reads: two for an addition, two or more for a concatenation, one for any other
-    /// layer.
+    /// The numbers of the tensors that it reads: two for an addition, two or more for a concatenation, one for any
+    /// other layer.
     pub reads: Vec<usize>,
     /// The activation behind it.
     pub activation: Activation,
@@ -139,8 +139,8 @@ pub struct NotInFormat {
 }
 
 impl Folded {
-    /// The runtime's operator for each layer: every layer reads what the layer before it gives, and an addition an earlier
-    /// tensor besides.
+    /// The runtime's operator for each layer: every layer reads what the layer before it gives, and an addition an
+    /// earlier tensor besides.
     ///
     /// # Errors
     /// The first layer of which this is not true.
@@ -323,7 +323,8 @@ impl Folding<'_> {
         Ok(())
     }
 
-    /// A sum as sums of two, beginning with what was made last: where that is the layer before, a blob can hold the first.
+    /// A sum as sums of two, beginning with what was made last: where that is the layer before, a blob can hold the
+    /// first.
     fn sum(&mut self, step: &Step<'_>) -> Result<(), FoldError> {
         let mut reads: Vec<usize> = step.reads.iter().map(|&tensor| self.made[tensor]).collect();
         reads.sort_unstable();

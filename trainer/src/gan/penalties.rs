@@ -284,7 +284,8 @@ mod tests {
         MaxPool(Window),
     }
 
-    /// A straight piece of a corner, of one sample: which of the numbers each number that it gives is, and how many times.
+    /// A straight piece of a corner, of one sample: which of the numbers each number that it gives is, and how many
+    /// times.
     type Piece = Vec<(usize, f64)>;
 
     impl Corner {

@@ -2,8 +2,8 @@
 
 use crate::spec::{Layer, Shape, SpecError, Step};
 
-/// For every tensor, by its number, the picture in whose channels-last order it lies on the device. A feature vector that
-/// was a picture, or is about to become one, lies in that picture's order; so do all vectors that are added to it.
+/// For every tensor, by its number, the picture in whose channels-last order it lies on the device. A feature vector
+/// that was a picture, or is about to become one, lies in that picture's order; so do all vectors that are added to it.
 pub(super) fn layouts(input: Shape, steps: &[Step<'_>]) -> Result<Vec<Shape>, SpecError> {
     let mut orders = Orders::new(steps.len() + 1);
     orders.fixed[0] = Some(input);

@@ -194,8 +194,8 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
         window: Window,
     ) -> Result<Self::Array, Self::Err>;
 
-    /// The transposed map of [`avg_pool2d`](Self::avg_pool2d), to pictures of `output`, a height and width that the window
-    /// has the places for that `x` has pixels.
+    /// The transposed map of [`avg_pool2d`](Self::avg_pool2d), to pictures of `output`, a height and width that the
+    /// window has the places for that `x` has pixels.
     fn avg_unpool2d<T: Tape<E, Self>>(
         &self,
         tape: &mut T,
@@ -213,8 +213,8 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
         window: Window,
     ) -> Result<Self::Array, Self::Err>;
 
-    /// Adds each number of `x` to where [`max_pool2d`](Self::max_pool2d) of `large`, a constant, has it from: the pool's
-    /// own backward pass, recorded. What comes out has the sizes of `large`.
+    /// Adds each number of `x` to where [`max_pool2d`](Self::max_pool2d) of `large`, a constant, has it from: the
+    /// pool's own backward pass, recorded. What comes out has the sizes of `large`.
     fn max_unpool2d<T: Tape<E, Self>>(
         &self,
         tape: &mut T,
@@ -231,7 +231,8 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
         others: &[Self::Array],
     ) -> Result<Self::Array, Self::Err>;
 
-    /// Joins the channels of pictures of the same height and width, in order: `(N, H, W, C)` each to `(N, H, W, sum of C)`.
+    /// Joins the channels of pictures of the same height and width, in order: `(N, H, W, C)` each to
+    /// `(N, H, W, sum of C)`.
     fn concat<T: Tape<E, Self>>(
         &self,
         tape: &mut T,

@@ -135,8 +135,8 @@ impl Graph {
         }
     }
 
-    /// Adds a layer; `parameters` are the names of weight, bias and, in the first layer of a network with classes, class
-    /// columns.
+    /// Adds a layer; `parameters` are the names of weight, bias and, in the first layer of a network with classes,
+    /// class columns.
     pub fn layer(&mut self, facts: &LayerFacts, parameters: &[String], output: &str) {
         let linear = facts.operation == Operation::Linear;
         let inputs = facts.reads.iter().enumerate().map(|(at, &read)| {

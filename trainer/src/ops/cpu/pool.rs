@@ -5,8 +5,8 @@ use super::{Array, Buffer, Real, Window, vectorized};
 use dfdx::prelude::{Cpu, CpuError, Tape};
 use rayon::prelude::*;
 
-/// A window on the pictures of a batch: the *large* ones that it lies on, `(height, width)`, and the *small* ones with a
-/// pixel for each of its places.
+/// A window on the pictures of a batch: the *large* ones that it lies on, `(height, width)`, and the *small* ones with
+/// a pixel for each of its places.
 #[derive(Clone, Copy)]
 struct Pool {
     window: Window,
@@ -24,7 +24,8 @@ impl Pool {
         self.small.0 * self.small.1 * self.channels
     }
 
-    /// Calls `visit` with where each place's numbers begin in a small picture and each pixel's under it in the large one.
+    /// Calls `visit` with where each place's numbers begin in a small picture and each pixel's under it in the large
+    /// one.
     #[inline(always)]
     fn each(&self, mut visit: impl FnMut(usize, usize)) {
         let Window { kernel, stride, .. } = self.window;
