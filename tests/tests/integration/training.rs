@@ -101,9 +101,9 @@ fn every_layer_is_exported_as_it_is_trained() {
         padding,
         bias: true,
     };
-    let network = Network {
-        input: Shape::features(6),
-        layers: vec![
+    let network = Network::chain(
+        Shape::features(6),
+        vec![
             Layer::Linear {
                 features: 20,
                 bias: true,
@@ -123,7 +123,7 @@ fn every_layer_is_exported_as_it_is_trained() {
             conv(2, 1, 0),
             Layer::Sigmoid,
         ],
-    };
+    );
     let mut rng = Rng::new(1, Stream::Initialization);
     let mut parameters = Initialization::Dcgan
         .parameters(&network, &mut rng)
@@ -187,13 +187,13 @@ fn the_average_is_that_of_the_weights_of_all_steps() {
     let mut settings = settings(Size::Nano, Shape::new(1, 8, 8));
     settings.ema_decay = DECAY;
     let trained = |steps| train(&settings, steps);
-    let mut expected = trained(0).generator.parameters().unwrap();
+    let mut expected = trained(0).generator.model.parameters().unwrap();
     expected
         .tensors
         .retain(|name, _| !name.ends_with("mean") && !name.ends_with("variance"));
     for t in 1..=8u8 {
         let gan = trained(usize::from(t));
-        let (now, average) = (gan.generator.parameters(), gan.average.parameters());
+        let (now, average) = (gan.generator.model.parameters(), gan.average().parameters());
         let (now, average) = (now.unwrap(), average.unwrap());
         assert_ne!(now, average);
         let decay = DECAY.min(f64::from(t) / f64::from(t + 9));

@@ -449,20 +449,20 @@ mod tests {
             beta: 0.7,
         }
         .into();
-        let encoder = Network {
-            input: IMAGE,
-            layers: vec![Layer::Flatten, linear(5), Layer::Tanh, linear(2 * LATENT)],
-        };
-        let decoder = Network {
-            input: Shape::features(LATENT),
-            layers: vec![
+        let encoder = Network::chain(
+            IMAGE,
+            vec![Layer::Flatten, linear(5), Layer::Tanh, linear(2 * LATENT)],
+        );
+        let decoder = Network::chain(
+            Shape::features(LATENT),
+            vec![
                 linear(4),
                 Layer::Tanh,
                 linear(IMAGE.len()),
                 Layer::Reshape(IMAGE),
                 Layer::Tanh,
             ],
-        };
+        );
         settings.networks = Variational::networks(decoder, encoder);
         settings
     }

@@ -37,9 +37,9 @@ fn settings() -> Settings {
         features,
         bias: true,
     };
-    let generator = Network {
-        input: Shape::features(3),
-        layers: vec![
+    let generator = Network::chain(
+        Shape::features(3),
+        vec![
             linear(5),
             Layer::batch_norm(),
             Layer::Relu,
@@ -47,16 +47,16 @@ fn settings() -> Settings {
             Layer::Reshape(IMAGE),
             Layer::Tanh,
         ],
-    };
-    let discriminator = Network {
-        input: IMAGE,
-        layers: vec![
+    );
+    let discriminator = Network::chain(
+        IMAGE,
+        vec![
             Layer::Flatten,
             linear(4),
             Layer::LeakyRelu { slope: 0.2 },
             linear(1),
         ],
-    };
+    );
     Settings {
         networks: Adversarial::networks(generator, discriminator),
         game: Adversarial::new(Objective::NonSaturating).into(),

@@ -9,9 +9,9 @@ pub(super) fn parts(image: Shape) -> Parts {
         features,
         bias: true,
     };
-    let generator = Network {
-        input: Shape::features(dense_bn::LATENT),
-        layers: vec![
+    let generator = Network::chain(
+        Shape::features(dense_bn::LATENT),
+        vec![
             linear(256),
             dense_bn::LEAKY,
             linear(512),
@@ -20,7 +20,7 @@ pub(super) fn parts(image: Shape) -> Parts {
             Layer::Reshape(image),
             Layer::Tanh,
         ],
-    };
+    );
     Parts {
         conditional: true,
         ..Parts::new(generator, dense_bn::discriminator(image))

@@ -15,9 +15,9 @@ pub(super) fn parts(image: Shape) -> Parts {
         features,
         bias: false,
     };
-    let generator = Network {
-        input: Shape::features(LATENT),
-        layers: vec![
+    let generator = Network::chain(
+        Shape::features(LATENT),
+        vec![
             linear(256),
             Layer::batch_norm(),
             LEAKY,
@@ -28,7 +28,7 @@ pub(super) fn parts(image: Shape) -> Parts {
             Layer::Reshape(image),
             Layer::Tanh,
         ],
-    };
+    );
     Parts {
         optimizer: AdamConfig::adam(1e-4, 0.9, 0.999),
         batch: 256,
@@ -42,9 +42,9 @@ pub(super) fn discriminator(image: Shape) -> Network {
         features,
         bias: true,
     };
-    Network {
-        input: image,
-        layers: vec![
+    Network::chain(
+        image,
+        vec![
             Layer::Flatten,
             linear(512),
             LEAKY,
@@ -52,5 +52,5 @@ pub(super) fn discriminator(image: Shape) -> Network {
             LEAKY,
             linear(1),
         ],
-    }
+    )
 }

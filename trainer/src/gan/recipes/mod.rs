@@ -84,10 +84,9 @@ impl Parts {
     /// is normalized, and the latent nothing.
     pub fn tell(&mut self, classes: usize) {
         for named in self.networks.iter_mut() {
-            let layers = &mut named.network.layers;
             match named.role {
-                Role::Generator => tell_generator(layers, classes),
-                Role::Auxiliary => layers.insert(
+                Role::Generator => tell_generator(&mut named.network, classes),
+                Role::Auxiliary => named.network.insert(
                     0,
                     Layer::ClassEmbedding {
                         classes,
@@ -112,15 +111,16 @@ impl Parts {
 }
 
 /// Tells a generator the class, one of `classes`.
-fn tell_generator(layers: &mut Vec<Layer>, classes: usize) {
+fn tell_generator(network: &mut Network, classes: usize) {
+    let layers = &network.layers;
     let norm = |layer: &Layer| matches!(layer, Layer::BatchNorm { .. });
     let passive = |layer: &&Layer| matches!(layer, Layer::Linear { .. } | Layer::Reshape(_));
     let sum = layers.iter().take_while(passive).count();
     match layers.get(sum).is_some_and(norm) {
-        true => layers.insert(sum + 1, Layer::ClassShift { classes }),
+        true => network.insert(sum + 1, Layer::ClassShift { classes }),
         false => {
             let channels = 50;
-            layers.insert(0, Layer::ClassEmbedding { classes, channels });
+            network.insert(0, Layer::ClassEmbedding { classes, channels });
         }
     }
 }
