@@ -6,10 +6,12 @@ use std::{fs, io};
 use pocketgan::Rng;
 use pocketgan_fuzz::forge;
 
-/// How many random blobs there are; those at the edges of the format come after them.
+/// How many random chains there are; those at the edges of the format come after them, and then graphs.
 const SEEDS: usize = 12;
-/// The largest of them, in bytes.
+const GRAPHS: usize = 6;
+/// The largest of either, in bytes.
 const LARGEST: usize = 2500;
+const LARGEST_GRAPH: usize = 5000;
 
 fn main() -> io::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
@@ -17,7 +19,10 @@ fn main() -> io::Result<()> {
     let blobs = (0..).filter_map(|seed| forge::model(&mut Rng::new(seed)));
     let small = blobs.filter(|blob| blob.len() <= LARGEST).take(SEEDS);
     let edges = forge::edges().into_iter().flatten();
-    for (index, blob) in small.chain(edges).enumerate() {
+    let graphs = (0..).filter_map(|seed| forge::graph(&mut Rng::new(seed)));
+    let graphs = graphs.filter(|blob| blob.len() <= LARGEST_GRAPH);
+    let all = small.chain(edges).chain(graphs.take(GRAPHS));
+    for (index, blob) in all.enumerate() {
         fs::write(folder.join(format!("{index:02}.pgan")), blob)?;
     }
     Ok(())

@@ -46,6 +46,18 @@ pub fn model(rng: &mut Rng) -> Option<Vec<u8>> {
     blob.ok()
 }
 
+/// The blob of a small random graph; `None` if the writer does not take what was drawn.
+pub fn graph(rng: &mut Rng) -> Option<Vec<u8>> {
+    let numbers = [Numbers::Float, Numbers::Int8, Numbers::Int4][between(rng, 0, 2)];
+    let graph = common::Graph::random(rng);
+    let blob = if one_in(rng, 3) {
+        common::conditional_graph_blob(graph.latent, between(rng, 1, 6), &graph.nodes, numbers, rng)
+    } else {
+        common::graph_blob(graph.latent, &graph.nodes, numbers, rng)
+    };
+    blob.ok()
+}
+
 /// Blobs with the largest picture there can be, and with the tallest column that these windows make.
 pub fn edges() -> Option<Vec<Vec<u8>>> {
     let point = common::linear(Activation::Relu, 1, 1, 1);
@@ -146,7 +158,10 @@ fn count_weights(input: Shape, &(operator, _, output): &Plan) -> usize {
         Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => {
             window.kernel * window.kernel * input.channels * output.channels
         }
-        Operator::Upsample { .. } | Operator::Add { .. } => 0,
+        Operator::Upsample { .. }
+        | Operator::Add { .. }
+        | Operator::Concat { .. }
+        | Operator::AvgPool2d(_) => 0,
     }
 }
 

@@ -21,10 +21,13 @@ const MAX_ELEMENTS: usize = 1 << 22;
 /// # Panics
 /// Where one does not hold.
 pub fn check_facts(model: &Model<'_>) {
-    let mut input = Shape::new(1, 1, model.latent_size());
+    let mut tensors = vec![Shape::new(1, 1, model.latent_size())];
     let mut macs = 0;
     for layer in model.layers() {
-        assert_eq!(layer.input, input);
+        assert_eq!(Some(&layer.input), tensors.get(layer.source));
+        if let Some(other) = layer.operator.other() {
+            assert_eq!(Some(&layer.other_input()), tensors.get(other));
+        }
         check_layer(&layer);
         assert!(
             layer.output.len() as u64 <= OUTPUTS_PER_MAC * model.macs(),
@@ -32,8 +35,9 @@ pub fn check_facts(model: &Model<'_>) {
         );
         assert!(layer.row_buffer_bytes() <= model.working_memory());
         macs += layer.macs();
-        input = layer.output;
+        tensors.push(layer.output);
     }
+    let input = tensors[model.layer_count()];
     // The last layer can have a row's elements for channels.
     let (output, rows) = (model.output(), Shape::new(input.height, 1, input.row_len()));
     let as_rows = Shape::new(output.height, 1, output.row_len());

@@ -10,14 +10,17 @@ use crate::restructure::restructure;
 const HEADER_LEN: usize = 64;
 const RECORD_LEN: usize = 64;
 /// Bytes of a record that are not always 0.
-const RECORD_FIELDS: usize = 38;
+const RECORD_FIELDS: usize = 52;
+/// The most layers there can be.
+const MAX_LAYERS: u8 = 64;
 
 /// Changes the input in `data[..size]` within `data[..max_size]`; returns its new size.
 pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
     let mut rng = Rng::new(seed.into());
     let size = match rng.below(16) {
         0 => return fuzzer_mutate(data, size, max_size),
-        1..=2 => replace(data, max_size, forge::model(&mut rng)).unwrap_or(size),
+        1 => replace(data, max_size, forge::model(&mut rng)).unwrap_or(size),
+        2 => replace(data, max_size, forge::graph(&mut rng)).unwrap_or(size),
         3..=6 => {
             let changed = restructure(&data[..size], max_size, &mut rng);
             replace(data, max_size, changed).unwrap_or(size)
@@ -49,7 +52,7 @@ fn replace(data: &mut [u8], max_size: usize, blob: Option<Vec<u8>>) -> Option<us
 fn change_fields(blob: &mut [u8], rng: &mut Rng) {
     let layers = blob
         .get(16)
-        .map_or(0, |&layers| usize::from(layers.min(32)));
+        .map_or(0, |&layers| usize::from(layers.min(MAX_LAYERS)));
     let (start, len) = match between(rng, 0, layers) {
         0 => (8, HEADER_LEN - 8),
         record => (HEADER_LEN + (record - 1) * RECORD_LEN, RECORD_FIELDS),
@@ -72,7 +75,7 @@ fn change_fields(blob: &mut [u8], rng: &mut Rng) {
 fn change_parameters(blob: &mut [u8]) {
     let layers = blob
         .get(16)
-        .map_or(0, |&layers| usize::from(layers.min(32)));
+        .map_or(0, |&layers| usize::from(layers.min(MAX_LAYERS)));
     if let Some(parameters) = blob.get_mut(HEADER_LEN + layers * RECORD_LEN..)
         && !parameters.is_empty()
     {

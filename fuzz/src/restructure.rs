@@ -1,4 +1,4 @@
-//! Changes of a blob's layers after which shapes, lengths, places and work agree again, as in sections 1 to 3 of
+//! Changes of the layers of a blob that is no graph, after which shapes, lengths, places and work agree again, as in sections 1 to 3 of
 //! the blob format: what is still wrong then is one number out of its range, or nothing.
 
 use pocketgan::Rng;
@@ -11,6 +11,9 @@ const CRC_LEN: usize = 4;
 const MAX_LAYERS: usize = 33;
 /// What parameters that there were none of are filled with: numbers that every field can hold.
 const FILLING: u8 = 1;
+/// The version of graphs, and where the header says the oldest reader's.
+const GRAPH_VERSION: u16 = 5;
+const READER: usize = 10;
 /// Numbers at and behind the edges of their ranges.
 const EDGES: [u16; 12] = [0, 1, 2, 3, 4, 7, 8, 9, 16, 17, 4096, 4097];
 
@@ -31,9 +34,12 @@ struct Layer {
     parameters: Vec<u8>,
 }
 
-/// The blob with one or two changes of its layers, not yet sealed; `None` if it is none or would be too long.
+/// The blob with one or two changes of its layers, not yet sealed; `None` if it is none, is a graph or would be too long.
 pub fn restructure(blob: &[u8], max_len: usize, rng: &mut Rng) -> Option<Vec<u8>> {
     let mut header: [u8; HEADER_LEN] = *blob.first_chunk()?;
+    if get(&header, READER) >= GRAPH_VERSION {
+        return None;
+    }
     let mut layers = layers(blob)?;
     for _ in 0..between(rng, 1, 2) {
         change(&mut header, &mut layers, rng);

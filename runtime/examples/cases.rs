@@ -1,4 +1,4 @@
-//! Writes int8 models with every small window, larger ones, and some in int4, and the images that the reference kernels make
+//! Writes int8 models with every small window, larger ones, graphs, and some in int4, and the images that the reference kernels make
 //! of them, so that a device can check its own kernels against them, and be told how long they take:
 //!
 //! `cargo run -p pocketgan --features writer --example cases -- cases.bin`
@@ -12,6 +12,9 @@ mod common;
 use pocketgan::{Model, Numbers, PixelRange, Rng};
 use std::process::ExitCode;
 
+/// How many random graphs there are.
+const GRAPHS: u64 = 160;
+
 fn main() -> ExitCode {
     let Some(path) = std::env::args().nth(1) else {
         return fail("usage: cases PATH");
@@ -19,7 +22,18 @@ fn main() -> ExitCode {
     let mut bytes = Vec::new();
     let models = common::every_small_window().into_iter();
     let models = models.chain(common::larger()).chain(common::skips());
-    let models = models.flat_map(|(plans, seed)| {
+    let models = models.map(|(plans, seed)| {
+        let latent = match seed {
+            5000..6000 => [8, 16, 40, 64][seed as usize % 4],
+            _ => 5,
+        };
+        (latent, common::chain(&plans), seed)
+    });
+    let graphs = (7000..7000 + GRAPHS).map(|seed| {
+        let graph = common::Graph::random(&mut Rng::new(seed));
+        (graph.latent, graph.nodes, seed)
+    });
+    let models = models.chain(graphs).flat_map(|(latent, nodes, seed)| {
         // Unpacked, int4 is int8: a part of them will do.
         let numbers: &[_] = match seed % 4 {
             0 => &[Numbers::Int8, Numbers::Int4],
@@ -27,14 +41,10 @@ fn main() -> ExitCode {
         };
         numbers
             .iter()
-            .map(move |&numbers| (plans.clone(), seed, numbers))
+            .map(move |&numbers| (latent, nodes.clone(), seed, numbers))
     });
-    for (plans, seed, numbers) in models {
-        let latent = match seed {
-            5000..6000 => [8, 16, 40, 64][seed as usize % 4],
-            _ => 5,
-        };
-        let blob = common::blob(latent, &plans, numbers, &mut Rng::new(seed));
+    for (latent, nodes, seed, numbers) in models {
+        let blob = common::graph_blob(latent, &nodes, numbers, &mut Rng::new(seed));
         let blob = blob.expect("a valid model");
         let image = image(&Model::parse(&blob).expect("written blobs parse"));
         for len in [blob.len(), image.len()] {

@@ -16,28 +16,36 @@ fn main() -> ExitCode {
         [size, classes, path] => (size, Some(classes), path),
         _ => {
             return fail(
-                "usage: random_model nano|small|tiny|tiny-int4|tiny-f32|tiny-linear|tiny-skips [CLASSES] PATH",
+                "usage: random_model nano|small|tiny|tiny-int4|tiny-f32|tiny-linear|tiny-skips|tiny-graph|tiny-graph-int4|tiny-graph-f32 \
+                 [CLASSES] PATH",
             );
         }
     };
-    let ((latent, plans), numbers) = match size.as_str() {
-        "nano" => (common::benchmark(32), Numbers::Int8),
-        "small" => (common::benchmark(64), Numbers::Int8),
-        "tiny" => (common::tiny(), Numbers::Int8),
-        "tiny-int4" => (common::tiny(), Numbers::Int4),
-        "tiny-f32" => (common::tiny(), Numbers::Float),
-        "tiny-linear" => (common::tiny_linear(), Numbers::Int8),
-        "tiny-skips" => (common::tiny_skips(), Numbers::Int8),
+    let chain = |(latent, plans): (usize, Vec<common::Plan>)| (latent, common::chain(&plans));
+    let ((latent, nodes), numbers) = match size.as_str() {
+        "nano" => (chain(common::benchmark(32)), Numbers::Int8),
+        "small" => (chain(common::benchmark(64)), Numbers::Int8),
+        "tiny" => (chain(common::tiny()), Numbers::Int8),
+        "tiny-int4" => (chain(common::tiny()), Numbers::Int4),
+        "tiny-f32" => (chain(common::tiny()), Numbers::Float),
+        "tiny-linear" => (chain(common::tiny_linear()), Numbers::Int8),
+        "tiny-skips" => (chain(common::tiny_skips()), Numbers::Int8),
+        "tiny-graph" => (common::tiny_graph(), Numbers::Int8),
+        "tiny-graph-int4" => (common::tiny_graph(), Numbers::Int4),
+        "tiny-graph-f32" => (common::tiny_graph(), Numbers::Float),
         _ => {
             return fail(
-                "the sizes are nano, small, tiny, tiny-int4, tiny-f32, tiny-linear and tiny-skips",
+                "the sizes are nano, small, tiny, tiny-int4, tiny-f32, tiny-linear, tiny-skips, tiny-graph, \
+                 tiny-graph-int4 and tiny-graph-f32",
             );
         }
     };
     let mut rng = Rng::new(1);
     let blob = match classes.map(|classes| classes.parse()) {
-        None => common::blob(latent, &plans, numbers, &mut rng),
-        Some(Ok(classes)) => common::conditional_blob(latent, classes, &plans, numbers, &mut rng),
+        None => common::graph_blob(latent, &nodes, numbers, &mut rng),
+        Some(Ok(classes)) => {
+            common::conditional_graph_blob(latent, classes, &nodes, numbers, &mut rng)
+        }
         Some(Err(_)) => return fail("the number of classes is not a number"),
     };
     let blob = match blob {

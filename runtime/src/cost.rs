@@ -8,6 +8,7 @@
 pub mod firmware;
 
 use std::str::FromStr;
+use std::vec;
 use std::vec::Vec;
 
 use crate::blob::order::Axis;
@@ -85,14 +86,20 @@ pub fn counts(model: &Model<'_>) -> Option<Vec<Counts>> {
     image[Part::LatentComponent as usize] = model.latent_size() as u64;
     image[Part::ImageRow as usize] = output.height as u64;
     image[Part::ImagePixel as usize] = output.len() as u64;
-    // What no row of the image needs is never made.
-    let mut rows = output.height;
+    // Of each tensor. What no row of the image needs is never made.
+    let mut rows = vec![0; model.layer_count() + 1];
+    rows[model.layer_count()] = output.height;
     let mut all = Vec::new();
     for index in (0..model.layer_count()).rev() {
         let layer = model.layer(index);
-        all.push(of_layer(&layer, rows));
-        let needed = (0..rows).map(|y| plan::rows_needed(&layer, y));
-        rows = needed.max().unwrap_or_default();
+        let made = rows[index + 1];
+        all.push(of_layer(&layer, made));
+        let needed = |y| plan::rows_needed(layer.operator, layer.input.height, y);
+        let needed = (0..made).map(needed).max().unwrap_or_default();
+        rows[layer.source] = rows[layer.source].max(needed);
+        if let Some(other) = layer.operator.other() {
+            rows[other] = rows[other].max(made);
+        }
     }
     all.push(image);
     all.reverse();
@@ -107,9 +114,17 @@ fn of_layer(layer: &Layer<'_>, rows: usize) -> Counts {
         counts: [0; PARTS],
     };
     match (layer.operator, Axis::of(layer.operator)) {
-        (Operator::Upsample { .. }, _) => {
+        // A concatenation copies elements, as an upsample does.
+        (Operator::Upsample { .. } | Operator::Concat { .. }, _) => {
             counts.add(Part::UpsampleRow, rows);
             counts.add(Part::UpsampleElement, rows * layer.output.row_len());
+        }
+        // Average pooling has no terms of its own: each element of a window counts as one of an addition.
+        (Operator::AvgPool2d(window), _) => {
+            let elements = rows * layer.output.row_len();
+            counts.add(Part::AddRow, rows);
+            counts.add(Part::AddElement, elements * window.kernel * window.kernel);
+            counts.add(Part::NoneOutput, elements);
         }
         (Operator::Add { .. }, _) => {
             let elements = rows * layer.output.row_len();

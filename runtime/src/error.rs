@@ -36,6 +36,14 @@ pub enum Error {
     UnknownOperator,
     /// A layer has an activation this reader does not know, or one its operator forbids (1.2).
     BadActivation,
+    /// The model's input is not a latent but an image, which no version has yet (9.5).
+    ImageInput,
+    /// The latent has another distribution than that of section 5, which no version has yet (9.5).
+    UnknownDistribution,
+    /// A linear layer's input is not a vector but an image, which no version has yet (2, 9.5).
+    LinearOverImage,
+    /// A layer's activation is a table or clips, which no version has yet (9.5).
+    ActivationForm,
     /// A layer's kernel, stride, padding or shift is out of range (1.2).
     BadGeometry,
     /// A layer's extents are out of range, or the output is not what its operator makes (2).
@@ -43,8 +51,18 @@ pub enum Error {
     /// An addition does not come behind the layer whose input it adds, has another shape than that, needs a row before it
     /// is made, or more or fewer rows than are kept for it (8).
     BadAddition,
-    /// A layer's input is not the output of the layer before it, or the ends do not fit (2).
+    /// A layer reads a tensor that is not made before it (9.1).
+    ReadsLater,
+    /// A tensor is made, is not the image, and no layer reads it (9.1).
+    Unread,
+    /// The shape of a layer's input is not that of the tensor it reads, or the ends do not fit (2, 9.1).
     Disconnected,
+    /// A concatenation's inputs and output are not worth the same, or not signed alike (9.2).
+    UnlikeQuanta,
+    /// The rows kept of a tensor, or its margins, are not what the layers that read it need (9.3, 9.4).
+    BadRows,
+    /// A vector that a linear layer reads has margins (9.4).
+    PaddedVector,
     /// The last layer's activation does not give the output range of the header (2).
     WrongRange,
     /// A layer's parameters are not where, or not as long as, they must be (3).
@@ -93,10 +111,29 @@ impl Error {
             Self::WrongWork => "the work in the blob's header is not that of its layers",
             Self::UnknownOperator => "a layer of the blob has an unknown operator",
             Self::BadActivation => "a layer of the blob has an activation it cannot have",
+            Self::ImageInput => "the model's input is an image, which this version cannot read",
+            Self::UnknownDistribution => {
+                "the model's latent has a distribution that this version does not draw"
+            }
+            Self::LinearOverImage => {
+                "a linear layer's input is an image, not a vector, which this version cannot run"
+            }
+            Self::ActivationForm => {
+                "a layer's activation is a table or clips, which this version cannot run"
+            }
             Self::BadGeometry => "a layer's kernel, stride, padding or shift is out of range",
             Self::BadShape => "a layer's shape is out of range or not what its operator makes",
             Self::BadAddition => "an addition does not fit the layers that it skips",
-            Self::Disconnected => "a layer's input is not the output of the layer before it",
+            Self::ReadsLater => "a layer reads a tensor that is not made before it",
+            Self::Unread => "a tensor of the blob's model is made, but no layer reads it",
+            Self::Disconnected => "a layer's input does not have the shape of what it reads",
+            Self::UnlikeQuanta => {
+                "the inputs and the output of a concatenation do not have the same quanta"
+            }
+            Self::BadRows => "the rows or margins kept of a tensor are not what its layers need",
+            Self::PaddedVector => {
+                "a vector that a linear layer reads is read by a convolution with padding too"
+            }
             Self::WrongRange => "the last layer's activation does not give the output's range",
             Self::BadParameters => "a layer's parameters are misplaced or of the wrong length",
             Self::BadNumber => "a scale, slope or parameter of the blob is not a usable number",

@@ -1,11 +1,11 @@
 //! Making images: the generator and its working memory.
 //!
-//! Rows are pulled: a layer's next row is made when the layer behind it asks, and each layer keeps
-//! only the rows that it reads at once. The linear layer makes one row of its output at a time.
+//! Rows are pulled: a layer's next row is made when a layer that reads it asks, each row once, and of each tensor
+//! only the rows are kept that are needed at once. The linear layer makes one row of its output at a time.
 
 use crate::blob::order::divisor;
 use crate::kernels::{float, int8};
-use crate::plan;
+use crate::plan::{self, Ring};
 use crate::{Error, Layer, Model, Operator, PixelRange, Rng, RowSink, latent};
 use bytemuck::{must_cast_slice, must_cast_slice_mut};
 use core::hint::black_box;
@@ -218,8 +218,8 @@ impl<'m, 'b> Generator<'m, 'b> {
 
     /// Puts the latent in the first ring and forgets all other rows.
     fn start(&mut self, mut component: impl FnMut(usize) -> i8) {
-        for index in 0..self.model.layer_count() + 1 {
-            self.set_rows_made(index, usize::from(index == 0));
+        for tensor in 0..self.model.layer_count() + 1 {
+            self.set_state(tensor * 2, usize::from(tensor == 0));
         }
         let ring = plan::ring(&self.model, 0);
         let start = self.ring_start(0);
@@ -269,42 +269,51 @@ impl<'m, 'b> Generator<'m, 'b> {
     /// Makes the next row of the output; returns the memory that starts with it.
     fn next_row(&mut self) -> &mut [u32] {
         let mut index = self.model.layer_count() - 1;
-        loop {
-            let y = self.rows_made(index + 1);
-            let mut decoded = None;
-            let layer = layer(&self.model, index, &mut decoded);
-            if self.rows_made(index) < plan::rows_needed(layer, y) && index > 0 {
-                index -= 1;
-                continue;
-            }
-            self.make_row(index, layer, y);
-            self.set_rows_made(index + 1, y + 1);
-            index += 1;
-            if index == self.model.layer_count() {
-                break;
-            }
+        while let Some(next) = self.step(index) {
+            index = next;
         }
-        let start = self.ring_start(index);
+        let start = self.ring_start(self.model.layer_count());
         self.words.get_mut(start..).unwrap_or_default()
+    }
+
+    /// Makes the next row of layer `index`, or asks another layer for a row that it needs first; returns the layer whose turn
+    /// is next, `None` behind the last one.
+    #[inline(always)]
+    fn step(&mut self, index: usize) -> Option<usize> {
+        let y = self.rows_made(index + 1);
+        let mut decoded = None;
+        let layer = layer(&self.model, index, &mut decoded);
+        if let Some(before) = self.missing(layer, index, y) {
+            self.ask(before, index);
+            return Some(before);
+        }
+        self.make_row(index, layer, y);
+        self.count_row(index + 1);
+        (index + 1 < self.model.layer_count()).then(|| self.asker(index))
+    }
+
+    /// The layer that has to make a row before this one can make row `y`.
+    #[inline(always)]
+    fn missing(&self, layer: &Layer<'_>, index: usize, y: usize) -> Option<usize> {
+        let needed = plan::rows_needed(layer.operator, layer.input.height, y);
+        let source = source(layer, index);
+        if self.rows_made(source) < needed && source > 0 {
+            return Some(source - 1);
+        }
+        match layer.operator.in_this_build().other() {
+            Some(other) if self.rows_made(other) <= y => other.checked_sub(1),
+            _ => None,
+        }
     }
 
     /// Makes row `y` of layer `index`'s output in its ring.
     fn make_row(&mut self, index: usize, layer: &Layer<'_>, y: usize) {
-        let out_ring = plan::ring(&self.model, index + 1);
-        let (start, end) = (self.ring_start(index), self.ring_start(index + 1));
+        let out_ring = Ring::of_output(layer);
+        let end = self.ring_start(index + 1);
         let Some((before, after)) = self.words.split_at_mut_checked(end) else {
             return;
         };
-        let input = before.get(start..).unwrap_or_default();
-        let mut decoded = None;
-        let added = match layer.operator.in_this_build() {
-            Operator::Add { from } => {
-                let start = state(before, from * 2 + 1);
-                let rows = before.get(start..).unwrap_or_default();
-                Some((self::layer(&self.model, from, &mut decoded), rows))
-            }
-            _ => None,
-        };
+        let input = rows(before, source(layer, index));
         let (after, scratch) = match layer.numbers.is_int4() {
             true => {
                 // Behind the last ring.
@@ -315,40 +324,98 @@ impl<'m, 'b> Generator<'m, 'b> {
             }
             false => (after, &mut [][..]),
         };
+        // Asked for first, so that firmware whose layers all have weights has no code for the others.
+        let has_weights = !GRAPHS || !layer.parameters.weights.is_empty();
         let (out_start, out_len) = (out_ring.row_start(y), out_ring.row_len());
         let range = out_start..out_start + out_len;
         if layer.numbers.is_float() {
             let out = must_cast_slice_mut(after).get_mut(range);
             let (input, out) = (must_cast_slice(input), out.unwrap_or_default());
-            match added {
-                Some((from, added)) => {
-                    float::add_row(layer, y, input, (from, must_cast_slice(added)), out);
+            match layer.operator {
+                _ if has_weights => float::row(layer, y, input, out),
+                Operator::Add { from } => {
+                    float::add_row(layer, y, input, must_cast_slice(rows(before, from)), out);
                 }
-                None => float::row(layer, y, input, out),
+                Operator::Concat { from } => {
+                    float::concat_row(layer, y, input, must_cast_slice(rows(before, from)), out);
+                }
+                _ => float::row(layer, y, input, out),
             }
         } else {
             let out = must_cast_slice_mut(after).get_mut(range);
             let out = out.unwrap_or_default();
-            match added {
-                Some(added) => int8::add_row(layer, y, input, added, &out_ring, out),
-                None => int8::row(layer, y, input, &out_ring, out, scratch),
+            match layer.operator {
+                _ if has_weights => int8::row(layer, y, input, &out_ring, out, scratch),
+                Operator::Add { from } => {
+                    int8::add_row(layer, y, input, rows(before, from), &out_ring, out);
+                }
+                Operator::Concat { from } => {
+                    int8::concat_row(layer, y, input, rows(before, from), &out_ring, out);
+                }
+                Operator::AvgPool2d(window) => {
+                    int8::pool_row(layer, window, y, input, &out_ring, out);
+                }
+                _ => int8::row(layer, y, input, &out_ring, out, scratch),
             }
         }
     }
 
-    fn rows_made(&self, ring: usize) -> usize {
-        state(self.words, ring * 2)
+    /// Notes that layer `index` asks for the next row of layer `before`.
+    fn ask(&mut self, before: usize, index: usize) {
+        if !GRAPHS {
+            return;
+        }
+        let rows = self.rows_made(before + 1);
+        self.set_state((before + 1) * 2, rows | index << 16);
     }
 
-    fn set_rows_made(&mut self, ring: usize, rows: usize) {
-        if let Some(word) = self.words.get_mut(ring * 2) {
-            *word = rows as u32;
+    /// The layer that asked for a row of layer `index`.
+    fn asker(&self, index: usize) -> usize {
+        match GRAPHS {
+            true => state(self.words, (index + 1) * 2) >> 16,
+            false => index + 1,
         }
     }
 
-    fn ring_start(&self, ring: usize) -> usize {
-        state(self.words, ring * 2 + 1)
+    fn rows_made(&self, tensor: usize) -> usize {
+        let mask = if GRAPHS { 0xffff } else { usize::MAX };
+        state(self.words, tensor * 2) & mask
     }
+
+    fn count_row(&mut self, tensor: usize) {
+        if let Some(word) = self.words.get_mut(tensor * 2) {
+            *word = word.wrapping_add(1);
+        }
+    }
+
+    fn set_state(&mut self, at: usize, value: usize) {
+        if let Some(word) = self.words.get_mut(at) {
+            *word = value as u32;
+        }
+    }
+
+    fn ring_start(&self, tensor: usize) -> usize {
+        state(self.words, tensor * 2 + 1)
+    }
+}
+
+/// Whether there are models that are no chains: layers that read one tensor each, of which every one is read, make a chain.
+const GRAPHS: bool = cfg!(feature = "convolution");
+
+/// The tensor that layer `index` reads first.
+#[inline(always)]
+fn source(layer: &Layer<'_>, index: usize) -> usize {
+    if GRAPHS { layer.source } else { index }
+}
+
+/// The ring of a tensor that is not the last, in the words in front of the ring of a layer's output that reads it.
+fn rows(words: &[u32], tensor: usize) -> &[u32] {
+    let start = state(words, tensor * 2 + 1);
+    let end = match GRAPHS {
+        true => state(words, tensor * 2 + 3),
+        false => words.len(),
+    };
+    words.get(start..end).unwrap_or_default()
 }
 
 /// A layer of a model: the one it was included with, or one decoded into `decoded`.
@@ -405,5 +472,89 @@ fn pixel_offset(range: PixelRange) -> u8 {
     match range {
         PixelRange::Signed => 0x80,
         PixelRange::Unsigned => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    /// The rows that an output row needs of each tensor that the layer reads, from the definition of the operator: tensor, first
+    /// row, one after the last.
+    fn reads(layer: &Layer<'_>, y: usize) -> Vec<(usize, usize, usize)> {
+        let height = layer.input.height;
+        let taps: Vec<usize> = match layer.operator {
+            Operator::Linear => vec![0],
+            Operator::Upsample { factor } => vec![y / factor],
+            Operator::Add { .. } | Operator::Concat { .. } => vec![y],
+            Operator::Conv2d(w) | Operator::AvgPool2d(w) => (0..w.kernel)
+                .filter_map(|k| (y * w.stride + k).checked_sub(w.padding))
+                .filter(|&row| row < height)
+                .collect(),
+            Operator::ConvTranspose2d(w) => (0..height)
+                .filter(|row| {
+                    (row * w.stride..row * w.stride + w.kernel).contains(&(y + w.padding))
+                })
+                .collect(),
+        };
+        let tensors = core::iter::once(layer.source).chain(layer.operator.other());
+        let range = taps.first().copied().zip(taps.last().copied());
+        tensors
+            .filter_map(|tensor| range.map(|(first, last)| (tensor, first, last + 1)))
+            .collect()
+    }
+
+    /// The most rows of each tensor that were made and were still to be read, seen after every step of the generator.
+    fn high_water(model: &Model<'_>) -> Vec<usize> {
+        let layers: Vec<_> = model.layers().collect();
+        let count = layers.len();
+        let mut most = vec![1; count + 1];
+        let mut totals = vec![0; count + 1];
+        for measured in [false, true] {
+            let mut buffer = vec![0; model.buffer_len()];
+            let mut generator = Generator::new(model, buffer.as_mut_slice()).expect("large enough");
+            generator.start(|_| 1);
+            for _ in 0..model.output().height {
+                let mut next = Some(count - 1);
+                while let Some(index) = next {
+                    next = generator.step(index);
+                    let made: Vec<_> = (0..=count).map(|t| generator.rows_made(t)).collect();
+                    if !measured {
+                        totals = made;
+                        continue;
+                    }
+                    for (index, layer) in layers.iter().enumerate() {
+                        for y in made[index + 1]..totals[index + 1] {
+                            for (tensor, first, _) in reads(layer, y) {
+                                most[tensor] = most[tensor].max(made[tensor].saturating_sub(first));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        most
+    }
+
+    /// Section 9.3.
+    #[test]
+    fn a_graph_keeps_the_rows_that_are_needed_at_once() {
+        let blobs: [&[u8]; 3] = [
+            include_bytes!("../tests/data/v5-int8.pgan"),
+            include_bytes!("../tests/data/v5-int4.pgan"),
+            include_bytes!("../tests/data/v5-f32.pgan"),
+        ];
+        let mut kept = 0;
+        for blob in blobs {
+            let model = Model::parse(blob).expect("a valid model");
+            let measured = high_water(&model);
+            for (tensor, rows) in measured.into_iter().enumerate() {
+                assert_eq!(plan::ring(&model, tensor).rows, rows, "tensor {tensor}");
+                kept += rows;
+            }
+        }
+        assert!(kept > 3 * 13, "{kept}");
     }
 }

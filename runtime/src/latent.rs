@@ -176,6 +176,17 @@ mod tests {
         }
     }
 
+    /// Section 5 of the format, the page itself.
+    #[test]
+    fn the_table_is_the_formats() {
+        let page = include_str!("../../docs/blob-format.md");
+        let (_, section) = page.split_once("## 5. ").expect("a section");
+        let table = section.split("```").nth(1).expect("a table");
+        let words = table.split_whitespace();
+        let words = words.map(|word| u32::from_str_radix(word, 16).expect("hexadecimal"));
+        assert!(words.eq(ALIAS));
+    }
+
     #[test]
     fn draws_have_the_moments_of_a_standard_normal() {
         let mut rng = Rng::new(1);

@@ -45,10 +45,10 @@
 //!
 //! # What it does not do
 //!
-//! It runs generators only: a chain of [linear, convolution, transposed convolution and nearest
-//! upsampling layers](Operator) from a latent to an image, with [five activations](Activation), and additions of what a
-//! layer before took (skip connections). There are no other branches, no batches and no normalization layers (the exporter
-//! folds them). Tensors are limited to 2^22 elements. It does not train.
+//! It runs generators only: a graph of up to 64 [linear, convolution, transposed convolution, nearest
+//! upsampling, addition, concatenation and average pooling layers](Operator) from a latent to an image, with
+//! [five activations](Activation). There are no images as inputs, no linear layers over images, no batches and no
+//! normalization layers (the exporter folds them). Tensors are limited to 2^22 elements. It does not train.
 //!
 //! # Features
 //!

@@ -197,7 +197,8 @@ fn each_rule_has_its_error() {
     let weights = parameters(&blob, 1);
     let cases: &[(usize, &[u8], Error)] = &[
         (0, b"\x88", Error::NotABlob),
-        (10, &[5, 0], Error::TooNew),
+        (10, &[6, 0], Error::TooNew),
+        (8, &[2, 0], Error::BadHeader),
         (8, &[0, 0], Error::BadHeader),
         (16, &[0, 0], Error::BadHeader),
         (16, &[33, 0], Error::BadHeader),
@@ -226,7 +227,10 @@ fn each_rule_has_its_error() {
         (RECORD + 7, &[1], Error::Reserved),
         (RECORD + 36, &[1], Error::Reserved),
         (2 * RECORD + 63, &[1], Error::Reserved),
-        (RECORD + 8, &[2, 0], Error::BadShape),
+        (RECORD + 8, &[2, 0], Error::LinearOverImage),
+        (RECORD + 50, &[1], Error::Reserved),
+        (30, &[1], Error::Reserved),
+        (40, &[1], Error::Reserved),
         (2 * RECORD + 14, &[5, 0], Error::BadShape),
         (3 * RECORD + 14, &[0, 0], Error::BadShape),
         (RECORD + 20, &[0, 0, 0xc0, 0x7f], Error::BadNumber),
@@ -556,12 +560,6 @@ fn additions_keep_to_their_rules() {
         common::blob(6, plans, numbers, &mut Rng::new(1)).expect("a valid model")
     };
     let plans = with_addition();
-    let refused = |change: &dyn Fn(&mut Vec<common::Plan>)| {
-        let mut plans = plans.clone();
-        change(&mut plans);
-        let written = common::blob(6, &plans, Numbers::Int8, &mut Rng::new(1));
-        written.expect_err("must be refused")
-    };
     let int8 = blob(&plans, Numbers::Int8);
     assert_eq!(&int8[8..12], &[4, 0, 4, 0]);
     // Row 0 of the sum asks for rows 0 to 2 of the third layer's input, and they for 0 to 3 of the second's.
@@ -588,15 +586,209 @@ fn additions_keep_to_their_rules() {
     let float = blob(&plans, Numbers::Float);
     let changed = changed(float, record(3) + 42, &[1]);
     assert_eq!(Model::parse(&changed), Err(Error::Reserved));
-    // A picture that is made small and large again: its second row is made from the first one alone.
-    let halved = refused(&|plans| {
-        let shape = plans[0].2;
-        let half = common::windowed(shape, false, [1, 2, 0, 0], Activation::Relu, 3);
-        plans[1] = half.expect("fits");
-        let double = common::windowed(plans[1].2, true, [2, 2, 0, 0], Activation::Relu, 3);
-        plans[2] = double.expect("fits");
-    });
-    assert_eq!(halved, WriteError::Refused(Error::BadAddition));
+    let halved = blob(&halved(), Numbers::Int8);
+    assert_eq!(&halved[8..12], &[5, 0, 5, 0]);
+}
+
+/// A graph of every operator.
+fn graph(numbers: Numbers) -> Vec<u8> {
+    let (latent, nodes) = common::tiny_graph();
+    common::graph_blob(latent, &nodes, numbers, &mut Rng::new(1)).expect("a valid model")
+}
+
+#[test]
+fn graphs_keep_to_their_rules() {
+    let record = |index: usize| RECORD * (index + 1);
+    let int8 = graph(Numbers::Int8);
+    assert_eq!(int8[8..12], [5, 0, 5, 0]);
+    let model = Model::parse(&int8).expect("written blobs parse");
+    let sources: Vec<_> = model.layers().map(|layer| layer.source).collect();
+    assert_eq!(sources, [0, 1, 2, 1, 4, 5, 6, 6, 7, 9, 10, 11]);
+    // 4 x 16, 0, 16 x 4 x 6, 4 x 16 x 4 x 5, 16 x 9 x 5 x 6, 2 x 16 x 6, 16 x 16 x 6 x 5, 0, 64 x 11, 64 x 9 x 11 x 4,
+    // 64 x 4 x 9, 64 x 9 x 4
+    let macs = [
+        64, 0, 384, 1280, 4320, 192, 7680, 0, 704, 25_344, 2304, 2304,
+    ];
+    assert!(model.layers().map(|layer| layer.macs()).eq(macs));
+    // What is kept of each output, and the columns beside it: of the addition's, what the transposed convolution and the
+    // upsample need.
+    assert_eq!(int8[record(5) + 38], 2);
+    assert_eq!(int8[record(5) + 48..record(5) + 50], [1, 1]);
+    assert_eq!(int8[record(9) + 38], 3);
+    let quanta = 0.03f32.to_le_bytes();
+    let bad: &[(usize, &[u8], Error)] = &[
+        // Older versions have none of this.
+        (8, &[4, 0, 4, 0], Error::Reserved),
+        (10, &[4, 0], Error::BadHeader),
+        (8, &[4, 0], Error::BadHeader),
+        (16, &[65, 0], Error::BadHeader),
+        (30, &[1], Error::ImageInput),
+        (31, &[1], Error::UnknownDistribution),
+        (40, &[1], Error::BadRows),
+        (41, &[1], Error::BadRows),
+        (42, &[1], Error::Reserved),
+        (record(0) + 46, &[1], Error::ReadsLater),
+        (record(3) + 46, &[5], Error::ReadsLater),
+        (record(3) + 46, &[0], Error::Disconnected),
+        (record(6) + 46, &[4], Error::Disconnected),
+        (record(6) + 46, &[5], Error::BadRows),
+        (record(5) + 40, &[7], Error::ReadsLater),
+        (record(5) + 40, &[4], Error::Disconnected),
+        // The addition's second input is its first again, and what was the second is not read.
+        (record(5) + 40, &[5], Error::Unread),
+        (record(5) + 38, &[3], Error::BadRows),
+        (record(5) + 38, &[1], Error::BadRows),
+        (record(5) + 48, &[0], Error::BadRows),
+        (record(5) + 49, &[2], Error::BadRows),
+        (record(11) + 38, &[2], Error::BadRows),
+        (record(0) + 50, &[1], Error::LinearOverImage),
+        (record(2) + 50, &[1], Error::Reserved),
+        (record(2) + 51, &[1], Error::ActivationForm),
+        (record(2) + 52, &[1], Error::Reserved),
+        (record(2) + 40, &[1], Error::Reserved),
+        (record(8) + 42, &[1], Error::Reserved),
+        (record(8), &[8], Error::UnknownOperator),
+        (record(8) + 1, &[1], Error::BadActivation),
+        (record(8) + 3, &[1], Error::BadGeometry),
+        (record(8) + 6, &[1], Error::BadGeometry),
+        (record(8) + 18, &[5, 0], Error::BadShape),
+        (record(8) + 18, &[12, 0], Error::Disconnected),
+        (record(8) + 24, &quanta, Error::UnlikeQuanta),
+        (record(10) + 1, &[1], Error::BadActivation),
+        (record(10) + 2, &[1], Error::BadGeometry),
+        (record(10) + 2, &[17], Error::BadGeometry),
+        (record(10) + 4, &[1], Error::BadGeometry),
+        (record(10) + 14, &[7, 0], Error::BadShape),
+        (record(10) + 24, &quanta, Error::BadNumber),
+        (record(9) + 24, &quanta, Error::BadNumber),
+    ];
+    for (at, bytes, error) in bad {
+        let refused = Model::parse(&changed(int8.clone(), *at, bytes)).err();
+        assert_eq!(refused, Some(*error), "{bytes:?} at {at}");
+    }
+    // Signed and unsigned quanta of one scale, and two scales, are not joined.
+    for activation in [Activation::None, Activation::Tanh] {
+        let (latent, mut nodes) = common::tiny_graph();
+        nodes[6].1.1 = activation;
+        let written = common::graph_blob(latent, &nodes, Numbers::Int8, &mut Rng::new(1));
+        let error = WriteError::Refused(Error::UnlikeQuanta);
+        assert_eq!(written, Err(error));
+        let float = common::graph_blob(latent, &nodes, Numbers::Float, &mut Rng::new(1));
+        assert!(float.is_ok());
+    }
+}
+
+/// What an older version could hold is not written as a graph, and not read as one.
+#[test]
+fn a_graph_is_one_because_it_must_be() {
+    let chain = blob(Numbers::Float);
+    let mut graph = changed(chain, 8, &[5, 0, 5, 0]);
+    let needed = [(2, [0, 0]), (2, [1, 1]), (1, [0, 0]), (1, [0, 0])];
+    for (index, (rows, margins)) in needed.into_iter().enumerate() {
+        let record = RECORD * (index + 1);
+        graph[record + 38] = rows;
+        graph[record + 46] = index as u8;
+        graph[record + 48..record + 50].copy_from_slice(&margins);
+    }
+    assert_eq!(Model::parse(&sealed(graph)), Err(Error::BadHeader));
+    // 33 layers, and an addition of a tensor to itself.
+    let long: Vec<_> = (0..33).map(|_| linear(Activation::Tanh, 1, 1, 3)).collect();
+    let mut double = vec![linear(Activation::Relu, 1, 1, 3)];
+    double.push(common::addition(&double, 1, Activation::Tanh));
+    for (plans, version) in [(&long[..32], 1), (&long[..], 5), (&double[..], 5)] {
+        let blob = common::blob(2, plans, Numbers::Int8, &mut Rng::new(1)).expect("valid");
+        assert_eq!(blob[8..12], [version, 0, version, 0]);
+    }
+    let many: Vec<_> = (0..65).map(|_| linear(Activation::Tanh, 1, 1, 3)).collect();
+    let refused = common::blob(2, &many, Numbers::Int8, &mut Rng::new(1));
+    let error = WriteError::TooMany {
+        what: "layers",
+        found: 65,
+        most: 64,
+    };
+    assert_eq!(refused, Err(error));
+}
+
+#[test]
+fn what_graphs_cannot_read_is_not_written() {
+    let refused = |nodes: &[common::Node]| {
+        let written = common::graph_blob(3, nodes, Numbers::Int8, &mut Rng::new(1));
+        written.expect_err("must be refused")
+    };
+    let first = linear(Activation::Relu, 1, 1, 4);
+    let picture = linear(Activation::Tanh, 4, 4, 4);
+    let window = windowed(first.2, true, [4, 1, 0, 0], Activation::Tanh, 4).expect("fits");
+    let sum = (Operator::Add { from: 2 }, Activation::Tanh, window.2);
+    // The convolution's taps lie beside the vector that the linear layer reads.
+    let padded = [(0, first), (1, picture), (1, window), (3, sum)];
+    assert_eq!(refused(&padded), WriteError::Refused(Error::PaddedVector));
+    let copied = [
+        (0, first),
+        (1, picture),
+        (1, upsample(first.2, 1)),
+        (3, window),
+        (4, sum),
+    ];
+    let copied = common::graph_blob(3, &copied, Numbers::Int8, &mut Rng::new(1));
+    assert!(copied.is_ok());
+    let last = windowed(picture.2, false, [1, 1, 0, 0], Activation::Tanh, 1).expect("fits");
+    let unread = [(0, first), (1, picture), (1, picture), (3, last)];
+    assert_eq!(refused(&unread), WriteError::Refused(Error::Unread));
+    let over_image = [(0, picture), (1, picture)];
+    let error = WriteError::Layer {
+        layer: 1,
+        error: Error::LinearOverImage,
+    };
+    assert_eq!(refused(&over_image), error);
+}
+
+#[test]
+fn a_model_is_shown_in_few_words() {
+    let blob = graph(Numbers::Float);
+    let shown = format!("{:?}", Model::parse(&blob).expect("written blobs parse"));
+    assert!(
+        shown.starts_with("Model { numbers: Float, layers: 12, latent_size: 4,"),
+        "{shown}"
+    );
+    assert!(shown.len() < 300, "{shown}");
+}
+
+/// Every byte of a graph's header and records, changed in some ways, and some of its parameters, with the checksum made right:
+/// whatever still parses runs.
+#[test]
+fn changed_graphs_are_refused_or_run() {
+    let mut ran = 0;
+    for numbers in [Numbers::Int8, Numbers::Int4, Numbers::Float] {
+        let blob = graph(numbers);
+        let records = RECORD * 13;
+        let parameters = (records..blob.len() - 4).step_by(7);
+        for at in (8..records).chain(parameters) {
+            let byte = blob[at];
+            for value in [byte ^ 1, byte ^ 2, byte ^ 0x80, byte.wrapping_sub(1), 0] {
+                let changed = changed(blob.clone(), at, &[value]);
+                if let Ok(model) = Model::parse(&changed) {
+                    let mut buffer = vec![0; model.buffer_len()];
+                    let generator = Generator::new(&model, buffer.as_mut_slice());
+                    let mut image = vec![0; model.image_len()];
+                    let made = generator.expect("large enough").sample(1, &mut image);
+                    made.expect("lengths fit");
+                    ran += 1;
+                }
+            }
+        }
+    }
+    assert!(ran > 1000, "{ran}");
+}
+
+/// As [`with_addition`], of a picture that is made small and large again: its second row is made from the first one alone, and
+/// is not there when version 4 would add it.
+fn halved() -> Vec<common::Plan> {
+    let mut plans = with_addition();
+    let half = windowed(plans[0].2, false, [1, 2, 0, 0], Activation::Relu, 3);
+    plans[1] = half.expect("fits");
+    let double = windowed(plans[1].2, true, [2, 2, 0, 0], Activation::Relu, 3);
+    plans[2] = double.expect("fits");
+    plans
 }
 
 #[test]

@@ -8,7 +8,7 @@ use common::{linear, upsample, windowed};
 use pocketgan::blob::writer::{
     Classes, Columns, LayerSpec, Parameters, write, write_conditional, write_int4,
 };
-use pocketgan::{Activation, Model, Numbers, Operator, Rng, Shape};
+use pocketgan::{Activation, Model, Numbers, Operator, Rng, Shape, Window};
 
 /// A tensor in PyTorch's order: channel, row, column.
 struct Tensor {
@@ -166,6 +166,34 @@ fn repeated(input: &mut Tensor, spec: &LayerSpec, factor: usize) -> Tensor {
     output
 }
 
+/// The channels of two tensors; in PyTorch's order they lie one behind the other.
+fn joined([a, b]: [&Tensor; 2], spec: &LayerSpec) -> Tensor {
+    Tensor {
+        shape: spec.output,
+        values: [a.values.as_slice(), &b.values].concat(),
+    }
+}
+
+/// The means over windows.
+fn pooled(input: &mut Tensor, spec: &LayerSpec, window: Window) -> Tensor {
+    let mut output = Tensor::zeros(spec.output);
+    let Shape {
+        height,
+        width,
+        channels,
+    } = spec.output;
+    let Window { kernel, stride, .. } = window;
+    for (c, y, x) in
+        (0..channels * height * width).map(|i| (i / height / width, i / width % height, i % width))
+    {
+        for (ky, kx) in (0..kernel).flat_map(|ky| (0..kernel).map(move |kx| (ky, kx))) {
+            *output.at(c, y, x) += *input.at(c, y * stride + ky, x * stride + kx);
+        }
+        *output.at(c, y, x) /= (kernel * kernel) as f64;
+    }
+    output
+}
+
 /// The sum of two tensors, each times its worth, through the activation.
 fn added([a, b]: [&Tensor; 2], worths: [f64; 2], finish: impl Fn(f64) -> f64) -> Tensor {
     let values = a.values.iter().zip(&b.values);
@@ -206,19 +234,25 @@ fn of_class(layers: &[LayerSpec], classes: &Classes, class: usize) -> Vec<LayerS
 /// Calls `check` with random models: a blob, the class to ask it for, the layers that it then has, and
 /// a seed for latents.
 fn each_model(numbers: Numbers, mut check: impl FnMut(&[u8], Option<usize>, &[LayerSpec], u64)) {
-    for seed in 0..30 {
+    for seed in 0..60 {
         let mut rng = Rng::new(seed);
-        let plans = stack(seed);
-        let layers = common::layers(7, &plans, numbers, &mut rng);
+        let (latent, nodes) = match seed {
+            0..30 => (7, common::chain(&stack(seed))),
+            _ => {
+                let graph = common::Graph::random(&mut rng);
+                (graph.latent, graph.nodes)
+            }
+        };
+        let layers = common::graph_layers(latent, &nodes, numbers, &mut rng);
         let blob = match numbers {
-            Numbers::Int4 => write_int4(7, None, &layers),
-            _ => write(7, &layers),
+            Numbers::Int4 => write_int4(latent, None, &layers),
+            _ => write(latent, &layers),
         };
         check(&blob.expect("a valid model"), None, &layers, seed);
-        let classes = common::classes(3, &plans[0], numbers, &mut rng);
+        let classes = common::classes(3, &nodes[0].1, numbers, &mut rng);
         let blob = match numbers {
-            Numbers::Int4 => write_int4(7, Some(&classes), &layers),
-            _ => write_conditional(7, &classes, &layers),
+            Numbers::Int4 => write_int4(latent, Some(&classes), &layers),
+            _ => write_conditional(latent, &classes, &layers),
         };
         let blob = blob.expect("a valid model");
         let class = seed as usize % 3;
@@ -243,21 +277,27 @@ fn float_layers_compute_pytorchs_operators() {
         let model = parsed(blob, class);
         let latents = common::latents(&model, seed);
         let mut inputs = vec![latent(&model, &latents, 1.0 / 32.0)];
-        for (index, spec) in layers.iter().enumerate() {
+        for spec in layers {
             let tensor = match (&spec.parameters, spec.operator) {
                 (Parameters::Float { weights, bias }, _) => {
                     let [weights, bias] = [weights, bias]
                         .map(|v| v.iter().copied().map(f64::from).collect::<Vec<_>>());
-                    let mut sums = sums(spec, &mut inputs[index], &weights, &bias);
+                    let mut sums = sums(spec, &mut inputs[spec.source], &weights, &bias);
                     sums.values
                         .iter_mut()
                         .for_each(|x| *x = activated(spec.activation, *x));
                     sums
                 }
-                (_, Operator::Upsample { factor }) => repeated(&mut inputs[index], spec, factor),
+                (_, Operator::Upsample { factor }) => {
+                    repeated(&mut inputs[spec.source], spec, factor)
+                }
+                (_, Operator::AvgPool2d(window)) => pooled(&mut inputs[spec.source], spec, window),
+                (_, Operator::Concat { from }) => {
+                    joined([&inputs[spec.source], &inputs[from]], spec)
+                }
                 (_, Operator::Add { from }) => {
                     let finish = |x| activated(spec.activation, x);
-                    added([&inputs[index], &inputs[from]], [1.0; 2], finish)
+                    added([&inputs[spec.source], &inputs[from]], [1.0; 2], finish)
                 }
                 other => panic!("{other:?}"),
             };
@@ -298,7 +338,7 @@ fn quantized_layers_compute_pytorchs_operators(numbers: Numbers) {
         let latents = common::latents(&model, seed);
         let mut inputs = vec![latent(&model, &latents, 1.0)];
         let ours = common::reference_int8(&model, &latents);
-        for ((index, spec), ours) in layers.iter().enumerate().zip(ours) {
+        for (spec, ours) in layers.iter().zip(ours) {
             // From real quanta, or before tanh and sigmoid from a real number, to the output's quanta.
             let to_quanta = |real: f64, scale: f32| {
                 let unit = match spec.activation {
@@ -324,7 +364,7 @@ fn quantized_layers_compute_pytorchs_operators(numbers: Numbers) {
                 ) => {
                     let weights: Vec<_> = weights.iter().copied().map(f64::from).collect();
                     let bias: Vec<_> = bias.iter().copied().map(f64::from).collect();
-                    let mut sums = sums(spec, &mut inputs[index], &weights, &bias);
+                    let mut sums = sums(spec, &mut inputs[spec.source], &weights, &bias);
                     let per_channel = spec.output.len() / multipliers.len();
                     for (i, sum) in sums.values.iter_mut().enumerate() {
                         *sum = to_quanta(*sum * multipliers[i / per_channel], *scale);
@@ -332,10 +372,22 @@ fn quantized_layers_compute_pytorchs_operators(numbers: Numbers) {
                     sums
                 }
                 (Parameters::Add { multipliers, scale }, Operator::Add { from }) => {
-                    let addends = [&inputs[index], &inputs[from]];
+                    let addends = [&inputs[spec.source], &inputs[from]];
                     added(addends, *multipliers, |real| to_quanta(real, *scale))
                 }
-                (_, Operator::Upsample { factor }) => repeated(&mut inputs[index], spec, factor),
+                (_, Operator::Upsample { factor }) => {
+                    repeated(&mut inputs[spec.source], spec, factor)
+                }
+                (_, Operator::Concat { from }) => {
+                    joined([&inputs[spec.source], &inputs[from]], spec)
+                }
+                (_, Operator::AvgPool2d(window)) => {
+                    let mut means = pooled(&mut inputs[spec.source], spec, window);
+                    // Halves go up.
+                    let means_up = |mean: &mut f64| *mean = (*mean + 0.5).floor();
+                    means.values.iter_mut().for_each(means_up);
+                    means
+                }
                 other => panic!("{other:?}"),
             };
             let shape = spec.output;

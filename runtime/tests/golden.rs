@@ -11,6 +11,10 @@ const INT4: Model = include_model!("data/v3-int4.pgan");
 
 const SKIPS: Model = include_model!("data/v4-int8.pgan");
 
+const GRAPH: Model = include_model!("data/v5-int8.pgan");
+const INT4_GRAPH: Model = include_model!("data/v5-int4.pgan");
+const FLOAT_GRAPH: Model = include_model!("data/v5-f32.pgan");
+
 const LINEAR: Model = include_model!("data/v4-linear.pgan");
 
 const INT8_CLASSES: Model = include_model!("data/v2-int8.pgan");
@@ -55,6 +59,34 @@ d6 ea a4 b6 dd e0 c3 a4
 9d a1 56 a5 c9 b9 9c ad
 b9 80 76 92 59 93 81 a2";
 
+const GRAPH_IMAGE: &str = "\
+47 07 02 01 01 01 01 02
+cf 00 00 00 00 00 00 00
+72 00 00 00 00 00 00 00
+95 00 01 00 00 00 00 02
+4e 00 02 00 00 00 00 0f
+23 00 02 00 01 00 01 45
+85 22 12 00 05 03 0e 34
+b7 e1 f5 90 f9 f6 ff fc";
+const INT4_GRAPH_IMAGE: &str = "\
+f5 d9 ad 8f b2 af 63 61
+ff b7 47 0a 18 17 04 10
+ff 7a 27 03 07 07 01 19
+ff b7 d5 08 34 10 06 25
+fa b5 c0 0a 27 0b 16 4a
+ec 90 ce 07 78 06 3c 24
+fc fb f8 62 da 4f d3 17
+f9 ff ff fe ff ff ff e6";
+const FLOAT_GRAPH_IMAGE: &str = "\
+30 2b 26 2a 22 28 21 22
+2a 25 1d 22 1b 21 1a 22
+32 31 2a 39 2d 3a 2a 2a
+2f 29 23 2c 27 2f 26 2b
+34 36 34 41 3d 45 39 30
+30 35 34 3c 3b 3f 3a 35
+38 42 45 4b 49 48 40 35
+27 20 20 21 20 20 20 1d";
+
 /// The pixels in hexadecimal, a line a row.
 fn picture(image: &[u8]) -> String {
     let rows = image.chunks(8).map(|row| {
@@ -80,6 +112,23 @@ fn the_first_int4_blob_makes_its_image() -> Result<(), Error> {
 #[test]
 fn the_first_blob_with_additions_makes_its_image() -> Result<(), Error> {
     assert_makes::<{ SKIPS.buffer_len() }, { SKIPS.image_len() }>(&SKIPS, SKIPS_IMAGE)
+}
+
+#[test]
+fn the_first_graphs_make_their_images() -> Result<(), Error> {
+    assert_makes::<{ GRAPH.buffer_len() }, { GRAPH.image_len() }>(&GRAPH, GRAPH_IMAGE)?;
+    assert_makes::<{ INT4_GRAPH.buffer_len() }, { INT4_GRAPH.image_len() }>(
+        &INT4_GRAPH,
+        INT4_GRAPH_IMAGE,
+    )
+}
+
+#[test]
+fn the_first_f32_graph_makes_its_image() -> Result<(), Error> {
+    assert_nearly_makes::<{ FLOAT_GRAPH.buffer_len() }, { FLOAT_GRAPH.image_len() }>(
+        &FLOAT_GRAPH,
+        FLOAT_GRAPH_IMAGE,
+    )
 }
 
 /// The image of seed 1 is the golden one, and the reference's.
@@ -108,13 +157,20 @@ fn assert_is_the_references(image: &[u8], model: &Model) {
     );
 }
 
-/// One step either way is left to the mathematics library.
 #[test]
 fn the_first_f32_blob_makes_its_image() -> Result<(), Error> {
-    let mut buffer = Buffer::<{ FLOAT.buffer_len() }>::new();
-    let mut image = [0; FLOAT.image_len()];
-    Generator::new(&FLOAT, &mut buffer)?.sample(1, &mut image)?;
-    let golden = FLOAT_IMAGE
+    assert_nearly_makes::<{ FLOAT.buffer_len() }, { FLOAT.image_len() }>(&FLOAT, FLOAT_IMAGE)
+}
+
+/// The image of seed 1 is the golden one: one step either way is left to the mathematics library.
+fn assert_nearly_makes<const WORDS: usize, const PIXELS: usize>(
+    model: &Model,
+    golden: &str,
+) -> Result<(), Error> {
+    let mut buffer = Buffer::<WORDS>::new();
+    let mut image = [0; PIXELS];
+    Generator::new(model, &mut buffer)?.sample(1, &mut image)?;
+    let golden = golden
         .split_whitespace()
         .map(|pixel| u8::from_str_radix(pixel, 16));
     for (&pixel, golden) in image.iter().zip(golden) {
@@ -206,7 +262,7 @@ fn the_first_f32_blob_with_classes_makes_its_images() -> Result<(), Error> {
 /// All of the working memory is written, and nothing behind it: it is as large as it must be, to the byte.
 #[test]
 fn working_memory_is_used_to_its_last_word() -> Result<(), Error> {
-    for model in [INT8, FLOAT, INT4, SKIPS] {
+    for model in [INT8, FLOAT, INT4, SKIPS, GRAPH, INT4_GRAPH, FLOAT_GRAPH] {
         let mut buffer = vec![0; model.buffer_len() + 1];
         let mut used = 0;
         for seed in 0..64 {

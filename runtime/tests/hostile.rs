@@ -116,7 +116,8 @@ fn macs(input: Shape, &(operator, _, output): &Plan) -> usize {
         Operator::Linear => output.height * output.width,
         Operator::Conv2d(w) => output.height * output.width * w.kernel * w.kernel,
         Operator::ConvTranspose2d(w) => input.height * input.width * w.kernel * w.kernel,
-        Operator::Upsample { .. } | Operator::Add { .. } => 0,
+        Operator::AvgPool2d(w) => output.height * output.width * w.kernel * w.kernel,
+        Operator::Upsample { .. } | Operator::Add { .. } | Operator::Concat { .. } => 0,
     }
 }
 
@@ -127,7 +128,7 @@ fn taps_of_a_row(&(operator, _, output): &Plan, padding: usize) -> usize {
             .map(|x| (w.kernel + w.stride - 1 - (x + padding) % w.stride) / w.stride)
             .sum(),
         Operator::Conv2d(w) => output.width * w.kernel,
-        Operator::Linear | Operator::Upsample { .. } | Operator::Add { .. } => 0,
+        _ => 0,
     }
 }
 
@@ -150,6 +151,10 @@ fn every_window_keeps_the_bounds_of_the_work() {
     let windows = windows();
     for len in (1..=20).chain([64, 257]) {
         let input = Shape::new(len, len, 1);
+        let kernels = (2..=16).flat_map(|kernel| (1..=8).map(move |stride| (kernel, stride)));
+        for plan in kernels.filter_map(|(kernel, stride)| common::pooled(input, kernel, stride)) {
+            assert!(input.len() <= 21 * macs(input, &plan), "{len} {plan:?}");
+        }
         for &(transposed, window) in &windows {
             let Some(plan) = windowed(input, transposed, window, Activation::None, 1) else {
                 continue;

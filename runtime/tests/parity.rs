@@ -29,6 +29,16 @@ fn check_classes(latent: usize, count: usize, plans: &[Plan], numbers: Numbers, 
     }
 }
 
+/// As [`check`], of a graph.
+fn check_graph(graph: &common::Graph, numbers: Numbers, seed: u64) -> Vec<u8> {
+    let plans: Vec<Plan> = graph.nodes.iter().map(|node| node.1).collect();
+    let blob = common::graph_blob(graph.latent, &graph.nodes, numbers, &mut Rng::new(seed));
+    let blob = blob.unwrap_or_else(|error| panic!("{error}: {:?}", graph.nodes));
+    let model = Model::parse(&blob).expect("written blobs parse");
+    check_model(&model, &plans, seed);
+    blob
+}
+
 fn check_model(model: &Model, plans: &[Plan], seed: u64) -> usize {
     let numbers = model.numbers();
     let latents = common::latents(model, seed);
@@ -102,6 +112,34 @@ fn skip_connections_match_the_reference() {
     plans.push(common::addition(&plans, 0, ACTIVATIONS[2]));
     plans.push(linear(Activation::Sigmoid, 3, 4, 2));
     all(7, &plans, 1);
+}
+
+/// Branches with layers on either side, joined by additions and concatenations, and average pooling.
+#[test]
+fn random_graphs_match_the_reference() {
+    let mut names = std::collections::BTreeSet::new();
+    for seed in 0..u64::from(cases()) * 4 {
+        let graph = common::Graph::random(&mut Rng::new(seed));
+        for numbers in ALL {
+            let blob = check_graph(&graph, numbers, seed);
+            let model = Model::parse(&blob).expect("written blobs parse");
+            names.extend(model.layers().map(|layer| layer.name()));
+        }
+    }
+    assert_eq!(names.len(), 7, "{names:?}");
+}
+
+/// Every kernel and stride of average pooling, over pictures that it fills and does not fill.
+#[test]
+fn average_pooling_matches_the_reference() {
+    for (kernel, stride) in (2..=16).flat_map(|kernel| (1..=8).map(move |s| (kernel, s))) {
+        let seed = kernel * 8 + stride;
+        let (height, width) = (kernel + seed % 5, kernel + seed % 11);
+        let shaped = linear(ACTIVATIONS[seed % 5], height, width, seed % 9 + 1);
+        let pooled = common::pooled(shaped.2, kernel, stride).expect("fits");
+        let last = windowed(pooled.2, false, [1, 1, 0, 0], Activation::Tanh, 3).expect("fits");
+        all(5, &[shaped, pooled, last], seed as u64);
+    }
 }
 
 /// Rows of more than one vector, and outputs in whole and broken ones.

@@ -1,7 +1,7 @@
 //! Networks of many shapes, with random numbers of the size that trained ones have.
 
 use pocketgan::Rng;
-use pocketgan_trainer::parameters::{HostTensor, Parameters, tensors_of};
+use pocketgan_trainer::parameters::{HostTensor, Parameters, Role, TensorSpec, tensors_of};
 use pocketgan_trainer::spec::{Layer, Network, Shape};
 
 /// Uniform in -1 to 1.
@@ -20,12 +20,12 @@ pub fn random_parameters(network: &Network, seed: u64) -> Parameters {
         let products = step.macs() / step.output.len();
         let gain = if Some(step.index) == last { 0.25 } else { 1.0 };
         let spread = gain * (6.0 / products.max(1) as f32).sqrt();
-        for (name, shape) in tensors_of(&step) {
-            let (middle, spread) = match name.split_once('.').expect("a layer's part").1 {
-                "weight" => (0.0, spread),
-                "gamma" | "variance" => (1.0, 0.5),
-                "embedding" => (0.0, 1.7),
-                _ => (0.0, 0.2),
+        for TensorSpec { name, role, shape } in tensors_of(&step) {
+            let (middle, spread) = match role {
+                Role::Weight => (0.0, spread),
+                Role::Gain | Role::Variance => (1.0, 0.5),
+                Role::Embedding => (0.0, 1.7),
+                Role::Bias | Role::Shift | Role::Mean => (0.0, 0.2),
             };
             let count = shape.iter().product();
             let numbers = (0..count).map(|_| middle + spread * uniform(&mut rng));
@@ -36,7 +36,7 @@ pub fn random_parameters(network: &Network, seed: u64) -> Parameters {
     parameters
 }
 
-fn linear(features: usize) -> Layer {
+pub(crate) fn linear(features: usize) -> Layer {
     Layer::Linear {
         features,
         bias: true,
@@ -54,7 +54,7 @@ fn conv_transpose(channels: usize) -> Layer {
     }
 }
 
-fn conv3(channels: usize) -> Layer {
+pub(crate) fn conv3(channels: usize) -> Layer {
     Layer::Conv2d {
         channels,
         kernel: 3,
@@ -66,9 +66,9 @@ fn conv3(channels: usize) -> Layer {
 
 /// The generator of the sizes `nano` (32 and 16 channels) and `small` (64 and 32).
 pub fn dcgan(first: usize, second: usize) -> Network {
-    Network {
-        input: Shape::features(64),
-        layers: vec![
+    Network::chain(
+        Shape::features(64),
+        vec![
             linear(first * 7 * 7),
             Layer::Reshape(Shape::new(first, 7, 7)),
             Layer::batch_norm(),
@@ -79,7 +79,7 @@ pub fn dcgan(first: usize, second: usize) -> Network {
             conv_transpose(1),
             Layer::Tanh,
         ],
-    }
+    )
 }
 
 /// Networks that between them have every operator, activation and way to fold, by name.
@@ -109,62 +109,72 @@ pub fn all() -> Vec<(&'static str, Network)> {
     ]
 }
 
-/// Networks with layers that an addition can go around: three convolutions behind a linear layer, and two linear layers
-/// whose second makes as many features as the latent has.
-pub fn to_be_skipped() -> Vec<(&'static str, Network)> {
-    let network = |layers| Network {
-        input: Shape::features(24),
-        layers,
+/// Networks with an addition, an activation behind it or not: around two convolutions of a picture, of the latent to
+/// features that are made of it, and one of three tensors.
+pub fn skipping(activation: Option<&Layer>) -> Vec<(&'static str, Network)> {
+    let begun = || Network::chain(Shape::features(24), Vec::new());
+    let then = |network: &mut Network, layers: Vec<Layer>| {
+        let layers = activation.cloned().into_iter().chain(layers);
+        layers.for_each(|layer| network.layers.push(layer));
     };
-    let picture = vec![
+    let leaky = Layer::LeakyRelu { slope: 0.2 };
+    let upsampled = vec![Layer::Upsample { factor: 2 }, conv3(3), Layer::Tanh];
+
+    let mut picture = begun();
+    let seed = vec![
         linear(6 * 7 * 5),
         Layer::Relu,
         Layer::Reshape(Shape::new(6, 7, 5)),
-        conv3(10),
-        Layer::LeakyRelu { slope: 0.2 },
-        conv3(6),
-        Layer::Upsample { factor: 2 },
-        conv3(3),
-        Layer::Tanh,
     ];
-    let features = vec![
-        linear(40),
-        Layer::Relu,
-        linear(24),
+    picture.layers.extend(seed);
+    let added = picture.layers.len();
+    let branch = vec![conv3(10), leaky.clone(), conv3(6), Layer::batch_norm()];
+    picture.layers.extend(branch);
+    let sum = picture.layers.len();
+    let mut three = picture.clone();
+    picture.push(Layer::Add, &[sum, added]);
+    then(&mut picture, upsampled.clone());
+
+    let wider = three.push(conv3(6), &[sum]);
+    three.push(Layer::Add, &[added, sum, wider]);
+    then(&mut three, upsampled);
+
+    let mut features = begun();
+    let dense = vec![linear(40), Layer::Relu, linear(24)];
+    features.layers.extend(dense);
+    features.push(Layer::Add, &[0, 3]);
+    let rest = vec![
         linear(5 * 5),
         Layer::Sigmoid,
         Layer::Reshape(Shape::new(1, 5, 5)),
     ];
+    then(&mut features, rest);
     vec![
-        ("picture", network(picture)),
-        ("features", network(features)),
+        ("picture", picture),
+        ("features", features),
+        ("three", three),
     ]
 }
 
 /// A network that is told one of `classes` classes through an embedding of `channels` numbers.
-pub fn conditional(network: Network, classes: usize, channels: usize) -> Network {
-    let embedding = Layer::ClassEmbedding { classes, channels };
-    let layers = std::iter::once(embedding).chain(network.layers);
-    Network {
-        input: network.input,
-        layers: layers.collect(),
-    }
+pub fn conditional(mut network: Network, classes: usize, channels: usize) -> Network {
+    network.insert(0, Layer::ClassEmbedding { classes, channels });
+    network
 }
 
 /// A network that is told one of `classes` classes by a shift behind its first batch norm.
 fn shifted(mut network: Network, classes: usize) -> Network {
     let norm = |layer: &Layer| matches!(layer, Layer::BatchNorm { .. });
     let at = network.layers.iter().position(norm).unwrap_or(0);
-    let shift = Layer::ClassShift { classes };
-    network.layers.insert(at + 1, shift);
+    network.insert(at + 1, Layer::ClassShift { classes });
     network
 }
 
 fn upsampling() -> Network {
     let leaky = Layer::LeakyRelu { slope: 0.2 };
-    Network {
-        input: Shape::features(24),
-        layers: vec![
+    Network::chain(
+        Shape::features(24),
+        vec![
             linear(20 * 5 * 4),
             Layer::batch_norm(),
             leaky.clone(),
@@ -177,13 +187,13 @@ fn upsampling() -> Network {
             conv3(3),
             Layer::Tanh,
         ],
-    }
+    )
 }
 
 fn convolutions() -> Network {
-    Network {
-        input: Shape::features(16),
-        layers: vec![
+    Network::chain(
+        Shape::features(16),
+        vec![
             linear(6 * 4 * 4),
             Layer::Reshape(Shape::new(6, 4, 4)),
             Layer::Relu,
@@ -209,13 +219,13 @@ fn convolutions() -> Network {
             },
             Layer::Tanh,
         ],
-    }
+    )
 }
 
 fn dense() -> Network {
-    Network {
-        input: Shape::features(33),
-        layers: vec![
+    Network::chain(
+        Shape::features(33),
+        vec![
             linear(50),
             Layer::batch_norm(),
             Layer::Relu,
@@ -225,13 +235,13 @@ fn dense() -> Network {
             Layer::Reshape(Shape::new(3, 6, 5)),
             Layer::Sigmoid,
         ],
-    }
+    )
 }
 
 fn odd_windows() -> Network {
-    Network {
-        input: Shape::features(12),
-        layers: vec![
+    Network::chain(
+        Shape::features(12),
+        vec![
             Layer::ConvTranspose2d {
                 channels: 11,
                 kernel: 3,
@@ -253,5 +263,5 @@ fn odd_windows() -> Network {
             conv3(2),
             Layer::Sigmoid,
         ],
-    }
+    )
 }

@@ -24,25 +24,31 @@ pub fn onnx(network: &Network, parameters: &Parameters) -> Vec<u8> {
         let bytes = tensor.data.iter().flat_map(|x| x.to_le_bytes()).collect();
         push_constant(&mut graph, name, &dims, DataType::Float, bytes);
     }
-    let mut current = "x".to_owned();
+    let mut tensors = vec!["x".to_owned()];
     let mut extents = vec![network.input.len()];
     graph.input = vec![value("x", DataType::Float, &extents)];
     if network.classes().is_some() {
         graph.input.push(value("class", DataType::Int64, &[]));
     }
     for step in &steps {
-        let wanted = match step.layer {
-            Layer::Linear { .. } => vec![step.input.len()],
-            _ => vec![step.input.channels, step.input.height, step.input.width],
-        };
-        current = reshaped(&mut graph, current, &wanted, &format!("{}.in", step.index));
-        current = layer(&mut graph, step, current, parameters);
+        let inputs = step.reads.iter().zip(&step.inputs).enumerate();
+        let inputs = inputs.map(|(at, (&read, shape))| {
+            let wanted = match step.layer {
+                Layer::Linear { .. } => vec![shape.len()],
+                _ => vec![shape.channels, shape.height, shape.width],
+            };
+            let name = format!("{}.in{at}", step.index);
+            reshaped(&mut graph, tensors[read].clone(), &wanted, &name)
+        });
+        let inputs = inputs.collect();
+        tensors.push(layer(&mut graph, step, inputs, parameters));
         extents = match step.layer {
             Layer::Linear { .. } => vec![step.output.len()],
             _ => vec![step.output.channels, step.output.height, step.output.width],
         };
     }
-    let last = reshaped(&mut graph, current, &extents, "last");
+    let last = tensors.pop().unwrap_or_default();
+    let last = reshaped(&mut graph, last, &extents, "last");
     graph.node.push(node("Identity", vec![last], "y"));
     graph.output = vec![value("y", DataType::Float, &extents)];
     ModelProto {
@@ -57,10 +63,15 @@ pub fn onnx(network: &Network, parameters: &Parameters) -> Vec<u8> {
     .encode_to_vec()
 }
 
-fn layer(graph: &mut GraphProto, step: &Step<'_>, input: String, numbers: &Parameters) -> String {
+fn layer(
+    graph: &mut GraphProto,
+    step: &Step<'_>,
+    mut inputs: Vec<String>,
+    numbers: &Parameters,
+) -> String {
     let part = |part: &str| format!("{}.{part}", step.index);
     let parts = |names: &[&str]| names.iter().map(|name| part(name)).collect::<Vec<_>>();
-    let (mut inputs, output) = (vec![input], part("out"));
+    let output = part("out");
     let (op, attributes) = match *step.layer {
         Layer::Linear { .. } => ("Gemm", vec![ints("transB", &[1])]),
         Layer::Conv2d {
@@ -102,6 +113,10 @@ fn layer(graph: &mut GraphProto, step: &Step<'_>, input: String, numbers: &Param
             inputs.push(part("row"));
             ("Concat", vec![ints("axis", &[1])])
         }
+        Layer::AvgPool2d { kernel, stride } => ("AveragePool", window(kernel, stride, 0, 0)),
+        Layer::MaxPool2d { kernel, stride } => ("MaxPool", window(kernel, stride, 0, 0)),
+        Layer::Add => ("Sum", Vec::new()),
+        Layer::Concat => ("Concat", vec![ints("axis", &[1])]),
         Layer::Relu => ("Relu", Vec::new()),
         Layer::LeakyRelu { slope } => ("LeakyRelu", vec![float("alpha", slope)]),
         Layer::Tanh => ("Tanh", Vec::new()),

@@ -4,10 +4,11 @@
 
 use crate::classifier::{DecodeError, Judged};
 use crate::data::{Dataset, Images};
+use crate::gaussian::Gaussian;
 use crate::metrics::divergence::{jensen_shannon, kullback_leibler, shares, uniform};
 use crate::metrics::inception::{self, InceptionError};
 use crate::metrics::neighbours::{Neighbour, nearest, nearest_other};
-use crate::metrics::{FidCls, Gaussian, Histogram, Inception, fid_cls, frechet, kid, manifold};
+use crate::metrics::{FidCls, Histogram, Inception, fid_cls, frechet, kid, manifold};
 use crate::nn::ModelError;
 use crate::spec::Shape;
 use serde::Serialize;

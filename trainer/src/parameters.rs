@@ -1,6 +1,6 @@
 //! A host copy of a network's numbers, in PyTorch's order, named by layer index.
 
-use crate::spec::{Layer, Network, Step};
+use crate::spec::{Layer, Network, Shape, Step};
 use std::collections::BTreeMap;
 
 /// A tensor in row-major order on the host.
@@ -77,14 +77,52 @@ pub enum ParametersError {
     },
 }
 
-/// The names and shapes of a layer's tensors, in the order weight, bias or gamma, beta, mean, variance.
-pub fn tensors_of(step: &Step<'_>) -> Vec<(String, Vec<usize>)> {
-    let name = |part: &str| format!("{}.{part}", step.index);
-    let inputs = step.input.channels;
+/// What a tensor's numbers do in their layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// They multiply the layer's inputs.
+    Weight,
+    /// They multiply normalized numbers.
+    Gain,
+    /// They are added.
+    Bias,
+    /// They are joined to the layer's inputs, by class.
+    Embedding,
+    /// They are added, by class.
+    Shift,
+    /// The running mean of a normalization.
+    Mean,
+    /// The running variance of a normalization.
+    Variance,
+}
+
+/// A tensor of a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// The name, `{layer}.{part}`.
+    pub name: String,
+    /// What its numbers do.
+    pub role: Role,
+    /// Extents, outermost first.
+    pub shape: Vec<usize>,
+}
+
+/// A layer's tensors, in the order weight, bias or gamma, beta, mean, variance.
+pub fn tensors_of(step: &Step<'_>) -> Vec<TensorSpec> {
+    let tensor = |part: &str, role, shape| TensorSpec {
+        name: format!("{}.{part}", step.index),
+        role,
+        shape,
+    };
+    let Shape {
+        channels: inputs,
+        height,
+        width,
+    } = step.input;
     let with_bias = |weight: Vec<usize>, outputs: usize, bias: bool| {
-        let mut tensors = vec![(name("weight"), weight)];
+        let mut tensors = vec![tensor("weight", Role::Weight, weight)];
         if bias {
-            tensors.push((name("bias"), vec![outputs]));
+            tensors.push(tensor("bias", Role::Bias, vec![outputs]));
         }
         tensors
     };
@@ -104,18 +142,33 @@ pub fn tensors_of(step: &Step<'_>) -> Vec<(String, Vec<usize>)> {
             bias,
             ..
         } => with_bias(vec![inputs, channels, kernel, kernel], channels, bias),
-        Layer::ClassEmbedding { classes, channels } => vec![(
-            name("embedding"),
-            vec![classes, channels, step.input.height, step.input.width],
-        )],
-        Layer::ClassShift { classes } => vec![(
-            name("shift"),
-            vec![classes, inputs, step.input.height, step.input.width],
-        )],
-        Layer::BatchNorm { .. } => ["gamma", "beta", "mean", "variance"]
-            .map(|part| (name(part), vec![inputs]))
-            .to_vec(),
-        _ => Vec::new(),
+        Layer::ClassEmbedding { classes, channels } => {
+            let shape = vec![classes, channels, height, width];
+            vec![tensor("embedding", Role::Embedding, shape)]
+        }
+        Layer::ClassShift { classes } => {
+            let shape = vec![classes, inputs, height, width];
+            vec![tensor("shift", Role::Shift, shape)]
+        }
+        Layer::BatchNorm { .. } => [
+            ("gamma", Role::Gain),
+            ("beta", Role::Bias),
+            ("mean", Role::Mean),
+            ("variance", Role::Variance),
+        ]
+        .map(|(part, role)| tensor(part, role, vec![inputs]))
+        .to_vec(),
+        Layer::Upsample { .. }
+        | Layer::AvgPool2d { .. }
+        | Layer::MaxPool2d { .. }
+        | Layer::Relu
+        | Layer::LeakyRelu { .. }
+        | Layer::Tanh
+        | Layer::Sigmoid
+        | Layer::Reshape(_)
+        | Layer::Flatten
+        | Layer::Add
+        | Layer::Concat => Vec::new(),
     }
 }
 
@@ -129,7 +182,7 @@ impl Parameters {
         let tensors = steps.iter().flat_map(tensors_of);
         Ok(Self {
             tensors: tensors
-                .map(|(name, shape)| {
+                .map(|TensorSpec { name, shape, .. }| {
                     let data = vec![0.0; shape.iter().product()];
                     (name, HostTensor { shape, data })
                 })
@@ -145,7 +198,7 @@ impl Parameters {
     pub fn check(&self, network: &Network) -> Result<(), ParametersError> {
         let mut known = std::collections::BTreeSet::new();
         for step in network.walk()? {
-            for (name, shape) in tensors_of(&step) {
+            for TensorSpec { name, shape, .. } in tensors_of(&step) {
                 self.check_tensor(&name, &shape)?;
                 known.insert(name);
             }
@@ -192,12 +245,11 @@ impl Parameters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Shape;
 
     fn network() -> Network {
-        Network {
-            input: Shape::features(3),
-            layers: vec![
+        Network::chain(
+            Shape::features(3),
+            vec![
                 Layer::Linear {
                     features: 8,
                     bias: false,
@@ -213,13 +265,14 @@ mod tests {
                     bias: true,
                 },
             ],
-        }
+        )
     }
 
     fn zeros() -> Parameters {
         let network = network();
         let mut parameters = Parameters::default();
-        for (name, shape) in network.walk().unwrap().iter().flat_map(tensors_of) {
+        let steps = network.walk().unwrap();
+        for TensorSpec { name, shape, .. } in steps.iter().flat_map(tensors_of) {
             let data = vec![0.0; shape.iter().product()];
             parameters.tensors.insert(name, HostTensor { shape, data });
         }

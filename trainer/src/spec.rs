@@ -1,9 +1,11 @@
 //! The network specification: a network is a *value*, walked by the dfdx builder, the ONNX writer,
 //! the quantizer, the blob writer and the cost report alike.
 //!
-//! Shapes are per sample, `(C, H, W)`; a feature vector of `F` numbers is `(F, 1, 1)`.
+//! Shapes are per sample, `(C, H, W)`; a feature vector of `F` numbers is `(F, 1, 1)`. The tensors of a network are
+//! numbered: 0 is its input, `i + 1` the output of layer `i`. The output of the last layer is the network's.
 
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The shape of one sample: channels, height, width.
@@ -52,7 +54,7 @@ impl fmt::Display for Shape {
     }
 }
 
-/// One layer and its sizes. Input sizes follow from the layer before.
+/// One layer and its sizes. Input sizes follow from the tensors that it reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Layer {
@@ -78,6 +80,8 @@ pub enum Layer {
     },
     /// Nearest-neighbour upsampling by a whole factor.
     Upsample { factor: usize },
+    /// The mean of each channel under a square window, without padding.
+    AvgPool2d { kernel: usize, stride: usize },
     /// Batch normalization per channel (Ioffe & Szegedy 2015).
     BatchNorm { epsilon: f64, momentum: f64 },
     /// Joins a trained embedding of the sample's class to its numbers, as more channels (Mirza & Osindero 2014).
@@ -97,6 +101,13 @@ pub enum Layer {
     Reshape(Shape),
     /// Reads the sample's numbers, in C, H, W order, as a feature vector.
     Flatten,
+    /// The greatest number of each channel under a square window, without padding. For training only: nothing that runs
+    /// on a device has it.
+    MaxPool2d { kernel: usize, stride: usize },
+    /// The sum of two or more tensors of one shape, number by number.
+    Add,
+    /// The channels of two or more tensors of one height and width, in order.
+    Concat,
 }
 
 impl Layer {
@@ -115,6 +126,7 @@ impl Layer {
             Self::Conv2d { .. } => "Conv2d",
             Self::ConvTranspose2d { .. } => "ConvTranspose2d",
             Self::Upsample { .. } => "Upsample",
+            Self::AvgPool2d { .. } => "AvgPool2d",
             Self::BatchNorm { .. } => "BatchNorm",
             Self::ClassEmbedding { .. } => "ClassEmbedding",
             Self::ClassShift { .. } => "ClassShift",
@@ -124,11 +136,25 @@ impl Layer {
             Self::Sigmoid => "Sigmoid",
             Self::Reshape(_) => "Reshape",
             Self::Flatten => "Flatten",
+            Self::MaxPool2d { .. } => "MaxPool2d",
+            Self::Add => "Add",
+            Self::Concat => "Concat",
         }
     }
 
-    /// The shape that comes out for `input`, or what is wrong with the layer.
-    fn output(&self, input: Shape) -> Result<Shape, String> {
+    /// The shape that comes out for `inputs`, or what is wrong with the layer.
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let input = match (self, inputs) {
+            (Self::Add | Self::Concat, &[first, _, ..]) => first,
+            (Self::Add | Self::Concat, _) => {
+                return Err(format!(
+                    "reads {} tensors, and takes two or more",
+                    inputs.len()
+                ));
+            }
+            (_, &[input]) => input,
+            _ => return Err(format!("reads {} tensors, and takes one", inputs.len())),
+        };
         match *self {
             Self::Linear { features: 0, .. }
             | Self::Conv2d { channels: 0, .. }
@@ -141,20 +167,12 @@ impl Layer {
                 padding,
                 ..
             } => {
-                check_window(kernel, stride, padding)?;
-                let side = |n: usize| {
-                    (n + 2 * padding)
-                        .checked_sub(kernel)
-                        .map(|free| free / stride + 1)
-                        .ok_or_else(|| {
-                            format!("has a kernel of {kernel} over a padded input of {input}")
-                        })
-                };
-                Ok(Shape::new(
-                    channels,
-                    side(input.height)?,
-                    side(input.width)?,
-                ))
+                let (height, width) = places(input, kernel, stride, padding)?;
+                Ok(Shape::new(channels, height, width))
+            }
+            Self::AvgPool2d { kernel, stride } | Self::MaxPool2d { kernel, stride } => {
+                let (height, width) = places(input, kernel, stride, 0)?;
+                Ok(Shape::new(input.channels, height, width))
             }
             Self::ConvTranspose2d {
                 channels,
@@ -210,6 +228,22 @@ impl Layer {
                 shape.len()
             )),
             Self::Flatten => Ok(Shape::features(input.len())),
+            Self::Add => match inputs.iter().find(|&&other| other != input) {
+                Some(other) => Err(format!(
+                    "adds tensors of different shapes, {input} and {other}"
+                )),
+                None => Ok(input),
+            },
+            Self::Concat => {
+                let side = |shape: Shape| [shape.height, shape.width];
+                if let Some(other) = inputs.iter().find(|&&other| side(other) != side(input)) {
+                    return Err(format!(
+                        "joins pictures of different sizes, {input} and {other}"
+                    ));
+                }
+                let channels = inputs.iter().map(|input| input.channels).sum();
+                Ok(Shape::new(channels, input.height, input.width))
+            }
             Self::LeakyRelu { slope } if !(0.0..=1.0).contains(&slope) => {
                 Err(format!("has a slope of {slope}, outside 0 to 1"))
             }
@@ -292,6 +326,23 @@ fn check_size(shape: Shape) -> Result<Shape, String> {
     }
 }
 
+/// In how many places, down and across, a window lies on a padded picture.
+fn places(
+    input: Shape,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+) -> Result<(usize, usize), String> {
+    check_window(kernel, stride, padding)?;
+    let side = |n: usize| {
+        (n + 2 * padding)
+            .checked_sub(kernel)
+            .map(|free| free / stride + 1)
+            .ok_or_else(|| format!("has a kernel of {kernel} over a padded input of {input}"))
+    };
+    Ok((side(input.height)?, side(input.width)?))
+}
+
 fn check_window(kernel: usize, stride: usize, padding: usize) -> Result<(), String> {
     if kernel == 0 || stride == 0 || padding >= kernel || kernel.max(stride) > LARGEST {
         return Err(format!(
@@ -307,6 +358,10 @@ fn check_window(kernel: usize, stride: usize, padding: usize) -> Result<(), Stri
 pub struct Network {
     pub input: Shape,
     pub layers: Vec<Layer>,
+    /// By a layer's index, the numbers of the tensors that it reads, in order; a layer `i` that is not here reads
+    /// tensor `i` alone, the output of the layer before it. A layer reads only tensors that come before its own output.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<usize, Vec<usize>>,
 }
 
 /// Why a [`Network`] cannot be built: the layer that is wrong, and what is wrong with it.
@@ -318,11 +373,16 @@ pub struct SpecError {
     pub reason: String,
 }
 
-/// One step of a walk over a network: a layer with the shapes around it.
-#[derive(Clone, Copy, Debug)]
+/// One step of a walk over a network: a layer with the tensors that it reads and the shapes around it.
+#[derive(Clone, Debug)]
 pub struct Step<'a> {
     pub index: usize,
     pub layer: &'a Layer,
+    /// The numbers of the tensors that the layer reads: at least one, each at most [`index`](Self::index).
+    pub reads: Vec<usize>,
+    /// The shape of each of these tensors.
+    pub inputs: Vec<Shape>,
+    /// The shape of the first of them.
     pub input: Shape,
     pub output: Shape,
 }
@@ -340,6 +400,36 @@ impl Step<'_> {
 }
 
 impl Network {
+    /// A network whose layers each read what the layer before gives.
+    pub const fn chain(input: Shape, layers: Vec<Layer>) -> Self {
+        Self {
+            input,
+            layers,
+            inputs: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a layer that reads the tensors of these numbers; gives the number of its output.
+    pub fn push(&mut self, layer: Layer, reads: &[usize]) -> usize {
+        let index = self.layers.len();
+        if reads != [index] {
+            self.inputs.insert(index, reads.to_vec());
+        }
+        self.layers.push(layer);
+        index + 1
+    }
+
+    /// Puts a layer of one input behind the tensor `at`, as layer `at`: whatever read the tensor reads the layer's
+    /// output instead. `at` is at most the number of layers.
+    pub fn insert(&mut self, at: usize, layer: Layer) {
+        self.layers.insert(at, layer);
+        let moved = |n: usize| if n < at { n } else { n + 1 };
+        self.inputs = std::mem::take(&mut self.inputs)
+            .into_iter()
+            .map(|(index, reads)| (moved(index), reads.into_iter().map(moved).collect()))
+            .collect();
+    }
+
     /// How many classes the network is told, if it is told any: those of the first layer that wants them.
     pub fn classes(&self) -> Option<usize> {
         self.layers.iter().find_map(|layer| match *layer {
@@ -348,32 +438,62 @@ impl Network {
         })
     }
 
-    /// Every layer with its input and output shape.
+    /// Every layer with the tensors that it reads, and their and its output's shapes.
     ///
     /// # Errors
-    /// The first layer that does not fit what comes before it.
+    /// The first layer that does not fit what it reads, or whose output no layer reads.
     pub fn walk(&self) -> Result<Vec<Step<'_>>, SpecError> {
-        let mut input = self.input;
-        self.layers
-            .iter()
-            .enumerate()
-            .map(|(index, layer)| {
-                let output = check_size(input).and_then(|input| layer.output(input));
-                let output = output.and_then(check_size).map_err(|reason| SpecError {
+        let mut shapes = vec![self.input];
+        let mut steps = Vec::with_capacity(self.layers.len());
+        for (index, layer) in self.layers.iter().enumerate() {
+            let reads = self.inputs.get(&index).cloned();
+            let reads = reads.unwrap_or_else(|| vec![index]);
+            let (inputs, output) =
+                check_layer(layer, &reads, &shapes).map_err(|reason| SpecError {
                     index,
                     name: layer.name(),
                     reason,
                 })?;
-                let step = Step {
-                    index,
-                    layer,
-                    input,
-                    output,
-                };
-                input = output;
-                Ok(step)
-            })
-            .collect()
+            shapes.push(output);
+            steps.push(Step {
+                index,
+                layer,
+                input: inputs[0],
+                reads,
+                inputs,
+                output,
+            });
+        }
+        self.check_readers(&steps)?;
+        Ok(steps)
+    }
+
+    /// Refuses tensors that nothing reads, and inputs of layers that do not exist.
+    fn check_readers(&self, steps: &[Step<'_>]) -> Result<(), SpecError> {
+        let readers = readers(steps);
+        let unread = steps.iter().find(|step| readers[step.index] == 0);
+        if let Some(step) = unread {
+            let (index, reason) = match step.index.checked_sub(1) {
+                Some(before) => (before, "has an output that no layer reads"),
+                None => (
+                    0,
+                    "does not read the network's input, nor does another layer",
+                ),
+            };
+            return Err(SpecError {
+                index,
+                name: steps[index].layer.name(),
+                reason: reason.into(),
+            });
+        }
+        match self.inputs.keys().find(|&&index| index >= steps.len()) {
+            Some(&index) => Err(SpecError {
+                index,
+                name: "none",
+                reason: format!("has inputs, but the network has {} layers", steps.len()),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// The shape of the network's output.
@@ -393,6 +513,39 @@ impl Network {
     }
 }
 
+/// How many times each tensor of a network is read, by its number; the last, the network's output, by no layer.
+pub fn readers(steps: &[Step<'_>]) -> Vec<usize> {
+    let mut readers = vec![0; steps.len() + 1];
+    for &tensor in steps.iter().flat_map(|step| &step.reads) {
+        readers[tensor] += 1;
+    }
+    readers
+}
+
+/// The shapes of the tensors that a layer reads and of its output, given those of the tensors before it.
+fn check_layer(
+    layer: &Layer,
+    reads: &[usize],
+    shapes: &[Shape],
+) -> Result<(Vec<Shape>, Shape), String> {
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = reads.iter().find(|&&tensor| !seen.insert(tensor)) {
+        return Err(format!("reads tensor {twice} twice"));
+    }
+    let inputs = reads.iter().map(|&tensor| {
+        let shape = shapes.get(tensor).copied().ok_or_else(|| {
+            format!(
+                "reads tensor {tensor}, and tensors 0 to {} come before it",
+                shapes.len() - 1
+            )
+        })?;
+        check_size(shape)
+    });
+    let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+    let output = check_size(layer.output(&inputs)?)?;
+    Ok((inputs, output))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -410,9 +563,9 @@ mod tests {
 
     #[test]
     fn shapes_follow_the_formulas() {
-        let network = Network {
-            input: Shape::features(64),
-            layers: vec![
+        let network = Network::chain(
+            Shape::features(64),
+            vec![
                 Layer::Linear {
                     features: 7 * 7 * 32,
                     bias: true,
@@ -428,15 +581,20 @@ mod tests {
                     bias: false,
                 },
                 Layer::Upsample { factor: 2 },
+                Layer::AvgPool2d {
+                    kernel: 3,
+                    stride: 2,
+                },
                 Layer::Flatten,
             ],
-        };
+        );
         let steps = network.walk().unwrap();
         let shapes: Vec<String> = steps.iter().map(|s| s.output.to_string()).collect();
         assert_eq!(
             shapes,
             [
-                "1568x1x1", "32x7x7", "16x14x14", "1x28x28", "3x14x14", "3x28x28", "2352x1x1"
+                "1568x1x1", "32x7x7", "16x14x14", "1x28x28", "3x14x14", "3x28x28", "3x13x13",
+                "507x1x1"
             ]
         );
         // The generator part is the `nano` of the design: 551,936 products.
@@ -445,18 +603,12 @@ mod tests {
 
     #[test]
     fn shapes_beyond_reason_are_refused() {
-        let factor = |factor| Network {
-            input: Shape::new(1, 4, 4),
-            layers: vec![Layer::Upsample { factor }],
-        };
+        let factor = |factor| Network::chain(Shape::new(1, 4, 4), vec![Layer::Upsample { factor }]);
         assert!(factor(1 << 10).walk().is_ok());
         for huge in [1 << 19, 1 << 40, usize::MAX / 4] {
             assert!(factor(huge).walk().is_err());
         }
-        let mut empty = Network {
-            input: Shape::new(1, 0, 4),
-            layers: vec![conv_transpose(3)],
-        };
+        let mut empty = Network::chain(Shape::new(1, 0, 4), vec![conv_transpose(3)]);
         assert!(empty.walk().is_err());
         empty.input = Shape::new(usize::MAX, usize::MAX, 2);
         assert!(empty.walk().is_err());
@@ -464,38 +616,113 @@ mod tests {
 
     #[test]
     fn an_error_names_the_layer() {
-        let network = Network {
-            input: Shape::features(10),
-            layers: vec![Layer::Relu, Layer::Reshape(Shape::new(3, 2, 2))],
-        };
+        let network = Network::chain(
+            Shape::features(10),
+            vec![Layer::Relu, Layer::Reshape(Shape::new(3, 2, 2))],
+        );
         assert_eq!(
             network.walk().unwrap_err().to_string(),
             "layer 1 (Reshape) turns 10 numbers (10x1x1) into 12 (3x2x2)"
         );
-        let wide = Network {
-            input: Shape::new(1, 2, 2),
-            layers: vec![Layer::Conv2d {
+        let wide = Network::chain(
+            Shape::new(1, 2, 2),
+            vec![Layer::Conv2d {
                 channels: 1,
                 kernel: 5,
                 stride: 1,
                 padding: 1,
                 bias: false,
             }],
-        };
+        );
         assert_eq!(wide.walk().unwrap_err().index, 0);
     }
 
     #[test]
+    fn branches_join_and_are_serialized() {
+        let mut network = Network::chain(Shape::features(3), Vec::new());
+        let linear = |features| Layer::Linear {
+            features,
+            bias: false,
+        };
+        let a = network.push(linear(4), &[0]);
+        let b = network.push(linear(4), &[0]);
+        network.push(Layer::Add, &[b, a]);
+        let text = serde_json::to_string(&network).unwrap();
+        assert!(text.ends_with(r#"{"op":"add"}],"inputs":{"1":[0],"2":[2,1]}}"#));
+        assert_eq!(serde_json::from_str::<Network>(&text).unwrap(), network);
+        assert_eq!(network.output().unwrap(), Shape::features(4));
+        assert_eq!(network.parameters().unwrap(), 24);
+        // Whatever read the input reads what was put behind it.
+        network.insert(0, Layer::Relu);
+        assert_eq!(network.inputs, [(2, vec![1]), (3, vec![3, 2])].into());
+        network.layers[1] = linear(5);
+        assert_eq!(
+            network.walk().unwrap_err().to_string(),
+            "layer 3 (Add) adds tensors of different shapes, 4x1x1 and 5x1x1"
+        );
+        network.layers[3] = Layer::Concat;
+        assert_eq!(network.output().unwrap(), Shape::features(9));
+        network.inputs.remove(&3);
+        assert_eq!(
+            network.walk().unwrap_err().to_string(),
+            "layer 3 (Concat) reads 1 tensors, and takes two or more"
+        );
+    }
+
+    /// The text that networks had in checkpoints before layers could read other tensors.
+    #[test]
+    fn a_chain_is_written_as_before() {
+        let text = r#"{"input":{"channels":3,"height":1,"width":1},"layers":[{"op":"relu"},{"op":"tanh"}]}"#;
+        let network = Network::chain(Shape::features(3), vec![Layer::Relu, Layer::Tanh]);
+        assert_eq!(serde_json::to_string(&network).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Network>(text).unwrap(), network);
+    }
+
+    #[test]
+    fn what_a_layer_reads_is_checked() {
+        let reading = |inputs: &[(usize, &[usize])]| {
+            let mut network = Network::chain(Shape::features(3), vec![Layer::Relu, Layer::Tanh]);
+            network.inputs = inputs
+                .iter()
+                .map(|&(index, reads)| (index, reads.to_vec()))
+                .collect();
+            network.walk().unwrap_err().to_string()
+        };
+        for (inputs, error) in [
+            (
+                &[(1, &[2][..])][..],
+                "layer 1 (Tanh) reads tensor 2, and tensors 0 to 1 come before it",
+            ),
+            (
+                &[(1, &[0])],
+                "layer 0 (ReLU) has an output that no layer reads",
+            ),
+            (
+                &[(1, &[1, 0])],
+                "layer 1 (Tanh) reads 2 tensors, and takes one",
+            ),
+            (&[(1, &[])], "layer 1 (Tanh) reads 0 tensors, and takes one"),
+            (&[(1, &[1, 1])], "layer 1 (Tanh) reads tensor 1 twice"),
+            (
+                &[(2, &[0])],
+                "layer 2 (none) has inputs, but the network has 2 layers",
+            ),
+        ] {
+            assert_eq!(reading(inputs), error);
+        }
+    }
+
+    #[test]
     fn survives_serialization_and_refuses_unknown_keys() {
-        let network = Network {
-            input: Shape::features(4),
-            layers: vec![
+        let network = Network::chain(
+            Shape::features(4),
+            vec![
                 Layer::batch_norm(),
                 Layer::LeakyRelu { slope: 0.2 },
                 Layer::Reshape(Shape::new(1, 2, 2)),
                 Layer::Flatten,
             ],
-        };
+        );
         let text = serde_json::to_string(&network).unwrap();
         assert_eq!(serde_json::from_str::<Network>(&text).unwrap(), network);
         assert!(serde_json::from_str::<Layer>(r#"{"op":"upsample","factor":2,"by":3}"#).is_err());

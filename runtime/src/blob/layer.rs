@@ -73,11 +73,18 @@ pub enum Operator {
         /// Output rows and columns per input row and column.
         factor: usize,
     },
-    /// The layer's input plus the input of a layer before it: a skip connection around what lies between.
+    /// The sum of two tensors of one shape: a skip connection.
     Add {
-        /// That layer's index.
+        /// The second one, counted as [`Layer::source`] is: the input of the layer of this index in a chain.
         from: usize,
     },
+    /// The channels of two tensors of one height and width, one tensor's behind the other's.
+    Concat {
+        /// The second one, counted as [`Layer::source`] is.
+        from: usize,
+    },
+    /// The mean over each window: a kernel of 2 to 16, a stride of 1 to 8, no padding.
+    AvgPool2d(Window),
 }
 
 impl Operator {
@@ -89,7 +96,25 @@ impl Operator {
             Self::ConvTranspose2d(_) => "conv_transpose2d",
             Self::Upsample { .. } => "upsample",
             Self::Add { .. } => "add",
+            Self::Concat { .. } => "concat",
+            Self::AvgPool2d(_) => "avg_pool2d",
         }
+    }
+
+    /// The second tensor that the layer reads, if it reads two.
+    pub const fn other(self) -> Option<usize> {
+        match self {
+            Self::Add { from } | Self::Concat { from } => Some(from),
+            _ => None,
+        }
+    }
+
+    /// Whether the output's quanta are worth what those of the input are, and signed as they are.
+    pub(crate) const fn keeps_quanta(self) -> bool {
+        matches!(
+            self,
+            Self::Upsample { .. } | Self::Concat { .. } | Self::AvgPool2d(_)
+        )
     }
 
     /// As what the layer runs: as linear in a build without convolution, which refuses all others, so that nothing of
@@ -177,7 +202,9 @@ pub struct Layer<'a> {
     pub operator: Operator,
     /// The activation behind it.
     pub activation: Activation,
-    /// Shape of the input.
+    /// The tensor that the layer reads, the first one if it reads two: 0 is the latent, `i + 1` the output of layer `i`.
+    pub source: usize,
+    /// Shape of the input, the first one if there are two.
     pub input: Shape,
     /// Shape of the output. A linear layer that is the last one can have the elements of each row for the channels of a
     /// single column.
@@ -198,9 +225,58 @@ pub struct Layer<'a> {
     /// An int8 addition: what the quanta of the layer's input, and those of the input that is added to it, count in the
     /// accumulator. Otherwise 0.
     pub addends: [i32; 2],
-    /// The rows of the input that a later addition asks to be kept; 0 if there is none.
-    pub(crate) kept_rows: usize,
+    /// int8: whether the quanta of the second input are signed.
+    pub(crate) signed_other: bool,
+    /// Whether the output is the image.
+    pub(crate) is_last: bool,
+    /// What is kept of the input, of the second input and of the output.
+    pub(crate) input_ring: RingSize,
+    pub(crate) other_ring: RingSize,
+    pub(crate) output_ring: RingSize,
     pub(crate) parameters: Parameters<'a>,
+}
+
+/// How much of a tensor is in memory while an image is made (sections 9.3 and 9.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RingSize {
+    // Where all layers are linear, each reads a vector, which is one row.
+    #[cfg(feature = "convolution")]
+    rows: u16,
+    #[cfg(feature = "convolution")]
+    margins: [u8; 2],
+}
+
+#[cfg(feature = "convolution")]
+impl RingSize {
+    pub const fn new(rows: usize, margins: [u8; 2]) -> Self {
+        let rows = rows as u16;
+        Self { rows, margins }
+    }
+
+    /// Rows at once.
+    pub const fn rows(self) -> usize {
+        self.rows as usize
+    }
+
+    /// Columns of zeros in front of the first column, and behind the last one.
+    pub const fn margins(self) -> [u8; 2] {
+        self.margins
+    }
+}
+
+#[cfg(not(feature = "convolution"))]
+impl RingSize {
+    pub const fn new(_: usize, _: [u8; 2]) -> Self {
+        Self {}
+    }
+
+    pub const fn rows(self) -> usize {
+        1
+    }
+
+    pub const fn margins(self) -> [u8; 2] {
+        [0; 2]
+    }
 }
 
 /// The parts of a layer's parameters, as they lie in the blob.
@@ -260,7 +336,23 @@ impl Layer<'_> {
         !self.parameters.columns.is_empty() && self.parameters.column.is_empty()
     }
 
-    /// Bytes of working memory that hold this layer's input rows while an image is made.
+    /// Shape of the second input; that of the first one if there is one only.
+    pub const fn other_input(&self) -> Shape {
+        let Shape {
+            height,
+            width,
+            channels,
+        } = self.input;
+        match self.operator {
+            Operator::Concat { .. } => {
+                Shape::new(height, width, self.output.channels.wrapping_sub(channels))
+            }
+            _ => self.input,
+        }
+    }
+
+    /// Bytes of working memory that hold this layer's input rows, of the first input if there are two, while an image is
+    /// made. Layers that read one tensor share them.
     pub const fn row_buffer_bytes(&self) -> usize {
         crate::plan::Ring::of_input(self).words() * 4
     }
@@ -394,6 +486,8 @@ pub(crate) const fn macs(operator: Operator, input: Shape, output: Shape) -> u64
         Operator::ConvTranspose2d(w) => (input.height as u64 * input.width as u64, w.kernel as u64),
         Operator::Upsample { .. } => (0, 0),
         Operator::Add { .. } => return 2 * output.len() as u64,
+        Operator::Concat { .. } => return output.len() as u64,
+        Operator::AvgPool2d(w) => return output.len() as u64 * (w.kernel * w.kernel) as u64,
     };
     positions * kernel * kernel * input.channels as u64 * output.channels as u64
 }
@@ -403,7 +497,10 @@ pub(crate) const fn outputs(operator: Operator, output: Shape) -> usize {
     match operator {
         Operator::Linear => output.height.wrapping_mul(output.row_len()),
         Operator::Conv2d(_) | Operator::ConvTranspose2d(_) => output.channels,
-        Operator::Upsample { .. } | Operator::Add { .. } => 0,
+        Operator::Upsample { .. }
+        | Operator::Add { .. }
+        | Operator::Concat { .. }
+        | Operator::AvgPool2d(_) => 0,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The `.pgan` blob: a constant, total parser. `docs/blob-format.md` is its specification.
 
 mod bytes;
+mod field;
 mod layer;
 pub(crate) mod order;
 mod record;
@@ -9,25 +10,31 @@ pub mod writer;
 
 use crate::Error;
 use bytes::{u8_at, u16_at, u32_at, u64_at};
+use core::fmt;
+use field::header;
 
-pub(crate) use layer::Parameters;
 pub use layer::{Activation, Layer, Numbers, Operator, Shape, Window};
-pub(crate) use record::same;
+pub(crate) use layer::{Parameters, RingSize};
+pub(crate) use record::{Links, links};
 
 /// The newest version of the format that this reader knows.
-pub const FORMAT_VERSION: u16 = 4;
+pub const FORMAT_VERSION: u16 = 5;
 /// The version that brought classes.
 const CLASSES_VERSION: u16 = 2;
 /// The version that brought int4.
 const INT4_VERSION: u16 = 3;
 /// The version that brought additions, and rows as channels.
 const ADD_VERSION: u16 = 4;
+/// The version that brought graphs: layers that read any tensor made before, concatenation and average pooling.
+const GRAPH_VERSION: u16 = 5;
 /// The most layers a model can have.
-pub const MAX_LAYERS: usize = 32;
+pub const MAX_LAYERS: usize = 64;
+/// The most layers of a model that is no graph.
+const MAX_CHAIN: usize = 32;
 
 const MAGIC: [u8; 8] = *b"\x89PGAN\r\n\x1a";
-const HEADER_LEN: usize = 64;
-const RECORD_LEN: usize = 64;
+const HEADER_LEN: usize = header::LEN;
+const RECORD_LEN: usize = field::record::LEN;
 const CRC_LEN: usize = 4;
 const MAX_EXTENT: usize = 4096;
 const MAX_ELEMENTS: usize = 1 << 22;
@@ -55,7 +62,7 @@ impl PixelRange {
 ///
 /// Parsing checks everything once: a `Model` in hand means that running it cannot fail, overflow
 /// or panic, whatever the bytes were.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct Model<'a> {
     blob: &'a [u8],
     numbers: Numbers,
@@ -72,12 +79,30 @@ pub struct Model<'a> {
 }
 
 /// The layers of an included model; none of others. They follow from the blob, so models do not differ by them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 struct Decoded<'a>(&'a [Layer<'a>]);
 
 impl PartialEq for Decoded<'_> {
     fn eq(&self, _: &Self) -> bool {
         true
+    }
+}
+
+impl fmt::Debug for Model<'_> {
+    /// The figures, without the bytes of the blob.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("numbers", &self.numbers)
+            .field("layers", &self.layers)
+            .field("latent_size", &self.latent_size)
+            .field("classes", &self.classes)
+            .field("class", &self.class)
+            .field("output", &self.output)
+            .field("range", &self.range)
+            .field("macs", &self.macs)
+            .field("blob_len", &self.blob.len())
+            .field("buffer_len", &self.buffer_len)
+            .finish()
     }
 }
 
@@ -227,34 +252,50 @@ const fn parse_header<'a>(blob: &'a [u8]) -> Result<Model<'a>, Error> {
     if let Err(error) = check_frame(blob) {
         return Err(error);
     }
-    let numbers = match u8_at(blob, 28) {
+    let version = u16_at(blob, header::READER);
+    let numbers = match u8_at(blob, header::NUMBERS) {
         1 if cfg!(feature = "f32") => Numbers::Float,
         1 => return Err(Error::NoFloat),
         2 => Numbers::Int8,
-        3 if u16_at(blob, 10) < INT4_VERSION => return Err(Error::BadHeader),
+        3 if version < INT4_VERSION => return Err(Error::BadHeader),
         3 if cfg!(feature = "int4") => Numbers::Int4,
         3 => return Err(Error::NoInt4),
         _ => return Err(Error::BadHeader),
     };
-    let range = match u8_at(blob, 29) {
+    let range = match u8_at(blob, header::RANGE) {
         1 => PixelRange::Signed,
         2 => PixelRange::Unsigned,
         _ => return Err(Error::BadHeader),
     };
-    let layers = u16_at(blob, 16) as usize;
-    let latent_size = u16_at(blob, 18) as usize;
-    if layers == 0 || layers > MAX_LAYERS || latent_size == 0 || latent_size > MAX_EXTENT {
+    let layers = u16_at(blob, header::LAYERS) as usize;
+    let latent_size = u16_at(blob, header::LATENT_SIZE) as usize;
+    let most_layers = match version {
+        GRAPH_VERSION.. => MAX_LAYERS,
+        _ => MAX_CHAIN,
+    };
+    if layers == 0 || layers > most_layers || latent_size == 0 || latent_size > MAX_EXTENT {
         return Err(Error::BadHeader);
     }
-    let classes = u16_at(blob, 20) as usize;
-    if classes > MAX_EXTENT || (classes > 0 && u16_at(blob, 10) < CLASSES_VERSION) {
+    let classes = u16_at(blob, header::CLASSES) as usize;
+    if classes > MAX_EXTENT || (classes > 0 && version < CLASSES_VERSION) {
         return Err(Error::BadHeader);
     }
-    if !zeros(blob, 30, 32) || !zeros(blob, 40, HEADER_LEN) {
+    let unused = match version {
+        GRAPH_VERSION.. => header::UNUSED,
+        _ if !zeros(blob, header::INPUT_KIND, header::WORK) => return Err(Error::Reserved),
+        _ => header::MARGINS,
+    };
+    if !zeros(blob, unused, HEADER_LEN) {
         return Err(Error::Reserved);
     }
-    let output = record::shape_at(blob, 22);
-    let macs = u64_at(blob, 32);
+    if u8_at(blob, header::INPUT_KIND) != 0 {
+        return Err(Error::ImageInput);
+    }
+    if u8_at(blob, header::DISTRIBUTION) != 0 {
+        return Err(Error::UnknownDistribution);
+    }
+    let output = record::shape_at(blob, header::OUTPUT);
+    let macs = u64_at(blob, header::WORK);
     Ok(Model {
         blob,
         numbers,
@@ -274,7 +315,7 @@ const fn parse_header<'a>(blob: &'a [u8]) -> Result<Model<'a>, Error> {
 const fn check_frame(blob: &[u8]) -> Result<(), Error> {
     let mut i = 0;
     while i < MAGIC.len() {
-        if i >= blob.len() || blob[i] != MAGIC[i] {
+        if i >= blob.len() || blob[header::MAGIC + i] != MAGIC[i] {
             return Err(Error::NotABlob);
         }
         i += 1;
@@ -282,17 +323,18 @@ const fn check_frame(blob: &[u8]) -> Result<(), Error> {
     if blob.len() < HEADER_LEN + RECORD_LEN + CRC_LEN {
         return Err(Error::WrongLength);
     }
-    if u16_at(blob, 10) > FORMAT_VERSION {
+    let (written, reader) = (u16_at(blob, header::WRITTEN), u16_at(blob, header::READER));
+    if reader > FORMAT_VERSION {
         return Err(Error::TooNew);
     }
-    if u32_at(blob, 12) as usize != blob.len() {
+    if u32_at(blob, header::BLOB_LEN) as usize != blob.len() {
         return Err(Error::WrongLength);
     }
     let (checked, crc) = blob.split_at(blob.len() - CRC_LEN);
     if bytes::crc32(checked) != u32_at(crc, 0) {
         return Err(Error::Checksum);
     }
-    if u16_at(blob, 8) == 0 || u16_at(blob, 10) == 0 {
+    if reader == 0 || (written != reader && written <= FORMAT_VERSION) {
         return Err(Error::BadHeader);
     }
     Ok(())

@@ -21,10 +21,10 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// The axis of a convolution or transposed convolution; `None` for the other operators.
+    /// The axis of a convolution, a transposed convolution or average pooling; `None` for the other operators.
     pub const fn of(operator: Operator) -> Option<Self> {
         match operator.in_this_build() {
-            Operator::Conv2d(window) => Some(Self {
+            Operator::Conv2d(window) | Operator::AvgPool2d(window) => Some(Self {
                 window,
                 transposed: false,
             }),
@@ -32,7 +32,10 @@ impl Axis {
                 window,
                 transposed: true,
             }),
-            Operator::Linear | Operator::Upsample { .. } | Operator::Add { .. } => None,
+            Operator::Linear
+            | Operator::Upsample { .. }
+            | Operator::Add { .. }
+            | Operator::Concat { .. } => None,
         }
     }
 
@@ -153,7 +156,10 @@ pub(crate) const fn weights(
         Operator::Conv2d(w) | Operator::ConvTranspose2d(w) => {
             (w.kernel * w.kernel) as u64 * inputs as u64 * output.channels as u64
         }
-        Operator::Upsample { .. } | Operator::Add { .. } => 0,
+        Operator::Upsample { .. }
+        | Operator::Add { .. }
+        | Operator::Concat { .. }
+        | Operator::AvgPool2d(_) => 0,
     }
 }
 

@@ -1,9 +1,10 @@
 //! Layer records: decoding one, and checking them all.
 
 use super::bytes::{f32_at, i32_at, part, u8_at, u16_at, u32_at};
+use super::field::{header, record as field};
 use super::{
-    ADD_VERSION, Activation, HEADER_LEN, Layer, MAX_ELEMENTS, MAX_EXTENT, Model, Numbers, Operator,
-    Parameters, PixelRange, RECORD_LEN, Shape, Window, order,
+    ADD_VERSION, Activation, GRAPH_VERSION, HEADER_LEN, Layer, MAX_CHAIN, MAX_ELEMENTS, MAX_EXTENT,
+    Model, Numbers, Operator, Parameters, PixelRange, RECORD_LEN, RingSize, Shape, Window, order,
 };
 use crate::blob::layer;
 use crate::{Error, plan};
@@ -31,19 +32,29 @@ pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
     };
     let (input, output) = shapes(record);
     let numbers = model.numbers;
+    let source = source(model.blob, index);
+    let other = match operator.other() {
+        Some(other) => other,
+        None => source,
+    };
     Layer {
         operator,
         activation,
+        source,
         input,
         output,
         numbers,
-        signed_input: signed_input(model.blob, index),
-        shift: u8_at(record, 6) as u32,
-        multiplier_shift: u8_at(record, 7) as u32,
-        scale: f32_at(record, 24),
+        signed_input: is_signed(model.blob, source),
+        signed_other: is_signed(model.blob, other),
+        is_last: index + 1 == model.layers,
+        shift: u8_at(record, field::SHIFT) as u32,
+        multiplier_shift: u8_at(record, field::MULTIPLIER_SHIFT) as u32,
+        scale: f32_at(record, field::SCALE),
         class_step: class_step(record) as i32,
         addends: addends(record),
-        kept_rows: kept_rows(record),
+        input_ring: ring_size(model, source),
+        other_ring: ring_size(model, other),
+        output_ring: ring_size(model, index + 1),
         parameters: with_columns(
             split(
                 parameters(model, record),
@@ -67,14 +78,102 @@ const fn parameters<'a>(model: &Model<'a>, record: &[u8]) -> &'a [u8] {
     }
 }
 
-/// Whether the tensor that layer `index` reads is signed: what leaves ReLU or sigmoid is not.
-const fn signed_input(blob: &[u8], mut index: usize) -> bool {
-    while index > 0 {
-        index -= 1;
+/// The tensor that layer `index` reads, the first one if it reads two.
+#[inline(always)]
+const fn source(blob: &[u8], index: usize) -> usize {
+    if version(blob) < GRAPH_VERSION {
+        return index;
+    }
+    u16_at(record(blob, index), field::SOURCE) as usize
+}
+
+/// The layer that makes a tensor; `None` for the latent.
+const fn maker(blob: &[u8], tensor: usize) -> Option<&[u8; RECORD_LEN]> {
+    match tensor.checked_sub(1) {
+        Some(index) => Some(record(blob, index)),
+        None => None,
+    }
+}
+
+/// The shape of a tensor.
+const fn shape_of(model: &Model<'_>, tensor: usize) -> Shape {
+    match maker(model.blob, tensor) {
+        Some(record) => shapes(record).1,
+        None => Shape::new(1, 1, model.latent_size),
+    }
+}
+
+/// What a quantum of a tensor is worth.
+const fn scale_of(blob: &[u8], tensor: usize) -> f32 {
+    match maker(blob, tensor) {
+        Some(record) => f32_at(record, field::SCALE),
+        None => crate::latent::SCALE,
+    }
+}
+
+/// What is kept of a tensor: before version 5 by the one layer that reads it and by the rows that additions need.
+const fn ring_size(model: &Model<'_>, tensor: usize) -> RingSize {
+    if version(model.blob) >= GRAPH_VERSION {
+        let (rows, margins) = kept_of_graph(model.blob, tensor);
+        return RingSize::new(rows, margins);
+    }
+    let record = record(model.blob, tensor);
+    let (input, output) = shapes(record);
+    match operator(record) {
+        Some(operator) if tensor < model.layers => {
+            let own = plan::most_rows(operator, input.height);
+            let kept = kept_rows(record);
+            let rows = if kept > own { kept } else { own };
+            RingSize::new(rows, plan::margins(operator, input.width, output.width))
+        }
+        _ => RingSize::new(1, [0; 2]),
+    }
+}
+
+/// The rows and margins that a blob of version 5 says of a tensor.
+const fn kept_of_graph(blob: &[u8], tensor: usize) -> (usize, [u8; 2]) {
+    let (rows, bytes, at) = match maker(blob, tensor) {
+        Some(record) => (u16_at(record, field::ROWS), record, field::MARGINS),
+        None => (1, record_of_header(blob), header::MARGINS),
+    };
+    (rows as usize, [u8_at(bytes, at), u8_at(bytes, at + 1)])
+}
+
+/// Which tensors a layer reads, and how rows of its output follow from theirs.
+#[derive(Clone, Copy)]
+pub(crate) struct Links {
+    pub operator: Operator,
+    pub source: usize,
+    pub other: Option<usize>,
+    pub input: Shape,
+    pub output: Shape,
+}
+
+/// The links of layer `index`.
+pub(crate) const fn links(model: &Model<'_>, index: usize) -> Links {
+    let record = record(model.blob, index);
+    let operator = match operator(record) {
+        Some(operator) => operator.in_this_build(),
+        None => Operator::Linear,
+    };
+    let (input, output) = shapes(record);
+    Links {
+        operator,
+        source: source(model.blob, index),
+        other: operator.other(),
+        input,
+        output,
+    }
+}
+
+/// Whether a tensor is signed: what leaves ReLU or sigmoid is not.
+const fn is_signed(blob: &[u8], mut tensor: usize) -> bool {
+    while let Some(index) = tensor.checked_sub(1) {
         let before = record(blob, index);
         if cfg!(feature = "convolution")
-            && matches!(operator(before), Some(Operator::Upsample { .. }))
+            && matches!(operator(before), Some(operator) if operator.keeps_quanta())
         {
+            tensor = source(blob, index);
             continue;
         }
         return !matches!(
@@ -117,26 +216,21 @@ const fn with_columns<'a>(
 
 /// Checks every record and its parameters, how the layers connect, and the sum of their work.
 pub(super) const fn check_all(model: &Model<'_>) -> Result<(), Error> {
-    let mut input = Shape::new(1, 1, model.latent_size);
+    // A bit for each tensor that is read.
+    let mut read = 0u64;
     let mut next_start = HEADER_LEN + RECORD_LEN * model.layers;
     let mut macs = 0;
     let mut activation = Activation::None;
-    let mut scale = crate::latent::SCALE;
     let mut index = 0;
     while index < model.layers {
         let record = record(model.blob, index);
         check!(check(model, record, index));
         let layer = decode(model, index);
-        if !same(layer.input, input) {
-            return Err(Error::Disconnected);
+        check!(check_inputs(model, &layer));
+        read |= 1u64.wrapping_shl(layer.source as u32);
+        if let Some(other) = layer.operator.other() {
+            read |= 1u64.wrapping_shl(other as u32);
         }
-        if let (Operator::Upsample { .. }, Numbers::Int8 | Numbers::Int4) =
-            (layer.operator, layer.numbers)
-            && layer.scale != scale
-        {
-            return Err(Error::BadNumber);
-        }
-        scale = layer.scale;
         let gap = next_start;
         next_start = next_start.next_multiple_of(16);
         if start(record) != next_start {
@@ -147,18 +241,23 @@ pub(super) const fn check_all(model: &Model<'_>) -> Result<(), Error> {
         }
         next_start += length(record);
         macs += layer.macs();
-        input = layer.output;
         activation = layer.activation;
         index += 1;
     }
-    if !same(input, model.output) && !is_rows_of(model, input) {
+    if read.count_ones() as usize != model.layers {
+        return Err(Error::Unread);
+    }
+    let image = shape_of(model, model.layers);
+    if !same(image, model.output) && !is_rows_of(model, image) {
         return Err(Error::Disconnected);
     }
     if next_start + super::CRC_LEN != model.blob.len() {
         return Err(Error::BadParameters);
     }
-    if is_of_version_4(model) {
-        check!(check_additions(model));
+    match version(model.blob) {
+        GRAPH_VERSION.. => check!(check_graph(model)),
+        ADD_VERSION => check!(check_additions(model)),
+        _ => {}
     }
     match (activation, model.range) {
         (Activation::Tanh, PixelRange::Signed) | (Activation::Sigmoid, PixelRange::Unsigned) => {}
@@ -180,32 +279,116 @@ pub(super) fn first_refused(model: &Model<'_>) -> Option<usize> {
 /// Whether the last layer is linear, and its shape is that of the output with each row's elements as channels (section 2.5).
 const fn is_rows_of(model: &Model<'_>, shape: Shape) -> bool {
     let operator = operator(record(model.blob, model.layers - 1));
-    is_of_version_4(model)
+    version(model.blob) >= ADD_VERSION
         && matches!(operator, Some(Operator::Linear))
         && same(shape, model.output.rows_as_channels())
 }
 
-/// Section 8, items 1 and 4.
-const fn check_additions(model: &Model<'_>) -> Result<(), Error> {
-    let mut from = 0;
-    while from < model.layers {
-        match plan::rows_kept(model, from) {
-            Some(rows) if rows == kept_rows(record(model.blob, from)) => {}
-            _ => return Err(Error::BadAddition),
+/// Whether what a layer reads has the shape and the quanta that the layer takes.
+const fn check_inputs(model: &Model<'_>, layer: &Layer<'_>) -> Result<(), Error> {
+    if !same(layer.input, shape_of(model, layer.source)) {
+        return Err(Error::Disconnected);
+    }
+    let (scale, is_int8) = (
+        scale_of(model.blob, layer.source),
+        !layer.numbers.is_float(),
+    );
+    if let Some(other) = layer.operator.other() {
+        if !same(layer.other_input(), shape_of(model, other)) {
+            return Err(match version(model.blob) {
+                GRAPH_VERSION.. => Error::Disconnected,
+                _ => Error::BadAddition,
+            });
         }
-        from += 1;
+        let unlike = layer.scale != scale
+            || layer.scale != scale_of(model.blob, other)
+            || layer.signed_input != layer.signed_other;
+        if is_int8 && matches!(layer.operator, Operator::Concat { .. }) && unlike {
+            return Err(Error::UnlikeQuanta);
+        }
+    }
+    if is_int8 && layer.operator.keeps_quanta() && layer.scale != scale {
+        return Err(Error::BadNumber);
     }
     Ok(())
 }
 
-const fn is_of_version_4(model: &Model<'_>) -> bool {
-    u16_at(model.blob, 10) >= ADD_VERSION
+/// Section 8, item 4.
+const fn check_additions(model: &Model<'_>) -> Result<(), Error> {
+    let needs = plan::Needs::of(model);
+    let mut from = 0;
+    while from < model.layers {
+        if needs.rows_of_additions(from) != kept_rows(record(model.blob, from)) {
+            return Err(Error::BadAddition);
+        }
+        from += 1;
+    }
+    if needs.is_late() {
+        return Err(Error::BadAddition);
+    }
+    Ok(())
+}
+
+/// Sections 9.1, item 4, 9.3 and 9.4.
+const fn check_graph(model: &Model<'_>) -> Result<(), Error> {
+    let needs = plan::Needs::of(model);
+    if !needs_graph(model, &needs) {
+        return Err(Error::BadHeader);
+    }
+    let mut tensor = 0;
+    while tensor <= model.layers {
+        let (rows, [left, right]) = kept_of_graph(model.blob, tensor);
+        let needed = needs.margins(tensor);
+        if rows != needs.rows(tensor) || left != needed[0] || right != needed[1] {
+            return Err(Error::BadRows);
+        }
+        tensor += 1;
+    }
+    let mut index = 0;
+    while index < model.layers {
+        let links = links(model, index);
+        let [left, right] = needs.margins(links.source);
+        if matches!(links.operator, Operator::Linear) && (left > 0 || right > 0) {
+            return Err(Error::PaddedVector);
+        }
+        index += 1;
+    }
+    Ok(())
+}
+
+/// Whether a model of version 5 has what no older version has (section 9.1, item 4).
+pub(super) const fn needs_graph(model: &Model<'_>, needs: &plan::Needs) -> bool {
+    let mut index = 0;
+    while index < model.layers {
+        let links = links(model, index);
+        let is_new = match links.operator {
+            Operator::Concat { .. } | Operator::AvgPool2d(_) => true,
+            Operator::Add { from } => from >= index,
+            _ => false,
+        };
+        if is_new || links.source != index {
+            return true;
+        }
+        index += 1;
+    }
+    model.layers > MAX_CHAIN || needs.is_late()
+}
+
+/// The version of the oldest reader.
+#[inline(always)]
+const fn version(blob: &[u8]) -> u16 {
+    u16_at(blob, header::READER)
 }
 
 const fn check(model: &Model<'_>, record: &[u8], index: usize) -> Result<(), Error> {
     let operator = match operator(record) {
         None => return Err(Error::UnknownOperator),
-        Some(Operator::Add { .. }) if !is_of_version_4(model) => {
+        Some(Operator::Add { .. }) if version(model.blob) < ADD_VERSION => {
+            return Err(Error::UnknownOperator);
+        }
+        Some(Operator::Concat { .. } | Operator::AvgPool2d(_))
+            if version(model.blob) < GRAPH_VERSION =>
+        {
             return Err(Error::UnknownOperator);
         }
         Some(operator) => operator,
@@ -216,26 +399,58 @@ const fn check(model: &Model<'_>, record: &[u8], index: usize) -> Result<(), Err
     let Some(activation) = activation(record) else {
         return Err(Error::BadActivation);
     };
-    let used = match (operator, model.numbers) {
-        (Operator::Add { .. }, Numbers::Int8 | Numbers::Int4) => 46,
-        (Operator::Add { .. }, Numbers::Float) => 42,
-        _ if is_of_version_4(model) => 40,
-        _ => KEPT_ROWS,
-    };
-    if !super::zeros(record, used, RECORD_LEN) {
-        return Err(Error::Reserved);
-    }
-    if let Operator::Add { from } = operator
-        && from >= index
-    {
-        return Err(Error::BadAddition);
-    }
+    check!(check_reserved(model, record, operator));
+    check!(check_order(model, index, operator));
     check!(check_classes(model, record, index, operator));
     let (input, output) = shapes(record);
     check!(check_geometry(operator, model.numbers, record));
     check!(check_shapes(operator, input, output));
     check!(check_numbers(operator, activation, model.numbers, record));
     check_parameters(model, record, index, operator, activation, input, output)
+}
+
+/// Checks what no field of the record's version and operator holds.
+const fn check_reserved(model: &Model<'_>, record: &[u8], operator: Operator) -> Result<(), Error> {
+    let unused = match version(model.blob) {
+        GRAPH_VERSION.. => field::UNUSED,
+        ADD_VERSION => field::SOURCE,
+        _ => field::ROWS,
+    };
+    let (other, addends) = match (operator, model.numbers) {
+        (Operator::Add { .. }, Numbers::Int8 | Numbers::Int4) => (true, true),
+        (Operator::Add { .. } | Operator::Concat { .. }, _) => (true, false),
+        _ => (false, false),
+    };
+    if !super::zeros(record, unused, RECORD_LEN)
+        || !(other || super::zeros(record, field::OTHER, field::ADDENDS))
+        || !(addends || super::zeros(record, field::ADDENDS, field::SOURCE))
+    {
+        return Err(Error::Reserved);
+    }
+    match (u8_at(record, field::INPUT_ORDER), operator) {
+        (0, _) => {}
+        (_, Operator::Linear) => return Err(Error::LinearOverImage),
+        _ => return Err(Error::Reserved),
+    }
+    match u8_at(record, field::ACTIVATION_FORM) {
+        0 => Ok(()),
+        _ => Err(Error::ActivationForm),
+    }
+}
+
+/// Checks that what a layer reads is made before it.
+const fn check_order(model: &Model<'_>, index: usize, operator: Operator) -> Result<(), Error> {
+    let other = match operator.other() {
+        Some(other) => other,
+        None => 0,
+    };
+    match version(model.blob) {
+        GRAPH_VERSION.. if source(model.blob, index) > index || other > index => {
+            Err(Error::ReadsLater)
+        }
+        ADD_VERSION if operator.other().is_some() && other >= index => Err(Error::BadAddition),
+        _ => Ok(()),
+    }
 }
 
 /// Section 6, items 1 and 3.
@@ -261,27 +476,29 @@ const fn check_classes(
 }
 
 const fn check_geometry(operator: Operator, numbers: Numbers, record: &[u8]) -> Result<(), Error> {
-    let (kernel, stride) = (u8_at(record, 2), u8_at(record, 3));
-    let (padding, output_padding) = (u8_at(record, 4), u8_at(record, 5));
+    let (kernel, stride) = (u8_at(record, field::KERNEL), u8_at(record, field::STRIDE));
+    let padding = u8_at(record, field::PADDING);
+    let output_padding = u8_at(record, field::OUTPUT_PADDING);
     let window = kernel >= 1 && kernel <= 16 && stride >= 1 && stride <= 8 && padding < kernel;
     let no_window = kernel == 0 && padding == 0 && output_padding == 0;
     let ok = match operator {
-        Operator::Linear | Operator::Add { .. } => no_window && stride == 0,
+        Operator::Linear | Operator::Add { .. } | Operator::Concat { .. } => {
+            no_window && stride == 0
+        }
         Operator::Conv2d(_) => window && output_padding == 0,
         Operator::ConvTranspose2d(_) => window && output_padding < stride,
         Operator::Upsample { factor } => no_window && factor >= 1 && factor <= 8,
+        Operator::AvgPool2d(_) => window && kernel >= 2 && padding == 0 && output_padding == 0,
     };
-    let shift = u8_at(record, 6);
-    let shift_ok = match (operator, numbers) {
-        (Operator::Upsample { .. }, _) | (_, Numbers::Float) => shift == 0,
-        (_, Numbers::Int8 | Numbers::Int4) => shift <= 15,
+    let shift = u8_at(record, field::SHIFT);
+    let shift_ok = match numbers {
+        Numbers::Int8 | Numbers::Int4 if !operator.keeps_quanta() => shift <= 15,
+        _ => shift == 0,
     };
-    let multiplier_shift = u8_at(record, 7);
-    let multiplier_shift_ok = match (operator, numbers) {
-        (Operator::Upsample { .. }, _) | (_, Numbers::Float | Numbers::Int8) => {
-            multiplier_shift == 0
-        }
-        (_, Numbers::Int4) => multiplier_shift <= 15,
+    let multiplier_shift = u8_at(record, field::MULTIPLIER_SHIFT);
+    let multiplier_shift_ok = match numbers {
+        Numbers::Int4 if !operator.keeps_quanta() => multiplier_shift <= 15,
+        _ => multiplier_shift == 0,
     };
     if !multiplier_shift_ok && !matches!(numbers, Numbers::Int4) {
         return Err(Error::Reserved);
@@ -298,8 +515,12 @@ const fn check_shapes(operator: Operator, input: Shape, output: Shape) -> Result
         return Err(Error::BadShape);
     }
     let ok = match operator {
-        Operator::Linear => input.height == 1 && input.width == 1,
-        Operator::Conv2d(w) => {
+        Operator::Linear if input.height != 1 || input.width != 1 => {
+            return Err(Error::LinearOverImage);
+        }
+        Operator::Linear => true,
+        Operator::AvgPool2d(_) if input.channels != output.channels => false,
+        Operator::Conv2d(w) | Operator::AvgPool2d(w) => {
             convolved(input.height, w) == output.height && convolved(input.width, w) == output.width
         }
         Operator::ConvTranspose2d(w) => {
@@ -312,6 +533,11 @@ const fn check_shapes(operator: Operator, input: Shape, output: Shape) -> Result
                 && output.channels == input.channels
         }
         Operator::Add { .. } => same(input, output),
+        Operator::Concat { .. } => {
+            output.height == input.height
+                && output.width == input.width
+                && output.channels > input.channels
+        }
     };
     if ok { Ok(()) } else { Err(Error::BadShape) }
 }
@@ -351,17 +577,15 @@ const fn check_numbers(
     numbers: Numbers,
     record: &[u8],
 ) -> Result<(), Error> {
-    match (operator, activation) {
-        (Operator::Upsample { .. }, Activation::None) => {}
-        (Operator::Upsample { .. }, _) => return Err(Error::BadActivation),
-        _ => {}
+    if operator.keeps_quanta() && !matches!(activation, Activation::None) {
+        return Err(Error::BadActivation);
     }
-    let slope = f32_at(record, 20);
+    let slope = f32_at(record, field::SLOPE);
     let slope_ok = match activation {
         Activation::LeakyRelu { .. } => slope >= 0.0 && slope < 1.0,
         _ => slope.to_bits() == 0,
     };
-    let scale = f32_at(record, 24);
+    let scale = f32_at(record, field::SCALE);
     let scale_ok = match numbers {
         Numbers::Float => scale.to_bits() == 0,
         Numbers::Int8 | Numbers::Int4 => match activation {
@@ -408,7 +632,7 @@ const fn check_parameters(
             // What all the products and the class's column can add up to.
             let reach = products(operator, input) * (255 * 128) + class_step(record) as u64 * 128;
             let parameters = split(bytes, model.numbers, activation, operator, output);
-            let shift = u8_at(record, 6);
+            let shift = u8_at(record, field::SHIFT);
             check!(check_bias(parameters.bias, reach, shift));
             let [own, added] = addends(record);
             if ((own + added) as u64 * 255) << shift > i32::MAX as u64 {
@@ -432,8 +656,8 @@ const fn check_parameters(
 /// The most products that one output sums.
 const fn products(operator: Operator, input: Shape) -> u64 {
     let kernel = match operator {
-        Operator::Linear | Operator::Upsample { .. } | Operator::Add { .. } => 1,
         Operator::Conv2d(w) | Operator::ConvTranspose2d(w) => w.kernel as u64,
+        _ => 1,
     };
     kernel * kernel * input.channels as u64
 }
@@ -541,61 +765,71 @@ const fn record(blob: &[u8], index: usize) -> &[u8; RECORD_LEN] {
     &[0; RECORD_LEN]
 }
 
+/// The header, which is as long as a record.
+const fn record_of_header(blob: &[u8]) -> &[u8; RECORD_LEN] {
+    match blob.first_chunk() {
+        Some(header) => header,
+        None => &[0; RECORD_LEN],
+    }
+}
+
 #[inline(always)]
 const fn start(record: &[u8]) -> usize {
-    u32_at(record, 28) as usize
+    u32_at(record, field::START) as usize
 }
 
 #[inline(always)]
 const fn length(record: &[u8]) -> usize {
-    u32_at(record, 32) as usize
+    u32_at(record, field::LENGTH) as usize
 }
 
 #[inline(always)]
 const fn class_step(record: &[u8]) -> u16 {
-    u16_at(record, 36)
+    u16_at(record, field::CLASS_STEP)
 }
 
-/// Where a record says how many rows are kept.
-pub(super) const KEPT_ROWS: usize = 38;
-
+/// The rows of the input that additions need, in version 4.
 const fn kept_rows(record: &[u8]) -> usize {
-    u16_at(record, KEPT_ROWS) as usize
+    u16_at(record, field::ROWS) as usize
 }
 
 const fn addends(record: &[u8]) -> [i32; 2] {
-    [u16_at(record, 42) as i32, u16_at(record, 44) as i32]
+    [
+        u16_at(record, field::ADDENDS) as i32,
+        u16_at(record, field::ADDENDS + 2) as i32,
+    ]
 }
 
 // Inlined where the length of the record is known, so that nothing is checked again.
 #[inline(always)]
 const fn operator(record: &[u8]) -> Option<Operator> {
-    let stride = u8_at(record, 3) as usize;
+    let stride = u8_at(record, field::STRIDE) as usize;
     let window = Window {
-        kernel: u8_at(record, 2) as usize,
+        kernel: u8_at(record, field::KERNEL) as usize,
         stride,
-        padding: u8_at(record, 4) as usize,
-        output_padding: u8_at(record, 5) as usize,
+        padding: u8_at(record, field::PADDING) as usize,
+        output_padding: u8_at(record, field::OUTPUT_PADDING) as usize,
     };
-    match u8_at(record, 0) {
+    let from = u16_at(record, field::OTHER) as usize;
+    match u8_at(record, field::OPERATOR) {
         1 => Some(Operator::Linear),
         2 => Some(Operator::Conv2d(window)),
         3 => Some(Operator::ConvTranspose2d(window)),
         4 => Some(Operator::Upsample { factor: stride }),
-        5 => Some(Operator::Add {
-            from: u16_at(record, 40) as usize,
-        }),
+        5 => Some(Operator::Add { from }),
+        6 => Some(Operator::Concat { from }),
+        7 => Some(Operator::AvgPool2d(window)),
         _ => None,
     }
 }
 
 #[inline(always)]
 const fn activation(record: &[u8]) -> Option<Activation> {
-    match u8_at(record, 1) {
+    match u8_at(record, field::ACTIVATION) {
         0 => Some(Activation::None),
         1 => Some(Activation::Relu),
         2 => Some(Activation::LeakyRelu {
-            slope: f32_at(record, 20),
+            slope: f32_at(record, field::SLOPE),
         }),
         3 => Some(Activation::Tanh),
         4 => Some(Activation::Sigmoid),
@@ -605,7 +839,10 @@ const fn activation(record: &[u8]) -> Option<Activation> {
 
 #[inline(always)]
 const fn shapes(record: &[u8]) -> (Shape, Shape) {
-    (shape_at(record, 8), shape_at(record, 14))
+    (
+        shape_at(record, field::INPUT),
+        shape_at(record, field::OUTPUT),
+    )
 }
 
 #[inline(always)]
@@ -617,6 +854,6 @@ pub(super) const fn shape_at(bytes: &[u8], at: usize) -> Shape {
     )
 }
 
-pub(crate) const fn same(a: Shape, b: Shape) -> bool {
+const fn same(a: Shape, b: Shape) -> bool {
     a.height == b.height && a.width == b.width && a.channels == b.channels
 }

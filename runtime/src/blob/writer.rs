@@ -8,12 +8,14 @@ use std::fmt;
 use std::vec;
 use std::vec::Vec;
 
+use super::field::{header, record as field};
 use super::{
-    ADD_VERSION, Activation, CLASSES_VERSION, CRC_LEN, Decoded, HEADER_LEN, INT4_VERSION, MAGIC,
-    MAX_ELEMENTS, MAX_EXTENT, MAX_LAYERS, Model, Numbers, Operator, PixelRange, RECORD_LEN, Shape,
-    Window, bytes, layer, order, record,
+    ADD_VERSION, Activation, CLASSES_VERSION, CRC_LEN, Decoded, GRAPH_VERSION, HEADER_LEN,
+    INT4_VERSION, MAGIC, MAX_ELEMENTS, MAX_EXTENT, MAX_LAYERS, Model, Numbers, Operator,
+    PixelRange, RECORD_LEN, Shape, Window, bytes, layer, order, record,
 };
-use crate::{Error, plan};
+use crate::Error;
+use crate::plan::Needs;
 
 /// A layer to be written.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +24,10 @@ pub struct LayerSpec {
     pub operator: Operator,
     /// The activation behind it.
     pub activation: Activation,
-    /// Shape of the output. The input is the output of the layer before.
+    /// The tensor that the layer reads, the first one if it reads two: 0 is the latent, `i + 1` the output of layer `i`. In a
+    /// chain it is the layer's own index.
+    pub source: usize,
+    /// Shape of the output.
     pub output: Shape,
     /// The parameters.
     pub parameters: Parameters,
@@ -35,7 +40,7 @@ pub struct LayerSpec {
 /// as in its vectors, are ordered channel, row, column of the output's shape.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Parameters {
-    /// Of an upsample.
+    /// Of an upsample, a concatenation, average pooling, and an addition of f32.
     None,
     /// Of an f32 layer.
     Float {
@@ -60,7 +65,7 @@ pub enum Parameters {
     },
     /// Of an int8 addition; one of f32 has none.
     Add {
-        /// What a quantum of the layer's input, and one of the input that is added to it, is worth in output quanta; before
+        /// What a quantum of the layer's first input, and one of its second, is worth in output quanta; before
         /// tanh and sigmoid, its worth itself. At least 0, one of them above 0.
         multipliers: [f64; 2],
         /// `s_out`, as for the other layers.
@@ -261,10 +266,18 @@ fn encode(
     at_most("components of the latent", latent_size, MAX_EXTENT)?;
     at_most("classes", class_count, MAX_EXTENT)?;
     let mut blob = vec![0; HEADER_LEN + RECORD_LEN * layers.len()];
-    let mut input = Shape::new(1, 1, latent_size);
-    let mut scale = crate::latent::SCALE;
+    // Of each tensor: its shape and what a quantum is worth.
+    let mut tensors = vec![(Shape::new(1, 1, latent_size), crate::latent::SCALE)];
     let mut macs = 0u64;
     for (index, spec) in layers.iter().enumerate() {
+        let later = WriteError::Layer {
+            layer: index,
+            error: Error::ReadsLater,
+        };
+        let &(input, scale) = tensors.get(spec.source).ok_or(later)?;
+        if spec.operator.other().is_some_and(|other| other > index) {
+            return Err(later);
+        }
         let layer = Encoder {
             index,
             spec,
@@ -283,21 +296,15 @@ fn encode(
         blob.resize(blob.len().next_multiple_of(16), 0);
         let start = blob.len();
         blob.extend_from_slice(&parameters.bytes);
-        if let Parameters::Int8 { scale: own, .. } | Parameters::Add { scale: own, .. } =
-            spec.parameters
-        {
-            scale = own;
-        }
-        let scale = if numbers == Numbers::Float {
-            0.0
-        } else {
-            scale
+        let scale = match spec.parameters {
+            _ if numbers == Numbers::Float => 0.0,
+            Parameters::Int8 { scale, .. } | Parameters::Add { scale, .. } => scale,
+            Parameters::None | Parameters::Float { .. } => scale,
         };
         let record = layer.record(&parameters, scale, start)?;
-        let at = HEADER_LEN + index * RECORD_LEN;
-        blob[at..at + RECORD_LEN].copy_from_slice(&record);
+        record_mut(&mut blob, index).copy_from_slice(&record);
         macs = macs.saturating_add(layer::macs(spec.operator, input, spec.output));
-        input = spec.output;
+        tensors.push((spec.output, scale));
     }
     let model = Model {
         blob: &[],
@@ -306,7 +313,7 @@ fn encode(
         latent_size,
         classes: class_count,
         class: None,
-        output: input,
+        output: tensors[layers.len()].0,
         range: match layers.last().map(|layer| layer.activation) {
             Some(Activation::Sigmoid) => PixelRange::Unsigned,
             _ => PixelRange::Signed,
@@ -315,10 +322,20 @@ fn encode(
         buffer_len: 0,
         decoded: Decoded(&[]),
     };
+    at_most("bytes", blob.len() + CRC_LEN, u32::MAX as usize)?;
+    let header = header(blob.len() + CRC_LEN, &model).ok_or(WriteError::TooLarge { layer: 0 })?;
+    blob[..HEADER_LEN].copy_from_slice(&header);
     let is_add = |layer: &LayerSpec| matches!(layer.operator, Operator::Add { .. });
     let is_stored_otherwise = |last: &LayerSpec| as_stored(last, numbers) != last.output;
+    let unversioned = Model {
+        blob: &blob,
+        ..model
+    };
+    let needs = Needs::of(&unversioned);
+    let is_graph = record::needs_graph(&unversioned, &needs);
     let version = match numbers {
         // What needs no newer reader is not said to.
+        _ if is_graph => GRAPH_VERSION,
         _ if layers.iter().any(is_add) || layers.last().is_some_and(is_stored_otherwise) => {
             ADD_VERSION
         }
@@ -326,12 +343,7 @@ fn encode(
         _ if classes.is_some() => CLASSES_VERSION,
         _ => 1,
     };
-    if layers.iter().any(is_add) {
-        keep_rows(&mut blob, &model);
-    }
-    at_most("bytes", blob.len() + CRC_LEN, u32::MAX as usize)?;
-    let header = header(version, blob.len() + CRC_LEN, &model);
-    blob[..HEADER_LEN].copy_from_slice(&header.ok_or(WriteError::TooLarge { layer: 0 })?);
+    put_needs(&mut blob, version, layers.len(), &needs);
     blob.extend_from_slice(&bytes::crc32(&blob).to_le_bytes());
     match Model::parse(&blob) {
         Ok(_) => Ok(blob),
@@ -370,30 +382,33 @@ fn numbers_of(layers: &[LayerSpec]) -> Result<Numbers, WriteError> {
     }
 }
 
-/// Bytes put one after another.
-struct Fields(Vec<u8>);
+/// A header or a record; what is not put in is 0.
+struct Fields<const LEN: usize>([u8; LEN]);
 
-impl Fields {
-    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
-        self.0.extend_from_slice(&bytes);
+impl<const LEN: usize> Fields<LEN> {
+    fn put<const N: usize>(&mut self, at: usize, bytes: [u8; N]) {
+        self.0[at..at + N].copy_from_slice(&bytes);
     }
 
-    fn put_u16(&mut self, value: usize) -> Option<()> {
-        self.put(u16::try_from(value).ok()?.to_le_bytes());
+    fn put_u8(&mut self, at: usize, value: usize) -> Option<()> {
+        self.put(at, [u8::try_from(value).ok()?]);
         Some(())
     }
 
-    fn put_shape(&mut self, shape: Shape) -> Option<()> {
-        self.put_u16(shape.height)?;
-        self.put_u16(shape.width)?;
-        self.put_u16(shape.channels)
+    fn put_u16(&mut self, at: usize, value: usize) -> Option<()> {
+        self.put(at, u16::try_from(value).ok()?.to_le_bytes());
+        Some(())
     }
 
-    /// Zeros up to `N` bytes.
-    fn padded<const N: usize>(self) -> Option<[u8; N]> {
-        let mut bytes = [0; N];
-        bytes.get_mut(..self.0.len())?.copy_from_slice(&self.0);
-        Some(bytes)
+    fn put_u32(&mut self, at: usize, value: usize) -> Option<()> {
+        self.put(at, u32::try_from(value).ok()?.to_le_bytes());
+        Some(())
+    }
+
+    fn put_shape(&mut self, at: usize, shape: Shape) -> Option<()> {
+        self.put_u16(at, shape.height)?;
+        self.put_u16(at + 2, shape.width)?;
+        self.put_u16(at + 4, shape.channels)
     }
 }
 
@@ -408,37 +423,55 @@ fn as_stored(last: &LayerSpec, numbers: Numbers) -> Shape {
     }
 }
 
-/// Writes into the records how many rows additions need to be kept. Where a row is not there to be added there is nothing
-/// to write: the reader will refuse the blob.
-fn keep_rows(blob: &mut [u8], model: &Model<'_>) {
-    for from in 0..model.layers {
-        let rows = plan::rows_kept(&Model { blob, ..*model }, from).unwrap_or_default();
-        let at = HEADER_LEN + from * RECORD_LEN + record::KEPT_ROWS;
-        blob[at..at + 2].copy_from_slice(&(rows as u16).to_le_bytes());
+fn record_mut(blob: &mut [u8], index: usize) -> &mut [u8] {
+    let at = HEADER_LEN + index * RECORD_LEN;
+    &mut blob[at..at + RECORD_LEN]
+}
+
+/// Writes the version, and into header and records what the layers need of the tensors. What a model needs that cannot be
+/// read does not matter: the reader will refuse it.
+fn put_needs(blob: &mut [u8], version: u16, layers: usize, needs: &Needs) {
+    for at in [header::WRITTEN, header::READER] {
+        blob[at..at + 2].copy_from_slice(&version.to_le_bytes());
+    }
+    if version == GRAPH_VERSION {
+        blob[header::MARGINS..header::UNUSED].copy_from_slice(&needs.margins(0));
+    }
+    for index in 0..layers {
+        let record = record_mut(blob, index);
+        let rows = if version == GRAPH_VERSION {
+            record[field::MARGINS..field::INPUT_ORDER].copy_from_slice(&needs.margins(index + 1));
+            needs.rows(index + 1) as u16
+        } else {
+            record[field::SOURCE..field::MARGINS].fill(0);
+            needs.rows_of_additions(index) as u16
+        };
+        record[field::ROWS..field::OTHER].copy_from_slice(&rows.to_le_bytes());
     }
 }
 
-fn header(version: u16, blob_len: usize, model: &Model<'_>) -> Option<[u8; HEADER_LEN]> {
-    let mut fields = Fields(MAGIC.to_vec());
-    fields.put(version.to_le_bytes());
-    fields.put(version.to_le_bytes());
-    fields.put(u32::try_from(blob_len).ok()?.to_le_bytes());
-    fields.put_u16(model.layers)?;
-    fields.put_u16(model.latent_size)?;
-    fields.put_u16(model.classes)?;
-    fields.put_shape(model.output)?;
-    fields.put([match model.numbers {
+/// The header, of a graph until it is known what the model needs.
+fn header(blob_len: usize, model: &Model<'_>) -> Option<[u8; HEADER_LEN]> {
+    let mut fields = Fields([0; HEADER_LEN]);
+    fields.put(header::MAGIC, MAGIC);
+    fields.put(header::READER, GRAPH_VERSION.to_le_bytes());
+    fields.put_u32(header::BLOB_LEN, blob_len)?;
+    fields.put_u16(header::LAYERS, model.layers)?;
+    fields.put_u16(header::LATENT_SIZE, model.latent_size)?;
+    fields.put_u16(header::CLASSES, model.classes)?;
+    fields.put_shape(header::OUTPUT, model.output)?;
+    let numbers = match model.numbers {
         Numbers::Float => 1,
         Numbers::Int8 => 2,
         Numbers::Int4 => 3,
-    }]);
-    fields.put([match model.range {
+    };
+    let range = match model.range {
         PixelRange::Signed => 1,
         PixelRange::Unsigned => 2,
-    }]);
-    fields.put([0; 2]);
-    fields.put(model.macs.to_le_bytes());
-    fields.padded()
+    };
+    fields.put(header::NUMBERS, [numbers, range]);
+    fields.put(header::WORK, model.macs.to_le_bytes());
+    Some(fields.0)
 }
 
 /// A layer's parameters as they stand in the blob.
@@ -470,11 +503,11 @@ impl Encoder<'_> {
         start: usize,
     ) -> Result<[u8; RECORD_LEN], WriteError> {
         self.fields(parameters, scale, start)
-            .and_then(Fields::padded)
+            .map(|fields| fields.0)
             .ok_or(WriteError::TooLarge { layer: self.index })
     }
 
-    fn fields(&self, parameters: &Encoded, scale: f32, start: usize) -> Option<Fields> {
+    fn fields(&self, parameters: &Encoded, scale: f32, start: usize) -> Option<Fields<RECORD_LEN>> {
         let none = Window {
             kernel: 0,
             stride: 0,
@@ -493,6 +526,8 @@ impl Encoder<'_> {
                 },
             ),
             Operator::Add { .. } => (5, none),
+            Operator::Concat { .. } => (6, none),
+            Operator::AvgPool2d(window) => (7, window),
         };
         let (activation, slope) = match self.spec.activation {
             Activation::None => (0, 0.0),
@@ -501,32 +536,26 @@ impl Encoder<'_> {
             Activation::Tanh => (3, 0.0),
             Activation::Sigmoid => (4, 0.0),
         };
-        let mut fields = Fields(vec![operator, activation]);
-        for value in [
-            window.kernel,
-            window.stride,
-            window.padding,
-            window.output_padding,
-        ] {
-            fields.put([u8::try_from(value).ok()?]);
-        }
-        fields.put(parameters.shifts);
-        fields.put_shape(self.input)?;
-        fields.put_shape(self.stored)?;
-        fields.put(slope.to_le_bytes());
-        fields.put(scale.to_le_bytes());
-        fields.put(u32::try_from(start).ok()?.to_le_bytes());
-        let len = u32::try_from(parameters.bytes.len()).ok()?;
-        fields.put(len.to_le_bytes());
-        fields.put(self.class_step().to_le_bytes());
-        if let Operator::Add { from } = self.spec.operator {
-            // Where the rows that are kept will stand.
-            fields.put_u16(0)?;
-            fields.put_u16(from)?;
-            for addend in parameters.addends {
-                fields.put(addend.to_le_bytes());
-            }
-        }
+        let mut fields = Fields([0; RECORD_LEN]);
+        fields.put(field::OPERATOR, [operator]);
+        fields.put(field::ACTIVATION, [activation]);
+        fields.put_u8(field::KERNEL, window.kernel)?;
+        fields.put_u8(field::STRIDE, window.stride)?;
+        fields.put_u8(field::PADDING, window.padding)?;
+        fields.put_u8(field::OUTPUT_PADDING, window.output_padding)?;
+        fields.put(field::SHIFT, parameters.shifts);
+        fields.put_shape(field::INPUT, self.input)?;
+        fields.put_shape(field::OUTPUT, self.stored)?;
+        fields.put(field::SLOPE, slope.to_le_bytes());
+        fields.put(field::SCALE, scale.to_le_bytes());
+        fields.put_u32(field::START, start)?;
+        fields.put_u32(field::LENGTH, parameters.bytes.len())?;
+        fields.put(field::CLASS_STEP, self.class_step().to_le_bytes());
+        fields.put_u16(field::SOURCE, self.spec.source)?;
+        fields.put_u16(field::OTHER, self.spec.operator.other().unwrap_or_default())?;
+        let [own, other] = parameters.addends;
+        fields.put(field::ADDENDS, own.to_le_bytes());
+        fields.put(field::ADDENDS + 2, other.to_le_bytes());
         Some(fields)
     }
 
@@ -705,7 +734,7 @@ impl Encoder<'_> {
         let (inputs, outputs) = (input.channels, layer::outputs(*operator, *output));
         let kernel = match operator {
             Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => window.kernel,
-            Operator::Linear | Operator::Upsample { .. } | Operator::Add { .. } => 1,
+            _ => 1,
         };
         let count = [inputs, kernel, kernel]
             .iter()

@@ -6,15 +6,19 @@ use core::ops::Range;
 use super::arithmetic;
 use crate::blob::order::{Axis, divisor};
 use crate::plan::Ring;
-use crate::{Layer, Operator, PixelRange};
+use crate::{Layer, Operator, PixelRange, Window};
 
 /// Output channels that are summed together.
 const LANES: usize = 16;
 
 /// Computes row `y` of a layer's output into `out` from the rows of its input's ring.
 pub(crate) fn row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
-    if let Operator::Upsample { factor } = layer.operator.in_this_build() {
-        return upsample_row(layer, y / divisor(factor), factor, input, out);
+    match layer.operator.in_this_build() {
+        Operator::Upsample { factor } => {
+            return upsample_row(layer, y / divisor(factor), factor, input, out);
+        }
+        Operator::AvgPool2d(window) => return pool_row(layer, window, y, input, out),
+        _ => {}
     }
     #[cfg(pocketgan_x86_64)]
     if super::x86_64::has_avx2() {
@@ -42,28 +46,67 @@ pub(crate) fn pixels(range: PixelRange, values: &[f32], pixels: &mut [u8]) {
     }
 }
 
-/// Computes row `y` of an addition's output into `out` from the rows of its input's ring and of that of the layer `from`.
-pub(crate) fn add_row(
-    layer: &Layer<'_>,
-    y: usize,
-    input: &[f32],
-    (from, added): (&Layer<'_>, &[f32]),
-    out: &mut [f32],
-) {
+/// Computes row `y` of an addition's output into `out` from the rows of its inputs' rings.
+pub(crate) fn add_row(layer: &Layer<'_>, y: usize, input: &[f32], added: &[f32], out: &mut [f32]) {
     let input = input.get(Ring::of_input(layer).row_start(y)..);
-    let added = added.get(Ring::of_input(from).row_start(y)..);
+    let added = added.get(Ring::of_other(layer).row_start(y)..);
     let addends = input.into_iter().flatten().zip(added.into_iter().flatten());
     for (to, (input, added)) in out.iter_mut().zip(addends) {
         *to = arithmetic::activate(layer.activation, input + added);
     }
 }
 
+/// Computes row `y` of a concatenation's output into `out` from the rows of its inputs' rings.
+pub(crate) fn concat_row(
+    layer: &Layer<'_>,
+    y: usize,
+    input: &[f32],
+    other: &[f32],
+    out: &mut [f32],
+) {
+    let (ring, other_ring) = (Ring::of_input(layer), Ring::of_other(layer));
+    let first = pixels_of(input, ring.row_start(y), ring.shape.channels);
+    let second = pixels_of(other, other_ring.row_start(y), other_ring.shape.channels);
+    let pixels = out.chunks_exact_mut(divisor(layer.output.channels));
+    for (to, (first, second)) in pixels.zip(first.zip(second)) {
+        for (to, &from) in to.iter_mut().zip(first.iter().chain(second)) {
+            *to = from;
+        }
+    }
+}
+
+/// Computes row `y` of average pooling's output into `out` from the rows of its input's ring.
+fn pool_row(layer: &Layer<'_>, window: Window, y: usize, input: &[f32], out: &mut [f32]) {
+    let Window { kernel, stride, .. } = window;
+    let part = 1.0 / (kernel * kernel) as f32;
+    let (ring, channels) = (Ring::of_input(layer), layer.output.channels);
+    for (x, to) in out.chunks_exact_mut(divisor(channels)).enumerate() {
+        for sum in to.iter_mut() {
+            *sum = 0.0;
+        }
+        for row in y * stride..y * stride + kernel {
+            let start = ring.row_start(row) + x * stride * channels;
+            for pixel in pixels_of(input, start, channels).take(kernel) {
+                for (sum, &value) in to.iter_mut().zip(pixel) {
+                    *sum += value;
+                }
+            }
+        }
+        for sum in to.iter_mut() {
+            *sum *= part;
+        }
+    }
+}
+
+/// The pixels of `rows` from element `start` on.
+fn pixels_of(rows: &[f32], start: usize, channels: usize) -> impl Iterator<Item = &[f32]> {
+    let rows = rows.get(start..).unwrap_or_default();
+    rows.chunks_exact(divisor(channels))
+}
+
 fn upsample_row(layer: &Layer<'_>, y: usize, factor: usize, input: &[f32], out: &mut [f32]) {
     let start = Ring::of_input(layer).row_start(y);
-    let pixels = input
-        .get(start..)
-        .unwrap_or_default()
-        .chunks_exact(divisor(layer.input.channels));
+    let pixels = pixels_of(input, start, layer.input.channels);
     let repeated = pixels.flat_map(|pixel| core::iter::repeat_n(pixel, factor));
     for (to, from) in out
         .chunks_exact_mut(divisor(layer.output.channels))

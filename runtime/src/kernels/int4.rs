@@ -16,7 +16,13 @@ pub(crate) const fn scratch_len(layer: &Layer<'_>) -> usize {
     let groups = layer.input.channels.div_ceil(4);
     let channels = layer.output.channels;
     let (at_once, words) = match (layer.operator, Axis::of(layer.operator)) {
-        (Operator::Upsample { .. } | Operator::Add { .. }, _) => return 0,
+        (
+            Operator::Upsample { .. }
+            | Operator::Add { .. }
+            | Operator::Concat { .. }
+            | Operator::AvgPool2d(_),
+            _,
+        ) => return 0,
         (_, None) => {
             let at_once = if channels < OUTPUTS {
                 channels

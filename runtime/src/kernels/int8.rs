@@ -4,11 +4,11 @@
 //! the few taps that really meet an input, so no zeros are inserted and nothing is scattered. Rows
 //! outside the picture are skipped; columns outside are zeros in the ring.
 
-use super::arithmetic::finish;
+use super::arithmetic::{finish, rescale};
 use super::int4;
 use crate::blob::order::{Axis, divisor};
 use crate::plan::Ring;
-use crate::{Layer, Operator, Shape};
+use crate::{Layer, Operator, Shape, Window};
 
 /// Neighbours of a phase that are computed together, at most.
 pub(crate) const TILE: usize = 7;
@@ -105,8 +105,8 @@ pub(crate) fn neighbours(outputs: usize) -> usize {
     }
 }
 
-/// Computes row `y` of a layer's output into `out`, a row of `out_ring`, from the rows of its
-/// input's ring.
+/// Computes row `y` of the output of a layer that has weights, or of an upsample, into `out`, a row of `out_ring`, from the
+/// rows of its input's ring.
 ///
 /// `scratch` is for an int4 layer to be unpacked in: [`scratch_len`](int4::scratch_len) words.
 #[cfg_attr(feature = "convolution", inline(never))]
@@ -142,7 +142,8 @@ fn row_by<K: Kernels>(
 ) {
     match (layer.operator.in_this_build(), Axis::of(layer.operator)) {
         (Operator::Upsample { factor }, _) => {
-            upsample_row(layer, y / divisor(factor), factor, input, out_ring, out)
+            let ring = Ring::of_input(layer);
+            copy_row(&ring, y / divisor(factor), factor, input, out_ring, 0, out)
         }
         (_, Some(axis)) => {
             let convolution = Convolution::new(layer, axis, y, input);
@@ -158,22 +159,24 @@ fn row_by<K: Kernels>(
     }
 }
 
-fn upsample_row(
-    layer: &Layer<'_>,
+/// Copies row `y` of a ring into the channels of `out` from `channel` on, each column `factor` times.
+#[inline(always)]
+fn copy_row(
+    ring: &Ring,
     y: usize,
     factor: usize,
     input: &[u32],
     out_ring: &Ring,
+    channel: usize,
     out: &mut [u8],
 ) {
-    let in_ring = Ring::of_input(layer);
     let input: &[u8] = bytemuck::must_cast_slice(input);
-    let input = input.get(in_ring.row_start(y)..).unwrap_or_default();
-    for c in 0..layer.output.channels {
-        for x in 0..layer.output.width {
+    let input = input.get(ring.row_start(y)..).unwrap_or_default();
+    for c in 0..ring.shape.channels {
+        for x in 0..out_ring.shape.width {
             if let (Some(&from), Some(to)) = (
-                input.get(in_ring.place(x / divisor(factor), c)),
-                out.get_mut(out_ring.place(x, c)),
+                input.get(ring.place(x / divisor(factor), c)),
+                out.get_mut(out_ring.place(x, channel + c)),
             ) {
                 *to = from;
             }
@@ -181,32 +184,103 @@ fn upsample_row(
     }
 }
 
-/// Computes row `y` of an addition's output into `out`, a row of `out_ring`, from the rows of its input's ring and of
-/// that of the layer `from`.
+/// Computes row `y` of a concatenation's output into `out`, a row of `out_ring`, from the rows of its inputs' rings.
+#[inline(never)]
+pub(crate) fn concat_row(
+    layer: &Layer<'_>,
+    y: usize,
+    input: &[u32],
+    other: &[u32],
+    out_ring: &Ring,
+    out: &mut [u8],
+) {
+    let first = (Ring::of_input(layer), input, 0);
+    let second = (Ring::of_other(layer), other, layer.input.channels);
+    for (ring, input, channel) in [first, second] {
+        copy_row(&ring, y, 1, input, out_ring, channel, out);
+    }
+}
+
+/// The multipliers `2^32 / K^2`, rounded, of average pooling with a kernel of `K`.
+static MEANS: [i32; 17] = {
+    let mut means = [0; 17];
+    let mut kernel = 2;
+    while kernel < means.len() {
+        let elements = (kernel * kernel) as u64;
+        means[kernel] = (((1 << 32) + elements / 2) / elements) as i32;
+        kernel += 1;
+    }
+    means
+};
+
+/// Computes row `y` of average pooling's output into `out`, a row of `out_ring`, from the rows of its input's ring.
+#[inline(never)]
+pub(crate) fn pool_row(
+    layer: &Layer<'_>,
+    window: Window,
+    y: usize,
+    input: &[u32],
+    out_ring: &Ring,
+    out: &mut [u8],
+) {
+    let Window { kernel, stride, .. } = window;
+    let mean = MEANS.get(kernel).copied().unwrap_or_default();
+    let ring = Ring::of_input(layer);
+    // In words, of which a column of four channels is one.
+    let mut starts = [0; 16];
+    for (row, start) in starts.iter_mut().enumerate().take(kernel) {
+        *start = ring.row_start(y * stride + row) / 4;
+    }
+    let starts = starts.get(..kernel).unwrap_or_default();
+    for c in (0..layer.output.channels).step_by(4) {
+        let count = (layer.output.channels - c).min(4);
+        for x in 0..layer.output.width {
+            let mut sums = [0; 4];
+            for start in starts {
+                let first = start + ring.place(x * stride, c) / 4;
+                let columns = input.get(first..first + kernel).unwrap_or_default();
+                for &column in columns {
+                    let mut four = u32::from_le(column);
+                    for sum in &mut sums {
+                        *sum += first_of(four, layer.signed_input);
+                        four >>= 8;
+                    }
+                }
+            }
+            let out = out.get_mut(out_ring.place(x, c)..).unwrap_or_default();
+            for (to, &sum) in out.iter_mut().zip(&sums).take(count) {
+                *to = rescale(sum, 0, mean) as u8;
+            }
+        }
+    }
+}
+
+/// Computes row `y` of an addition's output into `out`, a row of `out_ring`, from the rows of its inputs' rings.
 #[inline(never)]
 pub(crate) fn add_row(
     layer: &Layer<'_>,
     y: usize,
     input: &[u32],
-    (from, added): (&Layer<'_>, &[u32]),
+    added: &[u32],
     out_ring: &Ring,
     out: &mut [u8],
 ) {
     let [own, other] = layer.addends;
-    let (ring, from_ring) = (Ring::of_input(layer), Ring::of_input(from));
+    let (ring, other_ring) = (Ring::of_input(layer), Ring::of_other(layer));
     // In words, of which a column of four channels is one.
     let mut at = ring.row_start(y) / 4 + ring.pad_left;
-    let mut from_at = from_ring.row_start(y) / 4 + from_ring.pad_left;
+    let mut other_at = other_ring.row_start(y) / 4 + other_ring.pad_left;
     for c in (0..layer.output.channels).step_by(4) {
         let count = (layer.output.channels - c).min(4);
         for x in 0..layer.output.width {
-            let (Some(&a), Some(&b)) = (input.get(at + x), added.get(from_at + x)) else {
+            let (Some(&a), Some(&b)) = (input.get(at + x), added.get(other_at + x)) else {
                 return;
             };
             let (mut a, mut b) = (u32::from_le(a), u32::from_le(b));
             let mut sums = [0; 4];
             for sum in &mut sums {
-                *sum = own * first(layer, a) + other * first(from, b);
+                *sum =
+                    own * first_of(a, layer.signed_input) + other * first_of(b, layer.signed_other);
                 (a, b) = (a >> 8, b >> 8);
             }
             let sums = sums.get(..count).unwrap_or_default();
@@ -214,14 +288,14 @@ pub(crate) fn add_row(
             store_channel(layer, 0, sums, out, 1);
         }
         at += ring.columns;
-        from_at += from_ring.columns;
+        other_at += other_ring.columns;
     }
 }
 
-/// The first of four quanta of a layer's input.
+/// The first of four quanta of a tensor that is signed or not.
 #[inline(always)]
-fn first(layer: &Layer<'_>, four: u32) -> i32 {
-    let sign = if layer.signed_input { 0x80 } else { 0 };
+fn first_of(four: u32, signed: bool) -> i32 {
+    let sign = if signed { 0x80 } else { 0 };
     i32::from(four as u8 ^ sign) - i32::from(sign)
 }
 

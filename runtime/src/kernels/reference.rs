@@ -5,11 +5,11 @@
 //! int8 tensors hold quanta as `i16`: -128 to 127 where signed, 0 to 255 where unsigned.
 
 use super::arithmetic;
-use crate::{Error, Layer, Numbers, Operator, Shape};
+use crate::{Error, Layer, Numbers, Operator, Shape, Window};
 
 /// Runs one int8 or int4 layer. An `input` beyond the quanta that the layer before it can give may wrap.
 ///
-/// `added` is the tensor that an addition adds, and empty for the other operators.
+/// `other` is the second input of an addition or a concatenation, and empty for the other operators.
 ///
 /// # Errors
 /// [`Error::WrongNumbers`] for an f32 layer, [`Error::SliceLength`] for a slice of the wrong length,
@@ -17,19 +17,33 @@ use crate::{Error, Layer, Numbers, Operator, Shape};
 pub fn run_int8(
     layer: &Layer<'_>,
     input: &[i16],
-    added: &[i16],
+    other: &[i16],
     output: &mut [i16],
 ) -> Result<(), Error> {
-    check(layer, false, input.len(), added.len(), output.len())?;
+    check(layer, false, input.len(), other.len(), output.len())?;
     for_each_output(layer, |at, y, x, c| {
         match layer.operator {
             Operator::Upsample { factor } => {
                 output[at] = input[element(layer.input, y / factor, x / factor, c)];
                 return;
             }
+            Operator::Concat { .. } => {
+                output[at] = joined(layer, input, other, y, x, c);
+                return;
+            }
+            Operator::AvgPool2d(window) => {
+                let mut sum = 0;
+                for_each_of_window(layer, window, y, x, c, |place| {
+                    sum += i32::from(input[place])
+                });
+                let elements = (window.kernel * window.kernel) as u64;
+                let mean = ((1 << 32) + elements / 2) / elements;
+                output[at] = arithmetic::rescale(sum, 0, mean as i32) as i16;
+                return;
+            }
             Operator::Add { .. } => {
-                let [own, other] = layer.addends;
-                let acc = own * i32::from(input[at]) + other * i32::from(added[at]);
+                let [first, second] = layer.addends;
+                let acc = first * i32::from(input[at]) + second * i32::from(other[at]);
                 let multipliers = layer.multipliers(0);
                 let q = arithmetic::finish(layer.activation, layer.shift, multipliers, acc);
                 output[at] = q as i16;
@@ -52,7 +66,7 @@ pub fn run_int8(
 
 /// Runs one f32 layer.
 ///
-/// `added` is the tensor that an addition adds, and empty for the other operators.
+/// `other` is the second input of an addition or a concatenation, and empty for the other operators.
 ///
 /// # Errors
 /// [`Error::WrongNumbers`] for an int8 or int4 layer, [`Error::SliceLength`] for a slice of the wrong
@@ -60,18 +74,28 @@ pub fn run_int8(
 pub fn run_float(
     layer: &Layer<'_>,
     input: &[f32],
-    added: &[f32],
+    other: &[f32],
     output: &mut [f32],
 ) -> Result<(), Error> {
-    check(layer, true, input.len(), added.len(), output.len())?;
+    check(layer, true, input.len(), other.len(), output.len())?;
     for_each_output(layer, |at, y, x, c| {
         match layer.operator {
             Operator::Upsample { factor } => {
                 output[at] = input[element(layer.input, y / factor, x / factor, c)];
                 return;
             }
+            Operator::Concat { .. } => {
+                output[at] = joined(layer, input, other, y, x, c);
+                return;
+            }
+            Operator::AvgPool2d(window) => {
+                let mut sum = 0.0;
+                for_each_of_window(layer, window, y, x, c, |place| sum += input[place]);
+                output[at] = sum * (1.0 / (window.kernel * window.kernel) as f32);
+                return;
+            }
             Operator::Add { .. } => {
-                output[at] = arithmetic::activate(layer.activation, input[at] + added[at]);
+                output[at] = arithmetic::activate(layer.activation, input[at] + other[at]);
                 return;
             }
             _ => {}
@@ -89,17 +113,17 @@ fn check(
     layer: &Layer<'_>,
     float: bool,
     input: usize,
-    added: usize,
+    other: usize,
     output: usize,
 ) -> Result<(), Error> {
-    let addend = match layer.operator {
-        Operator::Add { .. } => layer.input.len(),
-        _ => 0,
+    let second = match layer.operator.other() {
+        Some(_) => layer.other_input().len(),
+        None => 0,
     };
     if float != (layer.numbers == Numbers::Float) {
         return Err(Error::WrongNumbers);
     }
-    if input != layer.input.len() || added != addend || output != layer.output.len() {
+    if input != layer.input.len() || other != second || output != layer.output.len() {
         return Err(Error::SliceLength);
     }
     if layer.needs_class() {
@@ -116,6 +140,31 @@ fn bias_of(layer: &Layer<'_>, y: usize, x: usize, c: usize) -> usize {
     match layer.operator {
         Operator::Linear => element(layer.output, y, x, c),
         _ => c,
+    }
+}
+
+/// The element of two tensors whose channels are joined.
+fn joined<T: Copy>(layer: &Layer<'_>, input: &[T], other: &[T], y: usize, x: usize, c: usize) -> T {
+    match c.checked_sub(layer.input.channels) {
+        None => input[element(layer.input, y, x, c)],
+        Some(c) => other[element(layer.other_input(), y, x, c)],
+    }
+}
+
+/// Calls `f` with the places in the input that average pooling looks at for an output: rows outermost, then columns.
+fn for_each_of_window(
+    layer: &Layer<'_>,
+    window: Window,
+    y: usize,
+    x: usize,
+    c: usize,
+    mut f: impl FnMut(usize),
+) {
+    for ky in 0..window.kernel {
+        for kx in 0..window.kernel {
+            let (iy, ix) = (y * window.stride + ky, x * window.stride + kx);
+            f(element(layer.input, iy, ix, c));
+        }
     }
 }
 
@@ -175,7 +224,7 @@ fn kernel_place(operator: Operator, o: usize, i: usize) -> Option<usize> {
     let (window, place) = match operator {
         Operator::Conv2d(w) => (w, (i + w.padding).checked_sub(o * w.stride)?),
         Operator::ConvTranspose2d(w) => (w, (o + w.padding).checked_sub(i * w.stride)?),
-        Operator::Linear | Operator::Upsample { .. } | Operator::Add { .. } => return None,
+        _ => return None,
     };
     (place < window.kernel).then_some(place)
 }

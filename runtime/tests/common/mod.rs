@@ -11,6 +11,14 @@ use pocketgan::{Activation, Layer, Model, Numbers, Operator, Rng, Shape, Window,
 /// Operator, activation and output shape of a layer.
 pub type Plan = (Operator, Activation, Shape);
 
+/// A layer of a graph: the tensor that it reads first, and what it is.
+pub type Node = (usize, Plan);
+
+/// The nodes of a chain.
+pub fn chain(plans: &[Plan]) -> Vec<Node> {
+    plans.iter().copied().enumerate().collect()
+}
+
 pub fn linear(activation: Activation, h: usize, w: usize, c: usize) -> Plan {
     (Operator::Linear, activation, Shape::new(h, w, c))
 }
@@ -185,31 +193,214 @@ pub fn skips() -> Vec<(Vec<Plan>, u64)> {
     models.collect()
 }
 
+/// A layer that takes means over windows; `None` if the window does not fit.
+pub fn pooled(input: Shape, kernel: usize, stride: usize) -> Option<Plan> {
+    let none = Activation::None;
+    let window = [kernel, stride, 0, 0];
+    let (operator, _, output) = windowed(input, false, window, none, input.channels)?;
+    match operator {
+        Operator::Conv2d(window) => Some((Operator::AvgPool2d(window), none, output)),
+        _ => None,
+    }
+}
+
+/// A graph of random layers: branches that are joined again by additions and concatenations, over pictures of `2^level` times
+/// a size.
+pub struct Graph {
+    pub latent: usize,
+    pub nodes: Vec<Node>,
+    /// The shape of each tensor; what its quanta are: of no activation, of tanh, of sigmoid or of ReLU; whether it is read.
+    tensors: Vec<(Shape, usize, bool)>,
+}
+
+impl Graph {
+    /// A graph of up to some 20 layers.
+    pub fn random(rng: &mut Rng) -> Self {
+        let latent = 1 + below(rng, 9);
+        let mut graph = Self {
+            latent,
+            nodes: Vec::new(),
+            tensors: vec![(Shape::new(1, 1, latent), usize::MAX, false)],
+        };
+        let mut vector = 0;
+        for _ in 0..below(rng, 3) {
+            let shape = Shape::new(1, 1, 1 + below(rng, 12));
+            let one = graph.put(vector, (Operator::Linear, activation(rng), shape));
+            let two = graph.put(vector, (Operator::Linear, graph.nodes[one - 1].1.1, shape));
+            vector = graph.join(one, two, rng);
+        }
+        let size = [1 + below(rng, 5), 2 + below(rng, 5)];
+        let shape = Shape::new(size[0], size[1], 1 + below(rng, 9));
+        graph.put(vector, (Operator::Linear, activation(rng), shape));
+        for _ in 0..1 + below(rng, 8) {
+            graph.grow(size, rng);
+        }
+        let pictures = graph.nodes.len();
+        let unread: Vec<usize> = (1..=pictures).filter(|&t| !graph.tensors[t].2).collect();
+        let height = unread.iter().map(|&t| graph.tensors[t].0.height).max();
+        let (height, hidden) = (height.expect("the newest"), activation(rng));
+        let mut joined: Option<usize> = None;
+        for tensor in unread {
+            let input = graph.tensors[tensor].0;
+            let mut tensor = tensor;
+            if input.height < height {
+                tensor = graph.put(tensor, upsample(input, height / input.height));
+            }
+            let input = graph.tensors[tensor].0;
+            let channels = joined.map_or(1 + below(rng, 5), |t| graph.tensors[t].0.channels);
+            let same = windowed(input, false, [1, 1, 0, 0], hidden, channels);
+            tensor = graph.put(tensor, same.expect("fits"));
+            joined = Some(joined.map_or(tensor, |before| graph.join(before, tensor, rng)));
+        }
+        let last = joined.expect("the newest");
+        let end = [Activation::Tanh, Activation::Sigmoid][below(rng, 2)];
+        let window = [[3, 1, 1, 0], [4, 2, 1, 0]][below(rng, 2)];
+        let transposed = below(rng, 2) == 1;
+        let input = graph.tensors[last].0;
+        let plan = windowed(input, transposed, window, end, 1 + below(rng, 3));
+        let plan = plan.or_else(|| windowed(input, false, [1, 1, 0, 0], end, 2));
+        graph.put(last, plan.expect("fits"));
+        graph
+    }
+
+    /// Puts in a layer; gives the number of its output.
+    fn put(&mut self, source: usize, plan: Plan) -> usize {
+        let quanta = match plan {
+            (Operator::Upsample { .. } | Operator::Concat { .. } | Operator::AvgPool2d(_), ..) => {
+                self.tensors[source].1
+            }
+            (_, Activation::Tanh, _) => 1,
+            (_, Activation::Sigmoid, _) => 2,
+            (_, Activation::Relu, _) => 3,
+            _ => 0,
+        };
+        self.tensors[source].2 = true;
+        if let Some(other) = plan.0.other() {
+            self.tensors[other].2 = true;
+        }
+        self.nodes.push((source, plan));
+        self.tensors.push((plan.2, quanta, false));
+        self.nodes.len()
+    }
+
+    /// Joins two tensors of one height and width by an addition or a concatenation, whichever there can be.
+    fn join(&mut self, one: usize, two: usize, rng: &mut Rng) -> usize {
+        let ((a, quanta, _), (b, other, _)) = (self.tensors[one], self.tensors[two]);
+        let add = a == b && (quanta != other || a.channels > 12 || below(rng, 2) == 0);
+        let plan = if add {
+            (Operator::Add { from: two }, activation(rng), a)
+        } else {
+            let joined = Shape::new(a.height, a.width, a.channels + b.channels);
+            (Operator::Concat { from: two }, Activation::None, joined)
+        };
+        if !add && quanta != other {
+            // Some quanta like the others'.
+            let hidden = [
+                Activation::None,
+                Activation::Tanh,
+                Activation::Sigmoid,
+                Activation::Relu,
+            ];
+            let same = windowed(b, false, [1, 1, 0, 0], hidden[quanta % 4], b.channels);
+            let two = self.put(two, same.expect("fits"));
+            return self.put(one, (Operator::Concat { from: two }, plan.1, plan.2));
+        }
+        self.put(one, plan)
+    }
+
+    /// Puts in a layer or two behind a picture, mostly one of the newest.
+    fn grow(&mut self, size: [usize; 2], rng: &mut Rng) {
+        let is_multiple = |shape: Shape| {
+            let times =
+                |factor| shape.height == size[0] * factor && shape.width == size[1] * factor;
+            times(1) || times(2) || times(4)
+        };
+        let all: Vec<usize> = (1..self.tensors.len())
+            .filter(|&tensor| is_multiple(self.tensors[tensor].0))
+            .collect();
+        let back = below(rng, 4).min(below(rng, 4)).min(all.len() - 1);
+        let source = all[all.len() - 1 - back];
+        let input = self.tensors[source].0;
+        let (hidden, channels) = (activation(rng), 1 + below(rng, 9));
+        let is_largest = input.height >= 4 * size[0];
+        let is_smallest = input.height == size[0];
+        let window = |transposed, window| windowed(input, transposed, window, hidden, channels);
+        let plan = match below(rng, 9) {
+            0 if !is_largest => Some(upsample(input, 2)),
+            1 if !is_largest => window(true, [4, 2, 1, 0]),
+            2 if !is_smallest => window(false, [4, 2, 1, 0]),
+            3 if !is_smallest => pooled(input, 2, 2),
+            4 => {
+                let wider = window(true, [[3, 1, 0, 0], [2, 1, 0, 0]][below(rng, 2)]);
+                let (operator, activation, output) = wider.expect("fits");
+                let kernel = output.height - input.height + 1;
+                let wider = self.put(source, (operator, activation, output));
+                self.put(wider, pooled(output, kernel, 1).expect("fits"));
+                return;
+            }
+            5 | 6 => {
+                let like = |&&other: &&usize| {
+                    let shape = self.tensors[other].0;
+                    shape.height == input.height && shape.width == input.width
+                };
+                let likes: Vec<usize> = all.iter().filter(like).copied().collect();
+                let other = likes[below(rng, likes.len())];
+                if input.channels + self.tensors[other].0.channels <= 20 {
+                    self.join(source, other, rng);
+                }
+                return;
+            }
+            7 => window(true, [3, 1, 1, 0]),
+            _ => window(
+                false,
+                [[3, 1, 1, 0], [5, 1, 2, 0], [1, 1, 0, 0]][below(rng, 3)],
+            ),
+        };
+        if let Some(plan) = plan {
+            self.put(source, plan);
+        }
+    }
+}
+
+fn activation(rng: &mut Rng) -> Activation {
+    ACTIVATIONS[below(rng, ACTIVATIONS.len())]
+}
+
 fn below(rng: &mut Rng, n: usize) -> usize {
     rng.below(n as u32) as usize
 }
 
 /// The layers with random parameters that keep the outputs spread over their range.
 pub fn layers(latent: usize, plans: &[Plan], numbers: Numbers, rng: &mut Rng) -> Vec<LayerSpec> {
-    let mut input = Shape::new(1, 1, latent);
-    let mut scale = latent::SCALE;
+    graph_layers(latent, &chain(plans), numbers, rng)
+}
+
+/// As [`layers`], of a graph.
+pub fn graph_layers(
+    latent: usize,
+    nodes: &[Node],
+    numbers: Numbers,
+    rng: &mut Rng,
+) -> Vec<LayerSpec> {
     let mut layers = Vec::new();
-    // Of each layer's input.
-    let mut scales = Vec::new();
-    for &(operator, activation, output) in plans {
-        scales.push(scale);
+    // Of each tensor: its shape and what a quantum is worth.
+    let mut tensors = vec![(Shape::new(1, 1, latent), latent::SCALE)];
+    for &(source, (operator, activation, output)) in nodes {
+        let (input, input_scale) = tensors[source];
         let (taps, outputs) = match operator {
             Operator::Linear => (1, output.len()),
             Operator::Conv2d(w) | Operator::ConvTranspose2d(w) => {
                 (w.kernel * w.kernel, output.channels)
             }
-            Operator::Upsample { .. } | Operator::Add { .. } => (0, 0),
+            _ => (0, 0),
         };
         let count = taps * input.channels * outputs;
-        scale = match activation {
-            Activation::Tanh => 1.0 / 128.0,
-            Activation::Sigmoid => 1.0 / 256.0,
-            _ if matches!(operator, Operator::Upsample { .. }) => scale,
+        let scale = match (operator, activation) {
+            (_, Activation::Tanh) => 1.0 / 128.0,
+            (_, Activation::Sigmoid) => 1.0 / 256.0,
+            (Operator::Upsample { .. } | Operator::Concat { .. } | Operator::AvgPool2d(_), _) => {
+                input_scale
+            }
             _ => 0.02,
         };
         let spread = 1.0 / f64::from((taps * input.channels) as u32).sqrt();
@@ -221,7 +412,7 @@ pub fn layers(latent: usize, plans: &[Plan], numbers: Numbers, rng: &mut Rng) ->
                 };
                 let worth = |scale: f32| f64::from(scale) / f64::from(unit);
                 Parameters::Add {
-                    multipliers: [scales[scales.len() - 1], scales[from]].map(worth),
+                    multipliers: [input_scale, tensors[from].1].map(worth),
                     scale,
                 }
             } else if taps == 0 {
@@ -261,10 +452,11 @@ pub fn layers(latent: usize, plans: &[Plan], numbers: Numbers, rng: &mut Rng) ->
         layers.push(LayerSpec {
             operator,
             activation,
+            source,
             output,
             parameters,
         });
-        input = output;
+        tensors.push((output, scale));
     }
     layers
 }
@@ -275,7 +467,17 @@ pub fn blob(
     numbers: Numbers,
     rng: &mut Rng,
 ) -> Result<Vec<u8>, WriteError> {
-    let layers = layers(latent, plans, numbers, rng);
+    graph_blob(latent, &chain(plans), numbers, rng)
+}
+
+/// As [`blob`], of a graph.
+pub fn graph_blob(
+    latent: usize,
+    nodes: &[Node],
+    numbers: Numbers,
+    rng: &mut Rng,
+) -> Result<Vec<u8>, WriteError> {
+    let layers = graph_layers(latent, nodes, numbers, rng);
     match numbers {
         Numbers::Int4 => write_int4(latent, None, &layers),
         _ => write(latent, &layers),
@@ -310,8 +512,19 @@ pub fn conditional_blob(
     numbers: Numbers,
     rng: &mut Rng,
 ) -> Result<Vec<u8>, WriteError> {
-    let layers = layers(latent, plans, numbers, rng);
-    let classes = classes(count, &plans[0], numbers, rng);
+    conditional_graph_blob(latent, count, &chain(plans), numbers, rng)
+}
+
+/// As [`graph_blob`], with classes.
+pub fn conditional_graph_blob(
+    latent: usize,
+    count: usize,
+    nodes: &[Node],
+    numbers: Numbers,
+    rng: &mut Rng,
+) -> Result<Vec<u8>, WriteError> {
+    let layers = graph_layers(latent, nodes, numbers, rng);
+    let classes = classes(count, &nodes[0].1, numbers, rng);
     match numbers {
         Numbers::Int4 => write_int4(latent, Some(&classes), &layers),
         _ => write_conditional(latent, &classes, &layers),
@@ -327,12 +540,12 @@ pub fn latents(model: &Model, seed: u64) -> Vec<i8> {
 /// The output of every int8 or int4 layer by the reference kernels, in quanta.
 pub fn reference_int8(model: &Model, latents: &[i8]) -> Vec<Vec<i16>> {
     let mut tensors: Vec<Vec<i16>> = vec![latents.iter().copied().map(i16::from).collect()];
-    for (index, layer) in model.layers().enumerate() {
+    for layer in model.layers() {
         let mut output = vec![0; layer.output.len()];
         reference::run_int8(
             &layer,
-            &tensors[index],
-            added(&layer, &tensors),
+            &tensors[layer.source],
+            other(&layer, &tensors),
             &mut output,
         )
         .expect("lengths fit");
@@ -341,24 +554,21 @@ pub fn reference_int8(model: &Model, latents: &[i8]) -> Vec<Vec<i16>> {
     tensors.split_off(1)
 }
 
-/// The tensor that a layer adds to its input, of the inputs of all layers.
-fn added<'t, T>(layer: &Layer, inputs: &'t [Vec<T>]) -> &'t [T] {
-    match layer.operator {
-        Operator::Add { from } => &inputs[from],
-        _ => &[],
-    }
+/// The second tensor that a layer reads.
+fn other<'t, T>(layer: &Layer, tensors: &'t [Vec<T>]) -> &'t [T] {
+    layer.operator.other().map_or(&[], |other| &tensors[other])
 }
 
 /// The output of the model by the reference kernels.
 pub fn reference_float(model: &Model, latents: &[i8]) -> Vec<f32> {
     let latents = latents.iter().map(|&q| f32::from(q) * latent::SCALE);
     let mut tensors: Vec<Vec<f32>> = vec![latents.collect()];
-    for (index, layer) in model.layers().enumerate() {
+    for layer in model.layers() {
         let mut output = vec![0.0; layer.output.len()];
         reference::run_float(
             &layer,
-            &tensors[index],
-            added(&layer, &tensors),
+            &tensors[layer.source],
+            other(&layer, &tensors),
             &mut output,
         )
         .expect("lengths fit");
@@ -384,6 +594,43 @@ pub fn tiny_skips() -> (usize, Vec<Plan>) {
     plans.push(upsample(plans[6].2, 2));
     plans.push(same(plans[7].2, Activation::Tanh, 1));
     (4, plans)
+}
+
+/// A graph of every operator, with a branch that has layers of its own and 8x8 pixels.
+pub fn tiny_graph() -> (usize, Vec<Node>) {
+    let leaky = Activation::LeakyRelu { slope: 0.2 };
+    let (none, relu) = (Activation::None, Activation::Relu);
+    let layer = |input, transposed, window, activation, channels| {
+        windowed(input, transposed, window, activation, channels).expect("fits")
+    };
+    let first = linear(leaky, 2, 2, 4);
+    let larger = upsample(first.2, 2);
+    let skipped = layer(larger.2, false, [1, 1, 0, 0], none, 6);
+    let second = layer(first.2, true, [4, 2, 1, 0], Activation::Sigmoid, 5);
+    let third = layer(second.2, false, [3, 1, 1, 0], none, 6);
+    let added = (Operator::Add { from: 3 }, relu, third.2);
+    let fine = layer(added.2, true, [4, 2, 1, 0], relu, 5);
+    let coarse = upsample(added.2, 2);
+    let shape = Shape::new(8, 8, 11);
+    let joined = (Operator::Concat { from: 8 }, none, shape);
+    let wider = layer(shape, true, [3, 1, 0, 0], Activation::Tanh, 4);
+    let blurred = pooled(wider.2, 3, 1).expect("fits");
+    let last = layer(blurred.2, false, [3, 1, 1, 0], Activation::Tanh, 1);
+    let nodes = vec![
+        (0, first),
+        (1, larger),
+        (2, skipped),
+        (1, second),
+        (4, third),
+        (5, added),
+        (6, fine),
+        (6, coarse),
+        (7, joined),
+        (9, wider),
+        (10, blurred),
+        (11, last),
+    ];
+    (4, nodes)
 }
 
 /// A model of linear layers alone, with every activation, and 8x8 pixels.

@@ -237,6 +237,6 @@ fn source(operator: Operator, output: usize, kernel: usize) -> Option<usize> {
             let place = (output + w.padding).checked_sub(kernel)?;
             place.is_multiple_of(w.stride).then_some(place / w.stride)
         }
-        Operator::Linear | Operator::Upsample { .. } | Operator::Add { .. } => None,
+        _ => None,
     }
 }

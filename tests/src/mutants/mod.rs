@@ -70,7 +70,13 @@ impl Mutant {
 /// Whether a layer has what a fault needs.
 fn has(layer: &Layer<'_>, fault: Fault) -> bool {
     match (fault, layer.operator) {
-        (_, Operator::Upsample { .. } | Operator::Add { .. }) => false,
+        (
+            _,
+            Operator::Upsample { .. }
+            | Operator::Add { .. }
+            | Operator::Concat { .. }
+            | Operator::AvgPool2d(_),
+        ) => false,
         (Fault::Multiplier | Fault::Bias | Fault::Weight, _) => true,
         (Fault::Taps, Operator::Conv2d(window)) => window.kernel > 1,
         (Fault::Taps, Operator::ConvTranspose2d(window)) => window.kernel > window.stride,
@@ -191,7 +197,7 @@ impl<'a> Spot<'a> {
 fn kernel_of(layer: &Layer<'_>) -> usize {
     match layer.operator {
         Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => window.kernel,
-        Operator::Linear | Operator::Upsample { .. } | Operator::Add { .. } => 1,
+        _ => 1,
     }
 }
 

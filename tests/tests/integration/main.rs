@@ -4,6 +4,7 @@ mod collapse;
 mod evaluation;
 mod export;
 mod fid_cls;
+mod graphs;
 mod models;
 mod mutants;
 mod onnx_checker;

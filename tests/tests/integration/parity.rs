@@ -1,22 +1,19 @@
 //! The runtime against tract and ONNX Runtime, on networks of every kind.
 
-use pocketgan::{Activation, Operator};
 use pocketgan_tests::networks;
 use pocketgan_trainer::export::Bundle;
-use pocketgan_trainer::export::fold::{Folded, FoldedLayer, fold};
 use pocketgan_trainer::export::onnx::OnnxModel;
 use pocketgan_trainer::export::quantize::{Calibration, Weights};
-use pocketgan_trainer::spec::Network;
+use pocketgan_trainer::spec::{Layer, Network};
 use pocketgan_trainer::verify::{ExportedModel, Referee, verify_by};
 
 /// A network's files, with random numbers in it.
 fn exported(network: &Network, weights: Weights, seed: u64) -> ExportedModel {
     let parameters = networks::random_parameters(network, seed);
-    let bundle = Bundle::new(network, &parameters, weights, Calibration::default()).unwrap();
-    read(bundle)
+    read(Bundle::new(network, &parameters, weights, Calibration::default()).unwrap())
 }
 
-fn read(bundle: Bundle) -> ExportedModel {
+pub(crate) fn read(bundle: Bundle) -> ExportedModel {
     ExportedModel {
         float_onnx: OnnxModel::read(&bundle.float_onnx).unwrap(),
         int8_onnx: OnnxModel::read(&bundle.int8_onnx).unwrap(),
@@ -26,7 +23,7 @@ fn read(bundle: Bundle) -> ExportedModel {
 }
 
 /// Fails unless all engines agree; gives the largest difference of the whole int8 network, beyond rounding.
-fn check(name: &str, model: &ExportedModel, referee: Referee) -> f64 {
+pub(crate) fn check(name: &str, model: &ExportedModel, referee: Referee) -> f64 {
     let found = verify_by(referee, model, 1, 256, &mut |_, _| {}).unwrap();
     let failures = found.failures();
     assert!(failures.is_empty(), "{name}: {failures:?}");
@@ -51,37 +48,19 @@ fn every_engine_agrees_on_every_network_in_int4() {
 /// A convolution's input added to its output, and the latent to features that are made of it.
 #[test]
 fn every_engine_agrees_on_skip_connections() {
-    let addition = |folded: &Folded, at: usize, from: usize, activation| FoldedLayer {
-        operator: Operator::Add { from },
-        activation,
-        input: folded.layers[at - 1].output,
-        output: folded.layers[at - 1].output,
-        weight: Vec::new(),
-        bias: Vec::new(),
-        columns: Vec::new(),
-    };
-    for (seed, (name, network)) in networks::to_be_skipped().into_iter().enumerate() {
-        let parameters = networks::random_parameters(&network, seed as u64);
-        let mut folded = fold(&network, &parameters).unwrap();
-        let (at, from) = match name {
-            "features" => (2, 0),
-            _ => (3, 1),
-        };
-        for activation in [
-            Activation::None,
-            Activation::Relu,
-            Activation::LeakyRelu { slope: 0.2 },
-        ] {
-            let layer = addition(&folded, at, from, activation);
-            folded.layers.insert(at, layer);
+    for activation in [
+        None,
+        Some(Layer::Relu),
+        Some(Layer::LeakyRelu { slope: 0.2 }),
+    ] {
+        let networks = networks::skipping(activation.as_ref());
+        for (seed, (name, network)) in networks.into_iter().enumerate() {
             for weights in [Weights::Int8, Weights::Int4] {
-                let bundle = Bundle::of_folded(&folded, weights, Calibration::default());
                 let name = format!("{name}, {activation:?}");
-                let model = read(bundle.unwrap());
+                let model = exported(&network, weights, seed as u64);
                 check(&name, &model, Referee::OnnxRuntime);
                 check(&name, &model, Referee::Tract);
             }
-            folded.layers.remove(at);
         }
     }
 }

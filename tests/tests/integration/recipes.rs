@@ -23,17 +23,20 @@ fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
         let numbers: Vec<u32> = (0..BATCH as u32 * settings.game.batches()).collect();
         let (mut real, mut classes) = (Vec::new(), Vec::new());
         images.assemble(&numbers, &mut real, &mut classes);
-        if settings.generator.classes().is_none() {
+        if settings.networks.generator.network.classes().is_none() {
             classes.clear();
         }
         let mut gan = Gan::new(Cpu::default(), &settings).unwrap();
-        let before = [&gan.generator, &gan.discriminator].map(|m| m.parameters().unwrap());
+        let parameters = |gan: &Gan<Cpu>| {
+            [&gan.generator, &gan.others[0]].map(|network| network.model.parameters().unwrap())
+        };
+        let before = parameters(&gan);
         for _ in 0..2 {
             let losses = gan.step(BATCH, &real, &classes).unwrap();
             assert!(losses.is_finite(), "{recipe:?}: {losses:?}");
         }
         gan.settle_average().unwrap();
-        let after = [&gan.generator, &gan.discriminator].map(|m| m.parameters().unwrap());
+        let after = parameters(&gan);
         for (before, after) in before.iter().zip(&after) {
             for (name, tensor) in &before.tensors {
                 let moved = &after.tensors[name].data;
@@ -59,8 +62,8 @@ fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
             );
         }
         let folder = tempfile::tempdir().unwrap();
-        let average = gan.average.parameters().unwrap();
-        let network = gan.average.network();
+        let average = gan.average().parameters().unwrap();
+        let network = gan.average().network();
         export(
             network,
             &average,

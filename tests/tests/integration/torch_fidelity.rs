@@ -5,8 +5,9 @@
 use image::GrayImage;
 use pocketgan_trainer::data::{self, Options, Split};
 use pocketgan_trainer::engines::{Engine, RuntimeEngine, latents};
+use pocketgan_trainer::gaussian::Gaussian;
 use pocketgan_trainer::metrics::inception::FEATURES;
-use pocketgan_trainer::metrics::{Gaussian, Inception, frechet, kid, manifold};
+use pocketgan_trainer::metrics::{Inception, frechet, kid, manifold};
 use pocketgan_trainer::spec::Shape;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -2,7 +2,7 @@
 
 use super::{Classifier, ClassifierError};
 use crate::data::{Dataset, Images};
-use crate::metrics::Gaussian;
+use crate::gaussian::Gaussian;
 use crate::parameters::{HostTensor, Parameters};
 use crate::spec::Network;
 use safetensors::SafeTensors;

@@ -1,6 +1,6 @@
 //! The classifier's loss.
 
-use crate::gan::losses::{Logits, Loss};
+use crate::nn::loss::{Logits, Loss};
 use dfdx::prelude::{Axis, ReshapeTo, SumTo, Tape, TryDiv, TryMul};
 use dfdx::tensor_ops::Device;
 
@@ -31,7 +31,7 @@ pub fn cross_entropy<D: Device<f32>, T: Tape<f32, D>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gan::losses::backward;
+    use crate::nn::loss::backward;
     use dfdx::prelude::*;
 
     /// Against the definition in f64, and its derivative `(softmax - one hot) / N`.

@@ -40,10 +40,7 @@ pub fn network(image: Shape, classes: usize) -> Network {
         features: classes,
         bias: true,
     });
-    Network {
-        input: image,
-        layers,
-    }
+    Network::chain(image, layers)
 }
 
 fn normalized() -> [Layer; 2] {

@@ -42,14 +42,10 @@ impl Classifier {
             Some((Layer::Linear { features, .. }, body)) if *features <= 256 => body.len(),
             _ => return Err(ClassifierError::NoHead),
         };
-        let body = Network {
-            input: network.input,
-            layers: network.layers[..last].to_vec(),
-        };
-        let head = Network {
-            input: body.output().map_err(ModelError::from)?,
-            layers: network.layers[last..].to_vec(),
-        };
+        let mut body = network.clone();
+        let linear = body.layers.split_off(last);
+        body.inputs.remove(&last);
+        let head = Network::chain(body.output().map_err(ModelError::from)?, linear);
         let (mut of_body, mut of_head) = (parameters.clone(), Parameters::default());
         let prefix = format!("{last}.");
         of_body.tensors.retain(|name, tensor| {
@@ -150,10 +146,7 @@ mod tests {
 
     #[test]
     fn a_network_without_a_last_layer_is_refused() {
-        let network = Network {
-            input: Shape::features(3),
-            layers: vec![Layer::Relu],
-        };
+        let network = Network::chain(Shape::features(3), vec![Layer::Relu]);
         let refused = Classifier::new(&network, &Parameters::default());
         assert!(matches!(refused, Err(ClassifierError::NoHead)));
     }

@@ -2,7 +2,7 @@
 
 use super::{Augmentation, cross_entropy};
 use crate::data::Images;
-use crate::gan::losses::backward;
+use crate::nn::loss::backward;
 use crate::nn::{Initialization, Mode, Model, ModelError, device_error};
 use crate::ops::{Device, Wants};
 use crate::optim::{Adam, AdamConfig};

@@ -105,7 +105,9 @@ fn measure(net: Net, args: &BenchArgs) -> Result<Measured, Failure> {
     let settings = settings(net);
     let n = args.batch as usize;
     let mut rng = Rng::new(1, Stream::Order(0));
-    let real: Vec<f32> = (0..n * settings.discriminator.input.len())
+    let image = settings.networks.generator.network.output();
+    let image = image.map_err(anyhow::Error::from)?;
+    let real: Vec<f32> = (0..n * image.len())
         .map(|_| rng.uniform() as f32 * 2.0 - 1.0)
         .collect();
     let mut gan = Gan::new(Cpu::default(), &settings)?;

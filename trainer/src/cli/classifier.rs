@@ -5,7 +5,7 @@ use super::data_flags::DataFlags;
 use crate::classifier::{self, Augmentation, Classifier, Settings, State};
 use crate::data::{self, Dataset, Images, Split};
 use crate::files::{sha256, write_whole};
-use crate::metrics::Moments;
+use crate::gaussian::Moments;
 use crate::nn::ModelError;
 use crate::optim::AdamConfig;
 use crate::spec::Shape;

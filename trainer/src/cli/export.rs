@@ -80,7 +80,10 @@ pub(super) fn float_only(folder: &Path, error: &QuantizeError) -> Failure {
 fn export_blob(path: &Path, weights: Weights, folder: &Path) -> Result<export::Exported, Failure> {
     let engine = RuntimeEngine::open(path)?;
     let Some(folded) = blob::folded(&engine.model()?) else {
-        let refusal = format!("{} does not compute with f32", path.display());
+        let refusal = format!(
+            "{} is not a chain of layers that computes with f32",
+            path.display()
+        );
         return Err(Failure::Input(refusal));
     };
     Ok(export::export_folded(
@@ -117,7 +120,10 @@ pub(super) fn export_to(
 ) -> Result<export::Exported, Failure> {
     let checkpoint = &found.checkpoint;
     let calibration = Calibration::default();
-    let (network, parameters) = (&checkpoint.generator, &checkpoint.gan.average);
+    let (network, parameters) = checkpoint.generator().ok_or_else(|| {
+        let path = found.path.display();
+        Failure::Input(format!("{path}: it holds no network that makes images"))
+    })?;
     export::export(network, parameters, weights, calibration, folder)
         .map_err(|error| Failure::Input(format!("{}: {error}", found.path.display())))
 }

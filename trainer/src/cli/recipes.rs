@@ -5,7 +5,7 @@ use crate::gan::penalties::PenaltyKind;
 use crate::gan::{Adversarial, Game, Likelihood, Objective, Recipe, Size, Variational};
 use crate::spec::{Shape, SpecError};
 use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 
 /// List the recipes with their parts; `trainer fit` has a flag for each part.
@@ -22,8 +22,9 @@ struct Listed {
     recipe: Recipe,
     size: Option<Size>,
     about: String,
-    generator_parameters: usize,
-    discriminator_parameters: usize,
+    /// Of each network, as `{name}_parameters`.
+    #[serde(flatten, serialize_with = "parameters_by_name")]
+    parameters: Vec<(String, usize)>,
     conditional: bool,
     #[serde(flatten)]
     rules: Rules,
@@ -33,6 +34,14 @@ struct Listed {
     beta2: f64,
     #[serde(flatten)]
     figures: Figures,
+}
+
+fn parameters_by_name<S: Serializer>(
+    parameters: &[(String, usize)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let named = parameters.iter();
+    serializer.collect_map(named.map(|(name, count)| (format!("{name}_parameters"), count)))
 }
 
 /// What `cargo xtask recipes` measured of a recipe at a size, or nothing.
@@ -163,12 +172,14 @@ impl Listed {
         }
         let help = recipe.to_possible_value();
         let help = help.and_then(|value| Some(value.get_help()?.to_string()));
+        let networks = parts.networks.iter();
+        let parameters =
+            networks.map(|named| Ok((named.name.clone(), named.network.parameters()?)));
         Ok(Self {
             recipe,
             size: recipe.is_sized().then_some(size),
             about: help.unwrap_or_default(),
-            generator_parameters: parts.generator.parameters()?,
-            discriminator_parameters: parts.discriminator.parameters()?,
+            parameters: parameters.collect::<Result<_, _>>()?,
             conditional: parts.conditional,
             rules: parts.game.into(),
             batch: parts.batch,
@@ -180,12 +191,13 @@ impl Listed {
     }
 
     fn print(&self) {
+        let parameters = self.parameters.iter().map(|(_, count)| count.to_string());
+        let parameters: Vec<String> = parameters.collect();
         say!("{:<13} {}", self.recipe.name(), self.about);
         say!(
-            "{:<13} parameters {} and {}{}; {}; batch {}, lr {}, betas {} and {}",
+            "{:<13} parameters {}{}; {}; batch {}, lr {}, betas {} and {}",
             "",
-            self.generator_parameters,
-            self.discriminator_parameters,
+            parameters.join(" and "),
             match self.conditional {
                 true => ", told the class",
                 false => "",

@@ -6,10 +6,76 @@
 //! conditional network becomes a column of numbers for each class beside the first layer's bias.
 
 use crate::parameters::{Parameters, ParametersError};
-use crate::spec::{Layer, Network, Shape, SpecError, Step};
+use crate::spec::{Layer, Network, Shape, SpecError, Step, readers};
 use pocketgan::{Activation, Operator, Window};
 
-/// A network in the runtime's layers, with float parameters.
+/// What a folded layer computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// A matrix product.
+    Linear,
+    /// A convolution.
+    Conv2d(Window),
+    /// A transposed convolution.
+    ConvTranspose2d(Window),
+    /// Nearest-neighbour upsampling.
+    Upsample {
+        /// By how much.
+        factor: usize,
+    },
+    /// The mean of each channel under a window without padding.
+    AvgPool2d {
+        /// The side of the window.
+        kernel: usize,
+        /// From one place of it to the next.
+        stride: usize,
+    },
+    /// The sum of two tensors of one shape.
+    Add,
+    /// The channels of tensors of one height and width.
+    Concat,
+}
+
+impl Operation {
+    /// What a blob's operator computes, and the tensors that it reads: `source` and what the operator names.
+    pub fn of(operator: Operator, source: usize) -> (Self, Vec<usize>) {
+        match operator {
+            Operator::Linear => (Self::Linear, vec![source]),
+            Operator::Conv2d(window) => (Self::Conv2d(window), vec![source]),
+            Operator::ConvTranspose2d(window) => (Self::ConvTranspose2d(window), vec![source]),
+            Operator::Upsample { factor } => (Self::Upsample { factor }, vec![source]),
+            Operator::AvgPool2d(Window { kernel, stride, .. }) => {
+                (Self::AvgPool2d { kernel, stride }, vec![source])
+            }
+            Operator::Add { from } => (Self::Add, vec![source, from]),
+            Operator::Concat { from } => (Self::Concat, vec![source, from]),
+        }
+    }
+
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Conv2d(_) => "conv2d",
+            Self::ConvTranspose2d(_) => "conv_transpose2d",
+            Self::Upsample { .. } => "upsample",
+            Self::AvgPool2d { .. } => "avg_pool2d",
+            Self::Add => "add",
+            Self::Concat => "concat",
+        }
+    }
+
+    /// Whether it has weights and a bias.
+    const fn has_weights(self) -> bool {
+        matches!(
+            self,
+            Self::Linear | Self::Conv2d(_) | Self::ConvTranspose2d(_)
+        )
+    }
+}
+
+/// A network in the runtime's layers, with float parameters. Its tensors are numbered: 0 is the latent, `i + 1` what
+/// layer `i` gives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Folded {
     /// Components of the latent.
@@ -23,17 +89,20 @@ pub struct Folded {
 /// An operator with everything that was folded into it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FoldedLayer {
-    /// The runtime's operator.
-    pub operator: Operator,
+    /// What it computes.
+    pub operation: Operation,
+    /// The numbers of the tensors that it reads: two for an addition, two or more for a concatenation, one for any
+    /// other layer.
+    pub reads: Vec<usize>,
     /// The activation behind it.
     pub activation: Activation,
-    /// Shape of its input.
+    /// Shape of the first tensor that it reads.
     pub input: Shape,
     /// Shape of its output.
     pub output: Shape,
-    /// In PyTorch's order, as in [`Parameters`]; empty for an upsample.
+    /// In PyTorch's order, as in [`Parameters`]; empty for a layer without weights.
     pub weight: Vec<f32>,
-    /// One for each feature or output channel; empty for an upsample.
+    /// One for each feature or output channel; empty for a layer without weights.
     pub bias: Vec<f32>,
     /// The first layer of a network with classes: what each class adds to the bias, `[classes][features]`, the middle
     /// of the least and the greatest being part of the bias. Empty otherwise.
@@ -61,6 +130,47 @@ pub enum FoldError {
     NotAGenerator,
 }
 
+/// A layer of a folded network that blobs have no form for yet.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("layer {layer} of the folded network ({name}) {reason}")]
+pub struct NotInFormat {
+    /// Which layer, from 0.
+    pub layer: usize,
+    /// What it computes.
+    pub name: &'static str,
+    /// What is wrong with it, as the rest of a sentence.
+    pub reason: &'static str,
+}
+
+impl Folded {
+    /// The runtime's operator for each layer: every layer reads what the layer before it gives, and an addition an
+    /// earlier tensor besides.
+    ///
+    /// # Errors
+    /// The first layer of which this is not true.
+    pub fn operators(&self) -> Result<Vec<Operator>, NotInFormat> {
+        let operators = self.layers.iter().enumerate().map(|(index, layer)| {
+            let before = layer.reads.contains(&index);
+            let from = layer.reads.iter().copied().find(|&tensor| tensor != index);
+            match (layer.operation, before, from) {
+                (Operation::Linear, true, None) => Ok(Operator::Linear),
+                (Operation::Conv2d(window), true, None) => Ok(Operator::Conv2d(window)),
+                (Operation::ConvTranspose2d(window), true, None) => {
+                    Ok(Operator::ConvTranspose2d(window))
+                }
+                (Operation::Upsample { factor }, true, None) => Ok(Operator::Upsample { factor }),
+                (Operation::Add, true, Some(from)) => Ok(Operator::Add { from }),
+                _ => Err(NotInFormat {
+                    layer: index,
+                    name: layer.operation.name(),
+                    reason: "cannot be put into a blob: there each layer reads what the layer before it gives, and an addition an earlier tensor besides",
+                }),
+            }
+        });
+        operators.collect()
+    }
+}
+
 impl From<SpecError> for FoldError {
     fn from(error: SpecError) -> Self {
         Self::Parameters(error.into())
@@ -75,24 +185,33 @@ impl From<SpecError> for FoldError {
 pub fn fold(network: &Network, parameters: &Parameters) -> Result<Folded, FoldError> {
     parameters.check(network)?;
     let steps = network.walk()?;
-    let last = *steps.last().ok_or(FoldError::NotAGenerator)?;
+    let last = steps.last().ok_or(FoldError::NotAGenerator)?;
     if !network.input.is_flat() {
         return Err(FoldError::NotAGenerator);
     }
-    let mut layers: Vec<FoldedLayer> = Vec::new();
+    let mut folding = Folding {
+        parameters,
+        readers: readers(&steps),
+        layers: Vec::new(),
+        made: vec![0],
+    };
     let mut rest = steps.as_slice();
     if let [embedding, linear, behind @ ..] = rest
         && let Layer::ClassEmbedding { channels, .. } = *embedding.layer
         && let Layer::Linear { .. } = linear.layer
+        && linear.reads == [1]
+        && folding.readers[1] == 1
     {
-        add(&mut layers, linear, parameters)?;
+        folding.made.push(0);
+        folding.add(linear)?;
         let table = parameters.get(embedding.index, "embedding");
-        fold_embedding(&mut layers, channels, table.unwrap_or_default());
+        fold_embedding(&mut folding.layers, channels, table.unwrap_or_default());
         rest = behind;
     }
     for step in rest {
-        add(&mut layers, step, parameters)?;
+        folding.add(step)?;
     }
+    let layers = folding.layers;
     match layers.last().map(|layer| layer.activation) {
         Some(Activation::Tanh | Activation::Sigmoid) => Ok(Folded {
             latent_size: network.input.len(),
@@ -100,7 +219,7 @@ pub fn fold(network: &Network, parameters: &Parameters) -> Result<Folded, FoldEr
             layers,
         }),
         _ => Err(refuse(
-            &last,
+            last,
             "ends the network, whose last activation must be a Tanh or a Sigmoid",
         )),
     }
@@ -114,77 +233,219 @@ fn refuse(step: &Step<'_>, reason: &'static str) -> FoldError {
     }
 }
 
-fn add(
-    layers: &mut Vec<FoldedLayer>,
-    step: &Step<'_>,
-    parameters: &Parameters,
-) -> Result<(), FoldError> {
-    let window = |kernel, stride, padding, output_padding| Window {
-        kernel,
-        stride,
-        padding,
-        output_padding,
-    };
-    let operator = match *step.layer {
-        Layer::Linear { .. } if !step.input.is_flat() => {
-            return Err(refuse(step, "needs a vector for an input"));
-        }
-        Layer::Linear { .. } => Operator::Linear,
-        Layer::Conv2d {
-            kernel,
-            stride,
-            padding,
-            ..
-        } => Operator::Conv2d(window(kernel, stride, padding, 0)),
-        Layer::ConvTranspose2d {
+/// A network that is folded layer by layer.
+struct Folding<'a> {
+    parameters: &'a Parameters,
+    /// How many layers read each tensor of the network.
+    readers: Vec<usize>,
+    layers: Vec<FoldedLayer>,
+    /// For each tensor of the network so far, the folded network's.
+    made: Vec<usize>,
+}
+
+impl Folding<'_> {
+    fn add(&mut self, step: &Step<'_>) -> Result<(), FoldError> {
+        let window = |kernel, stride, padding, output_padding| Window {
             kernel,
             stride,
             padding,
             output_padding,
-            ..
-        } => Operator::ConvTranspose2d(window(kernel, stride, padding, output_padding)),
-        Layer::Upsample { factor } => Operator::Upsample { factor },
-        Layer::BatchNorm { epsilon, .. } => {
-            return fold_batch_norm(layers, step, parameters, epsilon);
-        }
-        Layer::ClassShift { .. } => return fold_shift(layers, step, parameters),
-        Layer::ClassEmbedding { .. } => {
-            return Err(refuse(
-                step,
-                "stands elsewhere than in front of the first Linear layer",
-            ));
-        }
-        Layer::Relu => return attach(layers, step, Activation::Relu),
-        // A slope of 1 is no activation at all.
-        Layer::LeakyRelu { slope } if slope as f32 >= 1.0 => return Ok(()),
-        Layer::LeakyRelu { slope } => {
-            let slope = slope as f32;
-            return attach(layers, step, Activation::LeakyRelu { slope });
-        }
-        Layer::Tanh => return attach(layers, step, Activation::Tanh),
-        Layer::Sigmoid => return attach(layers, step, Activation::Sigmoid),
-        Layer::Reshape(_) | Layer::Flatten => return reshape(layers, step),
-    };
-    let bias_len = match operator {
-        Operator::Linear => step.output.len(),
-        Operator::Upsample { .. } => 0,
-        _ => step.output.channels,
-    };
-    let weight = parameters.get(step.index, "weight").unwrap_or_default();
-    let bias = parameters.get(step.index, "bias");
-    push(
-        layers,
-        FoldedLayer {
-            operator,
+        };
+        let operation = match *step.layer {
+            Layer::Linear { .. } if !step.input.is_flat() => {
+                return Err(refuse(step, "needs a vector for an input"));
+            }
+            Layer::Linear { .. } => Operation::Linear,
+            Layer::Conv2d {
+                kernel,
+                stride,
+                padding,
+                ..
+            } => Operation::Conv2d(window(kernel, stride, padding, 0)),
+            Layer::ConvTranspose2d {
+                kernel,
+                stride,
+                padding,
+                output_padding,
+                ..
+            } => Operation::ConvTranspose2d(window(kernel, stride, padding, output_padding)),
+            Layer::Upsample { factor } => Operation::Upsample { factor },
+            Layer::AvgPool2d { kernel, stride } => Operation::AvgPool2d { kernel, stride },
+            Layer::MaxPool2d { .. } => {
+                return Err(refuse(
+                    step,
+                    "is for training only: nothing that runs on a device has it",
+                ));
+            }
+            Layer::Add => return self.sum(step),
+            Layer::Concat => Operation::Concat,
+            Layer::BatchNorm { epsilon, .. } => return self.batch_norm(step, epsilon),
+            Layer::ClassShift { .. } => return self.shift(step),
+            Layer::ClassEmbedding { .. } => {
+                return Err(refuse(
+                    step,
+                    "stands elsewhere than in front of the first Linear layer",
+                ));
+            }
+            // A slope of 1 is no activation at all.
+            Layer::LeakyRelu { slope } if slope as f32 >= 1.0 => return self.same(step),
+            Layer::Relu => return self.attach(step, Activation::Relu),
+            Layer::LeakyRelu { slope } => {
+                let slope = slope as f32;
+                return self.attach(step, Activation::LeakyRelu { slope });
+            }
+            Layer::Tanh => return self.attach(step, Activation::Tanh),
+            Layer::Sigmoid => return self.attach(step, Activation::Sigmoid),
+            Layer::Reshape(_) | Layer::Flatten if step.input == step.output => {
+                return self.same(step);
+            }
+            Layer::Reshape(_) | Layer::Flatten => return self.reshape(step),
+        };
+        let bias_len = match operation {
+            Operation::Linear => step.output.len(),
+            _ if operation.has_weights() => step.output.channels,
+            _ => 0,
+        };
+        let weight = self.parameters.get(step.index, "weight");
+        let bias = self.parameters.get(step.index, "bias");
+        let layer = FoldedLayer {
+            operation,
+            reads: step.reads.iter().map(|&tensor| self.made[tensor]).collect(),
             activation: Activation::None,
             input: step.input,
             output: step.output,
-            weight: weight.to_vec(),
+            weight: weight.unwrap_or_default().to_vec(),
             bias: bias.map_or_else(|| vec![0.0; bias_len], <[f32]>::to_vec),
             columns: Vec::new(),
-        },
-    );
-    Ok(())
+        };
+        if self.sole(step).is_some_and(|before| merge(before, &layer)) {
+            self.merged(step);
+        } else {
+            self.layers.push(layer);
+            self.made.push(self.layers.len());
+        }
+        Ok(())
+    }
+
+    /// A sum as sums of two, beginning with what was made last: where that is the layer before, a blob can hold the
+    /// first.
+    fn sum(&mut self, step: &Step<'_>) -> Result<(), FoldError> {
+        let mut reads: Vec<usize> = step.reads.iter().map(|&tensor| self.made[tensor]).collect();
+        reads.sort_unstable();
+        let mut sum = reads.pop().unwrap_or_default();
+        for &other in reads.iter().rev() {
+            self.layers.push(FoldedLayer {
+                operation: Operation::Add,
+                reads: vec![sum, other],
+                activation: Activation::None,
+                input: step.input,
+                output: step.output,
+                weight: Vec::new(),
+                bias: Vec::new(),
+                columns: Vec::new(),
+            });
+            sum = self.layers.len();
+        }
+        self.made.push(sum);
+        Ok(())
+    }
+
+    /// The folded layer that makes what a step reads, if nothing else reads that.
+    fn sole(&mut self, step: &Step<'_>) -> Option<&mut FoldedLayer> {
+        let tensor = step.reads[0];
+        let at = self.made[tensor].checked_sub(1)?;
+        match self.readers[tensor] {
+            1 => self.layers.get_mut(at),
+            _ => None,
+        }
+    }
+
+    /// Goes on after a step that has become a part of the layer that makes what it reads.
+    fn merged(&mut self, step: &Step<'_>) {
+        self.made.push(self.made[step.reads[0]]);
+    }
+
+    /// A step that gives what it reads: whoever reads the one reads the other.
+    fn same(&mut self, step: &Step<'_>) -> Result<(), FoldError> {
+        self.readers[step.index + 1] += self.readers[step.reads[0]] - 1;
+        self.merged(step);
+        Ok(())
+    }
+
+    /// `gamma * (x - mean) / sqrt(variance + epsilon) + beta` (Ioffe & Szegedy 2015, algorithm 2), put
+    /// into the weights and bias that make `x`.
+    fn batch_norm(&mut self, step: &Step<'_>, epsilon: f64) -> Result<(), FoldError> {
+        let parameters = self.parameters;
+        match self.sole(step) {
+            Some(layer)
+                if layer.activation == Activation::None && layer.operation.has_weights() =>
+            {
+                fold_batch_norm(layer, step, parameters, epsilon);
+                self.merged(step);
+                Ok(())
+            }
+            _ => Err(refuse(
+                step,
+                "must stand behind a Linear, Conv2d or ConvTranspose2d layer, in front of its activation",
+            )),
+        }
+    }
+
+    /// Adds the table of a ClassShift, `[classes][features]`, to what the classes add to the bias.
+    fn shift(&mut self, step: &Step<'_>) -> Result<(), FoldError> {
+        let table = self.parameters.get(step.index, "shift").unwrap_or_default();
+        let mut columns: Vec<f64> = table.iter().copied().map(f64::from).collect();
+        let is_first = self.made[step.reads[0]] == 1;
+        match self.sole(step) {
+            Some(layer)
+                if is_first
+                    && layer.operation == Operation::Linear
+                    && layer.activation == Activation::None =>
+            {
+                for (number, &before) in columns.iter_mut().zip(&layer.columns) {
+                    *number += f64::from(before);
+                }
+                layer.set_columns(columns);
+                self.merged(step);
+                Ok(())
+            }
+            _ => Err(refuse(
+                step,
+                "must stand behind the first Linear layer, in front of its activation",
+            )),
+        }
+    }
+
+    fn attach(&mut self, step: &Step<'_>, activation: Activation) -> Result<(), FoldError> {
+        match self.sole(step) {
+            Some(layer)
+                if layer.activation == Activation::None
+                    && !matches!(layer.operation, Operation::Upsample { .. }) =>
+            {
+                layer.activation = activation;
+                self.merged(step);
+                Ok(())
+            }
+            _ => Err(refuse(
+                step,
+                "must stand behind a Linear, Conv2d, ConvTranspose2d or Add layer that has no activation yet and that nothing else reads",
+            )),
+        }
+    }
+
+    fn reshape(&mut self, step: &Step<'_>) -> Result<(), FoldError> {
+        match self.sole(step) {
+            Some(layer) if layer.operation == Operation::Linear => {
+                layer.output = step.output;
+                self.merged(step);
+                Ok(())
+            }
+            _ => Err(refuse(
+                step,
+                "must stand behind a Linear layer that nothing else reads",
+            )),
+        }
+    }
 }
 
 /// Takes the embedding `table`, `[classes, channels]`, out of the inputs of the first layer, the last of which it
@@ -210,59 +471,33 @@ fn fold_embedding(layers: &mut [FoldedLayer], channels: usize, table: &[f32]) {
     layer.input = Shape::features(latent_size);
 }
 
-/// Adds the table of a ClassShift, `[classes][features]`, to what the classes add to the bias.
-fn fold_shift(
-    layers: &mut [FoldedLayer],
-    step: &Step<'_>,
-    parameters: &Parameters,
-) -> Result<(), FoldError> {
-    let table = parameters.get(step.index, "shift").unwrap_or_default();
-    let mut columns: Vec<f64> = table.iter().copied().map(f64::from).collect();
-    match layers {
-        [layer] if layer.operator == Operator::Linear && layer.activation == Activation::None => {
-            for (number, &before) in columns.iter_mut().zip(&layer.columns) {
-                *number += f64::from(before);
-            }
-            layer.set_columns(columns);
-            Ok(())
-        }
-        _ => Err(refuse(
-            step,
-            "must stand behind the first Linear layer, in front of its activation",
-        )),
-    }
-}
-
-/// Adds a layer, or puts it in place of the upsampling in front of it.
-fn push(layers: &mut Vec<FoldedLayer>, layer: FoldedLayer) {
+/// Puts a 3x3 convolution into the upsampling by 2 in front of it, if these two are such.
+fn merge(before: &mut FoldedLayer, layer: &FoldedLayer) -> bool {
     const SAME: Window = Window {
         kernel: 3,
         stride: 1,
         padding: 1,
         output_padding: 0,
     };
-    if layer.operator == Operator::Conv2d(SAME)
-        && let Some(upsample) =
-            layers.pop_if(|before| before.operator == Operator::Upsample { factor: 2 })
+    if layer.operation != Operation::Conv2d(SAME)
+        || before.operation != (Operation::Upsample { factor: 2 })
     {
-        layers.push(FoldedLayer {
-            operator: Operator::ConvTranspose2d(Window {
-                kernel: 4,
-                stride: 2,
-                padding: 1,
-                output_padding: 0,
-            }),
-            input: upsample.input,
-            weight: upsampled_kernel(
-                &layer.weight,
-                upsample.input.channels,
-                layer.output.channels,
-            ),
-            ..layer
-        });
-    } else {
-        layers.push(layer);
+        return false;
     }
+    let weight = upsampled_kernel(&layer.weight, before.input.channels, layer.output.channels);
+    *before = FoldedLayer {
+        operation: Operation::ConvTranspose2d(Window {
+            kernel: 4,
+            stride: 2,
+            padding: 1,
+            output_padding: 0,
+        }),
+        reads: std::mem::take(&mut before.reads),
+        input: before.input,
+        weight,
+        ..layer.clone()
+    };
+    true
 }
 
 /// The `[C, O, 4, 4]` kernel of the stride-2, padding-1 transposed convolution that does what an
@@ -290,28 +525,12 @@ fn upsampled_kernel(weight: &[f32], channels: usize, outputs: usize) -> Vec<f32>
     kernel
 }
 
-/// `gamma * (x - mean) / sqrt(variance + epsilon) + beta` (Ioffe & Szegedy 2015, algorithm 2), put
-/// into the weights and bias that make `x`.
 fn fold_batch_norm(
-    layers: &mut [FoldedLayer],
+    layer: &mut FoldedLayer,
     step: &Step<'_>,
     parameters: &Parameters,
     epsilon: f64,
-) -> Result<(), FoldError> {
-    let layer = match layers.last_mut() {
-        Some(layer)
-            if layer.activation == Activation::None
-                && !matches!(layer.operator, Operator::Upsample { .. }) =>
-        {
-            layer
-        }
-        _ => {
-            return Err(refuse(
-                step,
-                "must stand behind a Linear, Conv2d or ConvTranspose2d layer, in front of its activation",
-            ));
-        }
-    };
+) {
     let part = |name| parameters.get(step.index, name).unwrap_or_default();
     let (gamma, beta) = (part("gamma"), part("beta"));
     let (mean, variance) = (part("mean"), part("variance"));
@@ -321,8 +540,8 @@ fn fold_batch_norm(
         .map(|(&gamma, &variance)| f64::from(gamma) / (f64::from(variance) + epsilon).sqrt())
         .collect();
     // A Linear layer has a bias for each element of a channel.
-    let area = match layer.operator {
-        Operator::Linear => step.input.height * step.input.width,
+    let area = match layer.operation {
+        Operation::Linear => step.input.height * step.input.width,
         _ => 1,
     };
     for (output, bias) in layer.bias.iter_mut().enumerate() {
@@ -338,7 +557,6 @@ fn fold_batch_norm(
         let c = layer.output_of_weight(i) / area;
         layer.weight[i] = (f64::from(layer.weight[i]) * scale[c]) as f32;
     }
-    Ok(())
 }
 
 impl FoldedLayer {
@@ -360,44 +578,11 @@ impl FoldedLayer {
 
     /// The output (for linear: feature) or output channel of each weight.
     pub fn output_of_weight(&self, index: usize) -> usize {
-        match self.operator {
-            Operator::ConvTranspose2d(window) => {
+        match self.operation {
+            Operation::ConvTranspose2d(window) => {
                 index / (window.kernel * window.kernel) % self.bias.len().max(1)
             }
             _ => index * self.bias.len() / self.weight.len().max(1),
         }
-    }
-}
-
-fn attach(
-    layers: &mut [FoldedLayer],
-    step: &Step<'_>,
-    activation: Activation,
-) -> Result<(), FoldError> {
-    match layers.last_mut() {
-        Some(layer)
-            if layer.activation == Activation::None
-                && !matches!(layer.operator, Operator::Upsample { .. }) =>
-        {
-            layer.activation = activation;
-            Ok(())
-        }
-        _ => Err(refuse(
-            step,
-            "must stand behind a Linear, Conv2d or ConvTranspose2d layer that has no activation yet",
-        )),
-    }
-}
-
-fn reshape(layers: &mut [FoldedLayer], step: &Step<'_>) -> Result<(), FoldError> {
-    if step.input == step.output {
-        return Ok(());
-    }
-    match layers.last_mut() {
-        Some(layer) if layer.operator == Operator::Linear => {
-            layer.output = step.output;
-            Ok(())
-        }
-        _ => Err(refuse(step, "must stand behind a Linear layer")),
     }
 }

@@ -1,8 +1,8 @@
 //! The float forward pass of a folded network, layer by layer, for calibration.
 
-use super::fold::{Folded, FoldedLayer};
+use super::fold::{Folded, FoldedLayer, Operation};
+use pocketgan::Window;
 use pocketgan::kernels::arithmetic::activate;
-use pocketgan::{Operator, Window};
 
 /// A folded network with its weights laid out for the forward pass.
 pub struct Forward<'a> {
@@ -26,18 +26,22 @@ impl<'a> Forward<'a> {
     pub fn run(&self, latent: &[i8], class: usize, mut visit: impl FnMut(usize, &[f32])) {
         let scale = pocketgan::latent::SCALE;
         let latent = latent.iter().map(|&q| f32::from(q) * scale);
-        let mut inputs: Vec<Vec<f32>> = vec![latent.collect()];
+        let mut tensors: Vec<Vec<f32>> = vec![latent.collect()];
         for (index, (layer, weights)) in self.layers.iter().enumerate() {
-            let values = match layer.operator {
-                Operator::Add { from } => {
-                    let sums = inputs[index].iter().zip(&inputs[from]);
+            let values = match (layer.operation, layer.reads.as_slice()) {
+                (Operation::Add, &[a, b]) => {
+                    let sums = tensors[a].iter().zip(&tensors[b]);
                     sums.map(|(a, b)| activate(layer.activation, a + b))
                         .collect()
                 }
-                _ => run_layer(layer, weights, &inputs[index], class),
+                (Operation::Concat, reads) => {
+                    let parts: Vec<&[f32]> = reads.iter().map(|&at| &tensors[at][..]).collect();
+                    concat(layer, &parts)
+                }
+                _ => run_layer(layer, weights, &tensors[layer.reads[0]], class),
             };
             visit(index, &values);
-            inputs.push(values);
+            tensors.push(values);
         }
     }
 }
@@ -46,8 +50,8 @@ impl<'a> Forward<'a> {
 /// linear layer's outputs are ordered row, column, channel.
 fn outputs_last(layer: &FoldedLayer) -> Vec<f32> {
     let (inputs, outputs) = (layer.input.channels, layer.bias.len());
-    let kernel = match layer.operator {
-        Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => window.kernel,
+    let kernel = match layer.operation {
+        Operation::Conv2d(window) | Operation::ConvTranspose2d(window) => window.kernel,
         _ => 1,
     };
     let area = kernel * kernel;
@@ -55,9 +59,9 @@ fn outputs_last(layer: &FoldedLayer) -> Vec<f32> {
     for place in 0..area {
         for i in 0..inputs {
             weights.extend((0..outputs).map(|o| {
-                let at = match layer.operator {
-                    Operator::ConvTranspose2d(_) => i * outputs + o,
-                    Operator::Linear => channels_first(layer, o) * inputs + i,
+                let at = match layer.operation {
+                    Operation::ConvTranspose2d(_) => i * outputs + o,
+                    Operation::Linear => channels_first(layer, o) * inputs + i,
                     _ => o * inputs + i,
                 };
                 layer.weight[at * area + place]
@@ -75,9 +79,10 @@ fn channels_first(layer: &FoldedLayer, place: usize) -> usize {
 
 fn run_layer(layer: &FoldedLayer, weights: &[f32], input: &[f32], class: usize) -> Vec<f32> {
     let pixels = layer.output.height * layer.output.width;
-    let mut output = match layer.operator {
-        Operator::Upsample { factor } => return upsample(layer, factor, input),
-        Operator::Linear => {
+    let mut output = match layer.operation {
+        Operation::Upsample { factor } => return upsample(layer, factor, input),
+        Operation::AvgPool2d { .. } => vec![0.0; layer.output.len()],
+        Operation::Linear => {
             let column = layer.columns.chunks_exact(layer.bias.len()).nth(class);
             let starts = (0..layer.bias.len()).map(|o| channels_first(layer, o));
             starts
@@ -86,13 +91,27 @@ fn run_layer(layer: &FoldedLayer, weights: &[f32], input: &[f32], class: usize) 
         }
         _ => layer.bias.repeat(pixels),
     };
-    match layer.operator {
-        Operator::Conv2d(window) => {
+    match layer.operation {
+        Operation::Conv2d(window) => {
             each_tap(window, layer.input, layer.output, |tap, inside, outside| {
                 accumulate(layer, weights, tap, input, inside, &mut output, outside);
             });
         }
-        Operator::ConvTranspose2d(window) => {
+        Operation::AvgPool2d { kernel, stride } => {
+            let window = Window {
+                kernel,
+                stride,
+                padding: 0,
+                output_padding: 0,
+            };
+            let share = 1.0 / (kernel * kernel) as f32;
+            let channels = layer.input.channels;
+            each_tap(window, layer.input, layer.output, |_, inside, outside| {
+                let values = &input[inside * channels..][..channels];
+                axpy(share, values, &mut output[outside * channels..][..channels]);
+            });
+        }
+        Operation::ConvTranspose2d(window) => {
             each_tap(window, layer.output, layer.input, |tap, outside, inside| {
                 accumulate(layer, weights, tap, input, inside, &mut output, outside);
             });
@@ -165,6 +184,19 @@ fn axpy(x: f32, row: &[f32], output: &mut [f32]) {
     }
 }
 
+fn concat(layer: &FoldedLayer, parts: &[&[f32]]) -> Vec<f32> {
+    let pixels = layer.output.height * layer.output.width;
+    let mut output = Vec::with_capacity(layer.output.len());
+    for pixel in 0..pixels {
+        for part in parts {
+            let channels = part.len() / pixels;
+            let values = part[pixel * channels..][..channels].iter();
+            output.extend(values.map(|&value| activate(layer.activation, value)));
+        }
+    }
+    output
+}
+
 fn upsample(layer: &FoldedLayer, factor: usize, input: &[f32]) -> Vec<f32> {
     let channels = layer.input.channels;
     let mut output = Vec::with_capacity(layer.output.len());
@@ -175,4 +207,60 @@ fn upsample(layer: &FoldedLayer, factor: usize, input: &[f32]) -> Vec<f32> {
         }
     }
     output
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::fold::fold;
+    use crate::nn::{Initialization, Model};
+    use crate::rng::{Rng, Stream};
+    use crate::spec::{Layer, Network, Shape};
+    use dfdx::prelude::Cpu;
+
+    /// Sums, joined channels and means are those of the trained model.
+    #[test]
+    fn branches_give_what_the_model_gives() {
+        let conv = |channels| Layer::Conv2d {
+            channels,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            bias: true,
+        };
+        let dense = Layer::Linear {
+            features: 2 * 5 * 6,
+            bias: true,
+        };
+        let seed = Layer::Reshape(Shape::new(2, 5, 6));
+        let mut network = Network::chain(Shape::features(7), vec![dense, seed]);
+        let branch = network.push(conv(2), &[2]);
+        let sum = network.push(Layer::Add, &[2, branch]);
+        let active = network.push(Layer::LeakyRelu { slope: 0.2 }, &[sum]);
+        let wide = network.push(conv(3), &[active]);
+        let joined = network.push(Layer::Concat, &[wide, 2, active]);
+        let (kernel, stride) = (3, 2);
+        let pooled = network.push(Layer::AvgPool2d { kernel, stride }, &[joined]);
+        let last = network.push(conv(1), &[pooled]);
+        network.push(Layer::Tanh, &[last]);
+
+        let mut rng = Rng::new(1, Stream::Initialization);
+        let drawn = Initialization::Dcgan.parameters(&network, &mut rng);
+        let mut parameters = drawn.unwrap();
+        for tensor in parameters.tensors.values_mut() {
+            tensor.data.iter_mut().for_each(|value| *value *= 20.0);
+        }
+        let model = Model::new(Cpu::default(), &network, &parameters).unwrap();
+        let folded = fold(&network, &parameters).unwrap();
+        let latent = [3, -40, 25, 0, 17, -8, 60];
+        let mut image = Vec::new();
+        Forward::new(&folded).run(&latent, 0, |_, values| image = values.to_vec());
+        let x = latent.map(|q| f32::from(q) / 32.0);
+        let expected = model.evaluate(&x, &[]).unwrap();
+        assert_eq!(image.len(), expected.len());
+        assert!(expected.iter().any(|value| value.abs() > 0.1));
+        for (a, b) in image.iter().zip(&expected) {
+            assert!((a - b).abs() < 1e-5, "{a} against {b}");
+        }
+    }
 }

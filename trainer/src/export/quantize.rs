@@ -4,7 +4,7 @@
 //! Every scale in a [`Quantized`] network is the one that the integer path realizes (section 4.2 of
 //! the blob format): a quantum of an accumulator is worth `input_scale * weight_scale[output]`.
 
-use super::fold::{Folded, FoldedLayer};
+use super::fold::{Folded, FoldedLayer, NotInFormat};
 use super::forward::Forward;
 use crate::spec::Shape;
 use pocketgan::{Activation, Operator, Rng, latent};
@@ -133,43 +133,56 @@ impl QuantizedLayer {
 }
 
 /// Quantizes a folded network.
-pub fn quantize(folded: &Folded, weights: Weights, calibration: Calibration) -> Quantized {
+///
+/// # Errors
+/// A layer that blobs have no form for.
+pub fn quantize(
+    folded: &Folded,
+    weights: Weights,
+    calibration: Calibration,
+) -> Result<Quantized, NotInFormat> {
+    let operators = folded.operators()?;
     let scales = calibrate(folded, calibration);
     let mut input_scale = latent::SCALE;
     let mut input_scales = Vec::new();
     let mut unsigned = false;
-    let layers = folded.layers.iter().zip(scales).map(|(layer, scale)| {
+    let layers = folded.layers.iter().zip(operators).zip(scales);
+    let layers = layers.map(|((layer, operator), scale)| {
         input_scales.push(input_scale);
-        let upsample = matches!(layer.operator, Operator::Upsample { .. });
+        let upsample = matches!(operator, Operator::Upsample { .. });
         let scale = if upsample { input_scale } else { scale };
         unsigned = if upsample {
             unsigned
         } else {
             matches!(layer.activation, Activation::Relu | Activation::Sigmoid)
         };
-        let quantized = quantize_layer(layer, weights, input_scale, scale, unsigned);
+        let quantized = quantize_layer(layer, operator, weights, input_scale, scale, unsigned);
         input_scale = scale;
         QuantizedLayer {
-            added_scale: match layer.operator {
+            added_scale: match operator {
                 Operator::Add { from } => input_scales[from],
                 _ => 0.0,
             },
             ..quantized
         }
     });
-    Quantized {
+    Ok(Quantized {
         weights,
         latent_size: folded.latent_size,
         classes: folded.classes,
         layers: layers.collect(),
-    }
+    })
 }
 
 /// A network in int8 with the shapes of a folded one and no weight but 0: for the limits of the blob's format alone.
-pub fn blank(folded: &Folded) -> Quantized {
+///
+/// # Errors
+/// A layer that blobs have no form for.
+pub fn blank(folded: &Folded) -> Result<Quantized, NotInFormat> {
     let unit = latent::SCALE;
-    let layers = folded.layers.iter().map(|layer| QuantizedLayer {
-        operator: layer.operator,
+    let layers = folded.layers.iter().zip(folded.operators()?);
+    let layers = layers.map(|(layer, operator)| QuantizedLayer {
+        operator,
         activation: layer.activation,
         input: layer.input,
         output: layer.output,
@@ -187,12 +200,12 @@ pub fn blank(folded: &Folded) -> Quantized {
         },
         unsigned: matches!(layer.activation, Activation::Relu | Activation::Sigmoid),
     });
-    Quantized {
+    Ok(Quantized {
         weights: Weights::Int8,
         latent_size: folded.latent_size,
         classes: folded.classes,
         layers: layers.collect(),
-    }
+    })
 }
 
 /// The largest bias in quanta: it leaves the accumulator room for the products.
@@ -203,6 +216,7 @@ const MIN_MULTIPLIER: f64 = 1.0 / (1 << 16) as f64;
 
 fn quantize_layer(
     layer: &FoldedLayer,
+    operator: Operator,
     weights: Weights,
     input_scale: f32,
     scale: f32,
@@ -217,7 +231,7 @@ fn quantize_layer(
     });
     let (columns, class_step) = quantize_columns(layer, &weight_scale, input_scale);
     QuantizedLayer {
-        operator: layer.operator,
+        operator,
         activation: layer.activation,
         input: layer.input,
         output: layer.output,

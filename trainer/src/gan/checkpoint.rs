@@ -5,26 +5,33 @@
 //!
 //! | names | what |
 //! |---|---|
-//! | `generator.*`, `discriminator.*`, `average.*` | networks, by the names of [`Parameters`], PyTorch's order |
-//! | `generator_adam.{i}.first`, `.second`, and the discriminator's | moments of the `i`-th trained array, the device's order |
-//! | `since` | the losses since the last line of the log, `(steps, 2)`: discriminator, generator |
+//! | `networks.{name}.*` | a network, by the names of [`Parameters`], PyTorch's order |
+//! | `averages.{name}.*` | the average of its weights, if it is a generator |
+//! | `adam.{name}.{i}.first`, `.second` | moments of its `i`-th trained array, the device's order |
+//! | `extra.{name}` | what the kind of training keeps besides |
+//! | `since` | the losses since the last line of the log, `(steps, losses)`; the metadata have their names |
+//!
+//! Formats 2 and 3 know a `generator` and a `discriminator` only. They are read, and a run goes on from them.
 //!
 //! Nothing in it depends on folder, threads or time: equal runs have equal files.
 
-use super::training::{GanState, Losses};
+use super::adversarial::Adversarial;
+use super::networks::{Losses, Networks, Role};
+use super::training::{GanState, LATENTS, NetworkState};
+use super::variational::Variational;
 use crate::data::Fingerprint;
 use crate::files::sha256;
 use crate::optim::AdamState;
 use crate::parameters::{HostTensor, Parameters};
-use crate::spec::Network;
+use crate::spec::{Network, Shape};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
 /// The version of the layout above.
-const FORMAT: u32 = 3;
-/// The oldest that is read: it has no `data`.
+const FORMAT: u32 = 4;
+/// The oldest that is read.
 const OLDEST: u32 = 2;
 /// The metadata key of [`State`], the only one: a map of several has no fixed order.
 const KEY: &str = "pocketgan";
@@ -45,8 +52,7 @@ pub struct Position {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     pub gan: GanState,
-    pub generator: Network,
-    pub discriminator: Network,
+    pub networks: Networks,
     pub position: Position,
     /// How often the learning rate was halved.
     pub rollbacks: u32,
@@ -67,9 +73,29 @@ struct State {
     step: u32,
     position: Position,
     rollbacks: u32,
+    /// States of the streams of random numbers.
+    streams: BTreeMap<String, [u32; 4]>,
+    networks: Networks,
+    /// Steps of each network's optimizer.
+    adam_steps: BTreeMap<String, u32>,
+    /// The names of the columns of `since`.
+    losses: Vec<String>,
+    recipe: String,
+    data: Option<Fingerprint>,
+}
+
+/// The same in the formats 2, which has no `data`, and 3.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OldState {
+    sha256: String,
+    #[serde(rename = "format")]
+    _format: u32,
+    step: u32,
+    position: Position,
+    rollbacks: u32,
     generator_adam_steps: u32,
     discriminator_adam_steps: u32,
-    /// State of the stream of training latents.
     latents: [u32; 4],
     generator: Network,
     discriminator: Network,
@@ -103,20 +129,21 @@ pub enum DecodeError {
 }
 
 impl Checkpoint {
+    /// The network that makes images and the average of its weights; `None` in a state without one.
+    pub fn generator(&self) -> Option<(&Network, &Parameters)> {
+        let generator = &self.networks.generator;
+        let state = self.gan.networks.get(&generator.name)?;
+        Some((&generator.network, state.average.as_ref()?))
+    }
+
     /// Whether every number in it is one.
     pub fn is_finite(&self) -> bool {
-        let networks = [
-            &self.gan.generator,
-            &self.gan.discriminator,
-            &self.gan.average,
-        ];
-        let weights = networks.into_iter().flat_map(|p| p.tensors.values());
-        let weights = weights.flat_map(|tensor| &tensor.data);
-        let adams = [&self.gan.generator_adam, &self.gan.discriminator_adam];
-        let moments = adams.into_iter().flat_map(|adam| &adam.moments);
-        let moments = moments.flatten().flatten();
-        weights.chain(moments).all(|number| number.is_finite())
-            && self.since.iter().all(Losses::is_finite)
+        let networks = self.gan.networks.values();
+        let extra = self.gan.extra.values().flat_map(|tensor| &tensor.data);
+        let mut numbers = networks
+            .flat_map(NetworkState::numbers)
+            .chain(extra.copied());
+        numbers.all(f32::is_finite) && self.since.iter().all(Losses::is_finite)
     }
 
     /// The file's bytes.
@@ -146,86 +173,147 @@ impl Checkpoint {
     /// # Errors
     /// A file that is damaged, or another program's, or of another format.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let state = read_state(bytes)?;
-        check_sum(bytes, &state.sha256)?;
-        let mut tensors = Tensors::read(bytes)?;
-        Ok(Self {
-            gan: GanState {
-                steps: state.step,
-                latents: state.latents,
-                generator: tensors.network("generator."),
-                discriminator: tensors.network("discriminator."),
-                average: tensors.network("average."),
-                generator_adam: tensors.adam("generator_adam", state.generator_adam_steps),
-                discriminator_adam: tensors
-                    .adam("discriminator_adam", state.discriminator_adam_steps),
-            },
-            since: tensors.losses("since")?,
-            generator: state.generator,
-            discriminator: state.discriminator,
-            position: state.position,
-            rollbacks: state.rollbacks,
-            recipe: state.recipe,
-            data: state.data,
-        })
+        match read_state(bytes)? {
+            Read::State(state) => state.decode(bytes),
+            Read::Old(state) => state.decode(bytes),
+        }
     }
 
     fn state(&self) -> State {
+        let adam = |(name, state): (&String, &NetworkState)| (name.clone(), state.adam.steps);
         State {
             sha256: NO_SUM.to_owned(),
             format: FORMAT,
             step: self.gan.steps,
             position: self.position,
             rollbacks: self.rollbacks,
-            generator_adam_steps: self.gan.generator_adam.steps,
-            discriminator_adam_steps: self.gan.discriminator_adam.steps,
-            latents: self.gan.latents,
-            generator: self.generator.clone(),
-            discriminator: self.discriminator.clone(),
+            streams: self.gan.streams.clone(),
+            networks: self.networks.clone(),
+            adam_steps: self.gan.networks.iter().map(adam).collect(),
+            losses: self.losses(),
             recipe: self.recipe.clone(),
             data: self.data.clone(),
         }
     }
 
+    /// The names of the losses in `since`.
+    fn losses(&self) -> Vec<String> {
+        let first = self.since.first();
+        first.map_or_else(Vec::new, |losses| losses.0.keys().cloned().collect())
+    }
+
     fn entries(&self) -> Vec<Entry> {
-        let gan = &self.gan;
         let mut entries = Vec::new();
-        for (prefix, network) in [
-            ("generator", &gan.generator),
-            ("discriminator", &gan.discriminator),
-            ("average", &gan.average),
-        ] {
-            let named = network.tensors.iter();
-            entries.extend(named.map(|(name, tensor)| {
-                Entry::new(
-                    format!("{prefix}.{name}"),
-                    tensor.shape.clone(),
-                    &tensor.data,
-                )
-            }));
-        }
-        for (prefix, adam) in [
-            ("generator_adam", &gan.generator_adam),
-            ("discriminator_adam", &gan.discriminator_adam),
-        ] {
-            for (i, moments) in adam.moments.iter().enumerate() {
+        for (name, state) in &self.gan.networks {
+            let average = state.average.iter().map(|average| ("averages", average));
+            for (kind, parameters) in average.chain([("networks", &state.parameters)]) {
+                let tensors = parameters.tensors.iter();
+                entries.extend(tensors.map(|(tensor, numbers)| {
+                    let name = format!("{kind}.{name}.{tensor}");
+                    Entry::new(name, numbers.shape.clone(), &numbers.data)
+                }));
+            }
+            for (i, moments) in state.adam.moments.iter().enumerate() {
                 for (which, numbers) in ["first", "second"].into_iter().zip(moments) {
-                    let name = format!("{prefix}.{i}.{which}");
+                    let name = format!("adam.{name}.{i}.{which}");
                     entries.push(Entry::new(name, vec![numbers.len()], numbers));
                 }
             }
         }
-        let since: Vec<f32> = self
-            .since
-            .iter()
-            .flat_map(|losses| [losses.discriminator, losses.generator])
+        for (name, tensor) in &self.gan.extra {
+            let name = format!("extra.{name}");
+            entries.push(Entry::new(name, tensor.shape.clone(), &tensor.data));
+        }
+        let columns = self.losses();
+        let rows = self.since.iter();
+        let since: Vec<f32> = rows
+            .flat_map(|losses| columns.iter().filter_map(move |column| losses.get(column)))
             .collect();
-        entries.push(Entry::new(
-            "since".into(),
-            vec![self.since.len(), 2],
-            &since,
-        ));
+        let shape = vec![self.since.len(), columns.len()];
+        entries.push(Entry::new("since".into(), shape, &since));
         entries
+    }
+}
+
+impl State {
+    fn decode(self, bytes: &[u8]) -> Result<Checkpoint, DecodeError> {
+        check_sum(bytes, &self.sha256)?;
+        let mut tensors = Tensors::read(bytes)?;
+        let mut networks = BTreeMap::new();
+        for named in self.networks.iter() {
+            let name = &named.name;
+            let average = || tensors.network(&format!("averages.{name}."));
+            let average = (named.role == Role::Generator).then(average);
+            let steps = self.adam_steps.get(name).ok_or(DecodeError::Foreign)?;
+            let state = NetworkState {
+                average,
+                parameters: tensors.network(&format!("networks.{name}.")),
+                adam: tensors.adam(&format!("adam.{name}"), *steps),
+            };
+            networks.insert(name.clone(), state);
+        }
+        Ok(Checkpoint {
+            gan: GanState {
+                steps: self.step,
+                streams: self.streams,
+                networks,
+                extra: tensors.network("extra.").tensors,
+            },
+            since: tensors.losses("since", &self.losses)?,
+            networks: self.networks,
+            position: self.position,
+            rollbacks: self.rollbacks,
+            recipe: self.recipe,
+            data: self.data,
+        })
+    }
+}
+
+impl OldState {
+    /// A variational autoencoder had its encoder in the discriminator's place and its divergence in that of the
+    /// discriminator's loss.
+    fn decode(self, bytes: &[u8]) -> Result<Checkpoint, DecodeError> {
+        check_sum(bytes, &self.sha256)?;
+        let mut tensors = Tensors::read(bytes)?;
+        let generator = NetworkState {
+            parameters: tensors.network("generator."),
+            adam: tensors.adam("generator_adam", self.generator_adam_steps),
+            average: Some(tensors.network("average.")),
+        };
+        let discriminator = NetworkState {
+            parameters: tensors.network("discriminator."),
+            adam: tensors.adam("discriminator_adam", self.discriminator_adam_steps),
+            average: None,
+        };
+        // An encoder has two numbers for each of a latent, a discriminator one in all.
+        let moments = Shape::features(2 * self.generator.input.len());
+        let is_variational = self.discriminator.output() == Ok(moments);
+        let (networks, losses) = match is_variational {
+            true => (
+                Variational::networks(self.generator, self.discriminator),
+                Variational::LOSSES,
+            ),
+            false => (
+                Adversarial::networks(self.generator, self.discriminator),
+                Adversarial::LOSSES,
+            ),
+        };
+        let names = networks.iter().map(|named| named.name.clone());
+        let losses = losses.map(|loss| loss.key.to_owned());
+        Ok(Checkpoint {
+            gan: GanState {
+                steps: self.step,
+                streams: BTreeMap::from([(LATENTS.to_owned(), self.latents)]),
+                networks: names.zip([generator, discriminator]).collect(),
+                extra: BTreeMap::new(),
+            },
+            since: tensors.losses("since", &losses)?,
+            networks,
+            position: self.position,
+            rollbacks: self.rollbacks,
+            recipe: self.recipe,
+            data: self.data,
+        })
     }
 }
 
@@ -251,19 +339,27 @@ fn find(bytes: &[u8], text: &str) -> Option<std::ops::Range<usize>> {
     Some(at..at + text.len())
 }
 
-fn read_state(bytes: &[u8]) -> Result<State, DecodeError> {
+/// The metadata of a file, of this format or of an old one.
+enum Read {
+    State(State),
+    Old(OldState),
+}
+
+fn read_state(bytes: &[u8]) -> Result<Read, DecodeError> {
     let (_, metadata) = SafeTensors::read_metadata(bytes)?;
     let text = metadata.metadata().as_ref().and_then(|map| map.get(KEY));
     let value: serde_json::Value = text
         .and_then(|text| serde_json::from_str(text).ok())
         .ok_or(DecodeError::Foreign)?;
-    match value["format"].as_u64() {
-        Some(found) if (u64::from(OLDEST)..=u64::from(FORMAT)).contains(&found) => {
-            serde_json::from_value(value).map_err(|_| DecodeError::Foreign)
+    let read = match value["format"].as_u64() {
+        Some(found) if found == u64::from(FORMAT) => serde_json::from_value(value).map(Read::State),
+        Some(found) if (u64::from(OLDEST)..u64::from(FORMAT)).contains(&found) => {
+            serde_json::from_value(value).map(Read::Old)
         }
-        Some(found) => Err(DecodeError::Format { found }),
-        None => Err(DecodeError::Foreign),
-    }
+        Some(found) => return Err(DecodeError::Format { found }),
+        None => return Err(DecodeError::Foreign),
+    };
+    read.map_err(|_| DecodeError::Foreign)
 }
 
 fn check_sum(bytes: &[u8], sum: &str) -> Result<(), DecodeError> {
@@ -327,12 +423,12 @@ impl Tensors {
         }
     }
 
-    fn losses(&mut self, name: &str) -> Result<Vec<Losses>, DecodeError> {
+    /// Rows of losses with these columns.
+    fn losses(&mut self, name: &str, columns: &[String]) -> Result<Vec<Losses>, DecodeError> {
         let numbers = self.take(name)?.data;
-        let losses = numbers.chunks_exact(2).map(|pair| Losses {
-            discriminator: pair[0],
-            generator: pair[1],
-        });
+        let rows = numbers.chunks_exact(columns.len().max(1));
+        let losses =
+            rows.map(|row| Losses(columns.iter().cloned().zip(row.iter().copied()).collect()));
         Ok(losses.collect())
     }
 }

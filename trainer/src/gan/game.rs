@@ -1,39 +1,20 @@
-//! What the two networks of a run are trained for: the one place that tells the kinds of training apart.
+//! The kinds of training: the one place that tells them apart.
 
-use super::losses::Objective;
-use super::penalties::Penalty;
+use super::adversarial::Adversarial;
+use super::networks::{LossName, Losses};
+use super::training::{Batch, Gan};
 use super::variational::Variational;
+use crate::nn::ModelError;
+use crate::ops::Device;
 
-/// The kind of a training step. Another kind is another variant here, with a step in a file of its own.
+/// What the networks of a run are trained for. Another kind is another variant here, with a file of its own that has
+/// its rules, its networks, its losses and its step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Game {
-    /// The two networks play against each other.
+    /// A generator and a discriminator against each other.
     Adversarial(Adversarial),
-    /// The two networks are a variational autoencoder's decoder and encoder.
+    /// The decoder and the encoder of a variational autoencoder.
     Variational(Variational),
-}
-
-/// The rules of a generative adversarial network (Goodfellow et al. 2014).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Adversarial {
-    pub objective: Objective,
-    pub penalty: Option<Penalty>,
-    /// Bound on each weight of the critic (Arjovsky et al. 2017, algorithm 1), if there is one.
-    pub weight_clip: Option<f64>,
-    /// Updates of the discriminator for one of the generator, at least 1.
-    pub critic_steps: u32,
-}
-
-impl Adversarial {
-    /// An objective by itself: no penalty, no bound, the networks in turns.
-    pub const fn new(objective: Objective) -> Self {
-        Self {
-            objective,
-            penalty: None,
-            weight_clip: None,
-            critic_steps: 1,
-        }
-    }
 }
 
 impl From<Adversarial> for Game {
@@ -57,27 +38,26 @@ impl Game {
         }
     }
 
-    /// What the field calls the two networks, the one that makes images first.
-    pub const fn networks(self) -> [&'static str; 2] {
+    /// The losses of a step, in the order in which they are shown.
+    pub const fn losses(self) -> &'static [LossName] {
         match self {
-            Self::Adversarial(_) => ["generator", "discriminator"],
-            Self::Variational(_) => ["decoder", "encoder"],
+            Self::Adversarial(_) => &Adversarial::LOSSES,
+            Self::Variational(_) => &Variational::LOSSES,
         }
     }
 
-    /// What [`Losses`](super::Losses) holds, the discriminator's first.
-    pub const fn losses(self) -> [&'static str; 2] {
+    /// Updates the networks by the images of a step.
+    ///
+    /// # Errors
+    /// Networks of another kind; the device's.
+    pub(super) fn step<D: Device<f32>>(
+        self,
+        gan: &mut Gan<D>,
+        batch: Batch<'_>,
+    ) -> Result<Losses, ModelError> {
         match self {
-            Self::Adversarial(_) => ["discriminator loss", "generator loss"],
-            Self::Variational(_) => ["KL divergence", "reconstruction loss"],
-        }
-    }
-
-    /// [`Game::losses`] in a few letters.
-    pub const fn short_losses(self) -> [&'static str; 2] {
-        match self {
-            Self::Adversarial(_) => ["D", "G"],
-            Self::Variational(_) => ["KL", "reconstruction"],
+            Self::Adversarial(rules) => rules.step(gan, batch),
+            Self::Variational(rules) => rules.step(gan, batch),
         }
     }
 }

@@ -1,16 +1,10 @@
 //! Adversarial losses on logits, `(N,)`; each is a mean over the batch.
 
+use crate::nn::loss::{Logits, Loss};
 use clap::ValueEnum;
-use dfdx::prelude::{
-    Backward, Gradients, MeanTo, NoneTape, OwnedTape, Rank0, Tape, Tensor, TryAdd, TryMul, TrySub,
-};
+use dfdx::prelude::{MeanTo, NoneTape, Tape, TryAdd, TryMul, TrySub};
 use dfdx::tensor_ops::Device;
 use serde::{Deserialize, Serialize};
-
-/// A discriminator's verdicts on a batch, before any squashing.
-pub type Logits<D, T> = Tensor<(usize,), f32, D, T>;
-/// A loss to run backward from.
-pub type Loss<D, T> = Tensor<Rank0, f32, D, T>;
 
 /// What the two networks play for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -195,20 +189,10 @@ pub fn wasserstein_generator<D: Device<f32>, T: Tape<f32, D>>(
     fake.try_negate()?.try_mean()
 }
 
-/// Runs a loss backward; its value comes with the gradients.
-///
-/// # Errors
-/// The device's.
-pub fn backward<D: Device<f32>>(
-    loss: Loss<D, OwnedTape<f32, D>>,
-) -> Result<(f32, Gradients<f32, D>), D::Err> {
-    let value = loss.as_vec().into_iter().sum();
-    Ok((value, loss.try_backward()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::loss::backward;
     use dfdx::prelude::*;
 
     fn sigmoid(x: f64) -> f64 {

@@ -1,20 +1,24 @@
 //! Generative adversarial networks (Goodfellow et al. 2014), and variational autoencoders (Kingma & Welling 2014) beside
 //! them: networks, losses, the training step and the loop around it.
 
+mod adversarial;
 pub mod checkpoint;
 pub mod fit;
 mod game;
 mod log;
 pub mod losses;
+pub mod networks;
 pub mod penalties;
 pub mod recipes;
 pub mod store;
 mod training;
 pub mod variational;
 
-pub use game::{Adversarial, Game};
+pub use adversarial::Adversarial;
+pub use game::Game;
 pub use losses::Objective;
+pub use networks::{LossName, Losses, Named, Networks, Role};
 pub use penalties::Penalty;
 pub use recipes::{Recipe, Size};
-pub use training::{Gan, GanState, Losses, Settings, classes_in_turn};
+pub use training::{Gan, GanState, Learner, NetworkState, Settings};
 pub use variational::{Likelihood, Variational};

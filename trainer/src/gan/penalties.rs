@@ -1,6 +1,6 @@
 //! Penalties on a critic's gradient.
 
-use super::losses::{Logits, Loss};
+use crate::nn::loss::{Logits, Loss};
 use crate::nn::{Model, ModelError, device_error};
 use crate::ops::Device;
 use clap::ValueEnum;
@@ -120,7 +120,7 @@ fn squares<D: Device<f32>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gan::losses;
+    use crate::nn::loss::backward;
     use crate::nn::{Initialization, Mode};
     use crate::ops::{Activation, Wants, Weights, Window, composed};
     use crate::parameters::{HostTensor, Parameters};
@@ -137,9 +137,9 @@ mod tests {
 
     /// A critic with every kind of layer that the penalty passes through.
     fn critic() -> Network {
-        Network {
-            input: Shape::new(2, 6, 6),
-            layers: vec![
+        Network::chain(
+            Shape::new(2, 6, 6),
+            vec![
                 Layer::Conv2d {
                     channels: 5,
                     kernel: 3,
@@ -162,7 +162,31 @@ mod tests {
                 Layer::LeakyRelu { slope: 0.1 },
                 linear(1),
             ],
-        }
+        )
+    }
+
+    /// A critic with branches, and every layer that has joined and pooled ones.
+    fn branched() -> Network {
+        let conv = |channels| Layer::Conv2d {
+            channels,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            bias: true,
+        };
+        let mut network = Network::chain(Shape::new(2, 6, 6), vec![conv(3)]);
+        let active = network.push(Layer::LeakyRelu { slope: 0.2 }, &[1]);
+        let branch = network.push(conv(3), &[active]);
+        let sum = network.push(Layer::Add, &[branch, active]);
+        let (kernel, stride) = (2, 2);
+        let greatest = network.push(Layer::MaxPool2d { kernel, stride }, &[sum]);
+        let mean = network.push(Layer::AvgPool2d { kernel, stride }, &[active]);
+        let joined = network.push(Layer::Concat, &[greatest, mean]);
+        let (kernel, stride) = (2, 1);
+        let pooled = network.push(Layer::MaxPool2d { kernel, stride }, &[joined]);
+        let flat = network.push(Layer::Flatten, &[pooled]);
+        network.push(linear(1), &[flat]);
+        network
     }
 
     fn points(n: usize, network: &Network) -> Vec<f32> {
@@ -186,8 +210,12 @@ mod tests {
         let mut told = critic();
         let (classes, channels) = (3, 2);
         let embedding = Layer::ClassEmbedding { classes, channels };
-        told.layers.insert(0, embedding);
-        for (network, classes) in [(critic(), [].as_slice()), (told, &[0, 2, 1, 1, 0])] {
+        told.insert(0, embedding);
+        for (network, classes) in [
+            (critic(), [].as_slice()),
+            (told, &[0, 2, 1, 1, 0]),
+            (branched(), &[]),
+        ] {
             let cpu = Cpu::default();
             let critic = Model::new(cpu.clone(), &network, &parameters(&network)).unwrap();
             let x = critic.input(5, &points(5, &network)).unwrap();
@@ -198,7 +226,7 @@ mod tests {
             let mut tape = OwnedTape::default();
             let ran = critic.forward(&mut tape, &x, classes, Mode::Train(wants));
             let sum = cpu.to_tensor(tape, &ran.unwrap().0).unwrap();
-            let (_, mut gradients) = losses::backward(sum.try_sum().unwrap()).unwrap();
+            let (_, mut gradients) = backward(sum.try_sum().unwrap()).unwrap();
             let expected = cpu.gradient(&mut gradients, &x).unwrap();
             let ours = critic.input_gradient(&mut OwnedTape::default(), &x, classes);
             assert!(expected.iter().any(|g| g.abs() > 0.1));
@@ -213,10 +241,7 @@ mod tests {
     /// For `D(x) = w x + b` the penalty is `10 (|w| - 1)^2` and its gradient `20 (|w| - 1) w / |w|`.
     #[test]
     fn a_linear_critic_has_the_closed_form() {
-        let network = Network {
-            input: Shape::features(3),
-            layers: vec![linear(1)],
-        };
+        let network = Network::chain(Shape::features(3), vec![linear(1)]);
         let w = [0.5f32, -1.5, 2.0];
         let norm = w.iter().map(|w| w * w).sum::<f32>().sqrt();
         let mut parameters = Parameters::default();
@@ -231,7 +256,7 @@ mod tests {
         let mut critic = Model::new(cpu.clone(), &network, &parameters).unwrap();
         let x = critic.input(4, &points(4, &network)).unwrap();
         let (value, mut gradients) =
-            losses::backward(gradient_penalty(&critic, &x, &[], 10.0).unwrap()).unwrap();
+            backward(gradient_penalty(&critic, &x, &[], 10.0).unwrap()).unwrap();
         assert!((value - 10.0 * (norm - 1.0).powi(2)).abs() < 1e-4);
         let weight = &*critic.trained_mut()[0];
         let gradient = cpu.gradient(&mut gradients, weight).unwrap();
@@ -240,7 +265,7 @@ mod tests {
         }
         // Around zero it is `3 |w|^2`, its gradient `6 w`.
         let (value, mut gradients) =
-            losses::backward(zero_centred_penalty(&critic, &x, &[], 3.0).unwrap()).unwrap();
+            backward(zero_centred_penalty(&critic, &x, &[], 3.0).unwrap()).unwrap();
         assert!((value - 3.0 * norm * norm).abs() < 1e-4);
         let weight = &*critic.trained_mut()[0];
         let gradient = cpu.gradient(&mut gradients, weight).unwrap();
@@ -249,88 +274,173 @@ mod tests {
         }
     }
 
-    /// The critic in f64, made of dfdx's operations: for each point of `x`, the sides of the corners that
-    /// its numbers lie on; and the gradients, read off the line through the origin that those sides
-    /// leave of the critic.
+    type Array64 = composed::Array<f64, Cpu>;
+
+    /// Where a critic is bent.
+    #[derive(Clone, Copy)]
+    enum Corner {
+        /// `x` where positive, else so many times `x`.
+        Leaky(f64),
+        MaxPool(Window),
+    }
+
+    /// A straight piece of a corner, of one sample: which of the numbers each number that it gives is, and how many
+    /// times.
+    type Piece = Vec<(usize, f64)>;
+
+    impl Corner {
+        /// The piece that a sample of the given sizes lies on.
+        fn piece(self, sample: &[f64], [_, h, w, c]: [usize; 4]) -> Piece {
+            match self {
+                Self::Leaky(slope) => {
+                    let slopes = sample.iter().map(|&v| if v > 0.0 { 1.0 } else { slope });
+                    slopes.enumerate().collect()
+                }
+                Self::MaxPool(Window { kernel, stride, .. }) => {
+                    let mut piece = Vec::new();
+                    for y in (0..=h - kernel).step_by(stride) {
+                        for x in (0..=w - kernel).step_by(stride) {
+                            piece.extend((0..c).map(|channel| {
+                                let taps = (0..kernel * kernel).map(|tap| {
+                                    ((y + tap / kernel) * w + x + tap % kernel) * c + channel
+                                });
+                                let greatest =
+                                    taps.max_by(|&a, &b| sample[a].total_cmp(&sample[b]));
+                                (greatest.unwrap(), 1.0)
+                            }));
+                        }
+                    }
+                    piece
+                }
+            }
+        }
+
+        /// The sizes that come out.
+        fn output(self, [n, h, w, c]: [usize; 4]) -> [usize; 4] {
+            match self {
+                Self::Leaky(_) => [n, h, w, c],
+                Self::MaxPool(Window { kernel, stride, .. }) => {
+                    let side = |n| (n - kernel) / stride + 1;
+                    [n, side(h), side(w), c]
+                }
+            }
+        }
+    }
+
+    /// Runs `x` through a critic with the arrays `w`; the function turns the input of the k-th corner into its output.
+    type Run = fn(Array64, &[Array64], &mut dyn FnMut(usize, Array64) -> Array64) -> Array64;
+
+    /// A critic in f64, made of dfdx's operations: for each point of `x`, the pieces that its numbers lie on; and the
+    /// gradients, read off the line through the origin that those pieces leave of the critic.
     struct Oracle {
         x: Vec<f64>,
         n: usize,
+        corners: &'static [Corner],
+        run: Run,
     }
 
-    type Array64 = composed::Array<f64, Cpu>;
+    fn with(w: &[Array64], i: usize, bias: Option<usize>) -> Weights<Array64> {
+        Weights {
+            weight: w[i].clone(),
+            bias: bias.map(|b| w[b].clone()),
+        }
+    }
 
-    impl Oracle {
-        /// Runs `x` through the critic with the arrays `w`; `fix` turns the k-th activation's input into
-        /// its output.
-        fn run(
-            &self,
-            x: Array64,
-            w: &[Array64],
-            fix: &mut dyn FnMut(usize, Array64) -> Array64,
-        ) -> Array64 {
+    /// [`critic`].
+    const CRITIC: (Run, &[Corner]) = (
+        |x, w, fix| {
             let (tape, act) = (&mut NoneTape, Activation::Identity);
-            let with = |i: usize, bias: Option<usize>| Weights {
-                weight: w[i].clone(),
-                bias: bias.map(|b| w[b].clone()),
-            };
             let window = |kernel| Window {
                 kernel,
                 stride: 2,
                 padding: 1,
             };
-            let x = composed::conv2d(tape, &x, &with(0, Some(1)), window(3), act).unwrap();
+            let x = composed::conv2d(tape, &x, &with(w, 0, Some(1)), window(3), act).unwrap();
             let x = fix(0, x);
-            let x = composed::conv_transpose2d(tape, &x, &with(2, None), window(4), (6, 6), act);
+            let v = with(w, 2, None);
+            let x = composed::conv_transpose2d(tape, &x, &v, window(4), (6, 6), act);
             let x = fix(1, x.unwrap());
-            let x = fix(
-                2,
-                composed::linear(tape, &x, &with(3, Some(4)), act).unwrap(),
-            );
-            composed::linear(tape, &x, &with(5, Some(6)), act).unwrap()
+            let x = composed::linear(tape, &x, &with(w, 3, Some(4)), act);
+            let x = fix(2, x.unwrap());
+            composed::linear(tape, &x, &with(w, 5, Some(6)), act).unwrap()
+        },
+        &[Corner::Leaky(0.2), Corner::Leaky(0.0), Corner::Leaky(0.1)],
+    );
+
+    const fn pool(stride: usize) -> Window {
+        Window {
+            kernel: 2,
+            stride,
+            padding: 0,
+        }
+    }
+
+    /// [`branched`].
+    const BRANCHED: (Run, &[Corner]) = (
+        |x, w, fix| {
+            let (tape, act) = (&mut NoneTape, Activation::Identity);
+            let window = Window {
+                kernel: 3,
+                stride: 1,
+                padding: 1,
+            };
+            let x = composed::conv2d(tape, &x, &with(w, 0, Some(1)), window, act).unwrap();
+            let x = fix(0, x);
+            let branch = composed::conv2d(tape, &x, &with(w, 2, Some(3)), window, act).unwrap();
+            let sum = composed::add(tape, &branch, std::slice::from_ref(&x)).unwrap();
+            let greatest = fix(1, sum);
+            let mean = composed::avg_pool2d(tape, &x, pool(2)).unwrap();
+            let joined = composed::concat(tape, &greatest, &[mean]).unwrap();
+            let pooled = fix(2, joined);
+            composed::linear(tape, &pooled, &with(w, 4, Some(5)), act).unwrap()
+        },
+        &[
+            Corner::Leaky(0.2),
+            Corner::MaxPool(pool(2)),
+            Corner::MaxPool(pool(1)),
+        ],
+    );
+
+    impl Oracle {
+        /// What a corner makes of a batch, by a piece for each sample, or one for all.
+        fn bent(&self, k: usize, x: &Array64, pieces: &[Piece]) -> Array64 {
+            let &(n, h, w, c) = x.shape();
+            let numbers = x.as_vec();
+            let samples = numbers.chunks_exact(h * w * c).zip(pieces.iter().cycle());
+            let y: Vec<f64> = samples
+                .flat_map(|(sample, piece)| piece.iter().map(|&(i, times)| sample[i] * times))
+                .collect();
+            let [n, h, w, c] = self.corners[k].output([n, h, w, c]);
+            Cpu::default().tensor_from_vec(y, (n, h, w, c))
         }
 
-        /// For each activation, the slope at each number of each point.
-        fn slopes(&self, w: &[Array64]) -> [Vec<f64>; 3] {
-            let cpu = Cpu::default();
-            let mut slopes = [const { Vec::new() }; 3];
-            let x = cpu.tensor_from_vec(self.x.clone(), (self.n, 6, 6, 2));
-            self.run(x, w, &mut |k, x| {
-                let negative = [0.2, 0.0, 0.1][k];
-                let slope: Vec<f64> = x
-                    .as_vec()
-                    .iter()
-                    .map(|&v| if v > 0.0 { 1.0 } else { negative })
-                    .collect();
-                let y = x
-                    .as_vec()
-                    .iter()
-                    .zip(&slope)
-                    .map(|(x, s)| x * s)
-                    .collect::<Vec<_>>();
-                slopes[k] = slope;
-                cpu.tensor_from_vec(y, *x.shape())
+        fn array(&self, numbers: Vec<f64>) -> Array64 {
+            let n = numbers.len() / (6 * 6 * 2);
+            Cpu::default().tensor_from_vec(numbers, (n, 6, 6, 2))
+        }
+
+        /// For each corner, the piece of each point.
+        fn pieces(&self, w: &[Array64]) -> Vec<Vec<Piece>> {
+            let mut pieces = vec![Vec::new(); self.corners.len()];
+            (self.run)(self.array(self.x.clone()), w, &mut |k, x| {
+                let &(n, h, wide, c) = x.shape();
+                let numbers = x.as_vec();
+                let samples = numbers.chunks_exact(h * wide * c);
+                let dims = [n, h, wide, c];
+                pieces[k] = samples.map(|s| self.corners[k].piece(s, dims)).collect();
+                self.bent(k, &x, &pieces[k])
             });
-            slopes
+            pieces
         }
 
-        fn penalty(&self, w: &[Array64], slopes: &[Vec<f64>; 3]) -> f64 {
-            let cpu = Cpu::default();
+        fn penalty(&self, w: &[Array64], pieces: &[Vec<Piece>]) -> f64 {
             let len = self.x.len() / self.n;
             let distances = (0..self.n).map(|point| {
                 // One unit vector a row, and the origin last.
                 let mut rows = vec![0.0; (len + 1) * len];
                 (0..len).for_each(|i| rows[i * len + i] = 1.0);
-                let rows = cpu.tensor_from_vec(rows, (len + 1, 6, 6, 2));
-                let y = self.run(rows, w, &mut |k, x| {
-                    let own = &slopes[k][point * slopes[k].len() / self.n..];
-                    let own = &own[..slopes[k].len() / self.n];
-                    let y = x
-                        .as_vec()
-                        .iter()
-                        .zip(own.iter().cycle())
-                        .map(|(x, s)| x * s)
-                        .collect::<Vec<_>>();
-                    cpu.tensor_from_vec(y, *x.shape())
+                let y = (self.run)(self.array(rows), w, &mut |k, x| {
+                    self.bent(k, &x, std::slice::from_ref(&pieces[k][point]))
                 });
                 let y = y.as_vec();
                 let square: f64 = y[..len].iter().map(|v| (v - y[len]).powi(2)).sum();
@@ -342,16 +452,23 @@ mod tests {
 
     #[test]
     fn the_weights_gradient_is_the_numerical_derivative() {
-        let (network, cpu) = (critic(), Cpu::default());
-        let x = points(4, &network);
-        let mut critic = Model::new(cpu.clone(), &network, &parameters(&network)).unwrap();
+        check_weights_gradient(&critic(), CRITIC);
+        check_weights_gradient(&branched(), BRANCHED);
+    }
+
+    fn check_weights_gradient(network: &Network, (run, corners): (Run, &'static [Corner])) {
+        let cpu = Cpu::default();
+        let x = points(4, network);
+        let mut critic = Model::new(cpu.clone(), network, &parameters(network)).unwrap();
         let batch = critic.input(4, &x).unwrap();
         let oracle = Oracle {
             x: cpu.to_host(&batch).into_iter().map(f64::from).collect(),
             n: 4,
+            corners,
+            run,
         };
         let loss = gradient_penalty(&critic, &batch, &[], 10.0).unwrap();
-        let (value, mut gradients) = losses::backward(loss).unwrap();
+        let (value, mut gradients) = backward(loss).unwrap();
         let arrays: Vec<_> = critic
             .trained_mut()
             .into_iter()
@@ -369,8 +486,8 @@ mod tests {
                 cpu.tensor_from_vec(numbers, (n, h, w, c))
             })
             .collect();
-        let slopes = oracle.slopes(&w);
-        let expected = oracle.penalty(&w, &slopes);
+        let pieces = oracle.pieces(&w);
+        let expected = oracle.penalty(&w, &pieces);
         assert!(
             (f64::from(value) / expected - 1.0).abs() < 1e-5,
             "{value} against {expected}"
@@ -383,7 +500,7 @@ mod tests {
                     let mut numbers = w[at].as_vec();
                     numbers[i] += by;
                     w[at] = cpu.tensor_from_vec(numbers, *w[at].shape());
-                    oracle.penalty(&w, &slopes)
+                    oracle.penalty(&w, &pieces)
                 };
                 let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
                 let ours = f64::from(gradient[i]);

@@ -120,6 +120,16 @@ impl Store {
         }
     }
 
+    /// Seconds of training up to a step, of all parts of the run, if its log can be read.
+    pub fn elapsed_s(&self, step: u32) -> Option<f64> {
+        let text = std::fs::read_to_string(self.folder.join(LOG)).ok()?;
+        let mut lines = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Written>(line).ok());
+        let last = lines.rfind(|line| line.step <= step)?;
+        Some(last.elapsed_s)
+    }
+
     /// The files by step, the oldest first.
     fn files(&self) -> Result<Vec<(u32, PathBuf)>, StoreError> {
         let failed = |source| StoreError::Read {

@@ -1,75 +1,150 @@
-//! One training step, and all the state that it changes.
+//! The networks of a run in training, and all the state that its steps change.
 
-use super::game::{Adversarial, Game};
-use super::losses::Logits;
-use super::penalties::{Penalty, Recorded};
-use super::{losses, penalties};
-use crate::engines;
-use crate::nn::{Initialization, Mode, Model, ModelError, device_error};
-use crate::ops::{Device, Wants};
+use super::game::Game;
+use super::networks::{Losses, Named, Networks, Role};
+use crate::nn::{Initialization, Model, ModelError};
+use crate::ops::Device;
 use crate::optim::{Adam, AdamConfig, AdamState};
-use crate::parameters::Parameters;
+use crate::parameters::{HostTensor, Parameters};
 use crate::rng::{Rng, Stream};
-use crate::spec::Network;
-use dfdx::prelude::{NoneTape, OwnedTape, TryAdd};
+use crate::samples::classes_in_turn;
+use dfdx::prelude::Gradients;
+use std::collections::BTreeMap;
 
-/// What a GAN is made of, or what takes its place: a variational autoencoder has its decoder for the generator and
-/// its encoder, from images to means and log-variances of latents, for the discriminator.
+/// What is trained, and how.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub generator: Network,
-    pub discriminator: Network,
+    pub networks: Networks,
     pub game: Game,
     pub initialization: Initialization,
     pub adam: AdamConfig,
-    /// Decay of the average of the generator's weights a step, in [0, 1).
+    /// Decay of the average of a generator's weights a step, in [0, 1).
     pub ema_decay: f64,
     pub seed: u64,
 }
 
-/// The losses of a step. Those of a variational autoencoder are the two parts of the bound, in nats an image: the
-/// divergence of the latents from the prior stands in the discriminator's place, the reconstruction's loss in the
-/// generator's.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Losses {
-    pub discriminator: f32,
-    pub generator: f32,
-}
-
-impl Losses {
-    /// Whether both are numbers.
-    pub fn is_finite(&self) -> bool {
-        self.discriminator.is_finite() && self.generator.is_finite()
-    }
-}
+/// The name of the stream of training latents in [`GanState::streams`].
+pub(super) const LATENTS: &str = "latents";
 
 /// All that the steps change, on the host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GanState {
     /// How many steps were taken.
     pub steps: u32,
-    /// State of the stream of training latents.
-    pub latents: [u32; 4],
-    pub generator: Parameters,
-    pub discriminator: Parameters,
-    pub average: Parameters,
-    pub generator_adam: AdamState,
-    pub discriminator_adam: AdamState,
+    /// States of the streams of random numbers by name.
+    pub streams: BTreeMap<String, [u32; 4]>,
+    /// By the names in [`Networks`].
+    pub networks: BTreeMap<String, NetworkState>,
+    /// What a kind of training keeps besides, by name. None does yet.
+    pub extra: BTreeMap<String, HostTensor>,
 }
 
-/// A generator and a discriminator in training, or a decoder and an encoder in their places.
+/// All that the steps change of a network, on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkState {
+    pub parameters: Parameters,
+    pub adam: AdamState,
+    /// Of a generator.
+    pub average: Option<Parameters>,
+}
+
+impl NetworkState {
+    /// Every number.
+    pub fn numbers(&self) -> impl Iterator<Item = f32> {
+        let weights = [Some(&self.parameters), self.average.as_ref()];
+        let weights = weights.into_iter().flatten();
+        let tensors = weights.flat_map(|parameters| parameters.tensors.values());
+        let moments = self.adam.moments.iter().flatten().flatten();
+        tensors
+            .flat_map(|tensor| &tensor.data)
+            .chain(moments)
+            .copied()
+    }
+}
+
+/// A network in training.
+pub struct Learner<D: Device<f32>> {
+    /// As in [`Networks`].
+    pub name: String,
+    pub model: Model<D>,
+    pub adam: Adam<D>,
+    /// Running average of a generator's weights (Yazıcı et al. 2019): what samples are drawn from.
+    average: Option<Model<D>>,
+}
+
+impl<D: Device<f32>> Learner<D> {
+    fn new(
+        device: &D,
+        named: &Named,
+        adam: AdamConfig,
+        parameters: &Parameters,
+    ) -> Result<Self, ModelError> {
+        let model = || Model::new(device.clone(), &named.network, parameters);
+        let average = match named.role {
+            Role::Generator => Some(model()?),
+            Role::Auxiliary => None,
+        };
+        let mut model = model()?;
+        Ok(Self {
+            name: named.name.clone(),
+            adam: Adam::new(adam, &mut model)?,
+            model,
+            average,
+        })
+    }
+
+    fn restore(
+        device: &D,
+        named: &Named,
+        adam: AdamConfig,
+        state: &GanState,
+    ) -> Result<Self, ModelError> {
+        let missing = || ModelError::NoState(named.name.clone());
+        let state = state.networks.get(&named.name).ok_or_else(missing)?;
+        let model = |parameters| Model::new(device.clone(), &named.network, parameters);
+        let average = match named.role {
+            Role::Generator => Some(model(state.average.as_ref().ok_or_else(missing)?)?),
+            Role::Auxiliary => None,
+        };
+        let mut model = model(&state.parameters)?;
+        Ok(Self {
+            name: named.name.clone(),
+            adam: Adam::restore(adam, &mut model, &state.adam)?,
+            model,
+            average,
+        })
+    }
+
+    /// Updates the weights by the gradients of a backward pass.
+    ///
+    /// # Errors
+    /// The device's.
+    pub(super) fn update(&mut self, gradients: &mut Gradients<f32, D>) -> Result<(), ModelError> {
+        self.adam.step(&mut self.model, gradients)
+    }
+
+    fn state(&self) -> Result<NetworkState, ModelError> {
+        let average = self.average.as_ref().map(Model::parameters).transpose()?;
+        Ok(NetworkState {
+            parameters: self.model.parameters()?,
+            adam: self.adam.state(self.model.device()),
+            average,
+        })
+    }
+}
+
+/// The networks of a run in training.
 pub struct Gan<D: Device<f32>> {
-    pub generator: Model<D>,
-    pub discriminator: Model<D>,
-    /// Running average of the generator's weights (Yazıcı et al. 2019): what samples are drawn from.
-    pub average: Model<D>,
-    pub generator_adam: Adam<D>,
-    pub discriminator_adam: Adam<D>,
+    pub generator: Learner<D>,
+    /// In the order of [`Networks::others`].
+    pub others: Vec<Learner<D>>,
     /// The stream that training latents come from, the points of the gradient penalty, and the noise of an encoder's
     /// latents.
     pub latents: Rng,
+    /// As in [`GanState`].
+    pub extra: BTreeMap<String, HostTensor>,
     settings: Settings,
-    steps: u32,
+    pub(super) steps: u32,
 }
 
 /// Real images to learn from.
@@ -83,27 +158,6 @@ pub(super) struct Batch<'a> {
     pub classes: &'a [u32],
 }
 
-/// The classes of `count` images of a network, each class in turn; none where it is told none.
-pub fn classes_in_turn(network: &Network, count: usize) -> Vec<u32> {
-    engines::classes_in_turn(network.classes().unwrap_or(0), count)
-}
-
-/// Gradients for the weights, none for the batch itself.
-const LEARN: Mode = Mode::Train(Wants {
-    input: false,
-    weights: true,
-});
-/// No gradient at all.
-const OBSERVE: Mode = Mode::Train(Wants {
-    input: false,
-    weights: false,
-});
-/// Gradients through the network, none for its weights.
-const PASS_THROUGH: Mode = Mode::Train(Wants {
-    input: true,
-    weights: false,
-});
-
 impl<D: Device<f32>> Gan<D> {
     /// Fresh networks on `device`.
     ///
@@ -111,30 +165,81 @@ impl<D: Device<f32>> Gan<D> {
     /// A layer that does not fit; the device's.
     pub fn new(device: D, settings: &Settings) -> Result<Self, ModelError> {
         let mut rng = Rng::new(settings.seed, Stream::Initialization);
-        let mut model = |network: &Network| {
-            let parameters = settings.initialization.parameters(network, &mut rng)?;
-            Ok::<_, ModelError>((
-                Model::new(device.clone(), network, &parameters)?,
-                parameters,
-            ))
+        let learner = |named: &Named| {
+            let begin = &settings.initialization;
+            let parameters = begin.parameters(&named.network, &mut rng)?;
+            Learner::new(&device, named, settings.adam, &parameters)
         };
-        let (mut generator, parameters) = model(&settings.generator)?;
-        let (mut discriminator, _) = model(&settings.discriminator)?;
+        let latents = Rng::new(settings.seed, Stream::Latents);
+        Self::of(settings, learner, latents)
+    }
+
+    /// The networks of `settings` at a saved state; its next steps are those that would have followed.
+    ///
+    /// # Errors
+    /// A state of other networks; the device's.
+    pub fn restore(device: D, settings: &Settings, state: &GanState) -> Result<Self, ModelError> {
+        let learner = |named: &Named| Learner::restore(&device, named, settings.adam, state);
+        let latents = state.streams.get(LATENTS).copied();
+        let latents = latents
+            .and_then(Rng::from_state)
+            .ok_or(ModelError::Latents)?;
         Ok(Self {
-            average: Model::new(device, &settings.generator, &parameters)?,
-            generator_adam: Adam::new(settings.adam, &mut generator)?,
-            discriminator_adam: Adam::new(settings.adam, &mut discriminator)?,
-            generator,
-            discriminator,
-            latents: Rng::new(settings.seed, Stream::Latents),
+            extra: state.extra.clone(),
+            steps: state.steps,
+            ..Self::of(settings, learner, latents)?
+        })
+    }
+
+    fn of(
+        settings: &Settings,
+        mut learner: impl FnMut(&Named) -> Result<Learner<D>, ModelError>,
+        latents: Rng,
+    ) -> Result<Self, ModelError> {
+        Ok(Self {
+            generator: learner(&settings.networks.generator)?,
+            others: settings
+                .networks
+                .others
+                .iter()
+                .map(learner)
+                .collect::<Result<_, _>>()?,
+            latents,
+            extra: BTreeMap::new(),
             settings: settings.clone(),
             steps: 0,
         })
     }
 
+    fn learners(&self) -> impl Iterator<Item = &Learner<D>> {
+        std::iter::once(&self.generator).chain(&self.others)
+    }
+
+    fn learners_mut(&mut self) -> impl Iterator<Item = &mut Learner<D>> {
+        std::iter::once(&mut self.generator).chain(&mut self.others)
+    }
+
+    /// The average of the generator's weights, which is scored and exported; the generator itself where none is kept.
+    pub fn average(&self) -> &Model<D> {
+        self.generator
+            .average
+            .as_ref()
+            .unwrap_or(&self.generator.model)
+    }
+
+    /// As [`Gan::average`], for good.
+    pub fn into_average(self) -> Model<D> {
+        self.generator.average.unwrap_or(self.generator.model)
+    }
+
     /// The generator's learning rate.
     pub fn learning_rate(&self) -> f64 {
-        self.generator_adam.learning_rate()
+        self.generator.adam.learning_rate()
+    }
+
+    /// How many steps were taken.
+    pub fn steps(&self) -> u32 {
+        self.steps
     }
 
     /// All that the steps have changed.
@@ -142,44 +247,17 @@ impl<D: Device<f32>> Gan<D> {
     /// # Errors
     /// None for networks that were built; the walk's otherwise.
     pub fn state(&self) -> Result<GanState, ModelError> {
-        let device = self.generator.device();
+        let networks = self.learners().map(|l| Ok((l.name.clone(), l.state()?)));
         Ok(GanState {
             steps: self.steps,
-            latents: self.latents.state(),
-            generator: self.generator.parameters()?,
-            discriminator: self.discriminator.parameters()?,
-            average: self.average.parameters()?,
-            generator_adam: self.generator_adam.state(device),
-            discriminator_adam: self.discriminator_adam.state(device),
+            streams: BTreeMap::from([(LATENTS.to_owned(), self.latents.state())]),
+            networks: networks.collect::<Result<_, ModelError>>()?,
+            extra: self.extra.clone(),
         })
     }
 
-    /// The networks of `settings` at a saved state; its next steps are those that would have followed.
-    ///
-    /// # Errors
-    /// Numbers that are not those of the networks; the device's.
-    pub fn restore(device: D, settings: &Settings, state: &GanState) -> Result<Self, ModelError> {
-        let (generator, discriminator) = (&settings.generator, &settings.discriminator);
-        let mut generator = Model::new(device.clone(), generator, &state.generator)?;
-        let mut discriminator = Model::new(device.clone(), discriminator, &state.discriminator)?;
-        Ok(Self {
-            average: Model::new(device, &settings.generator, &state.average)?,
-            generator_adam: Adam::restore(settings.adam, &mut generator, &state.generator_adam)?,
-            discriminator_adam: Adam::restore(
-                settings.adam,
-                &mut discriminator,
-                &state.discriminator_adam,
-            )?,
-            generator,
-            discriminator,
-            latents: Rng::from_state(state.latents).ok_or(ModelError::Latents)?,
-            settings: settings.clone(),
-            steps: state.steps,
-        })
-    }
-
-    /// Updates both networks by batches of `n` real images, `(N, C, H, W)` in [-1, 1], [`Game::batches`] of
-    /// them one after the other in `real`; then the average. `classes` has the class of each image if the networks are
+    /// Updates all networks by batches of `n` real images, `(N, C, H, W)` in [-1, 1], [`Game::batches`] of
+    /// them one after the other in `real`; then the averages. `classes` has the class of each image if the networks are
     /// told them; generated images are of the classes of the real ones.
     ///
     /// # Errors
@@ -190,181 +268,32 @@ impl<D: Device<f32>> Gan<D> {
             images: real,
             classes,
         };
-        let losses = match self.settings.game {
-            Game::Adversarial(rules) => self.adversarial_step(rules, batch)?,
-            Game::Variational(rules) => self.variational_step(rules, batch)?,
-        };
+        let losses = self.settings.game.step(self, batch)?;
         self.steps += 1;
-        let decay = self.settings.ema_decay;
-        self.average
-            .follow(&mut self.generator, decay, self.steps)?;
+        let (decay, steps) = (self.settings.ema_decay, self.steps);
+        for learner in self.learners_mut() {
+            if let Some(average) = &mut learner.average {
+                average.follow(&mut learner.model, decay, steps)?;
+            }
+        }
         Ok(losses)
     }
 
-    /// Updates the discriminator by each of its batches, then the generator.
-    fn adversarial_step(
-        &mut self,
-        rules: Adversarial,
-        all: Batch<'_>,
-    ) -> Result<Losses, ModelError> {
-        let (mut sum, mut batches) = (0.0, 0u8);
-        let mut last = all;
-        let mut rest = all.classes;
-        for images in all
-            .images
-            .chunks(all.n * self.settings.discriminator.input.len())
-        {
-            let (classes, after) = rest.split_at(all.n.min(rest.len()));
-            rest = after;
-            last = Batch {
-                images,
-                classes,
-                ..all
-            };
-            sum += self.discriminator_step(rules, last)?;
-            batches = batches.saturating_add(1);
-        }
-        Ok(Losses {
-            discriminator: sum / f32::from(batches),
-            generator: self.generator_step(rules, last)?,
-        })
-    }
-
-    /// How many steps were taken.
-    pub fn steps(&self) -> u32 {
-        self.steps
-    }
-
-    fn discriminator_step(
-        &mut self,
-        rules: Adversarial,
-        batch: Batch<'_>,
-    ) -> Result<f32, ModelError> {
-        let device = self.discriminator.device().clone();
-        let classes = batch.classes;
-        let latents = self.draw(batch.n)?;
-        let generator = &self.generator;
-        let (fake, _) = generator.forward(&mut NoneTape, &latents, classes, OBSERVE)?;
-        let real = self.discriminator.input(batch.n, batch.images)?;
-        let between = match rules.penalty {
-            Some(Penalty::Gradient(_)) => Some(self.between(&real, &fake)?),
-            _ => None,
-        };
-        let penalty = self.penalty(rules, &real, &fake, between.as_ref(), classes)?;
-        let judge = |images: &D::Array| {
-            let mut tape = OwnedTape::default();
-            let (verdict, _) = self
-                .discriminator
-                .forward(&mut tape, images, classes, LEARN)?;
-            device.to_tensor(tape, &verdict).map_err(device_error)
-        };
-        let objective = rules.objective;
-        let mut loss = objective
-            .discriminator(judge(&real)?, judge(&fake)?)
-            .map_err(device_error)?;
-        if let Some(penalty) = penalty {
-            loss = loss.try_add(penalty).map_err(device_error)?;
-        }
-        let (value, mut gradients) = losses::backward(loss).map_err(device_error)?;
-        self.discriminator_adam
-            .step(&mut self.discriminator, &mut gradients)?;
-        if let Some(limit) = rules.weight_clip {
-            for array in self.discriminator.trained_mut() {
-                device.clamp(array, limit).map_err(device_error)?;
-            }
-        }
-        Ok(value)
-    }
-
-    /// The penalty that is due at this step; `between` are the points of a gradient penalty.
-    fn penalty(
-        &self,
-        rules: Adversarial,
-        real: &D::Array,
-        fake: &D::Array,
-        between: Option<&D::Array>,
-        classes: &[u32],
-    ) -> Result<Option<Recorded<D>>, ModelError> {
-        let critic = &self.discriminator;
-        match (rules.penalty, between) {
-            (Some(Penalty::Gradient(weight)), Some(points)) => {
-                penalties::gradient_penalty(critic, points, classes, weight).map(Some)
-            }
-            (Some(Penalty::ZeroCentred { weight, every }), _)
-                if self.steps.is_multiple_of(every) =>
-            {
-                let weight = weight / 2.0 * f64::from(every);
-                let r1 = penalties::zero_centred_penalty(critic, real, classes, weight)?;
-                let r2 = penalties::zero_centred_penalty(critic, fake, classes, weight)?;
-                r1.try_add(r2).map(Some).map_err(device_error)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    fn generator_step(&mut self, rules: Adversarial, batch: Batch<'_>) -> Result<f32, ModelError> {
-        let device = self.generator.device().clone();
-        let Batch { n, classes, .. } = batch;
-        let latents = self.draw(n)?;
-        let mut tape = OwnedTape::default();
-        let generator = &self.generator;
-        let (fake, statistics) = generator.forward(&mut tape, &latents, classes, LEARN)?;
-        let discriminator = &self.discriminator;
-        let (verdict, _) = discriminator.forward(&mut tape, &fake, classes, PASS_THROUGH)?;
-        let verdict = device.to_tensor(tape, &verdict).map_err(device_error)?;
-        let objective = rules.objective;
-        let real = match objective.is_relative() {
-            true => Some(self.verdict(batch)?),
-            false => None,
-        };
-        let loss = objective.generator(verdict, real).map_err(device_error)?;
-        let (value, mut gradients) = losses::backward(loss).map_err(device_error)?;
-        self.generator_adam
-            .step(&mut self.generator, &mut gradients)?;
-        self.generator.update_statistics(n, &statistics);
-        Ok(value)
-    }
-
-    /// What the discriminator says of real images, nothing recorded.
-    fn verdict(&self, batch: Batch<'_>) -> Result<Logits<D, NoneTape>, ModelError> {
-        let (device, discriminator) = (self.discriminator.device(), &self.discriminator);
-        let real = discriminator.input(batch.n, batch.images)?;
-        let (verdict, _) = discriminator.forward(&mut NoneTape, &real, batch.classes, OBSERVE)?;
-        device.to_tensor(NoneTape, &verdict).map_err(device_error)
-    }
-
-    /// A point between each real image and a generated one, uniform on the line.
-    fn between(&mut self, real: &D::Array, fake: &D::Array) -> Result<D::Array, ModelError> {
-        let device = self.discriminator.device().clone();
-        let dims = device.dims(real);
-        let (mut points, fake) = (device.to_host(real), device.to_host(fake));
-        let len = points.len() / dims[0];
-        for (points, fake) in points.chunks_exact_mut(len).zip(fake.chunks_exact(len)) {
-            let share = self.latents.uniform() as f32;
-            for (point, &fake) in points.iter_mut().zip(fake) {
-                *point += (fake - *point) * share;
-            }
-        }
-        device.array(&points, dims).map_err(device_error)
-    }
-
-    fn draw(&mut self, n: usize) -> Result<D::Array, ModelError> {
-        let size = self.generator.network().input.len();
-        self.generator.input(n, &self.latents.latents(n, size))
-    }
-
-    /// Estimates the averaged generator's batch-norm statistics afresh, from latents that are the same
-    /// at every call: they belong to its own weights, not to those of the steps on the way.
+    /// Estimates the averages' batch-norm statistics afresh, from latents that are the same
+    /// at every call: they belong to the average's own weights, not to those of the steps on the way.
     ///
     /// # Errors
     /// The device's.
     pub fn settle_average(&mut self) -> Result<(), ModelError> {
         const BATCHES: usize = 32;
         const BATCH: usize = 128;
-        let size = self.average.network().input.len();
-        let mut rng = Rng::new(0, Stream::Latents);
-        let classes = classes_in_turn(self.average.network(), BATCH);
-        let batches = (0..BATCHES).map(|_| (rng.latents(BATCH, size), classes.clone()));
-        self.average.estimate_statistics(BATCH, batches)
+        for average in self.learners_mut().filter_map(|l| l.average.as_mut()) {
+            let size = average.network().input.len();
+            let mut rng = Rng::new(0, Stream::Latents);
+            let classes = classes_in_turn(average.network(), BATCH);
+            let batches = (0..BATCHES).map(|_| (rng.latents(BATCH, size), classes.clone()));
+            average.estimate_statistics(BATCH, batches)?;
+        }
+        Ok(())
     }
 }

@@ -9,10 +9,13 @@
 //! -ln p(x|z) + beta KL(q(z|x) || N(0, 1))
 //! ```
 
-use super::losses::{Logits, Loss, softplus};
-use super::training::{Batch, Gan, Losses};
+use super::losses::softplus;
+use super::networks::{LossName, Losses, Named, Networks};
+use super::training::{Batch, Gan, Learner};
+use crate::nn::loss::{Logits, Loss};
 use crate::nn::{Mode, Model, ModelError, Statistics, device_error};
 use crate::ops::{Device, Wants};
+use crate::spec::Network;
 use clap::ValueEnum;
 use dfdx::prelude::{
     Backward, Gradients, HasShape, MeanTo, NoneTape, OwnedTape, ReshapeTo, SumTo, Tape, TryAdd,
@@ -37,6 +40,17 @@ pub enum Likelihood {
     /// Cross-entropy of the pixels as probabilities (Kingma & Welling 2014, appendix C.1).
     Bernoulli,
 }
+
+const DIVERGENCE: LossName = LossName {
+    key: "divergence",
+    title: "KL divergence",
+    short: "KL",
+};
+const RECONSTRUCTION: LossName = LossName {
+    key: "reconstruction",
+    title: "reconstruction loss",
+    short: "reconstruction",
+};
 
 /// Gradients for the weights, none for the batch itself.
 const ENCODE: Mode = Mode::Train(Wants {
@@ -162,62 +176,83 @@ struct Bound<D: Device<f32>> {
     statistics: [Statistics; 2],
 }
 
-impl<D: Device<f32>> Gan<D> {
+impl Variational {
+    /// The losses of a step: the two parts of the bound, in nats an image.
+    pub const LOSSES: [LossName; 2] = [DIVERGENCE, RECONSTRUCTION];
+
+    /// The two networks by name: latents to images, images to means and log-variances of latents.
+    pub fn networks(decoder: Network, encoder: Network) -> Networks {
+        Networks {
+            generator: Named::generator("decoder", decoder),
+            others: vec![Named::auxiliary("encoder", encoder)],
+        }
+    }
+
     /// Updates decoder and encoder by one batch of images, one latent drawn for each (Kingma & Welling 2014, algorithm 1).
     ///
     /// # Errors
-    /// A decoder that does not fit the likelihood; the device's.
-    pub(super) fn variational_step(
-        &mut self,
-        rules: Variational,
+    /// Other networks than [`Variational::networks`], a decoder that does not fit the likelihood; the device's.
+    pub(super) fn step<D: Device<f32>>(
+        self,
+        gan: &mut Gan<D>,
         batch: Batch<'_>,
     ) -> Result<Losses, ModelError> {
+        let Gan {
+            generator: decoder,
+            others,
+            latents,
+            ..
+        } = gan;
+        let [encoder] = others.as_mut_slice() else {
+            return Err(ModelError::Networks {
+                expected: 2,
+                found: 1 + others.len(),
+            });
+        };
         let n = batch.n;
-        let count = n * self.generator.network().input.len();
-        let noise: Vec<f32> = (0..count).map(|_| self.latents.normal() as f32).collect();
+        let count = n * decoder.model.network().input.len();
+        let noise: Vec<f32> = (0..count).map(|_| latents.normal() as f32).collect();
         let Bound {
             losses,
             mut gradients,
-            statistics: [encoder, decoder],
-        } = self.bound(rules, batch, &noise)?;
-        self.discriminator_adam
-            .step(&mut self.discriminator, &mut gradients)?;
-        self.generator_adam
-            .step(&mut self.generator, &mut gradients)?;
-        self.discriminator.update_statistics(n, &encoder);
-        self.generator.update_statistics(n, &decoder);
+            statistics,
+        } = self.bound(decoder, encoder, batch, &noise)?;
+        encoder.update(&mut gradients)?;
+        decoder.update(&mut gradients)?;
+        encoder.model.update_statistics(n, &statistics[0]);
+        decoder.model.update_statistics(n, &statistics[1]);
         Ok(losses)
     }
 
     /// The bound at the latents that `noise`, standard normal, draws.
-    fn bound(
-        &self,
-        rules: Variational,
+    fn bound<D: Device<f32>>(
+        self,
+        decoder: &Learner<D>,
+        encoder: &Learner<D>,
         batch: Batch<'_>,
         noise: &[f32],
     ) -> Result<Bound<D>, ModelError> {
-        let Variational { likelihood, beta } = rules;
+        let Self { likelihood, beta } = self;
+        let (decoder, encoder) = (&decoder.model, &encoder.model);
         let Batch { n, classes, .. } = batch;
-        let device = self.generator.device();
-        let noise = self.generator.input(n, noise)?;
-        let real = self.discriminator.input(n, batch.images)?;
+        let device = decoder.device();
+        let noise = decoder.input(n, noise)?;
+        let real = encoder.input(n, batch.images)?;
         let mut tape = OwnedTape::default();
-        let encoder = &self.discriminator;
-        let (moments, encoder) = encoder.forward(&mut tape, &real, classes, ENCODE)?;
+        let (moments, of_encoder) = encoder.forward(&mut tape, &real, classes, ENCODE)?;
         let latents = device.reparameterize(&mut tape, &moments, &noise);
         let latents = latents.map_err(device_error)?;
-        let (decoded, decoder) =
-            likelihood.decode(&self.generator, &mut tape, &latents, classes)?;
+        let (decoded, of_decoder) = likelihood.decode(decoder, &mut tape, &latents, classes)?;
         let run = || -> Result<_, D::Err> {
             let moments = device.to_tensor(OwnedTape::default(), &moments)?;
             let real = device.to_tensor(NoneTape, &real)?;
             let decoded = device.to_tensor(tape, &decoded)?;
             let divergence = divergence(moments, n)?;
             let reconstruction = likelihood.reconstruction(decoded, real, n)?;
-            let losses = Losses {
-                discriminator: divergence.as_vec().into_iter().sum(),
-                generator: reconstruction.as_vec().into_iter().sum(),
-            };
+            let losses = Losses::new([
+                (DIVERGENCE, divergence.as_vec().into_iter().sum()),
+                (RECONSTRUCTION, reconstruction.as_vec().into_iter().sum()),
+            ]);
             let loss = reconstruction.try_add(divergence.try_mul(beta as f32)?)?;
             Ok((losses, loss.try_backward()?))
         };
@@ -225,7 +260,7 @@ impl<D: Device<f32>> Gan<D> {
         Ok(Bound {
             losses,
             gradients,
-            statistics: [encoder, decoder],
+            statistics: [of_encoder, of_decoder],
         })
     }
 }
@@ -233,10 +268,11 @@ impl<D: Device<f32>> Gan<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gan::{Recipe, Settings, Size, losses};
+    use crate::gan::{Recipe, Settings, Size};
+    use crate::nn::loss::backward;
     use crate::ops::{Activation, Weights, composed};
     use crate::rng::{Rng, Stream};
-    use crate::spec::{Layer, Network, Shape};
+    use crate::spec::{Layer, Shape};
     use dfdx::prelude::{Cpu, TensorFromVec, Trace};
 
     const IMAGE: Shape = Shape::new(1, 2, 3);
@@ -273,7 +309,7 @@ mod tests {
         truth: impl Fn(&[f64]) -> f64,
     ) {
         let x = tensor(at);
-        let (value, gradients) = losses::backward(loss(x.leaky_trace())).unwrap();
+        let (value, gradients) = backward(loss(x.leaky_trace())).unwrap();
         let expected = truth(at);
         assert!(
             (f64::from(value) - expected).abs() < 1e-5 * (1.0 + expected.abs()),
@@ -413,20 +449,21 @@ mod tests {
             beta: 0.7,
         }
         .into();
-        settings.discriminator = Network {
-            input: IMAGE,
-            layers: vec![Layer::Flatten, linear(5), Layer::Tanh, linear(2 * LATENT)],
-        };
-        settings.generator = Network {
-            input: Shape::features(LATENT),
-            layers: vec![
+        let encoder = Network::chain(
+            IMAGE,
+            vec![Layer::Flatten, linear(5), Layer::Tanh, linear(2 * LATENT)],
+        );
+        let decoder = Network::chain(
+            Shape::features(LATENT),
+            vec![
                 linear(4),
                 Layer::Tanh,
                 linear(IMAGE.len()),
                 Layer::Reshape(IMAGE),
                 Layer::Tanh,
             ],
-        };
+        );
+        settings.networks = Variational::networks(decoder, encoder);
         settings
     }
 
@@ -491,8 +528,8 @@ mod tests {
             let mut gan = Gan::new(cpu.clone(), &settings).unwrap();
             // Weights large enough for every gradient to count.
             let mut state = gan.state().unwrap();
-            for network in [&mut state.generator, &mut state.discriminator] {
-                let tensors = network.tensors.values_mut();
+            for network in state.networks.values_mut() {
+                let tensors = network.parameters.tensors.values_mut();
                 for (salt, tensor) in tensors.enumerate() {
                     let drawn = numbers(20 + salt as u64, tensor.data.len());
                     tensor.data = drawn.iter().map(|&v| 0.5 * v as f32).collect();
@@ -504,10 +541,11 @@ mod tests {
                 images: &narrow(&real),
                 classes: &[],
             };
-            let mut bound = gan.bound(rules, batch, &narrow(&noise)).unwrap();
-            let arrays: Vec<_> = [&mut gan.discriminator, &mut gan.generator]
+            let bound = rules.bound(&gan.generator, &gan.others[0], batch, &narrow(&noise));
+            let mut bound = bound.unwrap();
+            let arrays: Vec<_> = [&mut gan.others[0], &mut gan.generator]
                 .into_iter()
-                .flat_map(|model| model.trained_mut())
+                .flat_map(|learner| learner.model.trained_mut())
                 .map(|array| array.clone())
                 .collect();
             let w: Vec<Array64> = arrays
@@ -519,11 +557,8 @@ mod tests {
                 })
                 .collect();
             let expected = oracle(rules, &w, &real, &noise);
-            let Losses {
-                discriminator,
-                generator,
-            } = bound.losses;
-            let ours = f64::from(generator) + 0.7 * f64::from(discriminator);
+            let loss = |name: LossName| f64::from(bound.losses.get(name.key).unwrap());
+            let ours = loss(RECONSTRUCTION) + 0.7 * loss(DIVERGENCE);
             assert!(
                 (ours - expected).abs() < 1e-5 * (1.0 + expected.abs()),
                 "{likelihood:?}: {ours} against {expected}"
@@ -551,7 +586,7 @@ mod tests {
     #[test]
     fn a_decoder_without_tanh_is_refused() {
         let mut settings = settings(Likelihood::Bernoulli);
-        settings.generator.layers[4] = Layer::Sigmoid;
+        settings.networks.generator.network.layers[4] = Layer::Sigmoid;
         let mut gan = Gan::new(Cpu::default(), &settings).unwrap();
         let error = gan.step(2, &[0.0; 12], &[]).unwrap_err();
         assert!(error.to_string().contains("Sigmoid"), "{error}");

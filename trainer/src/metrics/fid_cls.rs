@@ -1,11 +1,12 @@
 //! `fid-cls`: how far a generator's images are from real ones, in the eyes of a small classifier.
 
-use super::{Gaussian, Moments, frechet};
+use super::frechet;
 use crate::classifier::{self, Classifier, DecodeError, Frozen, Judged};
 use crate::data::{Dataset, Published};
-use crate::gan::{classes_in_turn, fit};
+use crate::gaussian::{Gaussian, Moments};
 use crate::nn::{Model, ModelError};
 use crate::ops::Device;
+use crate::samples;
 use serde::{Deserialize, Serialize};
 
 /// The name of the protocol: 5,000 samples against all test images.
@@ -78,12 +79,12 @@ impl FidCls {
     /// The device's.
     pub fn score<D: Device<f32>>(&self, generator: &Model<D>) -> Result<Score, ModelError> {
         let size = generator.network().input.len();
-        let latents = fit::latents(FIRST_SEED, SAMPLES, size);
-        let classes = classes_in_turn(generator.network(), SAMPLES);
+        let latents = samples::latents(FIRST_SEED, SAMPLES, size);
+        let classes = samples::classes_in_turn(generator.network(), SAMPLES);
         let mut tally = self.tally();
         for (i, latents) in latents.chunks(AT_ONCE * size).enumerate() {
             let classes = classes.chunks(AT_ONCE).nth(i).unwrap_or_default();
-            tally.add(&fit::to_pixels(&generator.evaluate(latents, classes)?))?;
+            tally.add(&samples::to_pixels(&generator.evaluate(latents, classes)?))?;
         }
         Ok(tally.score())
     }

@@ -1,6 +1,6 @@
 //! The Fréchet distance of two Gaussians.
 
-use super::Gaussian;
+use crate::gaussian::Gaussian;
 use crate::ops::cpu::gemm::{Matrix, parallel_product};
 use nalgebra::DMatrix;
 use rayon::prelude::*;

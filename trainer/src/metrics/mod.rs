@@ -4,7 +4,6 @@ pub mod collapse;
 pub mod divergence;
 pub mod fid_cls;
 mod frechet;
-mod gaussian;
 mod histogram;
 pub mod inception;
 pub mod kid;
@@ -13,6 +12,5 @@ pub mod neighbours;
 
 pub use fid_cls::FidCls;
 pub use frechet::frechet;
-pub use gaussian::{Gaussian, Moments};
 pub use histogram::Histogram;
 pub use inception::Inception;

@@ -2,62 +2,127 @@
 
 use crate::spec::{Layer, Shape, SpecError, Step};
 
-/// For every step, the picture in whose channels-last order its output lies on the device. A feature
-/// vector that was a picture, or is about to become one, lies in that picture's order.
+/// For every tensor, by its number, the picture in whose channels-last order it lies on the device. A feature vector
+/// that was a picture, or is about to become one, lies in that picture's order; so do all vectors that are added to it.
 pub(super) fn layouts(input: Shape, steps: &[Step<'_>]) -> Result<Vec<Shape>, SpecError> {
-    let mut current = input;
-    steps
-        .iter()
-        .enumerate()
-        .map(|(at, step)| {
-            current = match step.layer {
-                Layer::Linear { .. } => becomes(&steps[at + 1..]).unwrap_or(step.output),
-                Layer::Conv2d { .. }
-                | Layer::ConvTranspose2d { .. }
-                | Layer::Upsample { .. } => step.output,
-                Layer::ClassEmbedding { .. } | Layer::ClassShift { .. }
-                    if same_order(current, step.input) =>
-                {
-                    step.output
-                }
-                Layer::ClassEmbedding { .. } | Layer::ClassShift { .. } => {
-                    return Err(SpecError {
-                        index: step.index,
-                        name: step.layer.name(),
-                        reason: format!("follows a {current} picture that is read as {}", step.input),
-                    });
-                }
-                Layer::Reshape(shape) if !shape.is_flat() && !same_order(current, *shape) => {
-                    return Err(SpecError {
-                        index: step.index,
-                        name: step.layer.name(),
-                        reason: format!(
-                            "reads a {current} picture as {shape}, which would reorder its numbers; only a Linear layer's output can be shaped so"
-                        ),
-                    });
-                }
-                Layer::Reshape(shape) if !shape.is_flat() => *shape,
-                _ => current,
-            };
-            Ok(current)
-        })
-        .collect()
-}
-
-/// The picture that a Linear layer's output is reshaped to, if it is.
-fn becomes(after: &[Step<'_>]) -> Option<Shape> {
-    for step in after {
+    let mut orders = Orders::new(steps.len() + 1);
+    orders.fixed[0] = Some(input);
+    for step in steps {
+        let output = step.index + 1;
         match step.layer {
-            Layer::Reshape(shape) if !shape.is_flat() => return Some(*shape),
-            Layer::Linear { .. }
-            | Layer::Conv2d { .. }
+            // Its weights are stored in whatever orders there are.
+            Layer::Linear { .. } => {}
+            Layer::BatchNorm { .. }
+            | Layer::Relu
+            | Layer::LeakyRelu { .. }
+            | Layer::Tanh
+            | Layer::Sigmoid
+            | Layer::Flatten
+            | Layer::Reshape(_)
+            | Layer::Add => {
+                for &tensor in &step.reads {
+                    orders.join(tensor, output).map_err(|[a, b]| {
+                        refuse(
+                            step,
+                            format!("joins vectors in the orders of {a} and {b} pictures"),
+                        )
+                    })?;
+                }
+                if !step.output.is_flat() {
+                    orders.fix(output, step.output).map_err(|current| {
+                        refuse(
+                            step,
+                            format!(
+                                "reads a {current} picture as {}, which would reorder its numbers; only a Linear layer's output can be shaped so",
+                                step.output
+                            ),
+                        )
+                    })?;
+                }
+            }
+            Layer::Conv2d { .. }
             | Layer::ConvTranspose2d { .. }
+            | Layer::Upsample { .. }
+            | Layer::AvgPool2d { .. }
+            | Layer::MaxPool2d { .. }
+            | Layer::Concat
             | Layer::ClassEmbedding { .. }
-            | Layer::ClassShift { .. } => break,
-            _ => {}
+            | Layer::ClassShift { .. } => {
+                for (&tensor, &shape) in step.reads.iter().zip(&step.inputs) {
+                    orders.fix(tensor, shape).map_err(|current| {
+                        refuse(
+                            step,
+                            format!("follows a {current} picture that is read as {shape}"),
+                        )
+                    })?;
+                }
+                orders.fixed[output] = Some(step.output);
+            }
         }
     }
-    None
+    let shapes = std::iter::once(input).chain(steps.iter().map(|step| step.output));
+    let layouts = shapes.enumerate().map(|(tensor, shape)| {
+        let root = orders.root(tensor);
+        orders.fixed[root].unwrap_or(shape)
+    });
+    Ok(layouts.collect())
+}
+
+fn refuse(step: &Step<'_>, reason: String) -> SpecError {
+    SpecError {
+        index: step.index,
+        name: step.layer.name(),
+        reason,
+    }
+}
+
+/// Sets of tensors that lie in one order, each with the first tensor of its set, and that one's order once it is known.
+struct Orders {
+    first: Vec<usize>,
+    fixed: Vec<Option<Shape>>,
+}
+
+impl Orders {
+    fn new(tensors: usize) -> Self {
+        Self {
+            first: (0..tensors).collect(),
+            fixed: vec![None; tensors],
+        }
+    }
+
+    /// The first tensor of a tensor's set.
+    fn root(&mut self, mut tensor: usize) -> usize {
+        while self.first[tensor] != tensor {
+            self.first[tensor] = self.first[self.first[tensor]];
+            tensor = self.first[tensor];
+        }
+        tensor
+    }
+
+    /// Makes one set of two; gives their orders back if they differ.
+    fn join(&mut self, a: usize, b: usize) -> Result<(), [Shape; 2]> {
+        let [a, b] = [self.root(a), self.root(b)];
+        let known = match [self.fixed[a], self.fixed[b]] {
+            [Some(a), Some(b)] if !same_order(a, b) => return Err([a, b]),
+            // Of two that are the same, the one that may be a picture.
+            [a, b] => b.filter(|shape| !shape.is_flat()).or(a).or(b),
+        };
+        self.first[a.max(b)] = a.min(b);
+        self.fixed[a.min(b)] = known;
+        Ok(())
+    }
+
+    /// Gives a tensor's set an order; gives the order back that it has if it is another.
+    fn fix(&mut self, tensor: usize, order: Shape) -> Result<(), Shape> {
+        let root = self.root(tensor);
+        match self.fixed[root] {
+            Some(known) if !same_order(known, order) => Err(known),
+            _ => {
+                self.fixed[root] = Some(order);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Whether two pictures of as many numbers have the same channels-last order when they have the same

@@ -4,10 +4,11 @@ mod input_gradient;
 
 use super::layout::{Order, layouts};
 use crate::ops::{Activation, BatchStatistics, Device, Dims, Wants, Weights, Window};
-use crate::parameters::{HostTensor, Parameters, ParametersError, tensors_of};
+use crate::parameters::{HostTensor, Parameters, ParametersError, Role, TensorSpec, tensors_of};
 use crate::rng::Rng;
-use crate::spec::{Layer, Network, Shape, SpecError, Step};
+use crate::spec::{Layer, Network, Shape, SpecError, Step, readers};
 use dfdx::prelude::{NoneTape, Tape};
+use std::collections::BTreeMap;
 
 /// A network on a device, in f32.
 #[derive(Clone)]
@@ -24,6 +25,10 @@ pub struct Model<D: Device<f32>> {
 struct Module<A> {
     /// Index of the (first) layer in the specification.
     index: usize,
+    /// What it reads: 0 is the network's input, `i + 1` what module `i` gives.
+    reads: Vec<usize>,
+    /// What no module reads after this one.
+    done: Vec<usize>,
     kind: Kind<A>,
     activation: Activation,
 }
@@ -39,6 +44,10 @@ enum Kind<A> {
     /// The table, `(classes, H, W, C)`.
     ClassShift(A),
     Upsample(usize),
+    AvgPool2d(Window),
+    MaxPool2d(Window),
+    Add,
+    Concat,
     Activation,
     View(Shape),
 }
@@ -109,6 +118,17 @@ pub enum ModelError {
     /// A stream of random numbers has a state that no stream comes to.
     #[error("the saved state of the random numbers is none")]
     Latents,
+    /// A kind of training has another number of networks.
+    #[error("this kind of training has {expected} networks, and {found} were given")]
+    Networks {
+        /// How many it has.
+        expected: usize,
+        /// How many were given.
+        found: usize,
+    },
+    /// A saved state lacks a network, or the average of its weights.
+    #[error("the saved state lacks the {0} or its average")]
+    NoState(String),
     /// The device failed.
     #[error("the device failed: {0}")]
     Device(String),
@@ -127,16 +147,16 @@ impl Initialization {
     pub fn parameters(self, network: &Network, rng: &mut Rng) -> Result<Parameters, SpecError> {
         let mut parameters = Parameters::default();
         for step in network.walk()? {
-            for (name, shape) in tensors_of(&step) {
+            for TensorSpec { name, role, shape } in tensors_of(&step) {
                 let len = shape.iter().product();
-                let data = match name.rsplit('.').next() {
-                    Some("weight" | "shift") => {
+                let data = match role {
+                    Role::Weight | Role::Shift => {
                         (0..len).map(|_| 0.02 * rng.normal() as f32).collect()
                     }
-                    Some("embedding") => (0..len).map(|_| rng.normal() as f32).collect(),
-                    Some("gamma") => (0..len).map(|_| 1.0 + 0.02 * rng.normal() as f32).collect(),
-                    Some("variance") => vec![1.0; len],
-                    _ => vec![0.0; len],
+                    Role::Embedding => (0..len).map(|_| rng.normal() as f32).collect(),
+                    Role::Gain => (0..len).map(|_| 1.0 + 0.02 * rng.normal() as f32).collect(),
+                    Role::Variance => vec![1.0; len],
+                    Role::Bias | Role::Mean => vec![0.0; len],
                 };
                 parameters.tensors.insert(name, HostTensor { shape, data });
             }
@@ -154,27 +174,43 @@ impl<D: Device<f32>> Model<D> {
         parameters.check(network)?;
         let steps = network.walk()?;
         let orders = layouts(network.input, &steps)?;
+        let readers = readers(&steps);
         let mut modules: Vec<Module<D::Array>> = Vec::new();
-        let mut order = network.input;
-        for (step, &next) in steps.iter().zip(&orders) {
-            if let Some(activation) = activation(step.layer) {
-                match modules.last_mut() {
-                    Some(last) if last.takes_activation() => last.activation = activation,
-                    _ => modules.push(Module {
-                        index: step.index,
-                        kind: Kind::Activation,
-                        activation,
-                    }),
+        // The module that gives each tensor, numbered as what modules read.
+        let mut made_by = vec![0];
+        for step in &steps {
+            let activation = activation(step.layer);
+            let reads: Vec<usize> = step.reads.iter().map(|&tensor| made_by[tensor]).collect();
+            let before = reads[0].checked_sub(1).and_then(|at| modules.get_mut(at));
+            match (activation, before) {
+                (Some(activation), Some(before))
+                    if before.takes_activation() && readers[step.reads[0]] == 1 =>
+                {
+                    before.activation = activation;
+                    made_by.push(reads[0]);
                 }
-            } else {
-                let kind = build(&device, step, order, next, parameters)?;
-                modules.push(Module {
-                    index: step.index,
-                    kind,
-                    activation: Activation::Identity,
-                });
+                _ => {
+                    let kind = match activation {
+                        Some(_) => Kind::Activation,
+                        None => build(&device, step, &orders, parameters)?,
+                    };
+                    modules.push(Module {
+                        index: step.index,
+                        reads,
+                        done: Vec::new(),
+                        kind,
+                        activation: activation.unwrap_or(Activation::Identity),
+                    });
+                    made_by.push(modules.len());
+                }
             }
-            order = next;
+        }
+        let mut last_readers = BTreeMap::new();
+        for (at, module) in modules.iter().enumerate() {
+            last_readers.extend(module.reads.iter().map(|&read| (read, at)));
+        }
+        for (read, at) in last_readers {
+            modules[at].done.push(read);
         }
         Ok(Self {
             device,
@@ -203,6 +239,7 @@ impl<D: Device<f32>> Model<D> {
         match (bare.network.layers.pop(), bare.modules.last_mut()) {
             (Some(Layer::Tanh), Some(last)) => {
                 last.activation = Activation::Identity;
+                bare.network.inputs.remove(&bare.network.layers.len());
                 Ok(bare)
             }
             (last, _) => Err(ModelError::NoTanh(last.map_or("none", |last| last.name()))),
@@ -250,17 +287,31 @@ impl<D: Device<f32>> Model<D> {
             },
         };
         let mut statistics = Vec::new();
-        let mut x = x.clone();
+        let mut made = vec![Some(x.clone())];
+        // Whatever has been computed with weights that learn must pass its gradient on.
+        let mut passes = vec![wants.input];
+        let mut last = x.clone();
         for (at, module) in self.modules.iter().enumerate() {
+            let inputs = module.reads.iter().filter_map(|&read| made[read].clone());
+            let inputs: Vec<D::Array> = inputs.collect();
+            module.done.iter().for_each(|&read| made[read] = None);
+            wants.input = module.reads.iter().any(|&read| passes[read]);
             let (y, batch) = self
-                .run(tape, module, &x, classes, wants, mode == Mode::Evaluate)
+                .run(
+                    tape,
+                    module,
+                    &inputs,
+                    classes,
+                    wants,
+                    mode == Mode::Evaluate,
+                )
                 .map_err(device_error)?;
             statistics.extend(batch.map(|batch| (at, batch)));
-            // Whatever has been computed with weights that learn must pass its gradient on.
-            wants.input |= wants.weights && module.kind.learns();
-            x = y;
+            passes.push(wants.input || wants.weights && module.kind.learns());
+            last = y.clone();
+            made.push(Some(y));
         }
-        Ok((x, statistics))
+        Ok((last, statistics))
     }
 
     /// A class of the network's for each sample, or none where it is told none.
@@ -283,12 +334,13 @@ impl<D: Device<f32>> Model<D> {
         &self,
         tape: &mut T,
         module: &Module<D::Array>,
-        x: &D::Array,
+        inputs: &[D::Array],
         classes: &[u32],
         wants: Wants,
         evaluate: bool,
     ) -> Ran<D> {
         let act = module.activation;
+        let x = &inputs[0];
         let n = self.device.dims(x)[0];
         let y = match &module.kind {
             Kind::Linear(w) => self.device.linear(tape, x, w, act, wants)?,
@@ -315,6 +367,10 @@ impl<D: Device<f32>> Model<D> {
             Kind::ClassEmbedding(table) => self.device.join_rows(tape, x, table, classes)?,
             Kind::ClassShift(table) => self.device.add_rows(tape, x, table, classes)?,
             Kind::Upsample(factor) => self.device.upsample(tape, x, *factor)?,
+            Kind::AvgPool2d(window) => self.device.avg_pool2d(tape, x, *window)?,
+            Kind::MaxPool2d(window) => self.device.max_pool2d(tape, x, *window)?,
+            Kind::Add => self.device.add(tape, x, &inputs[1..])?,
+            Kind::Concat => self.device.concat(tape, x, &inputs[1..])?,
             Kind::Activation => self.device.activation(tape, x, act)?,
             Kind::View(shape) => {
                 let dims = [n, shape.height, shape.width, shape.channels];
@@ -400,7 +456,13 @@ impl<D: Device<f32>> Model<D> {
                 }
                 Kind::BatchNorm(norm) => arrays.extend([&mut norm.gamma, &mut norm.beta]),
                 Kind::ClassEmbedding(table) | Kind::ClassShift(table) => arrays.push(table),
-                Kind::Upsample(_) | Kind::Activation | Kind::View(_) => {}
+                Kind::Upsample(_)
+                | Kind::AvgPool2d(_)
+                | Kind::MaxPool2d(_)
+                | Kind::Add
+                | Kind::Concat
+                | Kind::Activation
+                | Kind::View(_) => {}
             }
         }
         arrays
@@ -416,13 +478,9 @@ impl<D: Device<f32>> Model<D> {
         let mut parameters = Parameters::default();
         for module in &self.modules {
             let step = &steps[module.index];
-            let order = match module.index {
-                0 => self.network.input,
-                i => orders[i - 1],
-            };
             let named = tensors_of(step).into_iter();
-            let numbers = self.numbers(&module.kind, step, order, orders[module.index]);
-            for ((name, shape), data) in named.zip(numbers) {
+            let numbers = self.numbers(&module.kind, step, &orders);
+            for (TensorSpec { name, shape, .. }, data) in named.zip(numbers) {
                 parameters.tensors.insert(name, HostTensor { shape, data });
             }
         }
@@ -430,14 +488,8 @@ impl<D: Device<f32>> Model<D> {
     }
 
     /// A module's tensors in the order of [`tensors_of`].
-    fn numbers(
-        &self,
-        kind: &Kind<D::Array>,
-        step: &Step<'_>,
-        before: Shape,
-        after: Shape,
-    ) -> Vec<Vec<f32>> {
-        let (weight, rest) = orders(step, before, after);
+    fn numbers(&self, kind: &Kind<D::Array>, step: &Step<'_>, layouts: &[Shape]) -> Vec<Vec<f32>> {
+        let (weight, rest) = orders(step, layouts);
         let host = |array: &D::Array| self.device.to_host(array);
         match kind {
             Kind::Linear(w) | Kind::Conv2d(w, _) | Kind::ConvTranspose2d(w, ..) => {
@@ -457,7 +509,13 @@ impl<D: Device<f32>> Model<D> {
                 .map(|order| order.to_host(&host(table)))
                 .into_iter()
                 .collect(),
-            Kind::Upsample(_) | Kind::Activation | Kind::View(_) => Vec::new(),
+            Kind::Upsample(_)
+            | Kind::AvgPool2d(_)
+            | Kind::MaxPool2d(_)
+            | Kind::Add
+            | Kind::Concat
+            | Kind::Activation
+            | Kind::View(_) => Vec::new(),
         }
     }
 
@@ -489,16 +547,25 @@ impl<D: Device<f32>> Model<D> {
 impl<A> Module<A> {
     fn takes_activation(&self) -> bool {
         self.activation == Activation::Identity
-            && !matches!(
+            && matches!(
                 self.kind,
-                Kind::ClassEmbedding(_) | Kind::ClassShift(_) | Kind::Upsample(_) | Kind::View(_)
+                Kind::Linear(_) | Kind::Conv2d(..) | Kind::ConvTranspose2d(..) | Kind::BatchNorm(_)
             )
     }
 }
 
 impl<A> Kind<A> {
     fn learns(&self) -> bool {
-        !matches!(self, Self::Upsample(_) | Self::Activation | Self::View(_))
+        !matches!(
+            self,
+            Self::Upsample(_)
+                | Self::AvgPool2d(_)
+                | Self::MaxPool2d(_)
+                | Self::Add
+                | Self::Concat
+                | Self::Activation
+                | Self::View(_)
+        )
     }
 }
 
@@ -541,14 +608,15 @@ fn activation(layer: &Layer) -> Option<Activation> {
 }
 
 /// The orders of a layer's weight, if it has one, and of its other tensors.
-fn orders(step: &Step<'_>, before: Shape, after: Shape) -> (Option<Order>, Order) {
+fn orders(step: &Step<'_>, layouts: &[Shape]) -> (Option<Order>, Order) {
+    let (before, after) = (layouts[step.reads[0]], layouts[step.index + 1]);
     match step.layer {
         Layer::Linear { .. } => (Some(Order::linear(after, before)), Order::features(after)),
         Layer::ClassEmbedding { .. }
         | Layer::ClassShift { .. }
         | Layer::Conv2d { .. }
         | Layer::ConvTranspose2d { .. } => {
-            let (_, extents) = &tensors_of(step)[0];
+            let extents = &tensors_of(step)[0].shape;
             let channels = Shape::features(step.output.channels);
             (Some(Order::convolution(extents)), Order::features(channels))
         }
@@ -557,15 +625,22 @@ fn orders(step: &Step<'_>, before: Shape, after: Shape) -> (Option<Order>, Order
     }
 }
 
+fn unpadded(kernel: usize, stride: usize) -> Window {
+    Window {
+        kernel,
+        stride,
+        padding: 0,
+    }
+}
+
 /// The module of a layer that is no activation.
 fn build<D: Device<f32>>(
     device: &D,
     step: &Step<'_>,
-    before: Shape,
-    after: Shape,
+    layouts: &[Shape],
     parameters: &Parameters,
 ) -> Result<Kind<D::Array>, ModelError> {
-    let (weight_order, order) = orders(step, before, after);
+    let (weight_order, order) = orders(step, layouts);
     let host = |name: &str| -> Option<&[f32]> {
         let tensor = parameters.tensors.get(&format!("{}.{name}", step.index))?;
         Some(&tensor.data)
@@ -645,6 +720,10 @@ fn build<D: Device<f32>>(
         }
         Layer::ClassShift { classes } => Kind::ClassShift(table("shift", classes, inputs)?),
         Layer::Upsample { factor } => Kind::Upsample(factor),
+        Layer::AvgPool2d { kernel, stride } => Kind::AvgPool2d(unpadded(kernel, stride)),
+        Layer::MaxPool2d { kernel, stride } => Kind::MaxPool2d(unpadded(kernel, stride)),
+        Layer::Add => Kind::Add,
+        Layer::Concat => Kind::Concat,
         _ => Kind::View(step.output),
     })
 }

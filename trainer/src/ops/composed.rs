@@ -7,6 +7,7 @@
 use super::{Activation, AdamStep, BatchStatistics, Dims, Normalized, Weights, Window};
 use dfdx::prelude::*;
 use dfdx::tensor_ops::Device;
+use std::ops::Range;
 
 /// `(N, H, W, C)` numbers on the device.
 pub type Array<E, D> = Tensor<(usize, usize, usize, usize), E, D>;
@@ -181,6 +182,23 @@ impl Reads {
             on(tape, &padded, |x| x.try_gather(indices))?;
         on(tape, &rows, |x| x.try_reshape_like(&(count, self.taps * c)))
     }
+
+    /// The sums of what is read, over the number of taps: `(N, height, width, C)`.
+    fn means<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E, D>,
+    ) -> Result<Array<E, D>, D::Err> {
+        let [n, _, _, c] = dims(x);
+        let rows = self.rows(tape, x)?;
+        let count = n * self.height * self.width;
+        on(tape, &rows, |rows| {
+            rows.try_reshape_like(&(count, self.taps, c))?
+                .try_sum::<(usize, usize), Axis<1>>()?
+                .try_mul(number::<E>(1.0 / self.taps as f64))?
+                .try_reshape_like(&(n, self.height, self.width, c))
+        })
+    }
 }
 
 /// `W` stored `(O, kh, kw, C)`.
@@ -245,6 +263,134 @@ pub fn conv_transpose2d<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     affine(tape, &rows, weight, w.bias.as_ref(), dims, act)
 }
 
+/// The mean under each place of a window without padding.
+pub fn avg_pool2d<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    window: Window,
+) -> Result<Array<E, D>, D::Err> {
+    let Window { kernel, stride, .. } = window;
+    let [_, height, width, _] = dims(x);
+    let side = |len: usize| (len - kernel) / stride + 1;
+    let reads = Reads::new(
+        (side(height), side(width)),
+        kernel,
+        (height, width),
+        |place, tap| Some(place * stride + tap),
+    );
+    reads.means(tape, x)
+}
+
+/// The transposed map of [`avg_pool2d`]; `output` is the height and width that come out.
+pub fn avg_unpool2d<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    window: Window,
+    output: (usize, usize),
+) -> Result<Array<E, D>, D::Err> {
+    let Window { kernel, stride, .. } = window;
+    let [_, height, width, _] = dims(x);
+    let reads = Reads::new(output, kernel, (height, width), |place, tap| {
+        let reached = place.checked_sub(tap)?;
+        (reached % stride == 0).then_some(reached / stride)
+    });
+    reads.means(tape, x)
+}
+
+/// The greatest number under each place of a window without padding.
+pub fn max_pool2d<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    window: Window,
+) -> Result<Array<E, D>, D::Err> {
+    let (places, dims) = greatest(x, window);
+    sums(tape, x, places, dims)
+}
+
+/// Adds each number of `x` to where [`max_pool2d`] of `large` has it from.
+pub fn max_unpool2d<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    large: &Array<E, D>,
+    window: Window,
+) -> Result<Array<E, D>, D::Err> {
+    let (places, _) = greatest(large, window);
+    let dims = dims(large);
+    let mut takers = vec![Vec::new(); dims.iter().product()];
+    for (small, &place) in places.iter().enumerate() {
+        takers[place].push(small);
+    }
+    let most = takers.iter().map(Vec::len).max().unwrap_or(0).max(1);
+    let zero = places.len();
+    takers.iter_mut().for_each(|small| small.resize(most, zero));
+    sums(tape, x, takers.concat(), dims)
+}
+
+/// For each number that a maximum under a window gives, the index of the first of the greatest; and the sizes of what
+/// it gives. Found on the host.
+fn greatest<E: Dtype, D: Device<E>>(x: &Array<E, D>, window: Window) -> (Vec<usize>, Dims) {
+    let Window { kernel, stride, .. } = window;
+    let ([n, h, w, c], numbers) = (dims(x), x.as_vec());
+    let side = |len: usize| (len - kernel) / stride + 1;
+    let dims = [n, side(h), side(w), c];
+    let places = (0..dims.iter().product()).map(|at: usize| {
+        let (pixel, channel) = (at / c, at % c);
+        let (row, left) = (pixel / dims[2], pixel % dims[2] * stride);
+        let (sample, top) = (row / dims[1], row % dims[1] * stride);
+        let taps = (0..kernel * kernel).map(|tap| {
+            let (y, x) = (top + tap / kernel, left + tap % kernel);
+            ((sample * h + y) * w + x) * c + channel
+        });
+        let greater = |best: usize, at: usize| {
+            let (a, b) = (numbers[best], numbers[at]);
+            // NaN is equal to nothing, itself not either.
+            let not_a_number = |v: E| v.partial_cmp(&v).is_none();
+            match b > a || not_a_number(b) && !not_a_number(a) {
+                true => at,
+                false => best,
+            }
+        };
+        taps.reduce(greater).unwrap_or_default()
+    });
+    (places.collect(), dims)
+}
+
+/// For each number of an array of sizes `dims` the sum of as many numbers of `x`, by their indices in order; the index
+/// past the last is a zero.
+fn sums<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    indices: Vec<usize>,
+    [n, h, w, c]: Dims,
+) -> Result<Array<E, D>, D::Err> {
+    let (len, count) = (dims(x).iter().product::<usize>(), n * h * w * c);
+    let each = indices.len() / count;
+    let device = x.device();
+    let indices = device.try_tensor_from_vec(indices, (count, each))?;
+    let nothing: Matrix<E, D> = device.try_zeros_like(&(1, 1))?;
+    let column = on(tape, x, |x| x.try_reshape_like(&(len, 1)))?;
+    let padded = on(tape, &column, |x| (x, nothing).try_concat_along(Axis::<0>))?;
+    let rows: Tensor<(usize, usize, usize), E, D> = on(tape, &padded, |x| x.try_gather(indices))?;
+    on(tape, &rows, |rows| {
+        rows.try_sum::<(usize, usize), Axis<1>>()?
+            .try_reshape_like(&(n, h, w, c))
+    })
+}
+
+/// The sum of arrays of the same sizes.
+pub fn add<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    others: &[Array<E, D>],
+) -> Result<Array<E, D>, D::Err> {
+    let shape = *x.shape();
+    others.iter().try_fold(x.clone(), |sum, other| {
+        // dfdx cannot pass a gradient back from a sum of a tensor and itself.
+        let other = on(tape, other, |other| other.try_reshape_like(&shape))?;
+        on(tape, &sum, |sum| sum.try_add(other))
+    })
+}
+
 /// The pixels as `(C, N * H * W)`.
 fn planes<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     tape: &mut T,
@@ -285,6 +431,24 @@ fn rows<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     on(tape, &rows, |r| r.try_reshape_like(&(n, h, w, c)))
 }
 
+/// Joins the channels of pictures of the same height and width.
+pub fn concat<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    others: &[Array<E, D>],
+) -> Result<Array<E, D>, D::Err> {
+    let [n, h, w, mut c] = dims(x);
+    let mut joined = planes(tape, x)?;
+    for other in others {
+        c += other.shape().3;
+        let more = planes(tape, other)?;
+        joined = on(tape, &joined, |joined| {
+            (joined, more).try_concat_along(Axis::<0>)
+        })?;
+    }
+    pixels(tape, &joined, [n, h, w, c])
+}
+
 /// Joins the rows `(H, W, E)` of `table` that `classes` names to the samples `(H, W, C)` of `x`.
 pub fn join_rows<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     tape: &mut T,
@@ -312,19 +476,19 @@ pub fn add_rows<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     on(tape, x, |x| x.try_add(rows))
 }
 
-/// The first channels of each pixel.
-pub fn first_channels<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+/// Some of the channels of each pixel.
+pub fn channels<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     tape: &mut T,
     x: &Array<E, D>,
-    channels: usize,
+    channels: Range<usize>,
 ) -> Result<Array<E, D>, D::Err> {
     let [n, h, w, _] = dims(x);
     let indices = x
         .device()
-        .try_tensor_from_vec((0..channels).collect(), (channels,))?;
+        .try_tensor_from_vec(channels.clone().collect(), (channels.len(),))?;
     let all = planes(tape, x)?;
-    let first = on(tape, &all, |all| all.try_gather(indices))?;
-    pixels(tape, &first, [n, h, w, channels])
+    let some = on(tape, &all, |all| all.try_gather(indices))?;
+    pixels(tape, &some, [n, h, w, channels.len()])
 }
 
 /// Nearest-neighbour upsampling by a whole factor.

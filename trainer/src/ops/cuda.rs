@@ -4,6 +4,7 @@ use super::{
     Activation, AdamStep, BatchStatistics, Device, Dims, Wants, Weights, Window, composed,
 };
 use dfdx::prelude::*;
+use std::ops::Range;
 
 type Array = composed::Array<f32, Cuda>;
 type Outcome<T> = Result<T, CudaError>;
@@ -105,6 +106,57 @@ impl Device<f32> for Cuda {
         composed::upsample(tape, x, factor)
     }
 
+    fn avg_pool2d<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        window: Window,
+    ) -> Outcome<Array> {
+        composed::avg_pool2d(tape, x, window)
+    }
+
+    fn avg_unpool2d<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        window: Window,
+        output: (usize, usize),
+    ) -> Outcome<Array> {
+        composed::avg_unpool2d(tape, x, window, output)
+    }
+
+    fn max_pool2d<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        window: Window,
+    ) -> Outcome<Array> {
+        composed::max_pool2d(tape, x, window)
+    }
+
+    fn max_unpool2d<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        large: &Array,
+        window: Window,
+    ) -> Outcome<Array> {
+        composed::max_unpool2d(tape, x, large, window)
+    }
+
+    fn add<T: Tape<f32, Self>>(&self, tape: &mut T, x: &Array, others: &[Array]) -> Outcome<Array> {
+        composed::add(tape, x, others)
+    }
+
+    fn concat<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        others: &[Array],
+    ) -> Outcome<Array> {
+        composed::concat(tape, x, others)
+    }
+
     fn join_rows<T: Tape<f32, Self>>(
         &self,
         tape: &mut T,
@@ -125,13 +177,13 @@ impl Device<f32> for Cuda {
         composed::add_rows(tape, x, table, classes)
     }
 
-    fn first_channels<T: Tape<f32, Self>>(
+    fn channels<T: Tape<f32, Self>>(
         &self,
         tape: &mut T,
         x: &Array,
-        channels: usize,
+        channels: Range<usize>,
     ) -> Outcome<Array> {
-        composed::first_channels(tape, x, channels)
+        composed::channels(tape, x, channels)
     }
 
     fn activation<T: Tape<f32, Self>>(

@@ -17,6 +17,7 @@ mod cuda;
 mod tests;
 
 use dfdx::prelude::{Dtype, Gradients, Tape, Tensor};
+use std::ops::Range;
 
 /// `(N, H, W, C)`.
 pub type Dims = [usize; 4];
@@ -185,6 +186,60 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
         factor: usize,
     ) -> Result<Self::Array, Self::Err>;
 
+    /// The mean under each place of a window without padding: `(N, H, W, C)` to `(N, OH, OW, C)`.
+    fn avg_pool2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        window: Window,
+    ) -> Result<Self::Array, Self::Err>;
+
+    /// The transposed map of [`avg_pool2d`](Self::avg_pool2d), to pictures of `output`, a height and width that the
+    /// window has the places for that `x` has pixels.
+    fn avg_unpool2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        window: Window,
+        output: (usize, usize),
+    ) -> Result<Self::Array, Self::Err>;
+
+    /// The greatest number under each place of a window without padding, the first of equals: `(N, H, W, C)` to
+    /// `(N, OH, OW, C)`. NaN is greater than any.
+    fn max_pool2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        window: Window,
+    ) -> Result<Self::Array, Self::Err>;
+
+    /// Adds each number of `x` to where [`max_pool2d`](Self::max_pool2d) of `large`, a constant, has it from: the
+    /// pool's own backward pass, recorded. What comes out has the sizes of `large`.
+    fn max_unpool2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        large: &Self::Array,
+        window: Window,
+    ) -> Result<Self::Array, Self::Err>;
+
+    /// The sum of arrays of the same sizes, in order.
+    fn add<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        others: &[Self::Array],
+    ) -> Result<Self::Array, Self::Err>;
+
+    /// Joins the channels of pictures of the same height and width, in order: `(N, H, W, C)` each to
+    /// `(N, H, W, sum of C)`.
+    fn concat<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        others: &[Self::Array],
+    ) -> Result<Self::Array, Self::Err>;
+
     /// Joins to each pixel of sample `i` those of the row `classes[i]` of `table`, as more channels: `(N, H, W, C)`
     /// and `(classes, H, W, E)` to `(N, H, W, C + E)`. There is a class for each sample, and a row for each class.
     fn join_rows<T: Tape<E, Self>>(
@@ -204,12 +259,12 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
         classes: &[u32],
     ) -> Result<Self::Array, Self::Err>;
 
-    /// The first channels of each pixel: `(N, H, W, C)` to `(N, H, W, channels)`.
-    fn first_channels<T: Tape<E, Self>>(
+    /// Some of the channels of each pixel: `(N, H, W, C)` to `(N, H, W, length of channels)`.
+    fn channels<T: Tape<E, Self>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
-        channels: usize,
+        channels: Range<usize>,
     ) -> Result<Self::Array, Self::Err>;
 
     /// An activation by itself.

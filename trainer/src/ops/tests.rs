@@ -26,10 +26,21 @@ enum Op {
     BatchNorm,
     ScaleShift,
     Upsample(usize),
+    AvgPool2d(Window),
+    /// With more pixels at the far sides than the window reaches.
+    AvgUnpool2d(Window, usize),
+    MaxPool2d(Window),
+    /// To pictures with more pixels at the far sides than the window reaches.
+    MaxUnpool2d(Window, usize),
+    /// To the input twice: the weight, which learns, and other numbers.
+    Add,
     /// A table of so many rows.
     JoinRows(usize),
     AddRows(usize),
-    FirstChannels,
+    /// The input with the weight and other numbers.
+    Concat,
+    /// Those in the middle.
+    Channels,
     Activation,
     Slope,
     /// The input's numbers are the moments.
@@ -56,6 +67,8 @@ impl Case {
             Op::ConvTranspose2d(Window { kernel, .. }, _) => ([c, kernel, kernel, o], [1, 1, 1, o]),
             Op::JoinRows(rows) => ([rows, h, w, o], [1, 1, 1, 1]),
             Op::AddRows(rows) => ([rows, h, w, c], [1, 1, 1, 1]),
+            Op::Add => (self.input, [1, 1, 1, 1]),
+            Op::Concat => ([self.input[0], h, w, o], [1, 1, 1, 1]),
             _ => ([1, 1, 1, c], [1, 1, 1, c]),
         }
     }
@@ -64,9 +77,14 @@ impl Case {
     fn learnt(&self) -> usize {
         match self.op {
             Op::Linear | Op::Conv2d(_) | Op::ConvTranspose2d(..) | Op::BatchNorm => 3,
-            Op::JoinRows(_) | Op::AddRows(_) => 2,
+            Op::JoinRows(_) | Op::AddRows(_) | Op::Add | Op::Concat => 2,
             _ => 1,
         }
+    }
+
+    fn middle(&self) -> std::ops::Range<usize> {
+        let channels = self.input[3];
+        channels / 4..channels.div_ceil(2)
     }
 
     /// A class for each sample.
@@ -90,6 +108,13 @@ impl Case {
             (n - 1) * window.stride + window.kernel + output_padding - 2 * window.padding
         };
         (side(self.input[1]), side(self.input[2]))
+    }
+
+    /// Sizes of pictures of which pooling leaves as many pixels as the input has.
+    fn pooled(&self, window: Window, extra: usize) -> Dims {
+        let [n, .., c] = self.input;
+        let (height, width) = self.large(window, extra);
+        [n, height, width, c]
     }
 
     fn fast<T: Tape<f64, Cpu>>(
@@ -119,9 +144,30 @@ impl Case {
                 cpu.scale_shift(tape, x, &scale, &shift, self.act)
             }
             Op::Upsample(factor) => cpu.upsample(tape, x, factor),
+            Op::AvgPool2d(window) => cpu.avg_pool2d(tape, x, window),
+            Op::AvgUnpool2d(window, extra) => {
+                cpu.avg_unpool2d(tape, x, window, self.large(window, extra))
+            }
+            Op::MaxPool2d(window) => cpu.max_pool2d(tape, x, window),
+            Op::MaxUnpool2d(window, extra) => {
+                let dims = self.pooled(window, extra);
+                let large = numbers(dims.iter().product(), 5);
+                let large = Device::array(&cpu, &large, dims).unwrap();
+                cpu.max_unpool2d(tape, x, &large, window)
+            }
+            Op::Add => {
+                let more = numbers(x.data().len(), 5);
+                let more = Device::array(&cpu, &more, self.input).unwrap();
+                cpu.add(tape, x, &[w.weight.clone(), more])
+            }
             Op::JoinRows(rows) => cpu.join_rows(tape, x, &w.weight, &self.classes(rows)),
             Op::AddRows(rows) => cpu.add_rows(tape, x, &w.weight, &self.classes(rows)),
-            Op::FirstChannels => cpu.first_channels(tape, x, self.input[3].div_ceil(2)),
+            Op::Concat => {
+                let more = numbers(x.data().len(), 5);
+                let more = Device::array(&cpu, &more, self.input).unwrap();
+                cpu.concat(tape, x, &[w.weight.clone(), more])
+            }
+            Op::Channels => cpu.channels(tape, x, self.middle()),
             Op::Activation => cpu.activation(tape, x, self.act),
             Op::Slope => {
                 let output = numbers(x.data().len(), 5);
@@ -163,9 +209,30 @@ impl Case {
                 composed::scale_shift(tape, x, &scale, &shift, self.act)
             }
             Op::Upsample(factor) => composed::upsample(tape, x, factor),
+            Op::AvgPool2d(window) => composed::avg_pool2d(tape, x, window),
+            Op::AvgUnpool2d(window, extra) => {
+                composed::avg_unpool2d(tape, x, window, self.large(window, extra))
+            }
+            Op::MaxPool2d(window) => composed::max_pool2d(tape, x, window),
+            Op::MaxUnpool2d(window, extra) => {
+                let [n, h, w, c] = self.pooled(window, extra);
+                let large = numbers(n * h * w * c, 5);
+                let large = x.device().tensor_from_vec(large, (n, h, w, c));
+                composed::max_unpool2d(tape, x, &large, window)
+            }
+            Op::Add => {
+                let more = numbers(self.input.iter().product(), 5);
+                let more = x.device().tensor_from_vec(more, *x.shape());
+                composed::add(tape, x, &[w.weight.clone(), more])
+            }
             Op::AddRows(rows) => composed::add_rows(tape, x, &w.weight, &self.classes(rows)),
             Op::JoinRows(rows) => composed::join_rows(tape, x, &w.weight, &self.classes(rows)),
-            Op::FirstChannels => composed::first_channels(tape, x, self.input[3].div_ceil(2)),
+            Op::Concat => {
+                let more = numbers(self.input.iter().product(), 5);
+                let more = x.device().tensor_from_vec(more, *x.shape());
+                composed::concat(tape, x, &[w.weight.clone(), more])
+            }
+            Op::Channels => composed::channels(tape, x, self.middle()),
             Op::Activation => composed::activation(tape, x, self.act),
             Op::Slope => {
                 let output = numbers(self.input.iter().product(), 5);
@@ -305,6 +372,13 @@ fn windows() -> impl Strategy<Value = Window> {
     })
 }
 
+fn unpadded() -> impl Strategy<Value = Window> {
+    windows().prop_map(|window| Window {
+        padding: 0,
+        ..window
+    })
+}
+
 fn ops() -> impl Strategy<Value = Op> {
     prop_oneof![
         Just(Op::Linear),
@@ -314,9 +388,17 @@ fn ops() -> impl Strategy<Value = Op> {
         Just(Op::BatchNorm),
         Just(Op::ScaleShift),
         (1usize..4).prop_map(Op::Upsample),
+        unpadded().prop_map(Op::AvgPool2d),
+        (unpadded(), 0usize..3)
+            .prop_map(|(window, extra)| Op::AvgUnpool2d(window, extra % window.stride)),
+        unpadded().prop_map(Op::MaxPool2d),
+        (unpadded(), 0usize..3)
+            .prop_map(|(window, extra)| Op::MaxUnpool2d(window, extra % window.stride)),
+        Just(Op::Add),
         (1usize..4).prop_map(Op::JoinRows),
         (1usize..4).prop_map(Op::AddRows),
-        Just(Op::FirstChannels),
+        Just(Op::Concat),
+        Just(Op::Channels),
         Just(Op::Activation),
         Just(Op::Slope),
         Just(Op::Reparameterize),
@@ -324,7 +406,7 @@ fn ops() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn kernels_agree_with_composed_operations_and_numerical_derivatives(
@@ -337,7 +419,7 @@ proptest! {
         let case = Case { op, input, outputs, bias, act };
         let [_, h, w, _] = input;
         let legal = match op {
-            Op::Conv2d(window) => h.min(w) + 2 * window.padding >= window.kernel,
+            Op::Conv2d(window) | Op::AvgPool2d(window) | Op::MaxPool2d(window) => h.min(w) + 2 * window.padding >= window.kernel,
             Op::ConvTranspose2d(window, extra) => {
                 (h.min(w) - 1) * window.stride + window.kernel + extra > 2 * window.padding
             }

@@ -1,7 +1,6 @@
 //! The int8 ONNX model as the runtime's twin, whole and layer by layer.
 
 use super::VerifyError;
-use super::reference::added;
 use crate::engines::{
     Arithmetic, EngineError, Graph, OrtGraph, TractGraph, channels_first, spec_shape,
 };
@@ -158,7 +157,9 @@ impl<'a> LayerTwin<'a> {
         blob: &Model<'a>,
     ) -> Result<Vec<Self>, VerifyError> {
         let layers = blob.layers().enumerate().map(|(index, layer)| {
-            let taken: Vec<usize> = std::iter::once(index).chain(added(&layer)).collect();
+            let taken: Vec<usize> = std::iter::once(layer.source)
+                .chain(layer.operator.other())
+                .collect();
             let part = onnx.layer(index, &taken)?;
             let scale = |tensor: usize| match tensor.checked_sub(1) {
                 Some(before) => blob.layer(before).scale,

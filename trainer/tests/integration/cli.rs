@@ -831,8 +831,13 @@ fn recipes_are_what_fit_does_by_default() {
                 "{recipe}: {key}"
             );
         }
-        for network in ["generator", "discriminator"] {
+        let networks = match recipe {
+            "vae" => ["decoder", "encoder"],
+            _ => ["generator", "discriminator"],
+        };
+        for network in networks {
             let parameters = &listed[format!("{network}_parameters")];
+            assert!(parameters.is_u64(), "{recipe}: {network}");
             assert_eq!(
                 &dry[network]["parameters"], parameters,
                 "{recipe}: {network}"

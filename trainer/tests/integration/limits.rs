@@ -58,7 +58,9 @@ fn a_layer_that_cannot_be_quantized_does_not_cost_the_float_files() {
     let step = *place.checkpoints("run").last().unwrap();
     place.change(&place.checkpoint("run", step), |bytes| {
         let mut checkpoint = Checkpoint::decode(bytes).unwrap();
-        let last = checkpoint.gan.average.tensors.get_mut("4.weight").unwrap();
+        let generator = checkpoint.gan.networks.get_mut("generator").unwrap();
+        let average = generator.average.as_mut().unwrap();
+        let last = average.tensors.get_mut("4.weight").unwrap();
         last.data.iter_mut().for_each(|weight| *weight *= 1e12);
         *bytes = checkpoint.encode().unwrap();
     });

@@ -1,6 +1,7 @@
 //! Runs that nothing can spoil: the real binary, killed, stopped, starved and lied to.
 
 use crate::common::{Place, complaint, signal, wait};
+use crate::runs_and_data::pictures;
 use pocketgan_trainer::gan::checkpoint::Checkpoint;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -114,6 +115,109 @@ fn a_finished_run_is_left_as_it_is() {
     assert!(place.contents("run") == before);
 }
 
+/// Nine steps an epoch.
+fn short(place: &Place, options: &str) {
+    let line = "fit --dataset folder:own --image-size 8 --recipe mlp --batch 4 --device cpu --threads 1 \
+                --checkpoint-every 4";
+    place.ends_with(0, &format!("{line} {options}"));
+}
+
+fn with_pictures() -> Place {
+    let place = Place::new();
+    pictures(&place.path("own/train"), 36, 10);
+    pictures(&place.path("own/test"), 4, 30);
+    place
+}
+
+/// A file of a run without what depends on the time it took or on its name.
+fn timeless(place: &Place, run: &str, file: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(place.path(run).join(file)).unwrap();
+    let json = |line: &str| -> serde_json::Value {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let object = line.as_object_mut().unwrap();
+        object.retain(|key, _| !["elapsed_s", "images_per_s", "minutes", "run"].contains(&&**key));
+        line
+    };
+    text.lines()
+        .filter(|line| !line.starts_with("out ="))
+        .map(|line| match file.ends_with(".toml") {
+            true => line.to_owned(),
+            false => json(line).to_string(),
+        })
+        .collect()
+}
+
+/// Whatever a run's length was, it ends as one that had its last length from the start.
+#[test]
+fn a_longer_run_ends_with_the_bytes_of_one_that_was_begun_so() {
+    let place = with_pictures();
+    short(&place, "--epochs 8 --out alone");
+    // Finished, twice made longer.
+    short(&place, "--epochs 3 --out longer");
+    place.ends_with(0, "fit --resume longer --epochs 5");
+    place.ends_with(0, "fit --resume longer --epochs 8");
+    // Interrupted, then made shorter.
+    let mut child = place.start(
+        "fit --dataset folder:own --image-size 8 --recipe mlp --batch 4 --device cpu --threads 1 \
+         --checkpoint-every 4 --epochs 100000 --out stopped",
+    );
+    place.wait_for_step("stopped", 5, &mut child);
+    signal(&child, "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let at = *place.checkpoints("stopped").last().unwrap();
+    let epochs = at / 9 + 2;
+    place.ends_with(0, &format!("fit --resume stopped --epochs {epochs}"));
+    short(&place, &format!("--epochs {epochs} --out begun"));
+    for [run, other] in [["longer", "alone"], ["stopped", "begun"]] {
+        assert_eq!(place.outcome(run), place.outcome(other), "{run}");
+        assert_eq!(
+            place.checkpoints(run).last(),
+            place.checkpoints(other).last()
+        );
+        for file in ["stats.jsonl", "summary.json", "config.toml"] {
+            let [a, b] = [run, other].map(|run| timeless(&place, run, file));
+            assert_eq!(a, b, "{run}: {file}");
+        }
+        for file in ["samples.png", "losses.png", "model.onnx"] {
+            let [a, b] = [run, other].map(|run| std::fs::read(place.path(run).join(file)).unwrap());
+            assert!(a == b, "{run}: {file}");
+        }
+    }
+    assert_eq!(place.checkpoints("longer"), place.checkpoints("alone"));
+}
+
+#[test]
+fn a_run_cannot_be_made_shorter_than_it_is() {
+    let place = with_pictures();
+    short(&place, "--epochs 3 --out run");
+    let before = place.contents("run");
+    let sentence = place.refusal("fit --resume run --epochs 2");
+    assert!(
+        sentence
+            .starts_with("run has trained for 3 epochs and 0 steps, which is more than --epochs 2"),
+        "{sentence}"
+    );
+    let sentence = place.refusal("fit --resume run --minutes 0.0000001");
+    assert!(
+        sentence.contains("which is more than --minutes 0.0000001"),
+        "{sentence}"
+    );
+    // As long as it is: there is nothing to do.
+    let output = place.output("fit --resume run --epochs 3");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("run is finished"));
+    assert!(place.contents("run") == before);
+    // By the clock from here on, and then by epochs again.
+    let log = std::fs::read_to_string(place.path("run/checkpoints/log.jsonl")).unwrap();
+    let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    let minutes = last["elapsed_s"].as_f64().unwrap() / 60.0 + 0.002;
+    place.ends_with(0, &format!("fit --resume run --minutes {minutes}"));
+    assert!(place.checkpoints("run").last() > Some(&27));
+    let epochs = place.checkpoints("run").last().unwrap() / 9 + 1;
+    place.ends_with(0, &format!("fit --resume run --epochs {epochs}"));
+    short(&place, &format!("--epochs {epochs} --out alone"));
+    assert_eq!(place.outcome("run"), place.outcome("alone"));
+}
+
 /// As with a closed terminal, or `trainer fit 2>&1 | head`.
 #[test]
 fn a_run_goes_on_when_nobody_listens() {
@@ -199,11 +303,6 @@ fn another_recipe_is_refused_and_its_keys_are_named() {
     let sentence = place.refusal("fit --resume run --seed 5 --lr 0.01 --threads 1 --keep 9");
     assert!(
         sentence.contains("lr (0.0002 then, 0.01 now), seed (1 then, 5 now)"),
-        "{sentence}"
-    );
-    let sentence = place.refusal("fit --resume run --minutes 3");
-    assert!(
-        sentence.contains("epochs (1 then, not set now), minutes (not set then, 3.0 now)"),
         "{sentence}"
     );
     for line in [
@@ -335,4 +434,20 @@ fn a_damaged_checkpoint_is_said_and_the_one_before_it_is_used() {
         );
     }
     assert!(place.contents("run") == before);
+}
+
+/// Files that the code of then wrote.
+#[test]
+fn a_run_of_an_old_format_is_exported_and_sampled() {
+    for kind in ["gan", "vae"] {
+        let place = Place::new();
+        let checkpoint = place.checkpoint("run", 63);
+        std::fs::create_dir_all(checkpoint.parent().unwrap()).unwrap();
+        let fixture = format!("tests/fixtures/format-3-{kind}.safetensors");
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture);
+        std::fs::copy(fixture, checkpoint).unwrap();
+        place.ends_with(0, "export run");
+        place.ends_with(0, "verify run");
+        place.ends_with(0, "sample run --count 4 -o four.png");
+    }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 /// Pictures of one colour each, of which no two are alike.
-fn pictures(folder: &Path, count: u32, red: u32) {
+pub fn pictures(folder: &Path, count: u32, red: u32) {
     std::fs::create_dir_all(folder).unwrap();
     for i in 0..count {
         let picture = RgbImage::from_pixel(8, 8, Rgb([red as u8, (5 * i) as u8, 90]));

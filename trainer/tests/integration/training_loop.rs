@@ -8,11 +8,12 @@ use pocketgan_trainer::gan::fit::{
     Ended, FitError, Judge, Length, Line, OnCollapse, OnNan, Progress, Run, Source, Watch, fit,
 };
 use pocketgan_trainer::gan::store::{Store, StoreError};
-use pocketgan_trainer::gan::{Adversarial, Likelihood, Objective, Settings, Variational};
+use pocketgan_trainer::gan::{Adversarial, Likelihood, Losses, Objective, Settings, Variational};
 use pocketgan_trainer::metrics::collapse::Limits;
 use pocketgan_trainer::metrics::fid_cls::Score;
 use pocketgan_trainer::nn::{Initialization, ModelError};
 use pocketgan_trainer::optim::AdamConfig;
+use pocketgan_trainer::parameters::HostTensor;
 use pocketgan_trainer::spec::{Layer, Network, Shape};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::ops::Range;
@@ -36,27 +37,28 @@ fn settings() -> Settings {
         features,
         bias: true,
     };
+    let generator = Network::chain(
+        Shape::features(3),
+        vec![
+            linear(5),
+            Layer::batch_norm(),
+            Layer::Relu,
+            linear(IMAGE.len()),
+            Layer::Reshape(IMAGE),
+            Layer::Tanh,
+        ],
+    );
+    let discriminator = Network::chain(
+        IMAGE,
+        vec![
+            Layer::Flatten,
+            linear(4),
+            Layer::LeakyRelu { slope: 0.2 },
+            linear(1),
+        ],
+    );
     Settings {
-        generator: Network {
-            input: Shape::features(3),
-            layers: vec![
-                linear(5),
-                Layer::batch_norm(),
-                Layer::Relu,
-                linear(IMAGE.len()),
-                Layer::Reshape(IMAGE),
-                Layer::Tanh,
-            ],
-        },
-        discriminator: Network {
-            input: IMAGE,
-            layers: vec![
-                Layer::Flatten,
-                linear(4),
-                Layer::LeakyRelu { slope: 0.2 },
-                linear(1),
-            ],
-        },
+        networks: Adversarial::networks(generator, discriminator),
         game: Adversarial::new(Objective::NonSaturating).into(),
         initialization: Initialization::Dcgan,
         adam: AdamConfig::adam(1e-2, 0.5, 0.999),
@@ -147,7 +149,7 @@ impl Watch for Observer<'_> {
     }
 
     fn line(&mut self, line: &Line) {
-        self.lines.push(*line);
+        self.lines.push(line.clone());
     }
 
     fn note(&mut self, note: &str) {
@@ -177,6 +179,9 @@ struct Bench {
     run: Run,
     images: Images,
 }
+
+/// Makes a bench with so many steps from one checkpoint to the next.
+type New = fn(u32) -> Bench;
 
 /// How a part of a run went.
 struct Part {
@@ -234,12 +239,14 @@ impl Bench {
     fn variational(checkpoint_every: u32) -> Self {
         let mut bench = Self::new(checkpoint_every);
         let settings = &mut bench.run.settings;
-        let latent = settings.generator.input.len();
-        settings.discriminator.layers.pop();
-        settings.discriminator.layers.push(Layer::Linear {
-            features: 2 * latent,
+        let decoder = settings.networks.generator.network.clone();
+        let mut encoder = settings.networks.others[0].network.clone();
+        encoder.layers.pop();
+        encoder.layers.push(Layer::Linear {
+            features: 2 * decoder.input.len(),
             bias: true,
         });
+        settings.networks = Variational::networks(decoder, encoder);
         settings.game = Variational {
             likelihood: Likelihood::Bernoulli,
             beta: 1.0,
@@ -271,12 +278,10 @@ impl Bench {
     }
 
     /// Steps and losses of the log: all that is not a time.
-    fn log(&self) -> Vec<(u32, f32, f32, f64)> {
+    fn log(&self) -> Vec<(u32, Losses, f64)> {
         let text = std::fs::read_to_string(self.folder.path().join("stats.jsonl")).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
-        lines
-            .map(|l: Line| (l.step, l.discriminator_loss, l.generator_loss, l.entropy))
-            .collect()
+        lines.map(|l: Line| (l.step, l.losses, l.entropy)).collect()
     }
 
     /// Begins the run, or takes it up at its newest checkpoint.
@@ -396,6 +401,53 @@ fn taken_up_exactly(new: fn(u32) -> Bench, steps: &[u32]) {
     }
 }
 
+/// A run that was shorter first leaves what one leaves that was not: checkpoints, the best of them, log and pictures.
+#[test]
+fn a_longer_run_leaves_no_trace_of_its_first_length() {
+    let scores = [5.0, 3.0, 4.0, 2.0, 6.0];
+    let bench = |new: fn(u32) -> Bench| {
+        let mut bench = new(10);
+        bench.run.keep = 2;
+        bench
+    };
+    let files = |bench: &Bench| {
+        ["checkpoints", "samples"].map(|folder| {
+            let entries = std::fs::read_dir(bench.folder.path().join(folder)).unwrap();
+            let files = entries.map(|entry| entry.unwrap().path());
+            let files = files.filter(|path| path.extension().is_none_or(|end| end != "jsonl"));
+            let named =
+                files.map(|path| (path.file_name().unwrap().to_owned(), std::fs::read(path)));
+            let mut named: Vec<_> = named.map(|(name, bytes)| (name, bytes.unwrap())).collect();
+            named.sort();
+            named
+        })
+    };
+    for new in [Bench::new, Bench::variational] {
+        let alone = bench(new);
+        let mut score = planted(scores, 0);
+        alone
+            .rated(Fate::LeftAlone, &mut |_| Ok(Some(score())))
+            .finished();
+        for (epochs, fate) in [
+            (2, Fate::LeftAlone),
+            (4, Fate::LeftAlone),
+            (4, Fate::Stops(50)),
+        ] {
+            let mut bench = bench(new);
+            bench.run.length = Length::Epochs(epochs);
+            let mut score = planted(scores, 0);
+            bench.rated(fate, &mut |_| Ok(Some(score())));
+            bench.run.length = Length::Epochs(EPOCHS);
+            let done = bench.newest().unwrap().gan.steps / PER_EPOCH;
+            let mut score = planted(scores, done);
+            bench
+                .rated(Fate::LeftAlone, &mut |_| Ok(Some(score())))
+                .finished();
+            assert!(files(&bench) == files(&alone), "{epochs} epochs");
+        }
+    }
+}
+
 /// What is mirrored hangs on the epoch and the image, not on where a run was taken up.
 #[test]
 fn a_run_with_mirrored_images_is_taken_up_exactly() {
@@ -445,7 +497,7 @@ fn another_format_is_named() {
     let bench = Bench::new(1000);
     bench.go(Fate::LeftAlone).finished();
     let mut bytes = bench.last();
-    replace(&mut bytes, br#"\"format\":3"#, br#"\"format\":1"#);
+    replace(&mut bytes, br#"\"format\":4"#, br#"\"format\":1"#);
     let error = Checkpoint::decode(&bytes).unwrap_err();
     assert!(matches!(error, DecodeError::Format { found: 1 }), "{error}");
 }
@@ -455,24 +507,105 @@ fn replace(bytes: &mut [u8], old: &[u8], new: &[u8]) {
     bytes[at..at + old.len()].copy_from_slice(new);
 }
 
-/// The format before had no record of the data.
-#[test]
-fn the_format_before_is_read() {
-    let bench = Bench::new(1000);
-    bench.go(Fate::LeftAlone).finished();
-    let mut bytes = bench.last();
-    let checkpoint = Checkpoint::decode(&bytes).unwrap();
+/// A checkpoint of format 3 after step 63, written by the code of then.
+fn of_format_3(kind: &str) -> Vec<u8> {
+    let name = format!("tests/fixtures/format-3-{kind}.safetensors");
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// Format 2 had no record of the data.
+fn as_format_2(mut bytes: Vec<u8>) -> Vec<u8> {
     replace(&mut bytes, br#"\"format\":3"#, br#"\"format\":2"#);
     replace(&mut bytes, br#",\"data\":null"#, b"              ");
-    let place = bytes
-        .windows(13)
-        .position(|w| w == br#"\"sha256\":\""#)
-        .unwrap()
-        + 13;
-    bytes[place..place + 64].fill(b'0');
+    let sum = br#"\"sha256\":\""#;
+    let at = bytes.windows(sum.len()).position(|w| w == sum).unwrap();
+    let place = at + sum.len()..at + sum.len() + 64;
+    bytes[place.clone()].fill(b'0');
     let sum = sha256(&bytes);
-    bytes[place..place + 64].copy_from_slice(sum.as_bytes());
+    bytes[place].copy_from_slice(sum.as_bytes());
+    bytes
+}
+
+#[test]
+fn a_run_of_an_old_format_goes_on_exactly() {
+    let kinds: [(&str, New, _, _); 2] = [
+        (
+            "gan",
+            Bench::new,
+            ["generator", "discriminator"],
+            ["discriminator", "generator"],
+        ),
+        (
+            "vae",
+            Bench::variational,
+            ["decoder", "encoder"],
+            ["divergence", "reconstruction"],
+        ),
+    ];
+    for (kind, new, networks, losses) in kinds {
+        let alone = new(1000);
+        alone.go(Fate::LeftAlone).finished();
+        let bytes = of_format_3(kind);
+        for bytes in [as_format_2(bytes.clone()), bytes] {
+            let checkpoint = Checkpoint::decode(&bytes).unwrap();
+            let names: Vec<_> = checkpoint
+                .networks
+                .iter()
+                .map(|named| &named.name)
+                .collect();
+            assert_eq!(names, networks);
+            assert_eq!(checkpoint.since.len(), 13);
+            let names: Vec<_> = checkpoint.since[0].0.keys().collect();
+            assert_eq!(names, losses);
+            let bench = new(1000);
+            std::fs::create_dir(bench.folder.path().join("checkpoints")).unwrap();
+            std::fs::write(bench.path(63), bytes).unwrap();
+            bench.go(Fate::LeftAlone).finished();
+            assert!(bench.last() == alone.last(), "{kind}");
+        }
+    }
+}
+
+#[test]
+fn a_log_has_the_losses_of_its_kind() {
+    let kinds: [(New, _); 2] = [
+        (Bench::new, ["discriminator_loss", "generator_loss"]),
+        (
+            Bench::variational,
+            ["divergence_loss", "reconstruction_loss"],
+        ),
+    ];
+    for (new, losses) in kinds {
+        let bench = new(1000);
+        bench.go(Fate::Stops(50));
+        let text = std::fs::read_to_string(bench.folder.path().join("stats.jsonl")).unwrap();
+        let line: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
+        let keys = line.keys().filter(|key| key.ends_with("_loss"));
+        assert_eq!(keys.collect::<Vec<_>>(), losses);
+        assert!(losses.iter().all(|key| line[*key].is_f64()), "{text}");
+    }
+}
+
+/// Tensors with names, for kinds of training that need more than networks and optimizers.
+#[test]
+fn what_a_kind_of_training_keeps_besides_stays() {
+    let bench = Bench::new(1000);
+    bench.go(Fate::Stops(60));
+    let mut checkpoint = Checkpoint::decode(&bench.bytes(60)).unwrap();
+    let queue = HostTensor {
+        shape: vec![2, 1],
+        data: vec![0.5, -1.0],
+    };
+    checkpoint.gan.extra.insert("queue".into(), queue);
+    let bytes = checkpoint.encode().unwrap();
     assert_eq!(Checkpoint::decode(&bytes).unwrap(), checkpoint);
+    std::fs::write(bench.path(60), bytes).unwrap();
+    bench.go(Fate::LeftAlone).finished();
+    let last = Checkpoint::decode(&bench.last()).unwrap();
+    assert_eq!(last.gan.extra, checkpoint.gan.extra);
+    assert!(checkpoint.is_finite());
+    checkpoint.gan.extra.get_mut("queue").unwrap().data[1] = f32::NAN;
+    assert!(!checkpoint.is_finite());
 }
 
 #[test]
@@ -703,7 +836,9 @@ fn a_score_is_an_onlooker() {
     part.finished();
     assert!(rated.last() == alone.last());
     let held = (1..=EPOCHS).map(|epoch| Checkpoint::decode(&rated.bytes(epoch * PER_EPOCH)));
-    let held: Vec<_> = held.map(|held| held.unwrap().gan.average).collect();
+    let held: Vec<_> = held
+        .map(|held| held.unwrap().generator().unwrap().1.clone())
+        .collect();
     assert_eq!(seen, held);
 }
 
@@ -740,20 +875,20 @@ fn a_checkpoint_of_other_networks_is_refused() {
     let error = bench.go(Fate::LeftAlone).failed();
     assert!(matches!(error, FitError::Epochs { .. }), "{error}");
     bench.run.batch = BATCH;
-    bench
-        .run
-        .settings
-        .generator
-        .layers
-        .insert(0, Layer::batch_norm());
+    let networks = &mut bench.run.settings.networks;
+    let generator = &mut networks.generator.network;
+    generator.layers.insert(0, Layer::batch_norm());
     let error = bench.go(Fate::LeftAlone).failed();
     assert!(matches!(error, FitError::Networks { .. }), "{error}");
-    let latent = bench.run.settings.generator.input.len();
-    let now: usize = bench.run.settings.generator.parameters().unwrap();
+    let generator = &bench.run.settings.networks.generator.network;
+    let latent = generator.input.len();
+    let now: usize = generator.parameters().unwrap();
     let then = now - 2 * latent;
     let said = error.to_string();
-    assert!(said.contains(&format!("networks: {then} and ")), "{said}");
-    assert!(said.contains(&format!(" then, {now} and ")), "{said}");
+    let then = format!("networks: generator of {then} parameters and ");
+    assert!(said.contains(&then), "{said}");
+    let now = format!(" then, generator of {now} parameters and ");
+    assert!(said.contains(&now), "{said}");
 }
 
 /// A checkpoint knows of how many images it is.

@@ -45,7 +45,7 @@ impl Example {
 
 /// A blob with every operator and activation.
 fn every_operator() -> PathBuf {
-    workspace::root().join("runtime/tests/data/v4-int8.pgan")
+    workspace::root().join("runtime/tests/data/v5-int8.pgan")
 }
 
 const NANO: Example = Example {

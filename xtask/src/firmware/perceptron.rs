@@ -28,8 +28,9 @@ fn blob() -> Result<Vec<u8>> {
     let mut rng = Rng::new(1);
     let hidden = Shape::new(1, 1, HIDDEN);
     let layers = [
-        layer(LATENT, Activation::Relu, hidden, 0.02, &mut rng),
+        layer(0, LATENT, Activation::Relu, hidden, 0.02, &mut rng),
         layer(
+            1,
             HIDDEN,
             Activation::Tanh,
             Shape::new(8, 8, 1),
@@ -41,6 +42,7 @@ fn blob() -> Result<Vec<u8>> {
 }
 
 fn layer(
+    source: usize,
     inputs: usize,
     activation: Activation,
     output: Shape,
@@ -52,6 +54,7 @@ fn layer(
     LayerSpec {
         operator: Operator::Linear,
         activation,
+        source,
         output,
         parameters: Parameters::Int8 {
             weights: weights.collect(),

@@ -3,17 +3,19 @@
 use super::options::{DeviceKind, Plan, input};
 use crate::cli::{Failure, print_json};
 use crate::data::{self, FileState, Published, Split};
+use crate::gan::Named;
 use crate::gan::fit::{Length, Run};
 use crate::spec::{Network, Shape, SpecError, Step};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// A run that has not begun.
 #[derive(Serialize)]
 struct DryRun {
     config: toml::Table,
     data: Data,
-    generator: Listed,
-    discriminator: Listed,
+    /// Each under its name.
+    #[serde(flatten, serialize_with = "by_name")]
+    networks: Vec<(String, Listed)>,
     /// Real images that a step takes.
     images_a_step: usize,
     steps_an_epoch: u32,
@@ -24,6 +26,10 @@ struct DryRun {
     steps: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     minutes: Option<f64>,
+}
+
+fn by_name<S: Serializer>(networks: &[(String, Listed)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(networks.iter().map(|(name, network)| (name, network)))
 }
 
 /// The training images.
@@ -170,7 +176,11 @@ impl Row {
 
 impl DryRun {
     fn new(plan: &Plan, data: Data, run: &Run) -> Result<Self, Failure> {
-        let listed = |network| Listed::new(network).map_err(anyhow::Error::from);
+        let listed = |named: &Named| {
+            let listed = Listed::new(&named.network).map_err(anyhow::Error::from)?;
+            Ok::<_, Failure>((named.name.clone(), listed))
+        };
+        let networks = run.settings.networks.iter();
         let steps_an_epoch = run.steps_an_epoch(data.images);
         let (epochs, minutes) = match run.length {
             Length::Epochs(epochs) => (Some(epochs), None),
@@ -178,8 +188,7 @@ impl DryRun {
         };
         Ok(Self {
             config: plan.to_table()?,
-            generator: listed(&run.settings.generator)?,
-            discriminator: listed(&run.settings.discriminator)?,
+            networks: networks.map(listed).collect::<Result<_, _>>()?,
             images_a_step: run.images_a_step(),
             steps_an_epoch,
             epochs,
@@ -204,8 +213,9 @@ impl DryRun {
             None => "on this machine and checked".to_owned(),
         };
         say!("images: {images} of {channels}x{height}x{width}, {place}");
-        self.generator.print("generator");
-        self.discriminator.print("discriminator");
+        for (name, network) in &self.networks {
+            network.print(name);
+        }
         let length = match (self.epochs, self.steps, self.minutes) {
             (Some(epochs), Some(steps), _) => format!("{steps} steps in {epochs} epochs"),
             (_, _, Some(minutes)) => {

@@ -3,6 +3,7 @@
 use super::options::{Options, Plan, input, numbered};
 use crate::cli::Failure;
 use crate::files::{PARTIAL, place, write_whole};
+use crate::gan::fit::Length;
 use crate::gan::store::{Found, Store};
 use std::fs::{File, TryLockError};
 use std::io::{Error, ErrorKind};
@@ -192,16 +193,24 @@ fn begin_in_empty(out: &Path, config: &str) -> Result<Claim, Failure> {
     Ok(claim)
 }
 
-/// Puts into a run's configuration where its data lie now and what they are.
+/// Puts into a run's configuration how long it is now, where its data lie and what they are. From here on it is not
+/// finished.
 ///
 /// # Errors
-/// A configuration that cannot be read or written.
-pub(super) fn record_data(plan: &Plan) -> Result<(), Failure> {
+/// A configuration that cannot be read or written, a summary that cannot be removed.
+pub(super) fn record(plan: &Plan) -> Result<(), Failure> {
     let path = plan.out.join(CONFIG);
-    let options = Options::read(&path)?;
-    let text = Plan::new(plan.with_data(options))?.to_toml()?;
+    let options = plan.with_length(plan.with_data(Options::read(&path)?));
+    let text = Plan::new(options)?.to_toml()?;
     write_whole(&path, text.as_bytes())
-        .or_else(|error| input(format!("cannot write {}: {error}", path.display())))
+        .or_else(|error| input(format!("cannot write {}: {error}", path.display())))?;
+    let path = plan.out.join(SUMMARY);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            input(format!("cannot remove {}: {error}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The flags beside `--resume`, completed by the run's own configuration.
@@ -225,26 +234,87 @@ pub(super) fn options(run: &Path, flags: Options) -> Result<Options, Failure> {
     Ok(flags.or(own))
 }
 
-/// The summary of the run of `plan`, if it has come to its end.
+/// The summary of the run of `plan`, if it has come to its end and is not to be longer.
 ///
 /// # Errors
-/// Another recipe than the checkpoint's; checkpoints of which none can be used.
+/// Another recipe than the checkpoint's, or a length that is exceeded already; checkpoints of which none can be used.
 pub(super) fn finished(plan: &Plan) -> Result<Option<String>, Failure> {
     let Ok(summary) = std::fs::read_to_string(plan.out.join(SUMMARY)) else {
         return Ok(None);
     };
-    check_recipe(plan, newest(plan)?.as_ref())?;
-    Ok(Some(summary))
+    let newest = newest(plan)?;
+    check_recipe(plan, newest.as_ref())?;
+    check_length(plan, newest.as_ref())?;
+    let is_over = match &newest {
+        Some(found) => is_over(plan, found),
+        None if own_length(plan)? == plan.length => true,
+        None => {
+            return input(format!(
+                "{} is finished and has no checkpoint to go on from",
+                plan.out.display()
+            ));
+        }
+    };
+    Ok(is_over.then_some(summary))
+}
+
+/// Seconds of training up to a checkpoint of the run of `plan`, of all its parts.
+fn elapsed_s(plan: &Plan, found: &Found) -> f64 {
+    let elapsed = Store::of(&plan.out).elapsed_s(found.checkpoint.gan.steps);
+    elapsed.unwrap_or(0.0)
+}
+
+/// Whether a run is as long at a checkpoint as `plan` says.
+fn is_over(plan: &Plan, found: &Found) -> bool {
+    match plan.length {
+        Length::Epochs(epochs) => found.checkpoint.position.epoch >= epochs,
+        Length::Time(limit) => elapsed_s(plan, found) >= limit.as_secs_f64(),
+    }
+}
+
+/// The length in the configuration of a run.
+fn own_length(plan: &Plan) -> Result<Length, Failure> {
+    let own = options(&plan.out, Options::default())?;
+    Ok(Plan::new(own)?.length)
+}
+
+/// A length that a run did not have yet must not be less than what it has trained.
+fn check_length(plan: &Plan, from: Option<&Found>) -> Result<(), Failure> {
+    let Some(found) = from else {
+        return Ok(());
+    };
+    let at = found.checkpoint.position;
+    let (is_shorter, trained, asked) = match plan.length {
+        Length::Epochs(epochs) => (
+            at.epoch > epochs || (at.epoch == epochs && at.batch > 0),
+            format!("{} epochs and {} steps", at.epoch, at.batch),
+            format!("--epochs {epochs}"),
+        ),
+        Length::Time(limit) => (
+            elapsed_s(plan, found) > limit.as_secs_f64(),
+            format!("{:.2} minutes", elapsed_s(plan, found) / 60.0),
+            format!("--minutes {}", limit.as_secs_f64() / 60.0),
+        ),
+    };
+    if is_shorter && own_length(plan)? != plan.length {
+        return input(format!(
+            "{} has trained for {trained}, which is more than {asked}: a run cannot be made shorter than it is",
+            plan.out.display()
+        ));
+    }
+    Ok(())
 }
 
 /// Claims the folder of the run of `plan` and finds its newest checkpoint, if there is one.
 ///
 /// # Errors
-/// A run that is going on; checkpoints of which none can be used; another recipe than the checkpoint's.
+/// A run that is going on; checkpoints of which none can be used; another recipe than the checkpoint's, or a length that
+/// is exceeded already.
 pub(super) fn take_up(plan: &Plan) -> Result<(Claim, Option<Found>), Failure> {
     let claim = Claim::new(&plan.out)?;
     let from = newest(plan)?;
     check_recipe(plan, from.as_ref())?;
+    check_length(plan, from.as_ref())?;
     Ok((claim, from))
 }
 

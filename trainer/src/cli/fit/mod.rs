@@ -34,7 +34,8 @@ use summary::Summary;
 /// and, last, summary.json.
 ///
 /// Ctrl-C (or SIGTERM) ends a run after the step, with a checkpoint; a second one ends it at once. --resume
-/// takes up a run that was stopped or killed; one by --epochs ends with the same bytes as one left alone.
+/// takes up a run that was stopped or killed; one by --epochs ends with the same bytes as one left alone. With more
+/// --epochs it trains a finished run longer, as if it had been begun with so many.
 #[derive(Debug, clap::Args)]
 pub struct FitArgs {
     #[command(flatten)]
@@ -42,9 +43,9 @@ pub struct FitArgs {
     /// A TOML file whose keys are these flags' names; a flag overrides its key.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Resume the run in this folder, with its own configuration. Beside it only --threads, --checkpoint-every, --keep,
-    /// --on-nan, --on-collapse, --device, --data-dir, --skip-broken and --json may say something else, and --dataset
-    /// where the same images have been moved.
+    /// Resume the run in this folder, with its own configuration. Beside it only --epochs or --minutes, --threads,
+    /// --checkpoint-every, --keep, --on-nan, --on-collapse, --device, --data-dir, --skip-broken and --json may say
+    /// something else, and --dataset where the same images have been moved.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "out"])]
     resume: Option<PathBuf>,
     /// Resume though the images or their classes have changed. The networks must fit; epochs are counted by the new
@@ -178,20 +179,21 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
             if let Some(from) = &from {
                 fit::check(from, &run, &images).map_err(failure)?;
             }
-            folder::record_data(&plan)?;
+            folder::record(&plan)?;
             (claim, from)
         }
         None => (folder::begin(&mut plan)?, None),
     };
     run.folder.clone_from(&plan.out);
     let plan = &plan;
-    let [first, second] = plan.game.networks();
+    let networks = run.settings.networks.iter();
+    let networks = networks.map(|named| format!("{} {}", named.name, parameters(&named.network)));
+    let networks: Vec<String> = networks.collect();
     tell!(
-        "{}: {} images of {shape}; {first} {} parameters, {second} {}; into {}",
+        "{}: {} images of {shape}; parameters: {}; into {}",
         plan.dataset,
         images.count,
-        parameters(&run.settings.generator),
-        parameters(&run.settings.discriminator),
+        networks.join(", "),
         plan.out.display()
     );
     let asked = signals::listen()?;
@@ -296,16 +298,19 @@ fn settings(plan: &Plan, count: usize, shape: Shape, classes: usize) -> Result<S
     let cannot = |why: &dyn std::fmt::Display| {
         input(format!("this recipe cannot make images of {shape}: {why}"))
     };
-    match settings.generator.output() {
+    let generator = &settings.networks.generator.network;
+    match generator.output() {
         Ok(output) if output == shape => {}
         Err(error) if shape.height.min(shape.width) >= 4 => return cannot(&error),
         _ => return cannot(&"their sides must be multiples of 4"),
     }
-    if let Err(error) = settings.discriminator.output() {
-        return cannot(&error);
+    for other in &settings.networks.others {
+        if let Err(error) = other.network.output() {
+            return cannot(&error);
+        }
     }
     // What could not be exported is not worth training.
-    if let Err(error) = export::check(&settings.generator) {
+    if let Err(error) = export::check(generator) {
         return cannot(&error);
     }
     let needed = u64::from(plan.batch) * u64::from(plan.game.batches());

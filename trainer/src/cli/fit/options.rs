@@ -17,9 +17,11 @@ use std::time::Duration;
 
 /// The keys that do not decide a run's result: they may differ when it is resumed, and are in no checkpoint.
 /// `on-nan` and `on-collapse` are among them because they change nothing before the trouble that they are about: a run
-/// that stopped there can go on another way.
+/// that stopped there can go on another way. `epochs` and `minutes` are, because no step depends on how many follow.
 /// The data set is known by its fingerprint, wherever it lies.
-const CIRCUMSTANCES: [&str; 12] = [
+const CIRCUMSTANCES: [&str; 14] = [
+    "epochs",
+    "minutes",
     "dataset",
     "skip-broken",
     "fingerprint",
@@ -86,7 +88,7 @@ pub(super) struct Options {
     /// Weight of the divergence of a variational autoencoder's latents from the prior, above 0 [default: 1].
     #[arg(long, value_name = "WEIGHT")]
     beta: Option<f64>,
-    /// Passes over the training images [default: 24].
+    /// Passes over the training images, all parts of a resumed run together [default: 24].
     #[arg(long, conflicts_with = "minutes")]
     epochs: Option<u32>,
     /// Train for this long instead, all parts of a resumed run together.
@@ -474,6 +476,23 @@ impl Plan {
         }
     }
 
+    /// Options with the length of this plan.
+    pub fn with_length(&self, options: Options) -> Options {
+        let (epochs, minutes) = self.epochs_or_minutes();
+        Options {
+            epochs,
+            minutes,
+            ..options
+        }
+    }
+
+    fn epochs_or_minutes(&self) -> (Option<u32>, Option<f64>) {
+        match self.length {
+            Length::Epochs(epochs) => (Some(epochs), None),
+            Length::Time(limit) => (None, Some(limit.as_secs_f64() / 60.0)),
+        }
+    }
+
     /// How the data set is found and read.
     pub fn data_options(&self) -> data::Options {
         data::Options {
@@ -504,10 +523,7 @@ impl Plan {
     }
 
     fn options(&self) -> Options {
-        let (epochs, minutes) = match self.length {
-            Length::Epochs(epochs) => (Some(epochs), None),
-            Length::Time(limit) => (None, Some(limit.as_secs_f64() / 60.0)),
-        };
+        let (epochs, minutes) = self.epochs_or_minutes();
         Options {
             dataset: Some(self.dataset.to_string()),
             image_size: self.pictures.map(|pictures| pictures.side),

@@ -1,7 +1,7 @@
 //! The progress of `trainer fit`, on a terminal or in a log.
 
-use crate::gan::Game;
 use crate::gan::fit::{Line, Progress, ScoreLine, Watch};
+use crate::gan::{Game, LossName};
 use crate::metrics::fid_cls::PROTOCOL;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A progress bar on a terminal, plain lines otherwise.
 pub(super) struct Screen {
     bar: Option<ProgressBar>,
-    /// Names of the two losses.
-    losses: [&'static str; 2],
+    /// Names of the losses.
+    losses: &'static [LossName],
     share: f64,
     /// Whether somebody asked to stop.
     asked: Arc<AtomicBool>,
@@ -31,7 +31,7 @@ impl Screen {
         });
         Self {
             bar,
-            losses: game.short_losses(),
+            losses: game.losses(),
             share: 0.0,
             asked,
         }
@@ -63,13 +63,11 @@ impl Watch for Screen {
 
     fn line(&mut self, line: &Line) {
         let left = line.elapsed_s / self.share.max(1e-9) * (1.0 - self.share).max(0.0);
-        let [first, second] = self.losses;
         let text = format!(
-            "step {}  {:.0} images/s  {first} {:.3}  {second} {:.3}  entropy {:.3}{}  {} left",
+            "step {}  {:.0} images/s{}  entropy {:.3}{}  {} left",
             line.step,
             line.images_per_s,
-            line.discriminator_loss,
-            line.generator_loss,
+            losses(self.losses, line),
             line.entropy,
             distances(line),
             clock(left)
@@ -100,6 +98,15 @@ impl Watch for Screen {
     fn stop(&mut self) -> bool {
         self.asked.load(Ordering::Relaxed)
     }
+}
+
+/// The losses, each after its name.
+fn losses(names: &[LossName], line: &Line) -> String {
+    let losses = names.iter().filter_map(|name| {
+        let loss = line.losses.get(name.key)?;
+        Some(format!("  {} {loss:.3}", name.short))
+    });
+    losses.collect()
 }
 
 /// How far images are from each other and from training images, as a share of the data's own distances.

@@ -9,14 +9,16 @@ use crate::export::{
 };
 use crate::files::write_whole;
 use crate::gan::fit::{self, Trained};
-use crate::gan::{Recipe, Size, classes_in_turn};
+use crate::gan::{Recipe, Size};
 use crate::metrics::Histogram;
 use crate::metrics::fid_cls::{PROTOCOL, Score};
 use crate::ops::Device;
 use crate::report;
+use crate::samples;
 use crate::spec::Shape;
 use anyhow::Context;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The figures of a run that ended well.
@@ -39,8 +41,9 @@ pub(super) struct Summary {
     /// Why there is no int8 form, if there is none.
     #[serde(skip)]
     pub unquantized: Option<QuantizeError>,
-    discriminator_loss: Option<f32>,
-    generator_loss: Option<f32>,
+    /// As in the last line of stats.jsonl, each `null` where there is none.
+    #[serde(flatten)]
+    losses: BTreeMap<String, Option<f32>>,
     scores: Scores,
     /// What speaks of mode collapse at the end; `null` where nothing does.
     collapse: Option<String>,
@@ -82,9 +85,9 @@ impl Summary {
         const SAMPLES: usize = 1024;
         let generator = &trained.generator;
         let network = generator.network();
-        let latents = fit::latents(plan.seed, SAMPLES, network.input.len());
-        let classes = classes_in_turn(network, SAMPLES);
-        let pixels = fit::to_pixels(&generator.evaluate(&latents, &classes)?);
+        let latents = samples::latents(plan.seed, SAMPLES, network.input.len());
+        let classes = samples::classes_in_turn(network, SAMPLES);
+        let pixels = samples::to_pixels(&generator.evaluate(&latents, &classes)?);
         let shown = &pixels[..fit::grid(network) * shape.len()];
         let grid = report::montage(shown, shape, fit::columns(network))
             .context("cannot encode the sample grid")?;
@@ -100,6 +103,11 @@ impl Summary {
             &plan.out,
         )?;
         let device = exported.device.as_ref().ok();
+        let last = trained.last.as_ref();
+        let losses = plan.game.losses().iter().map(|name| {
+            let loss = last.and_then(|line| line.losses.get(name.key));
+            (format!("{}_loss", name.key), loss)
+        });
         let (ours, theirs) = (Histogram::of(&pixels), Histogram::of(&images.pixels));
         Ok(Self {
             run: plan.out.clone(),
@@ -114,16 +122,15 @@ impl Summary {
             working_memory: device.map(|device| device.working_memory),
             macs: exported.macs,
             unquantized: exported.device.err(),
-            discriminator_loss: trained.last.map(|line| line.discriminator_loss),
-            generator_loss: trained.last.map(|line| line.generator_loss),
+            losses: losses.collect(),
             scores: Scores {
                 pixel_entropy: ours.entropy(),
                 data_pixel_entropy: theirs.entropy(),
                 pixel_js: ours.jensen_shannon(&theirs),
                 classifier: trained.score.as_ref().map(|line| line.score.clone()),
                 class_coverage: trained.score.as_ref().map(|line| line.class_coverage),
-                nearest_generated: trained.last.and_then(|line| line.nearest_generated),
-                nearest_training: trained.last.and_then(|line| line.nearest_training),
+                nearest_generated: last.and_then(|line| line.nearest_generated),
+                nearest_training: last.and_then(|line| line.nearest_training),
             },
             collapse: trained.collapse.clone(),
         })

@@ -1,7 +1,8 @@
 //! A graph in the making: nodes and constants added one after another.
 
+use crate::export::fold::Operation;
 use crate::spec::Shape;
-use pocketgan::{Activation, Operator, Window};
+use pocketgan::{Activation, Window};
 use tract_onnx::pb::{
     AttributeProto, GraphProto, NodeProto, TensorProto, TensorShapeProto, TypeProto,
     ValueInfoProto, attribute_proto::AttributeType, tensor_proto::DataType,
@@ -10,7 +11,9 @@ use tract_onnx::pb::{
 
 /// What both kinds of layers have.
 pub struct LayerFacts {
-    pub operator: Operator,
+    pub operation: Operation,
+    /// The numbers of the tensors that the layer reads: 0 is the latent, `i + 1` what layer `i` gives.
+    pub reads: Vec<usize>,
     pub activation: Activation,
     pub input: Shape,
     pub output: Shape,
@@ -28,18 +31,21 @@ impl LayerFacts {
     /// The weights' extents in PyTorch's (and ONNX's) order.
     pub fn weight_dims(&self) -> Vec<usize> {
         let (inputs, outputs) = (self.input.channels, self.output.channels);
-        match self.operator {
-            Operator::Linear => vec![self.output.len(), self.input.len()],
-            Operator::Conv2d(w) => vec![outputs, inputs, w.kernel, w.kernel],
-            Operator::ConvTranspose2d(w) => vec![inputs, outputs, w.kernel, w.kernel],
-            Operator::Upsample { .. } | Operator::Add { .. } => Vec::new(),
+        match self.operation {
+            Operation::Linear => vec![self.output.len(), self.input.len()],
+            Operation::Conv2d(w) => vec![outputs, inputs, w.kernel, w.kernel],
+            Operation::ConvTranspose2d(w) => vec![inputs, outputs, w.kernel, w.kernel],
+            Operation::Upsample { .. }
+            | Operation::AvgPool2d { .. }
+            | Operation::Add
+            | Operation::Concat => Vec::new(),
         }
     }
 
     /// Which of [`weight_dims`](Self::weight_dims) counts the outputs.
     pub fn weight_output_axis(&self) -> i64 {
-        match self.operator {
-            Operator::ConvTranspose2d(_) => 1,
+        match self.operation {
+            Operation::ConvTranspose2d(_) => 1,
             _ => 0,
         }
     }
@@ -76,24 +82,29 @@ impl Numbers {
 /// The name of the classes, a second input of the graph.
 pub const CLASS: &str = "class";
 
-/// A graph whose nodes form a chain from `latent` to `image`, but for additions, which also take what a layer before
-/// them took.
+/// A graph from `latent` to `image`, layer by layer.
 pub struct Graph {
     proto: GraphProto,
-    /// Of each layer so far: what it takes, and whether that is a picture.
-    inputs: Vec<(String, bool)>,
-    /// The end of the chain so far.
-    current: String,
+    /// The latent, then what each layer so far gives.
+    tensors: Vec<Tensor>,
+}
+
+struct Tensor {
+    name: String,
     shape: Shape,
-    /// Whether `current` is `[N, C, H, W]`; else it is `[N, features]`.
+    /// Whether it is `[N, C, H, W]`; else it is `[N, features]`.
     picture: bool,
 }
 
 impl Graph {
     /// The beginning: `latent`, and [`CLASS`] if there are classes.
     pub fn new(latent_size: usize, classes: usize) -> Self {
-        let shape = Shape::features(latent_size);
-        let mut input = vec![value_info("latent", shape, false)];
+        let latent = Tensor {
+            name: "latent".into(),
+            shape: Shape::features(latent_size),
+            picture: false,
+        };
+        let mut input = vec![value_info(&latent)];
         if classes > 0 {
             input.push(tensor_info(CLASS, DataType::Int64, Vec::new()));
         }
@@ -103,34 +114,39 @@ impl Graph {
                 input,
                 ..GraphProto::default()
             },
-            inputs: Vec::new(),
-            current: "latent".into(),
-            shape,
-            picture: false,
+            tensors: vec![latent],
         }
     }
 
-    /// Closes the graph with what the chain has come to, `image`.
+    /// Closes the graph with what the last layer gives, `image`.
     pub fn finish(mut self) -> GraphProto {
-        let image = value_info("image", self.shape, true);
         self.proto.value_info.retain(|value| value.name != "image");
-        self.proto.output.push(image);
+        self.proto
+            .output
+            .extend(self.tensors.last().map(value_info));
         self.proto
     }
 
-    /// Goes on from `name`, which has the shape of the end of the chain.
+    /// Puts `name`, which is of the same shape, in place of the last tensor.
     pub fn continue_from(&mut self, name: String) {
-        let value = value_info(&name, self.shape, self.picture);
-        self.proto.value_info.push(value);
-        self.current = name;
+        if let Some(last) = self.tensors.last_mut() {
+            last.name = name;
+            self.proto.value_info.push(value_info(last));
+        }
     }
 
-    /// Adds a layer behind the end of the chain; `parameters` are the names of weight, bias and, in the first layer of a
-    /// network with classes, class columns.
+    /// Adds a layer; `parameters` are the names of weight, bias and, in the first layer of a network with classes,
+    /// class columns.
     pub fn layer(&mut self, facts: &LayerFacts, parameters: &[String], output: &str) {
-        let linear = facts.operator == Operator::Linear;
-        self.inputs.push((self.current.clone(), self.picture));
-        self.arrange(!linear, facts.input, facts.part("input"));
+        let linear = facts.operation == Operation::Linear;
+        let inputs = facts.reads.iter().enumerate().map(|(at, &read)| {
+            let name = match at {
+                0 => "input".into(),
+                _ => format!("input{at}"),
+            };
+            self.arranged(read, !linear, facts.part(&name))
+        });
+        let inputs: Vec<String> = inputs.collect();
         let reshaped = linear && (facts.last || !facts.output.is_flat());
         let has_activation = facts.activation != Activation::None;
         let end = if reshaped {
@@ -146,31 +162,39 @@ impl Graph {
         match parameters {
             [weight, bias, columns] => {
                 let own = facts.part("own_sum");
-                self.operator(facts, &[weight.clone(), bias.clone()], &own);
+                self.operation(facts, inputs, &[weight.clone(), bias.clone()], &own);
                 self.add_column(facts, columns, own, &sum);
             }
-            _ => self.operator(facts, parameters, &sum),
+            _ => self.operation(facts, inputs, parameters, &sum),
         }
         if has_activation {
             self.activation(facts, &sum, &end);
         }
-        self.current = end;
-        self.picture = !linear;
-        self.shape = facts.output;
         if reshaped {
-            self.arrange(true, facts.output, output.into());
+            self.reshape(end, true, facts.output, output.into());
         }
-        self.continue_from(output.into());
+        let tensor = Tensor {
+            name: output.into(),
+            shape: facts.output,
+            picture: reshaped || !linear,
+        };
+        self.proto.value_info.push(value_info(&tensor));
+        self.tensors.push(tensor);
     }
 
-    fn operator(&mut self, facts: &LayerFacts, parameters: &[String], output: &str) {
-        let mut inputs = vec![self.current.clone()];
+    fn operation(
+        &mut self,
+        facts: &LayerFacts,
+        mut inputs: Vec<String>,
+        parameters: &[String],
+        output: &str,
+    ) {
         inputs.extend_from_slice(parameters);
-        let (op, attributes) = match facts.operator {
-            Operator::Linear => ("Gemm", vec![int("transB", 1)]),
-            Operator::Conv2d(window) => ("Conv", window_attributes(window)),
-            Operator::ConvTranspose2d(window) => ("ConvTranspose", window_attributes(window)),
-            Operator::Upsample { factor } => {
+        let (op, attributes) = match facts.operation {
+            Operation::Linear => ("Gemm", vec![int("transB", 1)]),
+            Operation::Conv2d(window) => ("Conv", window_attributes(window)),
+            Operation::ConvTranspose2d(window) => ("ConvTranspose", window_attributes(window)),
+            Operation::Upsample { factor } => {
                 let factor = factor as f32;
                 let scales = Numbers::floats(&[1.0, 1.0, factor, factor]);
                 let scales = self.constant(facts.part("factors"), &[4], scales);
@@ -182,15 +206,15 @@ impl Graph {
                 ];
                 ("Resize", attributes)
             }
-            Operator::Add { from } => {
-                let (added, picture) = self.inputs[from].clone();
-                let added = match picture {
-                    true => added,
-                    false => self.reshape(added, true, facts.input, facts.part("added")),
-                };
-                inputs.push(added);
-                ("Add", Vec::new())
+            Operation::AvgPool2d { kernel, stride } => {
+                let window = vec![
+                    ints("kernel_shape", &[kernel; 2]),
+                    ints("strides", &[stride; 2]),
+                ];
+                ("AveragePool", window)
             }
+            Operation::Add => ("Add", Vec::new()),
+            Operation::Concat => ("Concat", vec![int("axis", 1)]),
         };
         self.node(op, inputs, output, attributes);
     }
@@ -214,11 +238,13 @@ impl Graph {
         self.node(op, vec![input.into()], output, attributes);
     }
 
-    /// Brings the end of the chain into the form `[N, C, H, W]` or `[N, features]`.
-    fn arrange(&mut self, picture: bool, shape: Shape, output: String) {
-        if self.picture != picture {
-            self.current = self.reshape(self.current.clone(), picture, shape, output);
-            self.picture = picture;
+    /// A tensor in the form `[N, C, H, W]` or `[N, features]`: its own name, or `output` if it had to be reshaped.
+    fn arranged(&mut self, tensor: usize, picture: bool, output: String) -> String {
+        let tensor = &self.tensors[tensor];
+        let (name, shape) = (tensor.name.clone(), tensor.shape);
+        match tensor.picture == picture {
+            true => name,
+            false => self.reshape(name, picture, shape, output),
         }
     }
 
@@ -298,13 +324,13 @@ impl Graph {
     }
 }
 
-/// A float tensor `[N, features]` or `[N, C, H, W]`.
-fn value_info(name: &str, shape: Shape, picture: bool) -> ValueInfoProto {
-    let sizes = match picture {
+fn value_info(tensor: &Tensor) -> ValueInfoProto {
+    let shape = tensor.shape;
+    let sizes = match tensor.picture {
         true => vec![shape.channels, shape.height, shape.width],
         false => vec![shape.len()],
     };
-    tensor_info(name, DataType::Float, sizes)
+    tensor_info(&tensor.name, DataType::Float, sizes)
 }
 
 /// A tensor `[N, sizes…]`.

@@ -14,7 +14,7 @@ mod read;
 
 pub use read::{OnnxError, OnnxModel, Part};
 
-use super::fold::Folded;
+use super::fold::{Folded, Operation};
 use super::quantize::{Quantized, QuantizedLayer};
 use graph::{Graph, LayerFacts, Numbers};
 use pocketgan::{Activation, Operator, latent};
@@ -53,7 +53,8 @@ pub fn float_model(folded: &Folded) -> Vec<u8> {
     let count = folded.layers.len();
     for (index, layer) in folded.layers.iter().enumerate() {
         let facts = LayerFacts {
-            operator: layer.operator,
+            operation: layer.operation,
+            reads: layer.reads.clone(),
             activation: layer.activation,
             input: layer.input,
             output: layer.output,
@@ -97,8 +98,10 @@ pub fn int8_model(quantized: &Quantized) -> Vec<u8> {
 }
 
 fn int8_layer(graph: &mut Graph, layer: &QuantizedLayer, index: usize, output: &str) {
+    let (operation, reads) = Operation::of(layer.operator, index);
     let facts = LayerFacts {
-        operator: layer.operator,
+        operation,
+        reads,
         activation: layer.activation,
         input: layer.input,
         output: layer.output,

@@ -142,6 +142,7 @@ impl Monitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gan::Losses;
     use crate::metrics::fid_cls::Score;
 
     const LIMITS: Limits = Limits {
@@ -160,8 +161,7 @@ mod tests {
         Line {
             step,
             epoch: 0,
-            discriminator_loss: 0.0,
-            generator_loss: 0.0,
+            losses: Losses::default(),
             learning_rate: 0.0,
             images_per_s: 0.0,
             entropy: 0.5,

@@ -2,18 +2,17 @@
 
 use super::collapse::Monitor;
 use super::{FitError, Run, Source};
-use crate::engines;
 use crate::files::write_whole;
 use crate::gan::checkpoint::Checkpoint;
 use crate::gan::log::{Log, Stepped};
-use crate::gan::{Gan, Losses, classes_in_turn};
+use crate::gan::{Gan, LossName, Losses};
 use crate::metrics::collapse::{self, Diversity, Reference};
 use crate::metrics::fid_cls::Score;
 use crate::nn::Model;
 use crate::ops::Device;
 use crate::report::{self, Curve};
+use crate::samples::{classes_in_turn, latents, to_pixels};
 use crate::spec::{Network, Shape};
-use pocketgan::latent;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,14 +35,14 @@ pub fn grid(generator: &Network) -> usize {
     columns * collapse::AT_ONCE.div_ceil(columns).max(8)
 }
 
-/// A line of `stats.jsonl`: means since the line before. What the two losses are of a variational autoencoder,
-/// [`Losses`] says.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// A line of `stats.jsonl`: means since the line before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     pub step: u32,
     pub epoch: u32,
-    pub discriminator_loss: f32,
-    pub generator_loss: f32,
+    /// Of the kind of training, each as `{key}_loss`.
+    #[serde(flatten)]
+    pub losses: Losses,
     pub learning_rate: f64,
     pub images_per_s: f64,
     /// Of 64 images of the generator in training, as are the two figures below; see [`Diversity`].
@@ -98,20 +97,6 @@ impl Stepped for Entry {
     }
 }
 
-/// The pixels of images with values in [-1, 1]: rounded and clamped; the inverse of what training reads.
-pub fn to_pixels(images: &[f32]) -> Vec<u8> {
-    images.iter().map(|y| (128.0 * y + 128.5) as u8).collect()
-}
-
-/// The latents of the images with the seeds `seed`, `seed + 1`, …, as the runtime draws them.
-pub fn latents(seed: u64, count: usize, size: usize) -> Vec<f32> {
-    let drawn = engines::latents(seed, count, size);
-    drawn
-        .into_iter()
-        .map(|q| f32::from(q) * latent::SCALE)
-        .collect()
-}
-
 pub(super) struct Journal<'a> {
     run: &'a Run,
     shape: Shape,
@@ -133,7 +118,7 @@ impl<'a> Journal<'a> {
     ) -> Result<Self, FitError> {
         let path = run.folder.join("stats.jsonl");
         let step = from.map_or(0, |from| from.gan.steps);
-        let generator = &run.settings.generator;
+        let generator = &run.settings.networks.generator.network;
         let count = grid(generator);
         Ok(Self {
             run,
@@ -178,7 +163,7 @@ impl<'a> Journal<'a> {
     }
 
     pub fn last(&self) -> Option<Line> {
-        self.lines().next_back().copied()
+        self.lines().next_back().cloned()
     }
 
     /// The last epoch that was scored.
@@ -192,7 +177,7 @@ impl<'a> Journal<'a> {
 
     /// Seconds up to the last line, if there is one.
     pub fn elapsed_s(&self) -> Option<f64> {
-        self.last().map(|line| line.elapsed_s)
+        self.lines().next_back().map(|line| line.elapsed_s)
     }
 
     /// Counts a step in; every so many steps, a line.
@@ -208,17 +193,14 @@ impl<'a> Journal<'a> {
             return Ok(None);
         }
         let count = self.since.len();
-        let mean =
-            |loss: fn(&Losses) -> f32| self.since.iter().map(loss).sum::<f32>() / count as f32;
-        let pixels = to_pixels(&gan.generator.evaluate(&self.fixed, &self.classes)?);
+        let pixels = to_pixels(&gan.generator.model.evaluate(&self.fixed, &self.classes)?);
         let elapsed_s = elapsed.as_secs_f64();
         let seconds = elapsed_s - self.elapsed_s().unwrap_or(0.0);
         let diversity = self.reference.diversity(&pixels);
         let line = Line {
             step: gan.steps(),
             epoch,
-            discriminator_loss: mean(|l| l.discriminator),
-            generator_loss: mean(|l| l.generator),
+            losses: Losses::mean(&self.since),
             learning_rate: gan.learning_rate(),
             images_per_s: (count * self.run.images_a_step()) as f64 / seconds,
             entropy: diversity.entropy,
@@ -226,7 +208,7 @@ impl<'a> Journal<'a> {
             nearest_training: diversity.nearest_training,
             elapsed_s,
         };
-        self.append(Entry::Losses(line))?;
+        self.append(Entry::Losses(line.clone()))?;
         self.since.clear();
         Ok(Some(line))
     }
@@ -261,18 +243,14 @@ impl<'a> Journal<'a> {
     }
 
     pub fn plot(&self) -> Result<(), FitError> {
-        let curve = |name, value: fn(&Line) -> f32| Curve {
-            name,
-            points: self
-                .lines()
-                .map(|line| (f64::from(line.step), f64::from(value(line))))
-                .collect(),
+        let curve = |loss: &LossName| {
+            let point = |line: &Line| Some((line.step.into(), line.losses.get(loss.key)?.into()));
+            Curve {
+                name: loss.title,
+                points: self.lines().filter_map(point).collect(),
+            }
         };
-        let [first, second] = self.run.settings.game.losses();
-        let curves = [
-            curve(first, |line| line.discriminator_loss),
-            curve(second, |line| line.generator_loss),
-        ];
+        let curves: Vec<_> = self.run.settings.game.losses().iter().map(curve).collect();
         self.write("losses.png", &report::plot(&curves)?)?;
         Ok(())
     }

@@ -9,10 +9,9 @@ pub(super) fn parts(image: Shape) -> Parts {
         features,
         bias: true,
     };
-    let dense = dense_bn::parts(image);
-    let generator = Network {
-        input: dense.generator.input,
-        layers: vec![
+    let generator = Network::chain(
+        Shape::features(dense_bn::LATENT),
+        vec![
             linear(256),
             dense_bn::LEAKY,
             linear(512),
@@ -21,9 +20,9 @@ pub(super) fn parts(image: Shape) -> Parts {
             Layer::Reshape(image),
             Layer::Tanh,
         ],
-    };
+    );
     Parts {
         conditional: true,
-        ..Parts::new(generator, dense.discriminator)
+        ..Parts::new(generator, dense_bn::discriminator(image))
     }
 }

@@ -61,9 +61,9 @@ pub(super) fn generator(size: Size, latent: usize, image: Shape) -> Network {
         output_padding: 0,
         bias,
     };
-    Network {
-        input: Shape::features(latent),
-        layers: vec![
+    Network::chain(
+        Shape::features(latent),
+        vec![
             Layer::Linear {
                 features: seed.len(),
                 bias: false,
@@ -77,7 +77,7 @@ pub(super) fn generator(size: Size, latent: usize, image: Shape) -> Network {
             grow(image.channels, true),
             Layer::Tanh,
         ],
-    }
+    )
 }
 
 /// Image to so many outputs, one for a logit: two 4x4 stride-2 convolutions with LeakyReLU 0.2, then dense.
@@ -90,9 +90,9 @@ pub(super) fn discriminator(size: Size, image: Shape, outputs: usize) -> Network
         padding: 1,
         bias: true,
     };
-    Network {
-        input: image,
-        layers: vec![
+    Network::chain(
+        image,
+        vec![
             shrink(width),
             Layer::LeakyRelu { slope: 0.2 },
             shrink(2 * width),
@@ -103,7 +103,7 @@ pub(super) fn discriminator(size: Size, image: Shape, outputs: usize) -> Network
                 bias: true,
             },
         ],
-    }
+    )
 }
 
 #[cfg(test)]

@@ -18,9 +18,9 @@ pub(super) fn parts(image: Shape) -> Parts {
         bias: true,
     };
     let seed = Shape::new(128, image.height / 4, image.width / 4);
-    let generator = Network {
-        input: Shape::features(LATENT),
-        layers: vec![
+    let generator = Network::chain(
+        Shape::features(LATENT),
+        vec![
             linear(seed.len()),
             Layer::Reshape(seed),
             LEAKY,
@@ -42,11 +42,8 @@ pub(super) fn parts(image: Shape) -> Parts {
             },
             Layer::Tanh,
         ],
-    };
-    let discriminator = Network {
-        input: image,
-        layers: vec![Layer::Flatten, linear(256), LEAKY, linear(1)],
-    };
+    );
+    let discriminator = Network::chain(image, vec![Layer::Flatten, linear(256), LEAKY, linear(1)]);
     Parts {
         batch: 128,
         ..Parts::new(generator, discriminator)

@@ -19,9 +19,9 @@ pub(super) fn parts(image: Shape) -> Parts {
 
 /// Latent 100 to 128 to 256 to the image: ReLU, tanh at the end.
 fn generator(image: Shape) -> Network {
-    Network {
-        input: Shape::features(LATENT),
-        layers: vec![
+    Network::chain(
+        Shape::features(LATENT),
+        vec![
             linear(128),
             Layer::Relu,
             linear(256),
@@ -30,14 +30,14 @@ fn generator(image: Shape) -> Network {
             Layer::Reshape(image),
             Layer::Tanh,
         ],
-    }
+    )
 }
 
 /// Image to 256 to 128 to a logit: ReLU.
 fn discriminator(image: Shape) -> Network {
-    Network {
-        input: image,
-        layers: vec![
+    Network::chain(
+        image,
+        vec![
             Layer::Flatten,
             linear(256),
             Layer::Relu,
@@ -45,5 +45,5 @@ fn discriminator(image: Shape) -> Network {
             Layer::Relu,
             linear(1),
         ],
-    }
+    )
 }

@@ -16,7 +16,7 @@ mod wgan_gp;
 
 pub use dcgan::Size;
 
-use super::{Adversarial, Game, Objective, Settings};
+use super::{Adversarial, Game, Networks, Objective, Role, Settings};
 use crate::nn::Initialization;
 use crate::optim::AdamConfig;
 use crate::spec::{Layer, Network, Shape};
@@ -57,9 +57,8 @@ pub enum Recipe {
 /// What a recipe comes to for images of one shape.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    pub generator: Network,
-    pub discriminator: Network,
-    /// Whether both networks are told the class of an image; [`Parts::tell`] does it.
+    pub networks: Networks,
+    /// Whether all networks are told the class of an image; [`Parts::tell`] does it.
     pub conditional: bool,
     pub game: Game,
     pub optimizer: AdamConfig,
@@ -71,8 +70,7 @@ impl Parts {
     /// Two networks with the DCGAN's objective and numbers (Radford et al. 2016, section 4).
     fn new(generator: Network, discriminator: Network) -> Self {
         Self {
-            generator,
-            discriminator,
+            networks: Adversarial::networks(generator, discriminator),
             conditional: false,
             game: Adversarial::new(Objective::NonSaturating).into(),
             optimizer: AdamConfig::adam(2e-4, 0.5, 0.999),
@@ -80,25 +78,21 @@ impl Parts {
         }
     }
 
-    /// Tells both networks the class of an image, one of `classes`. The discriminator gets an embedding as large as a plane
-    /// beside the image. The generator gets an embedding of 50 numbers beside the latent; or, where what the first layer
+    /// Tells all networks the class of an image, one of `classes`. A network that sees images gets an embedding as large as
+    /// a plane beside the image. A generator gets an embedding of 50 numbers beside the latent; or, where what the first layer
     /// makes of the latent is batch-normalized, a shift behind that: in front of it the class would soon make up all that
     /// is normalized, and the latent nothing.
     pub fn tell(&mut self, classes: usize) {
-        let plane = Layer::ClassEmbedding {
-            classes,
-            channels: 1,
-        };
-        self.discriminator.layers.insert(0, plane);
-        let layers = &mut self.generator.layers;
-        let norm = |layer: &Layer| matches!(layer, Layer::BatchNorm { .. });
-        let passive = |layer: &&Layer| matches!(layer, Layer::Linear { .. } | Layer::Reshape(_));
-        let sum = layers.iter().take_while(passive).count();
-        match layers.get(sum).is_some_and(norm) {
-            true => layers.insert(sum + 1, Layer::ClassShift { classes }),
-            false => {
-                let channels = 50;
-                layers.insert(0, Layer::ClassEmbedding { classes, channels });
+        for named in self.networks.iter_mut() {
+            match named.role {
+                Role::Generator => tell_generator(&mut named.network, classes),
+                Role::Auxiliary => named.network.insert(
+                    0,
+                    Layer::ClassEmbedding {
+                        classes,
+                        channels: 1,
+                    },
+                ),
             }
         }
     }
@@ -106,13 +100,27 @@ impl Parts {
     /// With weights as the DCGAN's begin, and its average of the generator's weights.
     pub fn settings(self, seed: u64) -> Settings {
         Settings {
-            generator: self.generator,
-            discriminator: self.discriminator,
+            networks: self.networks,
             game: self.game,
             initialization: Initialization::Dcgan,
             adam: self.optimizer,
             ema_decay: 0.999,
             seed,
+        }
+    }
+}
+
+/// Tells a generator the class, one of `classes`.
+fn tell_generator(network: &mut Network, classes: usize) {
+    let layers = &network.layers;
+    let norm = |layer: &Layer| matches!(layer, Layer::BatchNorm { .. });
+    let passive = |layer: &&Layer| matches!(layer, Layer::Linear { .. } | Layer::Reshape(_));
+    let sum = layers.iter().take_while(passive).count();
+    match layers.get(sum).is_some_and(norm) {
+        true => network.insert(sum + 1, Layer::ClassShift { classes }),
+        false => {
+            let channels = 50;
+            network.insert(0, Layer::ClassEmbedding { classes, channels });
         }
     }
 }
@@ -172,13 +180,17 @@ mod tests {
                 for &size in Size::value_variants() {
                     let mut parts = recipe.parts(size, image);
                     parts.tell(10);
-                    assert_eq!(parts.generator.output(), Ok(image), "{recipe:?}");
-                    assert_eq!(parts.discriminator.input, image, "{recipe:?}");
+                    let generator = &parts.networks.generator.network;
+                    let [other] = &parts.networks.others[..] else {
+                        panic!("{recipe:?}: {:?}", parts.networks.others)
+                    };
+                    assert_eq!(generator.output(), Ok(image), "{recipe:?}");
+                    assert_eq!(other.network.input, image, "{recipe:?}");
                     let outputs = match parts.game {
                         Game::Adversarial(_) => 1,
-                        Game::Variational(_) => 2 * parts.generator.input.len(),
+                        Game::Variational(_) => 2 * generator.input.len(),
                     };
-                    let seen = parts.discriminator.output();
+                    let seen = other.network.output();
                     assert_eq!(seen, Ok(Shape::features(outputs)), "{recipe:?}");
                 }
             }

@@ -18,8 +18,10 @@ pub(super) fn parts(size: Size, image: Shape) -> Parts {
     let decoder = dcgan::generator(size, LATENT, image);
     let encoder = dcgan::discriminator(size, image, 2 * LATENT);
     Parts {
+        networks: Variational::networks(decoder, encoder),
+        conditional: false,
         game: rules.into(),
         optimizer: AdamConfig::adam(1e-3, 0.9, 0.999),
-        ..Parts::new(decoder, encoder)
+        batch: 64,
     }
 }

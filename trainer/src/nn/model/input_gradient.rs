@@ -7,8 +7,8 @@ use dfdx::prelude::{NoneTape, Tape};
 impl<D: Device<f32>> Model<D> {
     /// The gradient of the sum of the network's outputs with respect to its input, `(N, H, W, C)` of the given classes, as a
     /// forward pass through the transposed layers that the tape records: its own gradient with respect
-    /// to the weights follows from it. Exact where the network is piecewise linear: the pieces are
-    /// constants then.
+    /// to the weights follows from it. Exact where the network is piecewise linear: the pieces, and the places that a
+    /// maximum is taken from, are constants then.
     ///
     /// # Errors
     /// A layer that mixes the batch or is not piecewise linear; the device's.
@@ -19,42 +19,95 @@ impl<D: Device<f32>> Model<D> {
         classes: &[u32],
     ) -> Result<D::Array, ModelError> {
         self.check_classes(x, classes)?;
-        let mut outputs = Vec::with_capacity(self.modules.len());
-        let mut current = x.clone();
-        for module in &self.modules {
-            let none = Wants {
-                input: false,
-                weights: false,
-            };
-            let ran = self.run(&mut NoneTape, module, &current, classes, none, false);
-            let (next, _) = ran.map_err(device_error)?;
-            outputs.push((self.device.dims(&current), next.clone()));
-            current = next;
-        }
-        let dims = self.device.dims(&current);
-        let ones = vec![1.0; dims.iter().product()];
-        let mut gradient = self.device.array(&ones, dims).map_err(device_error)?;
-        let mut wants = Wants {
+        let none = Wants {
             input: false,
-            weights: true,
+            weights: false,
         };
-        for (module, (input, output)) in self.modules.iter().zip(outputs).rev() {
-            if !module.activation.is_piecewise_linear() {
-                return Err(ModelError::NoPenalty(self.name_of(module)));
-            }
-            if module.activation != Activation::Identity {
-                let slope = self
-                    .device
-                    .slope(tape, &gradient, &output, module.activation);
-                gradient = slope.map_err(device_error)?;
-            }
-            gradient = self.transposed(tape, module, &gradient, input, wants)?;
-            wants.input |= module.kind.learns();
+        // What each module gives, behind the network's input.
+        let mut made = vec![x.clone()];
+        for module in &self.modules {
+            let inputs: Vec<D::Array> = module.reads.iter().map(|&at| made[at].clone()).collect();
+            let ran = self.run(&mut NoneTape, module, &inputs, classes, none, false);
+            made.push(ran.map_err(device_error)?.0);
         }
-        Ok(gradient)
+        let full = |array: &D::Array, value: f32| {
+            let dims = self.device.dims(array);
+            let values = vec![value; dims.iter().product()];
+            self.device.array(&values, dims).map_err(device_error)
+        };
+        // The gradient of each so far, and whether it depends on weights that learn.
+        let mut gradients: Vec<Option<(D::Array, bool)>> = vec![None; made.len()];
+        if let (Some(gradient), Some(output)) = (gradients.last_mut(), made.last()) {
+            *gradient = Some((full(output, 1.0)?, false));
+        }
+        for (at, module) in self.modules.iter().enumerate().rev() {
+            let Some((gradient, learns)) = gradients[at + 1].take() else {
+                continue;
+            };
+            let wants = Wants {
+                input: learns,
+                weights: true,
+            };
+            let parts = self.passed_back(tape, module, gradient, &made[at + 1], &made, wants)?;
+            let learns = learns || module.kind.learns();
+            for (&read, part) in module.reads.iter().zip(parts) {
+                gradients[read] = Some(match gradients[read].take() {
+                    None => (part, learns),
+                    Some((sum, before)) => {
+                        let sum = self.device.add(tape, &sum, &[part]);
+                        (sum.map_err(device_error)?, before || learns)
+                    }
+                });
+            }
+        }
+        match gradients.swap_remove(0) {
+            Some((gradient, _)) => Ok(gradient),
+            None => full(x, 0.0),
+        }
     }
 
-    /// The transposed linear map of a module, to an input of the given sizes.
+    /// The gradient of a module's output as those of what it reads, which `made` has.
+    fn passed_back<T: Tape<f32, D>>(
+        &self,
+        tape: &mut T,
+        module: &Module<D::Array>,
+        mut gradient: D::Array,
+        output: &D::Array,
+        made: &[D::Array],
+        wants: Wants,
+    ) -> Result<Vec<D::Array>, ModelError> {
+        let (device, act) = (&self.device, module.activation);
+        if !act.is_piecewise_linear() {
+            return Err(ModelError::NoPenalty(self.name_of(module)));
+        }
+        if act != Activation::Identity {
+            let slope = device.slope(tape, &gradient, output, act);
+            gradient = slope.map_err(device_error)?;
+        }
+        let sizes = module.reads.iter().map(|&read| device.dims(&made[read]));
+        match module.kind {
+            Kind::Add => Ok(vec![gradient; module.reads.len()]),
+            Kind::Concat => {
+                let mut first = 0;
+                let parts = sizes.map(|[.., channels]| {
+                    let own = first..first + channels;
+                    first = own.end;
+                    device.channels(tape, &gradient, own).map_err(device_error)
+                });
+                parts.collect()
+            }
+            Kind::MaxPool2d(window) => {
+                let x = &made[module.reads[0]];
+                let part = device.max_unpool2d(tape, &gradient, x, window);
+                Ok(vec![part.map_err(device_error)?])
+            }
+            _ => sizes
+                .map(|input| self.transposed(tape, module, &gradient, input, wants))
+                .collect(),
+        }
+    }
+
+    /// The transposed linear map of a module of one input, which has the given sizes.
     fn transposed<T: Tape<f32, D>>(
         &self,
         tape: &mut T,
@@ -85,9 +138,17 @@ impl<D: Device<f32>> Model<D> {
             Kind::ConvTranspose2d(w, window, _) => {
                 device.conv2d(tape, gradient, &bare(w), *window, act, wants)
             }
+            Kind::AvgPool2d(window) => {
+                let sides = (input[1], input[2]);
+                device.avg_unpool2d(tape, gradient, *window, sides)
+            }
             // The table is no input.
-            Kind::ClassEmbedding(_) => device.first_channels(tape, gradient, input[3]),
-            Kind::ClassShift(_) | Kind::Activation => Ok(gradient.clone()),
+            Kind::ClassEmbedding(_) => device.channels(tape, gradient, 0..input[3]),
+            Kind::ClassShift(_)
+            | Kind::MaxPool2d(_)
+            | Kind::Add
+            | Kind::Concat
+            | Kind::Activation => Ok(gradient.clone()),
             Kind::View(_) => device.reshape(tape, gradient, input),
             Kind::BatchNorm(_) | Kind::Upsample(_) => {
                 return Err(ModelError::NoPenalty(self.name_of(module)));

@@ -82,12 +82,17 @@ pub(super) fn give<E: Real>(
     if slot.is_empty() {
         *slot = gradient.into_vec();
     } else {
-        vectorized(
-            #[inline(always)]
-            || slot.iter_mut().zip(&*gradient).for_each(|(s, &g)| *s += g),
-        );
+        accumulate(slot, &gradient);
     }
     Ok(())
+}
+
+/// `s = s + v`.
+pub(super) fn accumulate<E: Real>(sums: &mut [E], values: &[E]) {
+    vectorized(
+        #[inline(always)]
+        || sums.iter_mut().zip(values).for_each(|(s, &v)| *s += v),
+    );
 }
 
 /// A dfdx tensor of the array's numbers; its gradient flows back to the array.

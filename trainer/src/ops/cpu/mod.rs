@@ -8,11 +8,13 @@ pub mod account;
 mod adam;
 mod array;
 mod buffer;
+mod channels;
 mod convolution;
 pub(crate) mod gemm;
 mod linear;
 mod norm;
 mod pointwise;
+mod pool;
 mod reparameterize;
 mod rows;
 mod scratch;
@@ -25,6 +27,7 @@ pub use scratch::Scratch;
 
 use super::{Activation, AdamStep, BatchStatistics, Device, Dims, Wants, Weights, Window};
 use dfdx::prelude::{Cpu, CpuError, Dtype, Gradients, Tape, Tensor};
+use std::ops::Range;
 
 /// A floating-point type that the kernels work in.
 pub trait Real: Dtype + num_traits::Float + Pooled + Scratch + Send + Sync {
@@ -187,6 +190,62 @@ where
         pointwise::upsample(self, tape, x, factor)
     }
 
+    fn avg_pool2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        window: Window,
+    ) -> Result<Array<E>, CpuError> {
+        pool::avg_pool2d(self, tape, x, window)
+    }
+
+    fn avg_unpool2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        window: Window,
+        output: (usize, usize),
+    ) -> Result<Array<E>, CpuError> {
+        pool::avg_unpool2d(self, tape, x, window, output)
+    }
+
+    fn max_pool2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        window: Window,
+    ) -> Result<Array<E>, CpuError> {
+        pool::max_pool2d(self, tape, x, window)
+    }
+
+    fn max_unpool2d<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        large: &Array<E>,
+        window: Window,
+    ) -> Result<Array<E>, CpuError> {
+        pool::max_unpool2d(self, tape, x, large, window)
+    }
+
+    fn add<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        others: &[Array<E>],
+    ) -> Result<Array<E>, CpuError> {
+        pointwise::add(self, tape, x, others)
+    }
+
+    fn concat<T: Tape<E, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        others: &[Array<E>],
+    ) -> Result<Array<E>, CpuError> {
+        channels::concat(self, tape, x, others)
+    }
+
     fn join_rows<T: Tape<E, Self>>(
         &self,
         tape: &mut T,
@@ -207,13 +266,13 @@ where
         rows::add_rows(self, tape, x, table, classes)
     }
 
-    fn first_channels<T: Tape<E, Self>>(
+    fn channels<T: Tape<E, Self>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
-        channels: usize,
+        channels: Range<usize>,
     ) -> Result<Array<E>, CpuError> {
-        rows::first_channels(self, tape, x, channels)
+        channels::channels(self, tape, x, channels)
     }
 
     fn activation<T: Tape<E, Self>>(

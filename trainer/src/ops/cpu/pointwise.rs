@@ -1,7 +1,7 @@
-//! Activations and upsampling.
+//! Activations, sums and upsampling.
 
 use super::account::{Work, book};
-use super::array::{give, take};
+use super::array::{accumulate, give, take};
 use super::{Activation, Array, Buffer, Real, part, vectorized};
 use dfdx::prelude::{Cpu, CpuError, Tape};
 use rayon::prelude::*;
@@ -119,6 +119,36 @@ fn backward<E: Real>(act: Activation, output: &Array<E>, gradient: &mut [E]) {
         .par_chunks_mut(chunk)
         .zip(output.data().par_chunks(chunk))
         .for_each(|(g, y)| act.backward(y, g));
+}
+
+/// The sum of arrays of the same sizes; its gradient is that of each.
+pub(super) fn add<E: Real, T: Tape<E, Cpu>>(
+    cpu: &Cpu,
+    tape: &mut T,
+    x: &Array<E>,
+    others: &[Array<E>],
+) -> Result<Array<E>, CpuError> {
+    let mut data = Buffer::of(x.data());
+    let chunk = part(data.len());
+    for other in others {
+        data.par_chunks_mut(chunk)
+            .zip(other.data().par_chunks(chunk))
+            .for_each(|(sums, values)| accumulate(sums, values));
+    }
+    let y = Array::new(cpu, data, x.dims)?;
+    let (output, node) = (y.node.clone(), x.node.clone());
+    let others: Vec<_> = others.iter().map(|other| other.node.clone()).collect();
+    tape.add_backward_op(move |gradients| {
+        let gradient = take(gradients, &output)?;
+        if gradient.is_empty() {
+            return Ok(());
+        }
+        for other in &others {
+            give(gradients, other, Buffer::of(&gradient))?;
+        }
+        give(gradients, &node, gradient)
+    });
+    Ok(y)
 }
 
 /// Nearest-neighbour upsampling; its gradient is the sum over each pixel's copies.

@@ -1,6 +1,7 @@
-//! A row of a table for each sample, joined or added to it; and channels taken from it.
+//! A row of a table for each sample, joined or added to it.
 
 use super::array::{give, take};
+use super::channels::cut;
 use super::{Array, Buffer, Real};
 use dfdx::prelude::{Cpu, CpuError, Tape};
 use rayon::prelude::*;
@@ -37,7 +38,7 @@ pub(super) fn join_rows<E: Real, T: Tape<E, Cpu>>(
         let joined = from.chunks_exact(wide).map(|pixel| &pixel[c..]);
         let sums = row_sums(joined, &classes, [len, pixels, more]);
         give(gradients, &rows, sums)?;
-        give(gradients, &input, cut(&from, wide, c))
+        give(gradients, &input, cut(&from, wide, 0..c))
     });
     Ok(y)
 }
@@ -86,36 +87,4 @@ fn row_sums<'a, E: Real>(
         }
     }
     sums
-}
-
-pub(super) fn first_channels<E: Real, T: Tape<E, Cpu>>(
-    cpu: &Cpu,
-    tape: &mut T,
-    x: &Array<E>,
-    channels: usize,
-) -> Result<Array<E>, CpuError> {
-    let [n, h, w, c] = x.dims;
-    let y = Array::new(cpu, cut(x.data(), c, channels), [n, h, w, channels])?;
-    let (output, input) = (y.node.clone(), x.node.clone());
-    tape.add_backward_op(move |gradients| {
-        let from = take(gradients, &output)?;
-        if from.is_empty() {
-            return Ok(());
-        }
-        let mut sum = Buffer::zeros(n * h * w * c);
-        for (to, from) in sum.chunks_exact_mut(c).zip(from.chunks_exact(channels)) {
-            to[..channels].copy_from_slice(from);
-        }
-        give(gradients, &input, sum)
-    });
-    Ok(y)
-}
-
-/// The first `channels` of the `wide` of each pixel.
-fn cut<E: Real>(x: &[E], wide: usize, channels: usize) -> Buffer<E> {
-    let mut first = Buffer::stale(x.len() / wide * channels);
-    for (to, from) in first.chunks_exact_mut(channels).zip(x.chunks_exact(wide)) {
-        to.copy_from_slice(&from[..channels]);
-    }
-    first
 }

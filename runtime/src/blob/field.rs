@@ -1,0 +1,58 @@
+//! Where the fields of the header and of a record lie, in bytes (sections 1.1 and 1.2).
+
+/// The header's fields.
+pub(in crate::blob) mod header {
+    pub const MAGIC: usize = 0;
+    /// The version that the blob is written in.
+    pub const WRITTEN: usize = 8;
+    /// The version of the oldest reader.
+    pub const READER: usize = 10;
+    pub const BLOB_LEN: usize = 12;
+    pub const LAYERS: usize = 16;
+    pub const LATENT_SIZE: usize = 18;
+    pub const CLASSES: usize = 20;
+    pub const OUTPUT: usize = 22;
+    pub const NUMBERS: usize = 28;
+    pub const RANGE: usize = 29;
+    pub const INPUT_KIND: usize = 30;
+    pub const DISTRIBUTION: usize = 31;
+    pub const WORK: usize = 32;
+    /// The margins of tensor 0: left, and right behind it.
+    pub const MARGINS: usize = 40;
+    /// What is always 0, up to the end.
+    pub const UNUSED: usize = 42;
+    pub const LEN: usize = 64;
+}
+
+/// A record's fields.
+pub(in crate::blob) mod record {
+    pub const OPERATOR: usize = 0;
+    pub const ACTIVATION: usize = 1;
+    pub const KERNEL: usize = 2;
+    pub const STRIDE: usize = 3;
+    pub const PADDING: usize = 4;
+    pub const OUTPUT_PADDING: usize = 5;
+    pub const SHIFT: usize = 6;
+    pub const MULTIPLIER_SHIFT: usize = 7;
+    pub const INPUT: usize = 8;
+    pub const OUTPUT: usize = 14;
+    pub const SLOPE: usize = 20;
+    pub const SCALE: usize = 24;
+    pub const START: usize = 28;
+    pub const LENGTH: usize = 32;
+    pub const CLASS_STEP: usize = 36;
+    /// The rows kept: of the input in version 4, of the output in version 5.
+    pub const ROWS: usize = 38;
+    /// The tensor that is the second input.
+    pub const OTHER: usize = 40;
+    pub const ADDENDS: usize = 42;
+    /// The tensor that is the first input.
+    pub const SOURCE: usize = 46;
+    /// The margins of the output: left, and right behind it.
+    pub const MARGINS: usize = 48;
+    pub const INPUT_ORDER: usize = 50;
+    pub const ACTIVATION_FORM: usize = 51;
+    /// What is always 0, up to the end.
+    pub const UNUSED: usize = 52;
+    pub const LEN: usize = 64;
+}

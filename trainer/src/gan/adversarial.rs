@@ -1,0 +1,254 @@
+//! Generative adversarial networks (Goodfellow et al. 2014): a generator and a discriminator, trained against each other.
+
+use super::losses::Objective;
+use super::networks::{LossName, Losses, Named, Networks};
+use super::penalties::{self, Penalty, Recorded};
+use super::training::{Batch, Gan, Learner};
+use crate::nn::loss::{self, Logits};
+use crate::nn::{Mode, ModelError, device_error};
+use crate::ops::{Device, Wants};
+use crate::rng::Rng;
+use crate::spec::Network;
+use dfdx::prelude::{NoneTape, OwnedTape, TryAdd};
+
+/// The rules of a generative adversarial network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adversarial {
+    pub objective: Objective,
+    pub penalty: Option<Penalty>,
+    /// Bound on each weight of the critic (Arjovsky et al. 2017, algorithm 1), if there is one.
+    pub weight_clip: Option<f64>,
+    /// Updates of the discriminator for one of the generator, at least 1.
+    pub critic_steps: u32,
+}
+
+const DISCRIMINATOR: LossName = LossName {
+    key: "discriminator",
+    title: "discriminator loss",
+    short: "D",
+};
+const GENERATOR: LossName = LossName {
+    key: "generator",
+    title: "generator loss",
+    short: "G",
+};
+
+/// Gradients for the weights, none for the batch itself.
+const LEARN: Mode = Mode::Train(Wants {
+    input: false,
+    weights: true,
+});
+/// No gradient at all.
+const OBSERVE: Mode = Mode::Train(Wants {
+    input: false,
+    weights: false,
+});
+/// Gradients through the network, none for its weights.
+const PASS_THROUGH: Mode = Mode::Train(Wants {
+    input: true,
+    weights: false,
+});
+
+impl Adversarial {
+    /// The losses of a step.
+    pub const LOSSES: [LossName; 2] = [DISCRIMINATOR, GENERATOR];
+
+    /// An objective by itself: no penalty, no bound, the networks in turns.
+    pub const fn new(objective: Objective) -> Self {
+        Self {
+            objective,
+            penalty: None,
+            weight_clip: None,
+            critic_steps: 1,
+        }
+    }
+
+    /// The two networks by name: latents to images, images to logits.
+    pub fn networks(generator: Network, discriminator: Network) -> Networks {
+        Networks {
+            generator: Named::generator("generator", generator),
+            others: vec![Named::auxiliary("discriminator", discriminator)],
+        }
+    }
+
+    /// Updates the discriminator by each of its batches, then the generator.
+    ///
+    /// # Errors
+    /// Other networks than [`Adversarial::networks`]; the device's.
+    pub(super) fn step<D: Device<f32>>(
+        self,
+        gan: &mut Gan<D>,
+        all: Batch<'_>,
+    ) -> Result<Losses, ModelError> {
+        let Gan {
+            generator,
+            others,
+            latents,
+            steps,
+            ..
+        } = gan;
+        let [discriminator] = others.as_mut_slice() else {
+            return Err(ModelError::Networks {
+                expected: 2,
+                found: 1 + others.len(),
+            });
+        };
+        let mut step = Step {
+            rules: self,
+            generator,
+            discriminator,
+            latents,
+            steps: *steps,
+        };
+        step.run(all)
+    }
+}
+
+/// A step with what it changes.
+struct Step<'a, D: Device<f32>> {
+    rules: Adversarial,
+    generator: &'a mut Learner<D>,
+    discriminator: &'a mut Learner<D>,
+    latents: &'a mut Rng,
+    /// Steps before this one.
+    steps: u32,
+}
+
+impl<D: Device<f32>> Step<'_, D> {
+    fn run(&mut self, all: Batch<'_>) -> Result<Losses, ModelError> {
+        let (mut sum, mut batches) = (0.0, 0u8);
+        let mut last = all;
+        let mut rest = all.classes;
+        let image = self.discriminator.model.network().input.len();
+        for images in all.images.chunks(all.n * image) {
+            let (classes, after) = rest.split_at(all.n.min(rest.len()));
+            rest = after;
+            last = Batch {
+                images,
+                classes,
+                ..all
+            };
+            sum += self.discriminator_step(last)?;
+            batches = batches.saturating_add(1);
+        }
+        let discriminator = sum / f32::from(batches);
+        let generator = self.generator_step(last)?;
+        Ok(Losses::new([
+            (DISCRIMINATOR, discriminator),
+            (GENERATOR, generator),
+        ]))
+    }
+
+    fn discriminator_step(&mut self, batch: Batch<'_>) -> Result<f32, ModelError> {
+        let rules = self.rules;
+        let device = self.discriminator.model.device().clone();
+        let classes = batch.classes;
+        let latents = self.draw(batch.n)?;
+        let generator = &self.generator.model;
+        let (fake, _) = generator.forward(&mut NoneTape, &latents, classes, OBSERVE)?;
+        let real = self.discriminator.model.input(batch.n, batch.images)?;
+        let between = match rules.penalty {
+            Some(Penalty::Gradient(_)) => Some(self.between(&real, &fake)?),
+            _ => None,
+        };
+        let penalty = self.penalty(&real, &fake, between.as_ref(), classes)?;
+        let judge = |images: &D::Array| {
+            let mut tape = OwnedTape::default();
+            let critic = &self.discriminator.model;
+            let (verdict, _) = critic.forward(&mut tape, images, classes, LEARN)?;
+            device.to_tensor(tape, &verdict).map_err(device_error)
+        };
+        let objective = rules.objective;
+        let mut loss = objective
+            .discriminator(judge(&real)?, judge(&fake)?)
+            .map_err(device_error)?;
+        if let Some(penalty) = penalty {
+            loss = loss.try_add(penalty).map_err(device_error)?;
+        }
+        let (value, mut gradients) = loss::backward(loss).map_err(device_error)?;
+        self.discriminator.update(&mut gradients)?;
+        if let Some(limit) = rules.weight_clip {
+            for array in self.discriminator.model.trained_mut() {
+                device.clamp(array, limit).map_err(device_error)?;
+            }
+        }
+        Ok(value)
+    }
+
+    /// The penalty that is due at this step; `between` are the points of a gradient penalty.
+    fn penalty(
+        &self,
+        real: &D::Array,
+        fake: &D::Array,
+        between: Option<&D::Array>,
+        classes: &[u32],
+    ) -> Result<Option<Recorded<D>>, ModelError> {
+        let critic = &self.discriminator.model;
+        match (self.rules.penalty, between) {
+            (Some(Penalty::Gradient(weight)), Some(points)) => {
+                penalties::gradient_penalty(critic, points, classes, weight).map(Some)
+            }
+            (Some(Penalty::ZeroCentred { weight, every }), _)
+                if self.steps.is_multiple_of(every) =>
+            {
+                let weight = weight / 2.0 * f64::from(every);
+                let r1 = penalties::zero_centred_penalty(critic, real, classes, weight)?;
+                let r2 = penalties::zero_centred_penalty(critic, fake, classes, weight)?;
+                r1.try_add(r2).map(Some).map_err(device_error)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn generator_step(&mut self, batch: Batch<'_>) -> Result<f32, ModelError> {
+        let device = self.generator.model.device().clone();
+        let Batch { n, classes, .. } = batch;
+        let latents = self.draw(n)?;
+        let mut tape = OwnedTape::default();
+        let generator = &self.generator.model;
+        let (fake, statistics) = generator.forward(&mut tape, &latents, classes, LEARN)?;
+        let discriminator = &self.discriminator.model;
+        let (verdict, _) = discriminator.forward(&mut tape, &fake, classes, PASS_THROUGH)?;
+        let verdict = device.to_tensor(tape, &verdict).map_err(device_error)?;
+        let objective = self.rules.objective;
+        let real = match objective.is_relative() {
+            true => Some(self.verdict(batch)?),
+            false => None,
+        };
+        let loss = objective.generator(verdict, real).map_err(device_error)?;
+        let (value, mut gradients) = loss::backward(loss).map_err(device_error)?;
+        self.generator.update(&mut gradients)?;
+        self.generator.model.update_statistics(n, &statistics);
+        Ok(value)
+    }
+
+    /// What the discriminator says of real images, nothing recorded.
+    fn verdict(&self, batch: Batch<'_>) -> Result<Logits<D, NoneTape>, ModelError> {
+        let discriminator = &self.discriminator.model;
+        let device = discriminator.device();
+        let real = discriminator.input(batch.n, batch.images)?;
+        let (verdict, _) = discriminator.forward(&mut NoneTape, &real, batch.classes, OBSERVE)?;
+        device.to_tensor(NoneTape, &verdict).map_err(device_error)
+    }
+
+    /// A point between each real image and a generated one, uniform on the line.
+    fn between(&mut self, real: &D::Array, fake: &D::Array) -> Result<D::Array, ModelError> {
+        let device = self.discriminator.model.device().clone();
+        let dims = device.dims(real);
+        let (mut points, fake) = (device.to_host(real), device.to_host(fake));
+        let len = points.len() / dims[0];
+        for (points, fake) in points.chunks_exact_mut(len).zip(fake.chunks_exact(len)) {
+            let share = self.latents.uniform() as f32;
+            for (point, &fake) in points.iter_mut().zip(fake) {
+                *point += (fake - *point) * share;
+            }
+        }
+        device.array(&points, dims).map_err(device_error)
+    }
+
+    fn draw(&mut self, n: usize) -> Result<D::Array, ModelError> {
+        let size = self.generator.model.network().input.len();
+        let generator = &self.generator.model;
+        generator.input(n, &self.latents.latents(n, size))
+    }
+}

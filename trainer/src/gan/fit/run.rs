@@ -1,0 +1,120 @@
+//! What a run is told, and who watches it.
+
+use super::data::Order;
+use super::data::Source;
+use super::journal::{Line, ScoreLine};
+use crate::data::Fingerprint;
+use crate::gan::Settings;
+use crate::metrics::collapse::Limits;
+use crate::metrics::fid_cls::Score;
+use crate::nn::{Model, ModelError};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// When a run ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Length {
+    Epochs(u32),
+    /// The time of all parts of the run together.
+    Time(Duration),
+}
+
+/// What to do about a loss or a weight that is no longer finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnNan {
+    /// End the run; its last good checkpoint stays.
+    #[default]
+    Stop,
+    /// Go back to the last good checkpoint with half the learning rate, up to 6 times.
+    Rollback,
+}
+
+/// What to do when the generator makes the same few images for every latent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnCollapse {
+    /// Say when it begins and when it ends.
+    #[default]
+    Warn,
+    /// End the run; its last good checkpoint stays.
+    Stop,
+    /// Go back to the last good checkpoint with half the learning rate, up to 6 times, those of --on-nan included.
+    Rollback,
+}
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub settings: Settings,
+    pub length: Length,
+    /// Images an update; an adversarial step takes so many for each update of the discriminator.
+    pub batch: usize,
+    /// Whether half of the images, others in each epoch, are mirrored, left to right.
+    pub flip: bool,
+    /// The images, where they are known.
+    pub data: Option<Fingerprint>,
+    /// Whether a checkpoint may be of another number of images.
+    pub changed_data: bool,
+    /// The run's folder, which is there.
+    pub folder: PathBuf,
+    /// What decides the run's result as TOML, kept in checkpoints.
+    pub recipe: String,
+    /// Steps from one checkpoint to the next within an epoch; there is one at each epoch's end too.
+    pub checkpoint_every: u32,
+    /// Checkpoints that are kept, the newest; the best one besides.
+    pub keep: usize,
+    pub on_nan: OnNan,
+    pub on_collapse: OnCollapse,
+    /// What counts as collapse.
+    pub limits: Limits,
+}
+
+impl Run {
+    /// Real images that a step takes, in batches.
+    pub fn images_a_step(&self) -> usize {
+        self.batch * self.settings.game.batches() as usize
+    }
+
+    /// Steps of an epoch over so many images.
+    pub fn steps_an_epoch(&self, images: usize) -> u32 {
+        Order::new(self.settings.seed, images, self.images_a_step()).per_epoch()
+    }
+
+    /// The order of its images.
+    pub(super) fn order(&self, source: &dyn Source) -> Order {
+        Order::new(self.settings.seed, source.count(), self.images_a_step())
+    }
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// From 0 to 1.
+    pub share: f64,
+    /// Of all parts of the run.
+    pub elapsed: Duration,
+}
+
+/// Watches a run.
+pub trait Watch {
+    /// After every step.
+    fn step(&mut self, _: Progress) {}
+    /// After every line of the log.
+    fn line(&mut self, _: &Line) {}
+    /// After every sample grid.
+    fn grid(&mut self, _: &Path) {}
+    /// At an epoch's end, if there is a score.
+    fn score(&mut self, _: &ScoreLine) {}
+    /// What is out of the ordinary, a sentence.
+    fn note(&mut self, _: &str) {}
+    /// Asked after every step: whether to write a checkpoint and leave.
+    fn stop(&mut self) -> bool {
+        false
+    }
+}
+
+/// Scores the averaged generator at an epoch's end; `None` where there is nothing to tell. It must not depend
+/// on anything but the generator, for a resumed run is scored again.
+pub type Judge<'a, D> = dyn FnMut(&Model<D>) -> Result<Option<Score>, ModelError> + 'a;

@@ -1,0 +1,24 @@
+//! What a generator is given and what its images become, in training as on the device.
+
+use crate::engines;
+use crate::spec::Network;
+use pocketgan::latent;
+
+/// The latents of the images with the seeds `seed`, `seed + 1`, …, as the runtime draws them: `(count, size)`.
+pub fn latents(seed: u64, count: usize, size: usize) -> Vec<f32> {
+    let drawn = engines::latents(seed, count, size);
+    drawn
+        .into_iter()
+        .map(|q| f32::from(q) * latent::SCALE)
+        .collect()
+}
+
+/// The classes of `count` images of a network, each class in turn; none where it is told none.
+pub fn classes_in_turn(network: &Network, count: usize) -> Vec<u32> {
+    engines::classes_in_turn(network.classes().unwrap_or(0), count)
+}
+
+/// The pixels of images with values in [-1, 1]: rounded and clamped; the inverse of what training reads.
+pub fn to_pixels(images: &[f32]) -> Vec<u8> {
+    images.iter().map(|y| (128.0 * y + 128.5) as u8).collect()
+}
