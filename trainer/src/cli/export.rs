@@ -80,10 +80,7 @@ pub(super) fn float_only(folder: &Path, error: &QuantizeError) -> Failure {
 fn export_blob(path: &Path, weights: Weights, folder: &Path) -> Result<export::Exported, Failure> {
     let engine = RuntimeEngine::open(path)?;
     let Some(folded) = blob::folded(&engine.model()?) else {
-        let refusal = format!(
-            "{} is not a chain of layers that computes with f32",
-            path.display()
-        );
+        let refusal = format!("{} does not compute with f32", path.display());
         return Err(Failure::Input(refusal));
     };
     Ok(export::export_folded(

@@ -1,7 +1,6 @@
 //! What a run is told, and who watches it.
 
-use super::data::Order;
-use super::data::Source;
+use super::data::{Order, Source};
 use super::journal::{Line, ScoreLine};
 use crate::data::Fingerprint;
 use crate::gan::Settings;

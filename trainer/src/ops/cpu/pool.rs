@@ -156,6 +156,26 @@ fn over([n, h, w, c]: [usize; 4], window: Window) -> (Pool, [usize; 4]) {
     (pool, [n, small.0, small.1, c])
 }
 
+/// A linear map's output and its sizes as an array; `back` is the transposed map.
+fn recorded<E: Real, T: Tape<E, Cpu>>(
+    cpu: &Cpu,
+    tape: &mut T,
+    x: &Array<E>,
+    (y, dims): (Buffer<E>, [usize; 4]),
+    back: impl FnOnce(&[E]) -> Buffer<E> + 'static,
+) -> Result<Array<E>, CpuError> {
+    let y = Array::new(cpu, y, dims)?;
+    let (output, node) = (y.node.clone(), x.node.clone());
+    tape.add_backward_op(move |gradients| {
+        let from = take(gradients, &output)?;
+        if from.is_empty() {
+            return Ok(());
+        }
+        give(gradients, &node, back(&from))
+    });
+    Ok(y)
+}
+
 pub(super) fn avg_pool2d<E: Real, T: Tape<E, Cpu>>(
     cpu: &Cpu,
     tape: &mut T,
@@ -163,16 +183,8 @@ pub(super) fn avg_pool2d<E: Real, T: Tape<E, Cpu>>(
     window: Window,
 ) -> Result<Array<E>, CpuError> {
     let (pool, dims) = over(x.dims, window);
-    let y = Array::new(cpu, pool.means(x.data()), dims)?;
-    let (output, node) = (y.node.clone(), x.node.clone());
-    tape.add_backward_op(move |gradients| {
-        let from = take(gradients, &output)?;
-        match from.is_empty() {
-            true => Ok(()),
-            false => give(gradients, &node, pool.spread(&from)),
-        }
-    });
-    Ok(y)
+    let y = pool.means(x.data());
+    recorded(cpu, tape, x, (y, dims), move |from| pool.spread(from))
 }
 
 pub(super) fn avg_unpool2d<E: Real, T: Tape<E, Cpu>>(
@@ -189,16 +201,8 @@ pub(super) fn avg_unpool2d<E: Real, T: Tape<E, Cpu>>(
         small: (h, w),
         channels: c,
     };
-    let y = Array::new(cpu, pool.spread(x.data()), [n, output.0, output.1, c])?;
-    let (output, node) = (y.node.clone(), x.node.clone());
-    tape.add_backward_op(move |gradients| {
-        let from = take(gradients, &output)?;
-        match from.is_empty() {
-            true => Ok(()),
-            false => give(gradients, &node, pool.means(&from)),
-        }
-    });
-    Ok(y)
+    let (y, dims) = (pool.spread(x.data()), [n, output.0, output.1, c]);
+    recorded(cpu, tape, x, (y, dims), move |from| pool.means(from))
 }
 
 pub(super) fn max_pool2d<E: Real, T: Tape<E, Cpu>>(
@@ -209,16 +213,8 @@ pub(super) fn max_pool2d<E: Real, T: Tape<E, Cpu>>(
 ) -> Result<Array<E>, CpuError> {
     let (pool, dims) = over(x.dims, window);
     let places = pool.greatest(x.data());
-    let y = Array::new(cpu, pool.pick(x.data(), &places), dims)?;
-    let (output, node) = (y.node.clone(), x.node.clone());
-    tape.add_backward_op(move |gradients| {
-        let from = take(gradients, &output)?;
-        match from.is_empty() {
-            true => Ok(()),
-            false => give(gradients, &node, pool.put(&from, &places)),
-        }
-    });
-    Ok(y)
+    let y = pool.pick(x.data(), &places);
+    recorded(cpu, tape, x, (y, dims), move |from| pool.put(from, &places))
 }
 
 pub(super) fn max_unpool2d<E: Real, T: Tape<E, Cpu>>(
@@ -230,14 +226,8 @@ pub(super) fn max_unpool2d<E: Real, T: Tape<E, Cpu>>(
 ) -> Result<Array<E>, CpuError> {
     let (pool, _) = over(large.dims, window);
     let places = pool.greatest(large.data());
-    let y = Array::new(cpu, pool.put(x.data(), &places), large.dims)?;
-    let (output, node) = (y.node.clone(), x.node.clone());
-    tape.add_backward_op(move |gradients| {
-        let from = take(gradients, &output)?;
-        match from.is_empty() {
-            true => Ok(()),
-            false => give(gradients, &node, pool.pick(&from, &places)),
-        }
-    });
-    Ok(y)
+    let y = pool.put(x.data(), &places);
+    recorded(cpu, tape, x, (y, large.dims), move |from| {
+        pool.pick(from, &places)
+    })
 }
