@@ -13,8 +13,8 @@ use crate::{process, workspace};
 
 /// The targets in `fuzz/fuzz_targets`.
 const TARGETS: [&str; 2] = ["parse", "parse_and_run"];
-/// Sanitizers need it, and nothing else here does.
-const TOOLCHAIN: &str = "nightly";
+/// Lets the stable compiler take the flags that sanitizers need.
+const UNSTABLE_FLAGS: (&str, &str) = ("RUSTC_BOOTSTRAP", "1");
 const CARGO_FUZZ: &str = "cargo-fuzz";
 const CARGO_FUZZ_VERSION: &str = "0.13.2";
 /// The largest blob that is tried, in bytes.
@@ -36,9 +36,8 @@ pub struct Arguments {
 ///
 /// # Errors
 ///
-/// No nightly compiler, no cargo-fuzz, or a finding; its file is named.
+/// No cargo-fuzz, or a finding; its file is named.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    check_toolchain()?;
     let program = find_cargo_fuzz()?;
     for target in TARGETS {
         if arguments.target.is_empty() || arguments.target.iter().any(|wanted| wanted == target) {
@@ -51,26 +50,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// The workspace of the targets.
 pub fn folder() -> PathBuf {
     workspace::root().join("fuzz")
-}
-
-fn check_toolchain() -> Result<()> {
-    process::output(&mut nightly("rustc", &["--version"]))
-        .map(drop)
-        .context(
-            "fuzzing needs a nightly compiler, which nothing else here does: \
-             run `rustup toolchain install nightly`",
-        )
-}
-
-/// A program run with the nightly toolchain, whatever this program was run with.
-fn nightly(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Command {
-    let mut command = process::command("rustup");
-    command
-        .args(["run", TOOLCHAIN])
-        .arg(program)
-        .args(arguments);
-    command.env_remove("CARGO").env_remove("RUSTC");
-    command
 }
 
 /// cargo-fuzz on the path, or the one in the build folder, installed on first use.
@@ -102,10 +81,10 @@ fn fuzz(program: &Path, target: &str, seconds: u32) -> Result<()> {
     fs::create_dir_all(&corpus)?;
     fs::create_dir_all(&artifacts)?;
     let before = files(&artifacts)?;
-    let mut fuzzer = nightly(program, &["run", "--sanitizer", "address"]);
-    fuzzer
-        .arg("--target-dir")
-        .arg(workspace::target().join("fuzz"));
+    let mut fuzzer = process::command(program);
+    fuzzer.env(UNSTABLE_FLAGS.0, UNSTABLE_FLAGS.1);
+    fuzzer.args(["run", "--sanitizer", "address", "--target-dir"]);
+    fuzzer.arg(workspace::target().join("fuzz"));
     fuzzer.arg(target).arg(corpus);
     // Read only: what is learnt goes into the first corpus.
     fuzzer.args(["fuzz/seeds", "runtime/tests/data", "--"]);

@@ -62,7 +62,7 @@ enum Chore {
     Soak(soak::Arguments),
     /// Verify the shipped models on many latents, and count which mutants of them `trainer verify` finds.
     Mutants(mutants::Arguments),
-    /// Feed hostile blobs to the parser and the kernels, under AddressSanitizer. Needs a nightly compiler.
+    /// Feed hostile blobs to the parser and the kernels, under AddressSanitizer.
     Fuzz(fuzz::Arguments),
     /// Make the Inception network that `trainer eval --fid inception` looks through, in the user's cache.
     FidWeights,
