@@ -31,7 +31,7 @@ mod sample;
 mod verify;
 
 use crate::export::ExportError;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -90,6 +90,11 @@ impl From<crate::nn::ModelError> for Failure {
     fn from(error: crate::nn::ModelError) -> Self {
         Self::Run(error.into())
     }
+}
+
+/// The command line: its subcommands with their flags and help texts.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command line that the process was started with.
