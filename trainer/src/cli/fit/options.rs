@@ -1,7 +1,7 @@
 //! The flags of `trainer fit`, the keys of its TOML file, and what they add up to.
 
 use crate::cli::data_flags::{DataFlags, old_split_rule};
-use crate::cli::{Failure, complaint};
+use crate::cli::{Failure, complaint, name};
 use crate::data::{self, Channels, Dataset, Fingerprint, Pictures, SplitRule};
 use crate::files::place;
 use crate::gan::fit::{Length, OnCollapse, OnNan};
@@ -268,7 +268,7 @@ impl Options {
         match keys(foreign).iter().find(|key| given.contains_key(*key)) {
             Some(flag) => input(format!(
                 "the recipe {} is {kind}, which has no --{flag}, as flag or as key",
-                self.recipe.name()
+                name(self.recipe)
             )),
             None => Ok(()),
         }
@@ -396,7 +396,7 @@ impl Plan {
         options.check_ranges()?;
         let recipe = options.recipe;
         options.size = match (options.size, recipe.is_sized()) {
-            (Some(_), false) => return input(format!("the recipe {} has one size", recipe.name())),
+            (Some(_), false) => return input(format!("the recipe {} has one size", name(recipe))),
             (size, true) => Some(size.unwrap_or(Size::Small)),
             (None, false) => None,
         };
@@ -530,8 +530,8 @@ fn defaults(recipe: Recipe) -> Parts {
 
 /// `runs/fashion-dcgan-small`.
 fn usual_folder(dataset: &Dataset, recipe: Recipe, size: Option<Size>) -> PathBuf {
-    let size = size.map_or_else(String::new, |size| format!("-{}", size.name()));
-    Path::new("runs").join(format!("{}-{}{size}", dataset.short_name(), recipe.name()))
+    let size = size.map_or_else(String::new, |size| format!("-{}", name(size)));
+    Path::new("runs").join(format!("{}-{}{size}", dataset.short_name(), name(recipe)))
 }
 
 /// A path, then the same with `-2`, `-3`, ….

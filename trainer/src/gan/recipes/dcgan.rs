@@ -1,6 +1,6 @@
 //! Deep convolutional GANs (Radford et al. 2016), in sizes that fit a microcontroller.
 
-use super::Parts;
+use super::{Make, Parts};
 use crate::spec::{Layer, Network, Shape};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -26,19 +26,12 @@ impl Size {
             Self::Full => 64,
         }
     }
-
-    /// The name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Nano => "nano",
-            Self::Small => "small",
-            Self::Full => "full",
-        }
-    }
 }
 
 /// Numbers of a latent.
 const LATENT: usize = 64;
+
+pub(super) const MAKE: Make = Make::InSizes(parts);
 
 pub(super) fn parts(size: Size, image: Shape) -> Parts {
     Parts::new(

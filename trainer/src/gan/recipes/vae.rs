@@ -1,7 +1,7 @@
 //! Variational autoencoder (Kingma & Welling 2014) on the networks of the DCGAN: the decoder is its generator with a
 //! smaller latent, the encoder its discriminator with a mean and a log-variance for each number of the latent at the end.
 
-use super::{Parts, Size, dcgan};
+use super::{Make, Parts, Size, dcgan};
 use crate::gan::variational::{Likelihood, Variational};
 use crate::optim::AdamConfig;
 use crate::spec::Shape;
@@ -10,7 +10,9 @@ use crate::spec::Shape;
 /// drawn from.
 const LATENT: usize = 16;
 
-pub(super) fn parts(size: Size, image: Shape) -> Parts {
+pub(super) const MAKE: Make = Make::InSizes(parts);
+
+fn parts(size: Size, image: Shape) -> Parts {
     let rules = Variational {
         likelihood: Likelihood::Bernoulli,
         beta: 1.0,

@@ -1,12 +1,14 @@
 //! Wasserstein GAN with the gradient penalty (Gulrajani et al. 2017, algorithm 1) on the networks of the DCGAN,
 //! whose critic has no batch norm.
 
-use super::{Parts, Size, dcgan};
+use super::{Make, Parts, Size, dcgan};
 use crate::gan::{Adversarial, Objective, Penalty};
 use crate::optim::AdamConfig;
 use crate::spec::Shape;
 
-pub(super) fn parts(size: Size, image: Shape) -> Parts {
+pub(super) const MAKE: Make = Make::InSizes(parts);
+
+fn parts(size: Size, image: Shape) -> Parts {
     let rules = Adversarial {
         penalty: Some(Penalty::Gradient(10.0)),
         critic_steps: 5,
