@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 const NO_KEYS: [&str; 4] = ["config", "resume", "changed-data", "dry-run"];
 
 /// Each other flag with a value, as TOML, that the runs of [`GAN`] and [`VAE`] do not have.
-const GIVEN: [(&str, &str); 30] = [
+const GIVEN: [(&str, &str); 31] = [
     ("dataset", r#""folder:moved""#),
     ("image-size", "12"),
     ("channels", r#""grey""#),
@@ -18,6 +18,7 @@ const GIVEN: [(&str, &str); 30] = [
     ("flip", "true"),
     ("recipe", r#""wgan""#),
     ("size", r#""small""#),
+    ("discriminator-size", r#""full""#),
     ("conditional", "true"),
     ("loss", r#""hinge""#),
     ("penalty", r#""gradient""#),
@@ -62,7 +63,8 @@ const CIRCUMSTANCES: [&str; 13] = [
 /// Those that only a variational autoencoder has.
 const VARIATIONAL: [&str; 2] = ["likelihood", "beta"];
 /// Those that only an adversarial recipe has.
-const ADVERSARIAL: [&str; 5] = [
+const ADVERSARIAL: [&str; 6] = [
+    "discriminator-size",
     "loss",
     "penalty",
     "penalty-weight",

@@ -7,7 +7,9 @@ use crate::files::place;
 use crate::gan::fit::{Length, OnCollapse, OnNan};
 use crate::gan::penalties::PenaltyKind;
 use crate::gan::recipes::Parts;
-use crate::gan::{Adversarial, Game, Likelihood, Objective, Recipe, Settings, Size, Variational};
+use crate::gan::{
+    Adversarial, Game, Likelihood, Objective, Recipe, Settings, Size, Sizes, Variational,
+};
 use crate::spec::Shape;
 use anyhow::Context;
 use clap::parser::ValueSource;
@@ -56,6 +58,9 @@ pub(super) struct Options {
     /// How wide the networks of a convolutional recipe are [default: small].
     #[arg(long)]
     pub size: Option<Size>,
+    /// How wide the discriminator is, which no device runs [default: as --size says].
+    #[arg(long, value_name = "SIZE", help_heading = ADVERSARIAL)]
+    discriminator_size: Option<Size>,
     /// Tell both networks the class of an image, so that one can ask for a class [default: the recipe's].
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     conditional: Option<bool>,
@@ -274,6 +279,19 @@ impl Options {
         }
     }
 
+    /// Fills in the size. A discriminator of the same size is not named, as it was before it could be chosen.
+    fn fill_sizes(&mut self) -> Result<(), Failure> {
+        if self.recipe.is_sized() {
+            self.size.get_or_insert(Size::Small);
+            if self.discriminator_size == self.size {
+                self.discriminator_size = None;
+            }
+        } else if self.size.is_some() || self.discriminator_size.is_some() {
+            return input(format!("the recipe {} has one size", name(self.recipe)));
+        }
+        Ok(())
+    }
+
     /// The rules of an adversarial recipe, filled in.
     fn adversarial(&mut self, defaults: Adversarial) -> Result<Adversarial, Failure> {
         let (kind, weight) = PenaltyKind::of(defaults.penalty);
@@ -395,13 +413,9 @@ impl Plan {
         options.split_rule = data.split_rule(&dataset)?;
         options.check_ranges()?;
         let recipe = options.recipe;
-        options.size = match (options.size, recipe.is_sized()) {
-            (Some(_), false) => return input(format!("the recipe {} has one size", name(recipe))),
-            (size, true) => Some(size.unwrap_or(Size::Small)),
-            (None, false) => None,
-        };
         let defaults = defaults(recipe);
         options.check_game(defaults.game)?;
+        options.fill_sizes()?;
         let game = match defaults.game {
             Game::Adversarial(defaults) => options.adversarial(defaults)?.into(),
             Game::Variational(defaults) => options.variational(defaults)?.into(),
@@ -500,8 +514,12 @@ impl Plan {
 
     /// The networks and numbers of the recipe, for images of one shape and of so many classes.
     pub fn settings(&self, image: Shape, classes: usize) -> Settings {
-        let size = self.options.size.unwrap_or(Size::Small);
-        let mut parts = self.options.recipe.parts(size, image);
+        let generator = self.options.size.unwrap_or(Size::Small);
+        let sizes = Sizes {
+            generator,
+            discriminator: self.options.discriminator_size.unwrap_or(generator),
+        };
+        let mut parts = self.options.recipe.parts(sizes, image);
         if self.conditional {
             parts.tell(classes);
         }

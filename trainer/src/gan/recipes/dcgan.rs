@@ -28,15 +28,34 @@ impl Size {
     }
 }
 
+/// How wide each network of a recipe is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Of the network that makes images.
+    pub generator: Size,
+    /// Of the network that sees them: the discriminator, or the encoder.
+    pub discriminator: Size,
+}
+
+/// Both as wide.
+impl From<Size> for Sizes {
+    fn from(size: Size) -> Self {
+        Self {
+            generator: size,
+            discriminator: size,
+        }
+    }
+}
+
 /// Numbers of a latent.
 const LATENT: usize = 64;
 
 pub(super) const MAKE: Make = Make::InSizes(parts);
 
-pub(super) fn parts(size: Size, image: Shape) -> Parts {
+pub(super) fn parts(sizes: Sizes, image: Shape) -> Parts {
     Parts::new(
-        generator(size, LATENT, image),
-        discriminator(size, image, 1),
+        generator(sizes.generator, LATENT, image),
+        discriminator(sizes.discriminator, image, 1),
     )
 }
 

@@ -14,7 +14,7 @@ mod vae;
 mod wgan;
 mod wgan_gp;
 
-pub use dcgan::Size;
+pub use dcgan::{Size, Sizes};
 
 use super::{Adversarial, Game, Networks, Objective, Role, Settings};
 use crate::nn::Initialization;
@@ -77,7 +77,7 @@ enum Make {
     /// Its networks come in one size.
     OneSize(fn(Shape) -> Parts),
     /// Its networks come in the sizes of the DCGAN.
-    InSizes(fn(Size, Shape) -> Parts),
+    InSizes(fn(Sizes, Shape) -> Parts),
 }
 
 /// What a recipe comes to for images of one shape.
@@ -156,11 +156,11 @@ impl Recipe {
         matches!(self.make(), Make::InSizes(_))
     }
 
-    /// The parts, for images of one shape; the size is for those that come in several.
-    pub fn parts(self, size: Size, image: Shape) -> Parts {
+    /// The parts, for images of one shape; the sizes, or one for both networks, are for those that come in several.
+    pub fn parts(self, sizes: impl Into<Sizes>, image: Shape) -> Parts {
         match self.make() {
             Make::OneSize(parts) => parts(image),
-            Make::InSizes(parts) => parts(size, image),
+            Make::InSizes(parts) => parts(sizes.into(), image),
         }
     }
 }
@@ -169,13 +169,25 @@ impl Recipe {
 mod tests {
     use super::*;
 
+    /// Every size of one network with every size of the other.
+    fn pairs() -> impl Iterator<Item = Sizes> {
+        let sizes = Size::value_variants().iter();
+        sizes.flat_map(|&generator| {
+            let others = Size::value_variants().iter();
+            others.map(move |&discriminator| Sizes {
+                generator,
+                discriminator,
+            })
+        })
+    }
+
     /// Networks that fit the images and each other, for grey and colour.
     #[test]
     fn every_recipe_makes_images_and_looks_at_them() {
         for image in [Shape::new(1, 28, 28), Shape::new(3, 32, 32)] {
             for &recipe in Recipe::value_variants() {
-                for &size in Size::value_variants() {
-                    let mut parts = recipe.parts(size, image);
+                for sizes in pairs() {
+                    let mut parts = recipe.parts(sizes, image);
                     parts.tell(10);
                     let generator = &parts.networks.generator.network;
                     let [other] = &parts.networks.others[..] else {
