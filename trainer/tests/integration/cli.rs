@@ -302,6 +302,18 @@ fn a_model_without_checkpoints_is_exported_from_its_float_blob() {
     }
 }
 
+/// As with other tools, what follows `-o` is a name, whatever it begins with.
+#[test]
+fn a_picture_may_be_called_what_looks_like_a_flag() {
+    let folder = Folder::with_model();
+    let arguments = ["sample", ".", "--count", "2", "-o", "-x.png"];
+    let output = trainer(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(folder.file("-x.png").is_file());
+    let sentence = refusal(folder.path(), &["sample", ".", "-o", "--json"]);
+    assert!(sentence.starts_with("--json ends in none of"), "{sentence}");
+}
+
 #[test]
 fn a_float_model_has_no_target() {
     let folder = Folder::with_model();

@@ -199,11 +199,10 @@ fn begin_in_empty(out: &Path, config: &str) -> Result<Claim, Failure> {
 /// # Errors
 /// A configuration that cannot be read or written, a summary that cannot be removed.
 pub(super) fn record(plan: &Plan) -> Result<(), Failure> {
-    let path = plan.out.join(CONFIG);
-    let options = plan.with_length(plan.with_data(Options::read(&path)?));
-    let text = Plan::new(options)?.to_toml()?;
-    write_whole(&path, text.as_bytes())
-        .or_else(|error| input(format!("cannot write {}: {error}", path.display())))?;
+    write_config(
+        plan,
+        plan.with_length(plan.with_data(own_options(&plan.out)?)),
+    )?;
     let path = plan.out.join(SUMMARY);
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -211,6 +210,31 @@ pub(super) fn record(plan: &Plan) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Puts into a finished run's configuration where its data lie.
+///
+/// # Errors
+/// A run that another process works in; a configuration that cannot be read or written.
+pub(super) fn record_data(plan: &Plan) -> Result<(), Failure> {
+    let _claim = Claim::new(&plan.out)?;
+    write_config(plan, plan.with_data(own_options(&plan.out)?))
+}
+
+fn write_config(plan: &Plan, options: Options) -> Result<(), Failure> {
+    let path = plan.out.join(CONFIG);
+    let text = Plan::new(options)?.to_toml()?;
+    write_whole(&path, text.as_bytes())
+        .or_else(|error| input(format!("cannot write {}: {error}", path.display())))
+}
+
+/// Whether the data of `plan` lie elsewhere than the run's own configuration says, or are read in another way.
+///
+/// # Errors
+/// A configuration that cannot be read.
+pub(super) fn has_moved(plan: &Plan) -> Result<bool, Failure> {
+    let own = Plan::new(own_options(&plan.out)?)?.options;
+    Ok(plan.with_data(own.clone()) != own)
 }
 
 /// A run's own configuration.

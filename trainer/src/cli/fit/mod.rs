@@ -109,9 +109,13 @@ fn resume(run: PathBuf, flags: Given, changed_data: bool) -> Result<Option<Sessi
     // The folder may have been moved.
     plan.out = run;
     if let Some(summary) = folder::finished(&plan)? {
-        match plan.options.json {
-            true => say!("{}", summary.trim_end()),
-            false => say!("{} is finished: there is nothing to do", plan.out.display()),
+        if folder::has_moved(&plan)? {
+            record_place(&plan)?;
+        }
+        if plan.options.json {
+            say!("{}", summary.trim_end());
+        } else {
+            say!("{} is finished: there is nothing to do", plan.out.display());
         }
         return Ok(None);
     }
@@ -266,6 +270,31 @@ fn check_data(plan: &Plan, resumed: &Resumed, now: &Fingerprint) -> Result<bool,
     }
     tell!("going on with other images: {difference}");
     Ok(true)
+}
+
+/// Puts into the configuration of a finished run where its images lie now.
+///
+/// # Errors
+/// Images that are not there, or others; a run that has no record of its images.
+fn record_place(plan: &Plan) -> Result<(), Failure> {
+    let images = data::load(&plan.dataset, Split::Train, &plan.data_options())?;
+    let recorded = plan.options.fingerprint.as_ref();
+    if recorded.is_none() {
+        folder::check_dataset(plan)?;
+    }
+    if let Some(difference) = difference(recorded, &Fingerprint::of(&images)) {
+        return input(format!(
+            "{} is finished, and these are not the images that it learned: {difference}",
+            plan.out.display()
+        ));
+    }
+    folder::record_data(plan)?;
+    tell!(
+        "the configuration of {} names {} now",
+        plan.out.display(),
+        plan.dataset
+    );
+    Ok(())
 }
 
 /// What the loop is told.

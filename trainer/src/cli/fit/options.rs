@@ -106,8 +106,8 @@ pub(super) struct Options {
     /// Steps from one checkpoint to the next within an epoch; there is one at each epoch's end too.
     #[arg(long, value_name = "STEPS", default_value_t = 1000, help_heading = CIRCUMSTANCE)]
     pub checkpoint_every: u32,
-    /// Checkpoints to keep, the newest; kept besides are the one with the best score and, unless --on-collapse is warn,
-    /// those that a collapse would have to be mended from.
+    /// Checkpoints to keep, the newest; kept besides are the one with the best score, the last before a stop and, unless
+    /// --on-collapse is warn, those that a collapse would have to be mended from.
     #[arg(long, value_name = "COUNT", default_value_t = 3, help_heading = CIRCUMSTANCE)]
     pub keep: u32,
     /// What to do about a loss or a weight that is no longer a number.

@@ -105,7 +105,7 @@ impl Summary {
         let device = exported.device.as_ref().ok();
         let last = trained.last.as_ref();
         let losses = plan.game.losses().iter().map(|name| {
-            let loss = last.and_then(|line| line.losses.get(name.key));
+            let loss = last.and_then(|line| plan.game.loss_of(&line.losses, name));
             (format!("{}_loss", name.key), loss)
         });
         let (ours, theirs) = (Histogram::of(&pixels), Histogram::of(&images.pixels));
