@@ -66,6 +66,8 @@ const ENTRIES: [Entry; 15] = [
 struct Summary {
     minutes: f64,
     parameters: u64,
+    /// Of an adversarial recipe.
+    discriminator_loss: Option<f64>,
 }
 
 /// What `trainer eval --json` prints; the figures are the float model's.
@@ -112,9 +114,10 @@ struct Row {
 ///
 /// A training or a score fails; a file cannot be written.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let runs = workspace::root().join(match arguments.quick {
-        true => "runs/recipes-quick",
-        false => "runs/recipes",
+    let runs = workspace::root().join(if arguments.quick {
+        "runs/recipes-quick"
+    } else {
+        "runs/recipes"
     });
     let chosen = |entry: &&Entry| {
         arguments.only.is_empty() || arguments.only.iter().any(|name| *name == entry.label())
@@ -138,9 +141,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if !arguments.only.is_empty() {
         return Ok(());
     }
-    let docs = match arguments.quick {
-        true => runs,
-        false => workspace::root().join("docs"),
+    let docs = if arguments.quick {
+        runs
+    } else {
+        workspace::root().join("docs")
     };
     write_page(&docs, &rows, arguments.quick)
 }
@@ -172,10 +176,11 @@ impl Entry {
     fn train(&self, run: &Path, quick: bool) -> Result<()> {
         let mut trainer = process::cargo();
         trainer.args(["trainer", "fit"]);
-        match run.join("config.toml").exists() {
-            true => trainer.arg("--resume").arg(run),
-            false => trainer.args(self.flags(quick)).arg("--out").arg(run),
-        };
+        if run.join("config.toml").exists() {
+            trainer.arg("--resume").arg(run);
+        } else {
+            trainer.args(self.flags(quick)).arg("--out").arg(run);
+        }
         // Standard output is for the figures.
         let printed = process::output(trainer.stderr(std::process::Stdio::inherit()))?;
         eprint!("{printed}");
@@ -185,17 +190,17 @@ impl Entry {
     /// The row of a finished run.
     fn score(&self, run: &Path, arguments: &Arguments) -> Result<Row> {
         let evaluated = evaluate(run, "eval.json", &["--engine", "float", "--engine", "int8"])?;
-        // A variational autoencoder's decoder is no GAN, whose tables the figure is for.
+        let summary: Summary = read(&run.join("summary.json"))?;
+        // The figure is for tables of GANs, which other networks are not.
+        let is_gan = summary.discriminator_loss.is_some();
         let scored = run.join("inception.json").exists();
         let left_out = arguments.quick || arguments.no_inception && !scored;
-        let fid_inception = match left_out || self.recipe == "vae" {
-            true => None,
-            false => {
-                let flags = ["--fid", "inception", "--engine", "float"];
-                evaluate(run, "inception.json", &flags)?.fid_inception
-            }
+        let fid_inception = if is_gan && !left_out {
+            let flags = ["--fid", "inception", "--engine", "float"];
+            evaluate(run, "inception.json", &flags)?.fid_inception
+        } else {
+            None
         };
-        let summary: Summary = read(&run.join("summary.json"))?;
         let int8 = evaluated.engines.get("int8");
         // The run may have been exported again since it ended.
         let blob = run.join("model.pgan").metadata();

@@ -56,7 +56,7 @@ enum Action {
         which: Which,
         /// The picture to write, by its ending .png, .jpg, .gif, .webp or .bmp; - is standard output, as PNG. A picture
         /// that is there is replaced; a file of another kind is not.
-        #[arg(short, long, value_name = "FILE")]
+        #[arg(short, long, value_name = "FILE", allow_hyphen_values = true)]
         output: PathBuf,
         /// How many images.
         #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]

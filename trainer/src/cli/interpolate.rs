@@ -39,7 +39,13 @@ pub struct InterpolateArgs {
     steps: u32,
     /// The picture to write, by its ending .png, .jpg, .gif, .webp or .bmp; - is standard output, as PNG. A picture
     /// that is there is replaced; a file of another kind is not.
-    #[arg(short, long, value_name = "FILE", default_value = "interpolation.png")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "interpolation.png",
+        allow_hyphen_values = true
+    )]
     output: PathBuf,
     /// Print one JSON object, with the SHA-256 of each image's pixels.
     #[arg(long)]

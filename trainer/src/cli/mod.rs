@@ -31,7 +31,7 @@ mod sample;
 mod verify;
 
 use crate::export::ExportError;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -90,6 +90,11 @@ impl From<crate::nn::ModelError> for Failure {
     fn from(error: crate::nn::ModelError) -> Self {
         Self::Run(error.into())
     }
+}
+
+/// The command line: its subcommands with their flags and help texts.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command line that the process was started with.
@@ -154,6 +159,12 @@ fn complaint(error: &clap::Error) -> String {
 /// A path as text; where it is not UTF-8, as near as can be.
 fn lossy<S: serde::Serializer>(path: impl AsRef<Path>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.as_ref().to_string_lossy())
+}
+
+/// A value's name on the command line.
+fn name(value: impl ValueEnum) -> String {
+    let named = value.to_possible_value();
+    named.map_or_else(String::new, |named| named.get_name().to_owned())
 }
 
 /// Prints one JSON object on stdout.

@@ -1,6 +1,6 @@
 //! `trainer recipes`: what can be trained.
 
-use super::Failure;
+use super::{Failure, name};
 use crate::gan::penalties::PenaltyKind;
 use crate::gan::{Adversarial, Game, Likelihood, Objective, Recipe, Size, Variational};
 use crate::spec::{Shape, SpecError};
@@ -144,15 +144,16 @@ pub fn run(args: RecipesArgs) -> Result<(), Failure> {
     let measured: Result<Vec<Measured>, _> = measured.map(serde_json::from_str).collect();
     let measured = measured.map_err(anyhow::Error::from)?;
     for &recipe in Recipe::value_variants() {
-        let sizes = match recipe.is_sized() {
-            true => Size::value_variants(),
-            false => &[Size::Small],
+        let sizes = if recipe.is_sized() {
+            Size::value_variants()
+        } else {
+            &[Size::Small]
         };
         for &size in sizes {
             let mut listed = Listed::new(recipe, size).map_err(anyhow::Error::from)?;
             if args.json {
                 let size = listed.size.map(name);
-                let of = |m: &&Measured| m.recipe == recipe.name() && m.size == size;
+                let of = |m: &&Measured| m.recipe == name(recipe) && m.size == size;
                 let figures = measured.iter().find(of).map(|m| m.figures.clone());
                 listed.figures = figures.unwrap_or_default();
                 super::print_json(&listed)?;
@@ -193,14 +194,15 @@ impl Listed {
     fn print(&self) {
         let parameters = self.parameters.iter().map(|(_, count)| count.to_string());
         let parameters: Vec<String> = parameters.collect();
-        say!("{:<13} {}", self.recipe.name(), self.about);
+        say!("{:<13} {}", name(self.recipe), self.about);
         say!(
             "{:<13} parameters {}{}; {}; batch {}, lr {}, betas {} and {}",
             "",
             parameters.join(" and "),
-            match self.conditional {
-                true => ", told the class",
-                false => "",
+            if self.conditional {
+                ", told the class"
+            } else {
+                ""
             },
             self.rules,
             self.batch,
@@ -209,10 +211,4 @@ impl Listed {
             self.beta2,
         );
     }
-}
-
-/// A value's name on the command line.
-fn name(value: impl ValueEnum) -> String {
-    let named = value.to_possible_value();
-    named.map_or_else(String::new, |named| named.get_name().to_owned())
 }

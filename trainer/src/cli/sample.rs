@@ -36,7 +36,13 @@ pub struct SampleArgs {
     columns: Option<u32>,
     /// The picture to write, by its ending .png, .jpg, .gif, .webp or .bmp; - is standard output, as PNG. A picture
     /// that is there is replaced; a file of another kind is not.
-    #[arg(short, long, value_name = "FILE", default_value = "samples.png")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "samples.png",
+        allow_hyphen_values = true
+    )]
     output: PathBuf,
     /// Print one JSON object, with the SHA-256 of each image's pixels.
     #[arg(long)]

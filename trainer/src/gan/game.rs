@@ -46,6 +46,16 @@ impl Game {
         }
     }
 
+    /// A loss of a line of the log. Older versions named those of every kind as an adversarial network's.
+    pub fn loss_of(self, line: &Losses, name: &LossName) -> Option<f32> {
+        let old = || {
+            let mut losses = self.losses().iter().zip(Adversarial::LOSSES);
+            let (_, old) = losses.find(|(now, _)| *now == name)?;
+            line.get(old.key)
+        };
+        line.get(name.key).or_else(old)
+    }
+
     /// Updates the networks by the images of a step.
     ///
     /// # Errors

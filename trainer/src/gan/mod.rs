@@ -19,6 +19,6 @@ pub use game::Game;
 pub use losses::Objective;
 pub use networks::{LossName, Losses, Named, Networks, Role};
 pub use penalties::Penalty;
-pub use recipes::{Recipe, Size};
+pub use recipes::{Recipe, Size, Sizes};
 pub use training::{Gan, GanState, Learner, NetworkState, Settings};
 pub use variational::{Likelihood, Variational};

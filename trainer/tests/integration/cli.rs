@@ -302,6 +302,18 @@ fn a_model_without_checkpoints_is_exported_from_its_float_blob() {
     }
 }
 
+/// As with other tools, what follows `-o` is a name, whatever it begins with.
+#[test]
+fn a_picture_may_be_called_what_looks_like_a_flag() {
+    let folder = Folder::with_model();
+    let arguments = ["sample", ".", "--count", "2", "-o", "-x.png"];
+    let output = trainer(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(folder.file("-x.png").is_file());
+    let sentence = refusal(folder.path(), &["sample", ".", "-o", "--json"]);
+    assert!(sentence.starts_with("--json ends in none of"), "{sentence}");
+}
+
 #[test]
 fn a_float_model_has_no_target() {
     let folder = Folder::with_model();
@@ -752,6 +764,37 @@ fn a_dry_run_says_what_the_run_would_be_and_leaves_nothing() {
     let mut again = json(folder.path(), &again);
     again["config"]["json"] = dry["config"]["json"].clone();
     assert_eq!(again, dry);
+}
+
+/// The generator is that of its size, the discriminator that of its own.
+#[test]
+fn a_discriminator_has_a_size_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let dry = |words: &str| {
+        let line = format!("fit --dataset fashion --dry-run --json {words}");
+        json(folder.path(), &line.split_whitespace().collect::<Vec<_>>())
+    };
+    let full = dry("--size nano --discriminator-size full");
+    assert_eq!(full["generator"]["parameters"], 108_897);
+    let (first, second, last) = (16 * 64 + 64, 16 * 64 * 128 + 128, 128 * 7 * 7 + 1);
+    assert_eq!(full["discriminator"]["parameters"], first + second + last);
+    assert_eq!(full["config"]["discriminator-size"], "full");
+    // Of the same size, it is the run that it was before the flag.
+    assert_eq!(dry("--discriminator-size small"), dry(""));
+    let config = dry("")["config"].as_object().unwrap().clone();
+    assert!(!config.contains_key("discriminator-size"));
+    for (recipe, expected) in [
+        ("mlp", "the recipe mlp has one size"),
+        (
+            "vae",
+            "vae is a variational autoencoder, which has no --discriminator-size",
+        ),
+    ] {
+        let words = ["fit", "--dataset", "fashion", "--recipe", recipe];
+        let words = [&words[..], &["--discriminator-size", "nano"]].concat();
+        let sentence = refusal(folder.path(), &words);
+        assert!(sentence.contains(expected), "{sentence}");
+    }
 }
 
 #[test]

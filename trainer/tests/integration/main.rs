@@ -3,6 +3,7 @@
 mod cli;
 mod common;
 mod eval;
+mod flags;
 mod limits;
 #[cfg(target_os = "linux")]
 mod output;

@@ -120,6 +120,21 @@ fn moved_pictures_give_the_same_run() {
     assert_eq!(place.outcome("run"), place.outcome("alone"));
     let said = place.ends_with(0, "eval run --samples 10");
     assert!(said.contains("folder moved"), "{said}");
+    // A finished run is told as well where they are, and that they are others.
+    rename(&place, "moved", "again");
+    let config = || std::fs::read_to_string(place.path("run/config.toml")).unwrap();
+    let before = config();
+    let outcome = place.outcome("run");
+    let said = place.ends_with(0, "fit --resume run --dataset folder:again");
+    assert!(said.contains("names folder:again now"), "{said}");
+    assert_eq!(config(), before.replace("folder:moved", "folder:again"));
+    place.ends_with(0, "eval run --samples 10");
+    assert!(place.path("run/summary.json").is_file());
+    assert_eq!(place.outcome("run"), outcome);
+    pictures(&place.path("other/train/cat"), 9, 3);
+    let said = place.refusal("fit --resume run --dataset folder:other");
+    assert!(said.contains("not the images that it learned"), "{said}");
+    assert_eq!(config(), before.replace("folder:moved", "folder:again"));
 }
 
 /// What a conditional run cannot go on with is refused as changed first; and knowingly, for what it is.

@@ -654,6 +654,42 @@ fn only_the_newest_checkpoints_are_kept() {
     assert_eq!(there, [104, 105]);
 }
 
+/// What is written at a stop counts, but the last planned one stays, to which a run goes back.
+#[test]
+fn a_checkpoint_of_a_stop_is_one_of_the_newest() {
+    for (keep, kept) in [(3, vec![42, 52, 57]), (2, vec![52, 57]), (1, vec![52, 57])] {
+        let mut bench = Bench::new(10);
+        bench.run.keep = keep;
+        bench.go(Fate::Stops(57));
+        let there = |bench: &Bench| {
+            let steps = (0..=STEPS).filter(|&step| bench.path(step).exists());
+            steps.collect::<Vec<u32>>()
+        };
+        assert_eq!(there(&bench), kept);
+        bench.go(Fate::LeftAlone).finished();
+        assert_eq!(there(&bench), [94, 104, 105][3 - keep..]);
+    }
+}
+
+/// Older versions logged the losses of an autoencoder under an adversarial network's names.
+#[test]
+fn the_curves_of_an_old_autoencoder_have_their_first_points() {
+    let alone = Bench::variational(10);
+    alone.go(Fate::LeftAlone).finished();
+    let bench = Bench::variational(10);
+    bench.go(Fate::Stops(60));
+    let log = bench.folder.path().join("stats.jsonl");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let old = text.replace("divergence_loss", "discriminator_loss");
+    let old = old.replace("reconstruction_loss", "generator_loss");
+    assert_ne!(old, text);
+    std::fs::write(&log, old).unwrap();
+    bench.go(Fate::LeftAlone).finished();
+    let curves =
+        [&bench, &alone].map(|b| std::fs::read(b.folder.path().join("losses.png")).unwrap());
+    assert!(curves[0] == curves[1]);
+}
+
 #[test]
 fn a_nan_ends_the_run_at_its_last_good_checkpoint() {
     let mut bench = Bench::new(10);

@@ -69,7 +69,7 @@ struct Row {
 /// # Errors
 /// What the run itself would refuse.
 pub(super) fn run(plan: &Plan) -> Result<(), Failure> {
-    if plan.device == DeviceKind::Cuda && cfg!(not(feature = "cuda")) {
+    if plan.options.device == DeviceKind::Cuda && cfg!(not(feature = "cuda")) {
         return input(super::NO_CUDA);
     }
     let data = Data::find(plan)?;
@@ -77,7 +77,7 @@ pub(super) fn run(plan: &Plan) -> Result<(), Failure> {
     let settings = super::settings(plan, data.images, shape, data.classes)?;
     let run = super::run_of(plan, settings)?;
     let dry = DryRun::new(plan, data, &run)?;
-    if plan.json {
+    if plan.options.json {
         return print_json(&dry);
     }
     dry.print(&plan.to_toml()?);

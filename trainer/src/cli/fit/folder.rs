@@ -1,6 +1,6 @@
 //! The folder of a run: begun, claimed, resumed.
 
-use super::options::{Options, Plan, input, numbered};
+use super::options::{Given, Options, Plan, input, numbered};
 use crate::cli::Failure;
 use crate::files::{PARTIAL, place, write_whole};
 use crate::gan::fit::Length;
@@ -199,11 +199,10 @@ fn begin_in_empty(out: &Path, config: &str) -> Result<Claim, Failure> {
 /// # Errors
 /// A configuration that cannot be read or written, a summary that cannot be removed.
 pub(super) fn record(plan: &Plan) -> Result<(), Failure> {
-    let path = plan.out.join(CONFIG);
-    let options = plan.with_length(plan.with_data(Options::read(&path)?));
-    let text = Plan::new(options)?.to_toml()?;
-    write_whole(&path, text.as_bytes())
-        .or_else(|error| input(format!("cannot write {}: {error}", path.display())))?;
+    write_config(
+        plan,
+        plan.with_length(plan.with_data(own_options(&plan.out)?)),
+    )?;
     let path = plan.out.join(SUMMARY);
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -213,17 +212,52 @@ pub(super) fn record(plan: &Plan) -> Result<(), Failure> {
     }
 }
 
-/// The flags beside `--resume`, completed by the run's own configuration.
+/// Puts into a finished run's configuration where its data lie.
+///
+/// # Errors
+/// A run that another process works in; a configuration that cannot be read or written.
+pub(super) fn record_data(plan: &Plan) -> Result<(), Failure> {
+    let _claim = Claim::new(&plan.out)?;
+    write_config(plan, plan.with_data(own_options(&plan.out)?))
+}
+
+fn write_config(plan: &Plan, options: Options) -> Result<(), Failure> {
+    let path = plan.out.join(CONFIG);
+    let text = Plan::new(options)?.to_toml()?;
+    write_whole(&path, text.as_bytes())
+        .or_else(|error| input(format!("cannot write {}: {error}", path.display())))
+}
+
+/// Whether the data of `plan` lie elsewhere than the run's own configuration says, or are read in another way.
+///
+/// # Errors
+/// A configuration that cannot be read.
+pub(super) fn has_moved(plan: &Plan) -> Result<bool, Failure> {
+    let own = Plan::new(own_options(&plan.out)?)?.options;
+    Ok(plan.with_data(own.clone()) != own)
+}
+
+/// A run's own configuration.
 ///
 /// # Errors
 /// No run there, or a configuration that cannot be read.
-pub(super) fn options(run: &Path, flags: Options) -> Result<Options, Failure> {
+fn own_options(run: &Path) -> Result<Options, Failure> {
     let path = run.join(CONFIG);
     if !path.is_file() {
         return input(format!("{} is not the folder of a run", place(run)));
     }
-    let own = Options::read(&path)?;
-    if let (Some(now), Some(then)) = (flags.dataset()?, own.dataset()?)
+    Options::read(&path)
+}
+
+/// The same, with the flags beside `--resume` in its place.
+///
+/// # Errors
+/// No run there, or a configuration that cannot be read; data of another kind.
+pub(super) fn options(run: &Path, flags: Given) -> Result<Options, Failure> {
+    let own = own_options(run)?;
+    let then = own.dataset()?;
+    let options = flags.over(own)?;
+    if let (Some(now), Some(then)) = (options.dataset()?, then)
         && discriminant(&now) != discriminant(&then)
     {
         return input(format!(
@@ -231,7 +265,7 @@ pub(super) fn options(run: &Path, flags: Options) -> Result<Options, Failure> {
             run.display()
         ));
     }
-    Ok(flags.or(own))
+    Ok(options)
 }
 
 /// The summary of the run of `plan`, if it has come to its end and is not to be longer.
@@ -274,8 +308,7 @@ fn is_over(plan: &Plan, found: &Found) -> bool {
 
 /// The length in the configuration of a run.
 fn own_length(plan: &Plan) -> Result<Length, Failure> {
-    let own = options(&plan.out, Options::default())?;
-    Ok(Plan::new(own)?.length)
+    Ok(Plan::new(own_options(&plan.out)?)?.length)
 }
 
 /// A length that a run did not have yet must not be less than what it has trained.
@@ -337,10 +370,7 @@ fn check_recipe(plan: &Plan, from: Option<&Found>) -> Result<(), Failure> {
                 ));
             }
         },
-        None => {
-            let options = options(&plan.out, Options::default())?;
-            Plan::new(plan.with_data(options))?.recipe()?
-        }
+        None => Plan::new(plan.with_data(own_options(&plan.out)?))?.recipe()?,
     };
     let mut keys: Vec<&String> = now.keys().chain(then.keys()).collect();
     keys.sort();
@@ -369,7 +399,7 @@ fn check_recipe(plan: &Plan, from: Option<&Found>) -> Result<(), Failure> {
 /// # Errors
 /// Another data set.
 pub(super) fn check_dataset(plan: &Plan) -> Result<(), Failure> {
-    let then = Plan::new(options(&plan.out, Options::default())?)?.dataset;
+    let then = Plan::new(own_options(&plan.out)?)?.dataset;
     if then.is_same(&plan.dataset) {
         return Ok(());
     }

@@ -20,7 +20,7 @@ use crate::ops::Device;
 use crate::spec::{Network, Shape};
 use dfdx::prelude::Cpu;
 use folder::Claim;
-use options::{DeviceKind, Options, Plan, input};
+use options::{DeviceKind, Given, Options, Plan, input};
 use screen::Screen;
 pub(super) use signals::INTERRUPTED;
 use std::path::PathBuf;
@@ -39,13 +39,12 @@ use summary::Summary;
 #[derive(Debug, clap::Args)]
 pub struct FitArgs {
     #[command(flatten)]
-    options: Options,
+    given: Given,
     /// A TOML file whose keys are these flags' names; a flag overrides its key.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Resume the run in this folder, with its own configuration. Beside it only --epochs or --minutes, --threads,
-    /// --checkpoint-every, --keep, --on-nan, --on-collapse, --device, --data-dir, --skip-broken and --json may say
-    /// something else, and --dataset where the same images have been moved.
+    /// Resume the run in this folder, with its own configuration. Beside it only flags about data, length and machine may
+    /// say something else; --dataset, where the same images have been moved.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "out"])]
     resume: Option<PathBuf>,
     /// Resume though the images or their classes have changed. The networks must fit; epochs are counted by the new
@@ -78,8 +77,8 @@ struct Resumed {
 
 pub fn run(args: FitArgs) -> Result<(), Failure> {
     let session = match args.resume {
-        Some(run) => resume(run, args.options, args.changed_data)?,
-        None => Some(begin(args.options, args.config)?),
+        Some(run) => resume(run, args.given, args.changed_data)?,
+        None => Some(begin(args.given, args.config)?),
     };
     if let Some(session) = session.as_ref().filter(|_| args.dry_run) {
         return dry_run::run(&session.plan);
@@ -90,11 +89,12 @@ pub fn run(args: FitArgs) -> Result<(), Failure> {
     }
 }
 
-fn begin(flags: Options, config: Option<PathBuf>) -> Result<Session, Failure> {
-    let plan = Plan::new(match config {
-        Some(path) => flags.or(Options::read(&path)?),
-        None => flags,
-    })?;
+fn begin(flags: Given, config: Option<PathBuf>) -> Result<Session, Failure> {
+    let options = match config {
+        Some(path) => Options::read(&path)?,
+        None => Options::default(),
+    };
+    let plan = Plan::new(flags.over(options)?)?;
     folder::check_new(&plan.out)?;
     folder::check_place(&plan.out)?;
     Ok(Session {
@@ -104,14 +104,18 @@ fn begin(flags: Options, config: Option<PathBuf>) -> Result<Session, Failure> {
 }
 
 /// `None` for a run that is finished.
-fn resume(run: PathBuf, flags: Options, changed_data: bool) -> Result<Option<Session>, Failure> {
+fn resume(run: PathBuf, flags: Given, changed_data: bool) -> Result<Option<Session>, Failure> {
     let mut plan = Plan::new(folder::options(&run, flags)?)?;
     // The folder may have been moved.
     plan.out = run;
     if let Some(summary) = folder::finished(&plan)? {
-        match plan.json {
-            true => say!("{}", summary.trim_end()),
-            false => say!("{} is finished: there is nothing to do", plan.out.display()),
+        if folder::has_moved(&plan)? {
+            record_place(&plan)?;
+        }
+        if plan.options.json {
+            say!("{}", summary.trim_end());
+        } else {
+            say!("{} is finished: there is nothing to do", plan.out.display());
         }
         return Ok(None);
     }
@@ -132,11 +136,11 @@ fn resume(run: PathBuf, flags: Options, changed_data: bool) -> Result<Option<Ses
 
 fn on_device(session: Session) -> Result<(), Failure> {
     let plan = &session.plan;
-    let pool = super::thread_pool(plan.threads)?;
-    match plan.device {
+    let pool = super::thread_pool(plan.options.threads)?;
+    match plan.options.device {
         DeviceKind::Cpu => pool.install(|| fit_on(Cpu::default(), session)),
         #[cfg(feature = "cuda")]
-        kind => match dfdx::prelude::Cuda::try_build(0, plan.seed) {
+        kind => match dfdx::prelude::Cuda::try_build(0, plan.options.seed) {
             Ok(gpu) => fit_on(gpu, session),
             Err(_) if kind == DeviceKind::Auto => {
                 tell!("no GPU was found: training on the CPU");
@@ -162,13 +166,13 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     let changed_data = match &resumed {
         Some(resumed) => check_data(&plan, resumed, &fingerprint)?,
         None => {
-            if let Some(difference) = difference(plan.fingerprint.as_ref(), &fingerprint) {
+            if let Some(difference) = difference(plan.options.fingerprint.as_ref(), &fingerprint) {
                 tell!("these are not the images of that configuration: {difference}");
             }
             false
         }
     };
-    plan.fingerprint = Some(fingerprint);
+    plan.options.fingerprint = Some(fingerprint);
     let shape = Shape::new(images.channels, images.height, images.width);
     let settings = settings(&plan, images.count, shape, images.classes.len())?;
     let mut run = run_of(&plan, settings)?;
@@ -223,7 +227,7 @@ fn conclude<D: Device<f32>>(
 ) -> Result<(), Failure> {
     let summary = Summary::new(plan, trained, images, shape)?;
     folder::finish(&plan.out, &summary.to_json()?)?;
-    if plan.json {
+    if plan.options.json {
         super::print_json(&summary)?;
     } else {
         summary.print();
@@ -247,7 +251,7 @@ fn difference(then: Option<&Fingerprint>, now: &Fingerprint) -> Option<String> {
 fn check_data(plan: &Plan, resumed: &Resumed, now: &Fingerprint) -> Result<bool, Failure> {
     let checkpoint = resumed.from.as_ref().map(|found| &found.checkpoint);
     let at_checkpoint = checkpoint.and_then(|checkpoint| checkpoint.data.as_ref());
-    let recorded = plan.fingerprint.as_ref();
+    let recorded = plan.options.fingerprint.as_ref();
     if recorded.is_none() && at_checkpoint.is_none() {
         folder::check_dataset(plan)?;
         tell!("this run has no record of its images: that they are the same cannot be checked");
@@ -268,21 +272,46 @@ fn check_data(plan: &Plan, resumed: &Resumed, now: &Fingerprint) -> Result<bool,
     Ok(true)
 }
 
+/// Puts into the configuration of a finished run where its images lie now.
+///
+/// # Errors
+/// Images that are not there, or others; a run that has no record of its images.
+fn record_place(plan: &Plan) -> Result<(), Failure> {
+    let images = data::load(&plan.dataset, Split::Train, &plan.data_options())?;
+    let recorded = plan.options.fingerprint.as_ref();
+    if recorded.is_none() {
+        folder::check_dataset(plan)?;
+    }
+    if let Some(difference) = difference(recorded, &Fingerprint::of(&images)) {
+        return input(format!(
+            "{} is finished, and these are not the images that it learned: {difference}",
+            plan.out.display()
+        ));
+    }
+    folder::record_data(plan)?;
+    tell!(
+        "the configuration of {} names {} now",
+        plan.out.display(),
+        plan.dataset
+    );
+    Ok(())
+}
+
 /// What the loop is told.
 fn run_of(plan: &Plan, settings: Settings) -> Result<Run, Failure> {
     Ok(Run {
         settings,
         length: plan.length,
         batch: plan.batch as usize,
-        flip: plan.flip,
-        data: plan.fingerprint.clone(),
+        flip: plan.options.flip,
+        data: plan.options.fingerprint.clone(),
         changed_data: false,
         folder: plan.out.clone(),
         recipe: plan.recipe()?.to_string(),
-        checkpoint_every: plan.checkpoint_every,
-        keep: plan.keep as usize,
-        on_nan: plan.on_nan,
-        on_collapse: plan.on_collapse,
+        checkpoint_every: plan.options.checkpoint_every,
+        keep: plan.options.keep as usize,
+        on_nan: plan.options.on_nan,
+        on_collapse: plan.options.on_collapse,
         limits: Limits::default(),
     })
 }

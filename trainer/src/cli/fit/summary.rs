@@ -85,7 +85,7 @@ impl Summary {
         const SAMPLES: usize = 1024;
         let generator = &trained.generator;
         let network = generator.network();
-        let latents = samples::latents(plan.seed, SAMPLES, network.input.len());
+        let latents = samples::latents(plan.options.seed, SAMPLES, network.input.len());
         let classes = samples::classes_in_turn(network, SAMPLES);
         let pixels = samples::to_pixels(&generator.evaluate(&latents, &classes)?);
         let shown = &pixels[..fit::grid(network) * shape.len()];
@@ -105,15 +105,15 @@ impl Summary {
         let device = exported.device.as_ref().ok();
         let last = trained.last.as_ref();
         let losses = plan.game.losses().iter().map(|name| {
-            let loss = last.and_then(|line| line.losses.get(name.key));
+            let loss = last.and_then(|line| plan.game.loss_of(&line.losses, name));
             (format!("{}_loss", name.key), loss)
         });
         let (ours, theirs) = (Histogram::of(&pixels), Histogram::of(&images.pixels));
         Ok(Self {
             run: plan.out.clone(),
             dataset: plan.dataset.clone(),
-            recipe: plan.recipe,
-            size: plan.size,
+            recipe: plan.options.recipe,
+            size: plan.options.size,
             steps: trained.steps,
             minutes: trained.elapsed.as_secs_f64() / 60.0,
             images_per_s: trained.images_per_s,

@@ -243,14 +243,18 @@ impl<'a> Journal<'a> {
     }
 
     pub fn plot(&self) -> Result<(), FitError> {
+        let game = self.run.settings.game;
         let curve = |loss: &LossName| {
-            let point = |line: &Line| Some((line.step.into(), line.losses.get(loss.key)?.into()));
+            let point = |line: &Line| {
+                let loss = game.loss_of(&line.losses, loss)?;
+                Some((line.step.into(), loss.into()))
+            };
             Curve {
                 name: loss.title,
                 points: self.lines().filter_map(point).collect(),
             }
         };
-        let curves: Vec<_> = self.run.settings.game.losses().iter().map(curve).collect();
+        let curves: Vec<_> = game.losses().iter().map(curve).collect();
         self.write("losses.png", &report::plot(&curves)?)?;
         Ok(())
     }

@@ -243,14 +243,8 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         self.journal.sync()?;
         let elapsed = self.elapsed.as_secs_f64();
         self.checkpoints.write(&checkpoint, score, elapsed)?;
-        // What was written at a stop or at the end of the time must not displace what a longer run would roll back to.
-        if planned {
-            self.checkpoints.prune(&self.monitor)?;
-        }
-        Ok(match stop {
-            true => Next::Leave,
-            false => Next::Step,
-        })
+        self.checkpoints.prune(&self.monitor)?;
+        Ok(if stop { Next::Leave } else { Next::Step })
     }
 
     fn end_epoch(&mut self) -> Result<Option<f64>, FitError> {

@@ -66,12 +66,16 @@ impl<'a> Checkpoints<'a> {
         Ok(self.writer.newest_where(wanted, say)?)
     }
 
-    /// Lets old ones go, but none that a run may have to go back to because of a collapse.
+    /// Lets old ones go, but none that a run may have to go back to: the newest planned one, and those that a collapse
+    /// needs.
     pub fn prune(&self, monitor: &Monitor) -> Result<(), FitError> {
-        let spared = match self.run.on_collapse {
+        let mut spared = match self.run.on_collapse {
             OnCollapse::Warn => BTreeSet::new(),
             OnCollapse::Stop | OnCollapse::Rollback => self.rollback_targets(monitor)?,
         };
+        // What was written at a stop or at the end of the time must not displace what a longer run would roll back to.
+        let steps = self.writer.steps()?.into_iter();
+        spared.extend(steps.filter(|&step| self.is_planned(step)).max());
         Ok(self.writer.prune(&spared)?)
     }
 

@@ -1,11 +1,13 @@
 //! The DCGAN with both networks told the class.
 
-use super::{Parts, Size, dcgan};
+use super::{Make, Parts, Sizes, dcgan};
 use crate::spec::Shape;
 
-pub(super) fn parts(size: Size, image: Shape) -> Parts {
+pub(super) const MAKE: Make = Make::InSizes(parts);
+
+fn parts(sizes: Sizes, image: Shape) -> Parts {
     Parts {
         conditional: true,
-        ..dcgan::parts(size, image)
+        ..dcgan::parts(sizes, image)
     }
 }

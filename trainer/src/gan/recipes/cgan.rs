@@ -1,10 +1,12 @@
 //! The conditional GAN (Mirza & Osindero 2014), dense: both networks are told the class.
 
-use super::{Parts, dense_bn};
+use super::{Make, Parts, dense_bn};
 use crate::spec::{Layer, Network, Shape};
 
+pub(super) const MAKE: Make = Make::OneSize(parts);
+
 /// Latent 100 and the class to 256 to 512 to the image, LeakyReLU, tanh; image and class to 512 to 256 to a logit.
-pub(super) fn parts(image: Shape) -> Parts {
+fn parts(image: Shape) -> Parts {
     let linear = |features| Layer::Linear {
         features,
         bias: true,

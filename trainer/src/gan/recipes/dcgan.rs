@@ -1,6 +1,6 @@
 //! Deep convolutional GANs (Radford et al. 2016), in sizes that fit a microcontroller.
 
-use super::Parts;
+use super::{Make, Parts};
 use crate::spec::{Layer, Network, Shape};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -26,13 +26,23 @@ impl Size {
             Self::Full => 64,
         }
     }
+}
 
-    /// The name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Nano => "nano",
-            Self::Small => "small",
-            Self::Full => "full",
+/// How wide each network of a recipe is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Of the network that makes images.
+    pub generator: Size,
+    /// Of the network that sees them: the discriminator, or the encoder.
+    pub discriminator: Size,
+}
+
+/// Both as wide.
+impl From<Size> for Sizes {
+    fn from(size: Size) -> Self {
+        Self {
+            generator: size,
+            discriminator: size,
         }
     }
 }
@@ -40,10 +50,12 @@ impl Size {
 /// Numbers of a latent.
 const LATENT: usize = 64;
 
-pub(super) fn parts(size: Size, image: Shape) -> Parts {
+pub(super) const MAKE: Make = Make::InSizes(parts);
+
+pub(super) fn parts(sizes: Sizes, image: Shape) -> Parts {
     Parts::new(
-        generator(size, LATENT, image),
-        discriminator(size, image, 1),
+        generator(sizes.generator, LATENT, image),
+        discriminator(sizes.discriminator, image, 1),
     )
 }
 

@@ -1,6 +1,6 @@
 //! Dense layers with batch norm in the generator.
 
-use super::Parts;
+use super::{Make, Parts};
 use crate::optim::AdamConfig;
 use crate::spec::{Layer, Network, Shape};
 
@@ -8,9 +8,11 @@ use crate::spec::{Layer, Network, Shape};
 pub(super) const LATENT: usize = 100;
 pub(super) const LEAKY: Layer = Layer::LeakyRelu { slope: 0.2 };
 
+pub(super) const MAKE: Make = Make::OneSize(parts);
+
 /// Latent 100 to 256 to 512 to the image, no biases, batch norm and LeakyReLU, tanh; image to 512 to 256 to a logit,
 /// LeakyReLU.
-pub(super) fn parts(image: Shape) -> Parts {
+fn parts(image: Shape) -> Parts {
     let linear = |features| Layer::Linear {
         features,
         bias: false,

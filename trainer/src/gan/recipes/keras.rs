@@ -3,16 +3,18 @@
 //! As it is usually printed, the generator ends at 7x7 and cannot feed its discriminator, which takes 28x28. Here each of
 //! its last pixels is made a 4x4 patch, by a transposed convolution whose windows do not overlap.
 
-use super::Parts;
+use super::{Make, Parts};
 use crate::spec::{Layer, Network, Shape};
 
 /// Numbers of a latent.
 const LATENT: usize = 100;
 const LEAKY: Layer = Layer::LeakyRelu { slope: 0.01 };
 
+pub(super) const MAKE: Make = Make::OneSize(parts);
+
 /// Latent 100 to 7x7x128 to 256 a pixel to a 4x4 patch a pixel, LeakyReLU, tanh; image to 256 to a logit, LeakyReLU.
 /// `image` must be four times as high and wide as a whole number.
-pub(super) fn parts(image: Shape) -> Parts {
+fn parts(image: Shape) -> Parts {
     let linear = |features| Layer::Linear {
         features,
         bias: true,

@@ -1,12 +1,14 @@
 //! Least squares GAN (Mao et al. 2017) on the networks of the DCGAN.
 
-use super::{Parts, Size, dcgan};
+use super::{Make, Parts, Sizes, dcgan};
 use crate::gan::{Adversarial, Objective};
 use crate::spec::Shape;
 
-pub(super) fn parts(size: Size, image: Shape) -> Parts {
+pub(super) const MAKE: Make = Make::InSizes(parts);
+
+fn parts(sizes: Sizes, image: Shape) -> Parts {
     Parts {
         game: Adversarial::new(Objective::LeastSquares).into(),
-        ..dcgan::parts(size, image)
+        ..dcgan::parts(sizes, image)
     }
 }

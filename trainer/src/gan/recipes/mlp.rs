@@ -1,6 +1,6 @@
 //! The first GAN (Goodfellow et al. 2014): dense layers only.
 
-use super::Parts;
+use super::{Make, Parts};
 use crate::spec::{Layer, Network, Shape};
 
 /// Numbers of a latent.
@@ -13,7 +13,9 @@ fn linear(features: usize) -> Layer {
     }
 }
 
-pub(super) fn parts(image: Shape) -> Parts {
+pub(super) const MAKE: Make = Make::OneSize(parts);
+
+fn parts(image: Shape) -> Parts {
     Parts::new(generator(image), discriminator(image))
 }
 

@@ -14,7 +14,7 @@ mod vae;
 mod wgan;
 mod wgan_gp;
 
-pub use dcgan::Size;
+pub use dcgan::{Size, Sizes};
 
 use super::{Adversarial, Game, Networks, Objective, Role, Settings};
 use crate::nn::Initialization;
@@ -23,35 +23,61 @@ use crate::spec::{Layer, Network, Shape};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// A model by name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Recipe {
+/// Makes the recipes of a table: a line is a recipe's help text, its name (in kebab case on the
+/// command line), and the file that has its parts.
+macro_rules! recipes {
+    ($($(#[$attribute:meta])* $recipe:ident: $file:ident,)*) => {
+        /// A model by name.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Recipe {
+            $($(#[$attribute])* $recipe,)*
+        }
+
+        impl Recipe {
+            const fn make(self) -> Make {
+                match self {
+                    $(Self::$recipe => $file::MAKE,)*
+                }
+            }
+        }
+    };
+}
+
+recipes! {
     /// The first GAN: dense layers, ReLU (Goodfellow et al. 2014).
-    Mlp,
+    Mlp: mlp,
     /// Dense layers, batch norm in the generator, LeakyReLU.
-    DenseBn,
+    DenseBn: dense_bn,
     /// The small GAN of many tutorials: a dense layer, then dense layers pixel by pixel.
-    Keras,
+    Keras: keras,
     /// Deep convolutional GAN, non-saturating loss (Radford et al. 2016).
     #[default]
-    Dcgan,
+    Dcgan: dcgan,
     /// Conditional GAN, dense: both networks are told the class (Mirza & Osindero 2014).
-    Cgan,
+    Cgan: cgan,
     /// Conditional DCGAN.
-    Cdcgan,
+    Cdcgan: cdcgan,
     /// Wasserstein GAN: weights clipped, RMSprop, five critic steps (Arjovsky et al. 2017).
-    Wgan,
+    Wgan: wgan,
     /// Wasserstein GAN with the gradient penalty, five critic steps (Gulrajani et al. 2017).
-    WganGp,
+    WganGp: wgan_gp,
     /// Least squares GAN (Mao et al. 2017).
-    Lsgan,
+    Lsgan: lsgan,
     /// DCGAN networks with the hinge loss (Lim & Ye 2017).
-    Hinge,
+    Hinge: hinge,
     /// Relativistic pairing with R1 and R2 penalties (Huang et al. 2024).
-    Relativistic,
+    Relativistic: relativistic,
     /// Variational autoencoder on DCGAN networks; its decoder is what is exported (Kingma & Welling 2014).
-    Vae,
+    Vae: vae,
+}
+
+/// How a recipe's parts are made for images of one shape.
+enum Make {
+    /// Its networks come in one size.
+    OneSize(fn(Shape) -> Parts),
+    /// Its networks come in the sizes of the DCGAN.
+    InSizes(fn(Sizes, Shape) -> Parts),
 }
 
 /// What a recipe comes to for images of one shape.
@@ -116,54 +142,25 @@ fn tell_generator(network: &mut Network, classes: usize) {
     let norm = |layer: &Layer| matches!(layer, Layer::BatchNorm { .. });
     let passive = |layer: &&Layer| matches!(layer, Layer::Linear { .. } | Layer::Reshape(_));
     let sum = layers.iter().take_while(passive).count();
-    match layers.get(sum).is_some_and(norm) {
-        true => network.insert(sum + 1, Layer::ClassShift { classes }),
-        false => {
-            let channels = 50;
-            network.insert(0, Layer::ClassEmbedding { classes, channels });
-        }
+    if layers.get(sum).is_some_and(norm) {
+        network.insert(sum + 1, Layer::ClassShift { classes });
+    } else {
+        let channels = 50;
+        network.insert(0, Layer::ClassEmbedding { classes, channels });
     }
 }
 
 impl Recipe {
-    /// The name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Mlp => "mlp",
-            Self::DenseBn => "dense-bn",
-            Self::Keras => "keras",
-            Self::Dcgan => "dcgan",
-            Self::Cgan => "cgan",
-            Self::Cdcgan => "cdcgan",
-            Self::Wgan => "wgan",
-            Self::WganGp => "wgan-gp",
-            Self::Lsgan => "lsgan",
-            Self::Hinge => "hinge",
-            Self::Relativistic => "relativistic",
-            Self::Vae => "vae",
-        }
-    }
-
     /// Whether its networks come in the sizes of the DCGAN.
     pub const fn is_sized(self) -> bool {
-        !matches!(self, Self::Mlp | Self::DenseBn | Self::Keras | Self::Cgan)
+        matches!(self.make(), Make::InSizes(_))
     }
 
-    /// The parts, for images of one shape; the size is for those that come in several.
-    pub fn parts(self, size: Size, image: Shape) -> Parts {
-        match self {
-            Self::Mlp => mlp::parts(image),
-            Self::DenseBn => dense_bn::parts(image),
-            Self::Keras => keras::parts(image),
-            Self::Dcgan => dcgan::parts(size, image),
-            Self::Cgan => cgan::parts(image),
-            Self::Cdcgan => cdcgan::parts(size, image),
-            Self::Wgan => wgan::parts(size, image),
-            Self::WganGp => wgan_gp::parts(size, image),
-            Self::Lsgan => lsgan::parts(size, image),
-            Self::Hinge => hinge::parts(size, image),
-            Self::Relativistic => relativistic::parts(size, image),
-            Self::Vae => vae::parts(size, image),
+    /// The parts, for images of one shape; the sizes, or one for both networks, are for those that come in several.
+    pub fn parts(self, sizes: impl Into<Sizes>, image: Shape) -> Parts {
+        match self.make() {
+            Make::OneSize(parts) => parts(image),
+            Make::InSizes(parts) => parts(sizes.into(), image),
         }
     }
 }
@@ -172,13 +169,25 @@ impl Recipe {
 mod tests {
     use super::*;
 
+    /// Every size of one network with every size of the other.
+    fn pairs() -> impl Iterator<Item = Sizes> {
+        let sizes = Size::value_variants().iter();
+        sizes.flat_map(|&generator| {
+            let others = Size::value_variants().iter();
+            others.map(move |&discriminator| Sizes {
+                generator,
+                discriminator,
+            })
+        })
+    }
+
     /// Networks that fit the images and each other, for grey and colour.
     #[test]
     fn every_recipe_makes_images_and_looks_at_them() {
         for image in [Shape::new(1, 28, 28), Shape::new(3, 32, 32)] {
             for &recipe in Recipe::value_variants() {
-                for &size in Size::value_variants() {
-                    let mut parts = recipe.parts(size, image);
+                for sizes in pairs() {
+                    let mut parts = recipe.parts(sizes, image);
                     parts.tell(10);
                     let generator = &parts.networks.generator.network;
                     let [other] = &parts.networks.others[..] else {

@@ -1,11 +1,13 @@
 //! Relativistic pairing with R1 and R2 (Huang et al. 2024) on the networks of the DCGAN.
 
-use super::{Parts, Size, dcgan};
+use super::{Make, Parts, Sizes, dcgan};
 use crate::gan::{Adversarial, Objective, Penalty};
 use crate::optim::AdamConfig;
 use crate::spec::Shape;
 
-pub(super) fn parts(size: Size, image: Shape) -> Parts {
+pub(super) const MAKE: Make = Make::InSizes(parts);
+
+fn parts(sizes: Sizes, image: Shape) -> Parts {
     let rules = Adversarial {
         penalty: Some(Penalty::ZeroCentred {
             weight: 0.3,
@@ -16,6 +18,6 @@ pub(super) fn parts(size: Size, image: Shape) -> Parts {
     Parts {
         game: rules.into(),
         optimizer: AdamConfig::adam(2e-4, 0.0, 0.99),
-        ..dcgan::parts(size, image)
+        ..dcgan::parts(sizes, image)
     }
 }

@@ -1,7 +1,7 @@
 //! Variational autoencoder (Kingma & Welling 2014) on the networks of the DCGAN: the decoder is its generator with a
 //! smaller latent, the encoder its discriminator with a mean and a log-variance for each number of the latent at the end.
 
-use super::{Parts, Size, dcgan};
+use super::{Make, Parts, Sizes, dcgan};
 use crate::gan::variational::{Likelihood, Variational};
 use crate::optim::AdamConfig;
 use crate::spec::Shape;
@@ -10,13 +10,15 @@ use crate::spec::Shape;
 /// drawn from.
 const LATENT: usize = 16;
 
-pub(super) fn parts(size: Size, image: Shape) -> Parts {
+pub(super) const MAKE: Make = Make::InSizes(parts);
+
+fn parts(sizes: Sizes, image: Shape) -> Parts {
     let rules = Variational {
         likelihood: Likelihood::Bernoulli,
         beta: 1.0,
     };
-    let decoder = dcgan::generator(size, LATENT, image);
-    let encoder = dcgan::discriminator(size, image, 2 * LATENT);
+    let decoder = dcgan::generator(sizes.generator, LATENT, image);
+    let encoder = dcgan::discriminator(sizes.discriminator, image, 2 * LATENT);
     Parts {
         networks: Variational::networks(decoder, encoder),
         conditional: false,

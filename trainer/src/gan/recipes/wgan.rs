@@ -1,11 +1,13 @@
 //! Wasserstein GAN (Arjovsky et al. 2017, algorithm 1) on the networks of the DCGAN.
 
-use super::{Parts, Size, dcgan};
+use super::{Make, Parts, Sizes, dcgan};
 use crate::gan::{Adversarial, Objective};
 use crate::optim::AdamConfig;
 use crate::spec::Shape;
 
-pub(super) fn parts(size: Size, image: Shape) -> Parts {
+pub(super) const MAKE: Make = Make::InSizes(parts);
+
+fn parts(sizes: Sizes, image: Shape) -> Parts {
     let rules = Adversarial {
         weight_clip: Some(0.01),
         critic_steps: 5,
@@ -14,6 +16,6 @@ pub(super) fn parts(size: Size, image: Shape) -> Parts {
     Parts {
         game: rules.into(),
         optimizer: AdamConfig::rmsprop(5e-5),
-        ..dcgan::parts(size, image)
+        ..dcgan::parts(sizes, image)
     }
 }

@@ -1,12 +1,14 @@
 //! Wasserstein GAN with the gradient penalty (Gulrajani et al. 2017, algorithm 1) on the networks of the DCGAN,
 //! whose critic has no batch norm.
 
-use super::{Parts, Size, dcgan};
+use super::{Make, Parts, Sizes, dcgan};
 use crate::gan::{Adversarial, Objective, Penalty};
 use crate::optim::AdamConfig;
 use crate::spec::Shape;
 
-pub(super) fn parts(size: Size, image: Shape) -> Parts {
+pub(super) const MAKE: Make = Make::InSizes(parts);
+
+fn parts(sizes: Sizes, image: Shape) -> Parts {
     let rules = Adversarial {
         penalty: Some(Penalty::Gradient(10.0)),
         critic_steps: 5,
@@ -15,6 +17,6 @@ pub(super) fn parts(size: Size, image: Shape) -> Parts {
     Parts {
         game: rules.into(),
         optimizer: AdamConfig::adam(1e-4, 0.0, 0.9),
-        ..dcgan::parts(size, image)
+        ..dcgan::parts(sizes, image)
     }
 }

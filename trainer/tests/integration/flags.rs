@@ -1,0 +1,226 @@
+//! Every flag of `trainer fit` by itself: as a flag, as a key of a file, in a run's configuration, at a resume.
+
+use crate::common::{Place, complaint};
+use crate::runs_and_data::pictures;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Flags that are no keys of a configuration.
+const NO_KEYS: [&str; 4] = ["config", "resume", "changed-data", "dry-run"];
+
+/// Each other flag with a value, as TOML, that the runs of [`GAN`] and [`VAE`] do not have.
+const GIVEN: [(&str, &str); 31] = [
+    ("dataset", r#""folder:moved""#),
+    ("image-size", "12"),
+    ("channels", r#""grey""#),
+    ("skip-broken", "true"),
+    ("split-rule", r#""legacy""#),
+    ("flip", "true"),
+    ("recipe", r#""wgan""#),
+    ("size", r#""small""#),
+    ("discriminator-size", r#""full""#),
+    ("conditional", "true"),
+    ("loss", r#""hinge""#),
+    ("penalty", r#""gradient""#),
+    ("penalty-weight", "3.0"),
+    ("weight-clip", "0.5"),
+    ("critic-steps", "2"),
+    ("likelihood", r#""gaussian""#),
+    ("beta", "2.5"),
+    ("epochs", "2"),
+    ("minutes", "0.001"),
+    ("batch", "4"),
+    ("lr", "0.001"),
+    ("seed", "7"),
+    ("threads", "1"),
+    ("checkpoint-every", "5"),
+    ("keep", "9"),
+    ("on-nan", r#""rollback""#),
+    ("on-collapse", r#""stop""#),
+    ("device", r#""auto""#),
+    ("data-dir", r#""data""#),
+    ("out", r#""elsewhere""#),
+    ("json", "true"),
+];
+
+/// Those that do not decide the result of so many steps.
+const CIRCUMSTANCES: [&str; 13] = [
+    "dataset",
+    "skip-broken",
+    "epochs",
+    "minutes",
+    "threads",
+    "checkpoint-every",
+    "keep",
+    "on-nan",
+    "on-collapse",
+    "device",
+    "data-dir",
+    "out",
+    "json",
+];
+
+/// Those that only a variational autoencoder has.
+const VARIATIONAL: [&str; 2] = ["likelihood", "beta"];
+/// Those that only an adversarial recipe has.
+const ADVERSARIAL: [&str; 6] = [
+    "discriminator-size",
+    "loss",
+    "penalty",
+    "penalty-weight",
+    "weight-clip",
+    "critic-steps",
+];
+
+const COMMON: [(&str, &str); 6] = [
+    ("dataset", r#""folder:own""#),
+    ("image-size", "8"),
+    ("size", r#""nano""#),
+    ("batch", "2"),
+    ("threads", "2"),
+    ("device", r#""cpu""#),
+];
+const GAN: (&str, &str) = ("recipe", r#""relativistic""#);
+const VAE: (&str, &str) = ("recipe", r#""vae""#);
+
+/// The flag and its value on the command line.
+fn flag((name, value): (&str, &str)) -> String {
+    match value {
+        "true" => format!("--{name}"),
+        value => format!("--{name} {}", value.trim_matches('"')),
+    }
+}
+
+fn value(text: &str) -> Value {
+    let table: Value = toml::from_str(&format!("value = {text}")).unwrap();
+    table["value"].clone()
+}
+
+/// The configuration that a dry run says.
+fn dry(place: &Place, line: &str) -> Value {
+    let output = place.output(&format!("fit --dry-run {line}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{line}: {said}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    match printed.split_once("\n\n") {
+        Some((config, _)) => toml::from_str(config).unwrap(),
+        None => serde_json::from_str::<Value>(&printed).unwrap()["config"].clone(),
+    }
+}
+
+/// The same data twice, of two classes.
+fn place() -> Place {
+    let place = Place::new();
+    for folder in ["own", "moved"] {
+        for (class, red) in [("cat", 10), ("dog", 200)] {
+            pictures(&place.path(folder).join("train").join(class), 8, red);
+            pictures(&place.path(folder).join("test").join(class), 2, red + 40);
+        }
+    }
+    place
+}
+
+#[test]
+fn a_flag_is_a_key_and_is_kept_and_checked_at_a_resume() {
+    let command = pocketgan_trainer::cli::command();
+    let fit = command.find_subcommand("fit").unwrap();
+    let flags: BTreeSet<&str> = fit.get_arguments().filter_map(|f| f.get_long()).collect();
+    let known = GIVEN.iter().map(|given| given.0).chain(NO_KEYS);
+    assert_eq!(flags, known.collect(), "each flag has a line in this test");
+
+    let place = place();
+    for key in NO_KEYS {
+        std::fs::write(place.path("run.toml"), format!("{key} = true\n")).unwrap();
+        let said = place.refusal("fit --config run.toml");
+        assert!(said.contains("line 1") && said.contains(key), "{said}");
+    }
+    let lines = |recipe| COMMON.into_iter().chain([recipe]);
+    for (recipe, run) in [(GAN, "gan"), (VAE, "vae")] {
+        let common: Vec<String> = lines(recipe).map(flag).collect();
+        let common = common.join(" ");
+        place.ends_with(0, &format!("fit {common} --epochs 1 --out {run}"));
+        let usual = dry(&place, &common);
+        for given in GIVEN {
+            let (name, text) = given;
+            let foreign = match run {
+                "gan" => &VARIATIONAL[..],
+                _ => &ADVERSARIAL[..],
+            };
+            let refusal = match name {
+                "data-dir" => Some("--data-dir holds the files of a published data set".to_owned()),
+                _ => foreign.contains(&name).then(|| format!("has no --{name}")),
+            };
+            let flag = flag(given);
+            let line = format!("{common} {flag}");
+            // A flag that is in both lines stands once, the later value.
+            let line = match COMMON.iter().chain([&recipe]).find(|c| c.0 == name) {
+                Some(&common) => line.replacen(&self::flag(common), "", 1),
+                None => line,
+            };
+            let keys = lines(recipe).filter(|common| common.0 != name);
+            let keys: String = keys
+                .chain([given])
+                .map(|(key, v)| format!("{key} = {v}\n"))
+                .collect();
+            std::fs::write(place.path("run.toml"), keys).unwrap();
+            if let Some(refusal) = refusal {
+                for line in [format!("fit {line}"), "fit --config run.toml".to_owned()] {
+                    let said = place.refusal(&line);
+                    assert!(said.contains(&refusal), "{said}");
+                }
+                continue;
+            }
+            let config = dry(&place, &line);
+            assert_eq!(config[name], value(text), "{run}: --{name}");
+            assert_ne!(config[name], usual[name], "{run}: --{name}");
+            assert_eq!(dry(&place, "--config run.toml"), config, "{run}: {name}");
+            // The flag comes before the key.
+            let keys: String = lines(recipe)
+                .map(|(key, v)| format!("{key} = {v}\n"))
+                .collect();
+            std::fs::write(place.path("run.toml"), keys).unwrap();
+            let over = dry(&place, &format!("--config run.toml {flag}"));
+            assert_eq!(over, config, "{run}: --{name}");
+
+            let output = place.output(&format!("fit --resume {run} {flag}"));
+            let decides = format!("{name} (");
+            if CIRCUMSTANCES.contains(&name) {
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert!(!said.contains(&decides), "{run}: --{name}: {said}");
+            } else {
+                let said = complaint(&output);
+                assert!(
+                    said.contains("another recipe") && said.contains(&decides),
+                    "{said}"
+                );
+            }
+        }
+    }
+}
+
+/// Of a run that is begun with every flag, the configuration has every key.
+#[test]
+fn a_run_keeps_every_flag() {
+    let place = place();
+    for (recipe, foreign) in [(GAN, &VARIATIONAL[..]), (VAE, &ADVERSARIAL[..])] {
+        let left_out = ["minutes", "recipe", "data-dir"];
+        let given = GIVEN
+            .into_iter()
+            .filter(|(name, _)| !foreign.contains(name) && !left_out.contains(name));
+        let given: Vec<_> = given.chain([recipe]).collect();
+        let flags: Vec<String> = given.iter().map(|&given| flag(given)).collect();
+        let flags = flags.join(" ");
+        let config = dry(&place, &flags);
+        place.ends_with(0, &format!("fit {flags}"));
+        let kept = std::fs::read_to_string(place.path("elsewhere/config.toml")).unwrap();
+        let mut kept: Value = toml::from_str(&kept).unwrap();
+        for (name, text) in given {
+            assert_eq!(kept[name], value(text), "{name}");
+        }
+        kept.as_object_mut().unwrap().remove("fingerprint").unwrap();
+        assert_eq!(kept, config);
+        let again = "fit --resume elsewhere";
+        assert!(String::from_utf8_lossy(&place.output(again).stdout).starts_with('{'));
+        std::fs::remove_dir_all(place.path("elsewhere")).unwrap();
+    }
+}
