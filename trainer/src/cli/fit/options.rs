@@ -8,6 +8,7 @@ use crate::gan::fit::{Length, OnCollapse, OnNan};
 use crate::gan::penalties::PenaltyKind;
 use crate::gan::recipes::Parts;
 use crate::gan::{Adversarial, Game, Likelihood, Objective, Recipe, Settings, Size, Variational};
+use crate::ops::Sums;
 use crate::spec::Shape;
 use anyhow::Context;
 use clap::ValueEnum;
@@ -97,6 +98,10 @@ pub(super) struct Options {
     /// Images an update, at least 2 [default: the recipe's].
     #[arg(long)]
     batch: Option<u32>,
+    /// Equal parts of each batch that sums over it are made by, 1 or 8. By 8 the result is that of up to eight machines
+    /// which share the batch; it is slower, runs on the CPU, and needs batches of a multiple of 8 [default: 1].
+    #[arg(long, value_name = "COUNT")]
+    parts: Option<u8>,
     /// Learning rate of both networks, above 0 and at most 1 [default: the recipe's].
     #[arg(long)]
     lr: Option<f64>,
@@ -220,6 +225,7 @@ impl Options {
             epochs: self.epochs.or(other.epochs.filter(|_| !length_given)),
             minutes: self.minutes.or(other.minutes.filter(|_| !length_given)),
             batch: self.batch.or(other.batch),
+            parts: self.parts.or(other.parts),
             lr: self.lr.or(other.lr),
             seed: self.seed.or(other.seed),
             threads: self.threads.or(other.threads),
@@ -342,6 +348,7 @@ pub(super) struct Plan {
     pub game: Game,
     pub length: Length,
     pub batch: u32,
+    pub sums: Sums,
     pub lr: f64,
     pub seed: u64,
     pub threads: u16,
@@ -398,6 +405,18 @@ impl Plan {
         if !(2..=65_536).contains(&batch) {
             return input("--batch must be from 2 to 65536");
         }
+        let parts = options.parts.unwrap_or(1);
+        let Some(sums) = Sums::of_parts(parts) else {
+            return input("--parts must be 1 or 8");
+        };
+        if !batch.is_multiple_of(parts.into()) {
+            return input(format!(
+                "--parts {parts} needs a --batch that is a multiple of {parts}, which {batch} is not"
+            ));
+        }
+        if sums != Sums::Fast && options.device == Some(DeviceKind::Cuda) {
+            return input(format!("--parts {parts} runs on the CPU: add --device cpu"));
+        }
         let lr = options.lr.unwrap_or(defaults.optimizer.learning_rate);
         if !(lr > 0.0 && lr <= 1.0) {
             return input("--lr must be above 0 and at most 1");
@@ -449,6 +468,7 @@ impl Plan {
             game,
             length,
             batch,
+            sums,
             lr,
             seed,
             threads,
@@ -538,6 +558,7 @@ impl Plan {
             epochs,
             minutes,
             batch: Some(self.batch),
+            parts: u8::try_from(self.sums.parts()).ok(),
             lr: Some(self.lr),
             seed: Some(self.seed),
             threads: Some(self.threads),
