@@ -1,7 +1,7 @@
 //! Memory of a long run: what a step takes it gives back.
 
-use dfdx::prelude::Cpu;
 use pocketgan_trainer::gan::{Gan, Recipe, Size};
+use pocketgan_trainer::ops::Cpu;
 use pocketgan_trainer::rng::{Rng, Stream};
 use pocketgan_trainer::spec::Shape;
 use std::alloc::{GlobalAlloc, Layout, System};

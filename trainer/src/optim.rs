@@ -95,7 +95,7 @@ impl<D: Device<f32>> Adam<D> {
     pub fn step(
         &mut self,
         model: &mut Model<D>,
-        gradients: &mut Gradients<f32, D>,
+        gradients: &mut Gradients<f32, D::Nodes>,
     ) -> Result<(), ModelError> {
         self.steps += 1;
         let AdamConfig {
@@ -105,9 +105,12 @@ impl<D: Device<f32>> Adam<D> {
             epsilon,
             bias_correction,
         } = self.config;
-        let correction = |beta: f64| match bias_correction {
-            true => 1.0 - beta.powf(f64::from(self.steps)),
-            false => 1.0,
+        let correction = |beta: f64| {
+            if bias_correction {
+                1.0 - beta.powf(f64::from(self.steps))
+            } else {
+                1.0
+            }
         };
         let step = AdamStep {
             learning_rate,
@@ -151,13 +154,16 @@ impl<D: Device<f32>> Adam<D> {
         state: &AdamState,
     ) -> Result<Self, ModelError> {
         let mut adam = Self::new(config, model)?;
-        let count = |what: &str, found, expected| match found == expected {
-            true => Ok(()),
-            false => Err(ParametersError::Length {
-                name: what.to_owned(),
-                found,
-                expected,
-            }),
+        let count = |what: &str, found, expected| {
+            if found == expected {
+                Ok(())
+            } else {
+                Err(ParametersError::Length {
+                    name: what.to_owned(),
+                    found,
+                    expected,
+                })
+            }
         };
         count("of moments", state.moments.len(), adam.moments.len())?;
         let device = model.device();

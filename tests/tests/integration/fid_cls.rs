@@ -1,6 +1,5 @@
 //! The score `fid-cls` on real images, and the frozen classifiers behind it.
 
-use dfdx::prelude::Cpu;
 use pocketgan_tests::{networks, unfolded};
 use pocketgan_trainer::classifier::{self, Frozen};
 use pocketgan_trainer::data::{self, Images, Options, Split};
@@ -8,6 +7,7 @@ use pocketgan_trainer::engines::{Arithmetic, OrtGraph};
 use pocketgan_trainer::metrics::FidCls;
 use pocketgan_trainer::metrics::fid_cls::Score;
 use pocketgan_trainer::nn::Model;
+use pocketgan_trainer::ops::Cpu;
 use pocketgan_trainer::rng::{Rng, Stream};
 use pocketgan_trainer::spec::Shape;
 use std::path::Path;

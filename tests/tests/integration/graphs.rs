@@ -1,6 +1,5 @@
 //! Networks with branches: the trainer's own forward pass against ONNX Runtime and tract.
 
-use dfdx::prelude::Cpu;
 use pocketgan_tests::{graphs, networks, unfolded};
 use pocketgan_trainer::engines::{Arithmetic, Engine, OrtEngine, OrtGraph, TractEngine, latents};
 use pocketgan_trainer::export::fold::fold;
@@ -8,6 +7,7 @@ use pocketgan_trainer::export::onnx::{self, OnnxModel};
 use pocketgan_trainer::export::quantize::{Calibration, Weights};
 use pocketgan_trainer::export::{Bundle, ExportError};
 use pocketgan_trainer::nn::Model;
+use pocketgan_trainer::ops::Cpu;
 use pocketgan_trainer::parameters::Parameters;
 use pocketgan_trainer::spec::{Layer, Network};
 

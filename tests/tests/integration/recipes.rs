@@ -1,12 +1,12 @@
 //! Every recipe: two steps on real images, then its exports in every engine.
 
 use clap::ValueEnum;
-use dfdx::prelude::Cpu;
 use pocketgan_trainer::data::{self, Options, Split};
 use pocketgan_trainer::export::export;
 use pocketgan_trainer::export::quantize::{Calibration, Weights};
 use pocketgan_trainer::gan::fit::Source;
 use pocketgan_trainer::gan::{Adversarial, Game, Gan, Recipe, Size};
+use pocketgan_trainer::ops::Cpu;
 use pocketgan_trainer::verify::{ExportedModel, verify};
 
 #[test]

@@ -1,6 +1,5 @@
 //! Training: what is trained is what is exported, and a seed is a result.
 
-use dfdx::prelude::Cpu;
 use pocketgan_tests::networks;
 use pocketgan_trainer::engines::{Engine, TractEngine, latents};
 use pocketgan_trainer::export::fold::fold;
@@ -8,6 +7,7 @@ use pocketgan_trainer::export::onnx::{OnnxModel, float_model};
 use pocketgan_trainer::gan::checkpoint::{Checkpoint, Position};
 use pocketgan_trainer::gan::{Gan, Recipe, Settings, Size};
 use pocketgan_trainer::nn::{Initialization, Model};
+use pocketgan_trainer::ops::Cpu;
 use pocketgan_trainer::rng::{Rng, Stream};
 use pocketgan_trainer::samples;
 use pocketgan_trainer::spec::{Layer, Network, Shape};

@@ -1,11 +1,11 @@
 //! A variational autoencoder on a few real images, which it must come to know by heart.
 
-use dfdx::prelude::{Cpu, NoneTape};
+use dfdx::prelude::NoneTape;
 use pocketgan_trainer::data::{self, Dataset, Options, Split};
 use pocketgan_trainer::gan::fit::Source;
 use pocketgan_trainer::gan::{Gan, Losses, Recipe, Size};
 use pocketgan_trainer::nn::Mode;
-use pocketgan_trainer::ops::Device;
+use pocketgan_trainer::ops::{Cpu, Device};
 use pocketgan_trainer::rng::{Rng, Stream};
 
 const IMAGES: usize = 16;

@@ -1,9 +1,9 @@
 //! A trained classifier at work: from pixels to features and classes.
 
 use crate::nn::{Model, ModelError};
+use crate::ops::Cpu;
 use crate::parameters::Parameters;
 use crate::spec::{Layer, Network, Shape};
-use dfdx::prelude::Cpu;
 
 /// A trained classifier on the CPU, cut in two in front of its last layer.
 pub struct Classifier {

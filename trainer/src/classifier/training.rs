@@ -2,13 +2,12 @@
 
 use super::{Augmentation, cross_entropy};
 use crate::data::Images;
-use crate::nn::loss::backward;
+use crate::nn::loss::Recording;
 use crate::nn::{Initialization, Mode, Model, ModelError, device_error};
 use crate::ops::{Device, Wants};
 use crate::optim::{Adam, AdamConfig};
 use crate::rng::{Rng, Stream};
 use crate::spec::Network;
-use dfdx::prelude::OwnedTape;
 
 /// What a classifier is trained by.
 #[derive(Clone, Debug)]
@@ -91,13 +90,12 @@ impl<D: Device<f32>> Training<D> {
             input: false,
             weights: true,
         });
-        let device = self.model.device().clone();
+        let mut recording = Recording::new(self.model.device());
         let x = self.model.input(labels.len(), samples)?;
-        let mut tape = OwnedTape::default();
-        let (logits, _) = self.model.forward(&mut tape, &x, &[], LEARN)?;
-        let logits = device.to_tensor(tape, &logits).map_err(device_error)?;
+        let (logits, _) = self.model.forward(&mut recording.tape, &x, &[], LEARN)?;
+        let logits = recording.read(&logits)?;
         let loss = cross_entropy(logits, labels, self.classes).map_err(device_error)?;
-        let (value, mut gradients) = backward(loss).map_err(device_error)?;
+        let (value, mut gradients) = recording.backward(loss)?;
         self.adam.step(&mut self.model, &mut gradients)?;
         self.steps += 1;
         self.average.follow(&mut self.model, decay, self.steps)?;
@@ -145,8 +143,8 @@ fn assemble(
 mod tests {
     use super::*;
     use crate::classifier::{Classifier, network};
+    use crate::ops::Cpu;
     use crate::spec::Shape;
-    use dfdx::prelude::Cpu;
 
     /// Pictures of a bar each, lying (class 0) or standing (class 1), at every place.
     fn bars() -> Images {

@@ -2,11 +2,11 @@
 
 use super::Failure;
 use crate::gan::{Game, Gan, Recipe, Settings, Size};
+use crate::ops::Cpu;
 use crate::ops::cpu::account;
 use crate::rng::{Rng, Stream};
 use crate::spec::Shape;
 use clap::ValueEnum;
-use dfdx::prelude::Cpu;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

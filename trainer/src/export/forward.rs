@@ -214,9 +214,9 @@ mod tests {
     use super::*;
     use crate::export::fold::fold;
     use crate::nn::{Initialization, Model};
+    use crate::ops::Cpu;
     use crate::rng::{Rng, Stream};
     use crate::spec::{Layer, Network, Shape};
-    use dfdx::prelude::Cpu;
 
     /// Sums, joined channels and means are those of the trained model.
     #[test]

@@ -1,15 +1,16 @@
-//! Generative adversarial networks (Goodfellow et al. 2014): a generator and a discriminator, trained against each other.
+//! Generative adversarial networks (Goodfellow et al. 2014): a generator and a discriminator, trained against each
+//! other.
 
 use super::losses::Objective;
 use super::networks::{LossName, Losses, Named, Networks};
-use super::penalties::{self, Penalty, Recorded};
+use super::penalties::{self, Penalty};
 use super::training::{Batch, Gan, Learner};
-use crate::nn::loss::{self, Logits};
+use crate::nn::loss::{HostLoss, Logits, Recording, constant};
 use crate::nn::{Mode, ModelError, device_error};
 use crate::ops::{Device, Wants};
 use crate::rng::Rng;
 use crate::spec::Network;
-use dfdx::prelude::{NoneTape, OwnedTape, TryAdd};
+use dfdx::prelude::{Cpu, NoneTape, TryAdd};
 
 /// The rules of a generative adversarial network.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -151,21 +152,21 @@ impl<D: Device<f32>> Step<'_, D> {
             Some(Penalty::Gradient(_)) => Some(self.between(&real, &fake)?),
             _ => None,
         };
-        let penalty = self.penalty(&real, &fake, between.as_ref(), classes)?;
-        let judge = |images: &D::Array| {
-            let mut tape = OwnedTape::default();
-            let critic = &self.discriminator.model;
-            let (verdict, _) = critic.forward(&mut tape, images, classes, LEARN)?;
-            device.to_tensor(tape, &verdict).map_err(device_error)
-        };
+        let mut recording = Recording::new(&device);
+        let penalty = self.penalty(&mut recording, &real, &fake, between.as_ref(), classes)?;
+        let critic = &self.discriminator.model;
+        let [real, fake] = [&real, &fake].map(|images| {
+            let (verdict, _) = critic.forward(&mut recording.tape, images, classes, LEARN)?;
+            recording.read(&verdict)
+        });
         let objective = rules.objective;
         let mut loss = objective
-            .discriminator(judge(&real)?, judge(&fake)?)
+            .discriminator(real?, fake?, device.sums())
             .map_err(device_error)?;
         if let Some(penalty) = penalty {
             loss = loss.try_add(penalty).map_err(device_error)?;
         }
-        let (value, mut gradients) = loss::backward(loss).map_err(device_error)?;
+        let (value, mut gradients) = recording.backward(loss)?;
         self.discriminator.update(&mut gradients)?;
         if let Some(limit) = rules.weight_clip {
             for array in self.discriminator.model.trained_mut() {
@@ -178,22 +179,25 @@ impl<D: Device<f32>> Step<'_, D> {
     /// The penalty that is due at this step; `between` are the points of a gradient penalty.
     fn penalty(
         &self,
+        recording: &mut Recording<D>,
         real: &D::Array,
         fake: &D::Array,
         between: Option<&D::Array>,
         classes: &[u32],
-    ) -> Result<Option<Recorded<D>>, ModelError> {
+    ) -> Result<Option<HostLoss>, ModelError> {
         let critic = &self.discriminator.model;
         match (self.rules.penalty, between) {
             (Some(Penalty::Gradient(weight)), Some(points)) => {
-                penalties::gradient_penalty(critic, points, classes, weight).map(Some)
+                penalties::gradient_penalty(recording, critic, points, classes, weight).map(Some)
             }
             (Some(Penalty::ZeroCentred { weight, every }), _)
                 if self.steps.is_multiple_of(every) =>
             {
                 let weight = weight / 2.0 * f64::from(every);
-                let r1 = penalties::zero_centred_penalty(critic, real, classes, weight)?;
-                let r2 = penalties::zero_centred_penalty(critic, fake, classes, weight)?;
+                let mut penalty = |images| {
+                    penalties::zero_centred_penalty(recording, critic, images, classes, weight)
+                };
+                let (r1, r2) = (penalty(real)?, penalty(fake)?);
                 r1.try_add(r2).map(Some).map_err(device_error)
             }
             _ => Ok(None),
@@ -204,31 +208,32 @@ impl<D: Device<f32>> Step<'_, D> {
         let device = self.generator.model.device().clone();
         let Batch { n, classes, .. } = batch;
         let latents = self.draw(n)?;
-        let mut tape = OwnedTape::default();
+        let mut recording = Recording::new(&device);
+        let tape = &mut recording.tape;
         let generator = &self.generator.model;
-        let (fake, statistics) = generator.forward(&mut tape, &latents, classes, LEARN)?;
+        let (fake, statistics) = generator.forward(tape, &latents, classes, LEARN)?;
         let discriminator = &self.discriminator.model;
-        let (verdict, _) = discriminator.forward(&mut tape, &fake, classes, PASS_THROUGH)?;
-        let verdict = device.to_tensor(tape, &verdict).map_err(device_error)?;
+        let (verdict, _) = discriminator.forward(tape, &fake, classes, PASS_THROUGH)?;
+        let verdict = recording.read(&verdict)?;
         let objective = self.rules.objective;
-        let real = match objective.is_relative() {
-            true => Some(self.verdict(batch)?),
-            false => None,
+        let real = if objective.is_relative() {
+            Some(self.verdict(batch)?)
+        } else {
+            None
         };
-        let loss = objective.generator(verdict, real).map_err(device_error)?;
-        let (value, mut gradients) = loss::backward(loss).map_err(device_error)?;
+        let loss = objective.generator(verdict, real, device.sums());
+        let (value, mut gradients) = recording.backward(loss.map_err(device_error)?)?;
         self.generator.update(&mut gradients)?;
         self.generator.model.update_statistics(n, &statistics);
         Ok(value)
     }
 
     /// What the discriminator says of real images, nothing recorded.
-    fn verdict(&self, batch: Batch<'_>) -> Result<Logits<D, NoneTape>, ModelError> {
+    fn verdict(&self, batch: Batch<'_>) -> Result<Logits<Cpu, NoneTape>, ModelError> {
         let discriminator = &self.discriminator.model;
-        let device = discriminator.device();
         let real = discriminator.input(batch.n, batch.images)?;
         let (verdict, _) = discriminator.forward(&mut NoneTape, &real, batch.classes, OBSERVE)?;
-        device.to_tensor(NoneTape, &verdict).map_err(device_error)
+        constant(discriminator.device(), &verdict)
     }
 
     /// A point between each real image and a generated one, uniform on the line.

@@ -1,8 +1,9 @@
-//! Adversarial losses on logits, `(N,)`; each is a mean over the batch.
+//! Adversarial losses on logits, `(N,)`; each is a mean over the batch, added up in a given order.
 
-use crate::nn::loss::{Logits, Loss};
+use crate::nn::loss::{Logits, Loss, mean};
+use crate::ops::Sums;
 use clap::ValueEnum;
-use dfdx::prelude::{MeanTo, NoneTape, Tape, TryAdd, TryMul, TrySub};
+use dfdx::prelude::{NoneTape, Tape, TryAdd, TryMul, TrySub};
 use dfdx::tensor_ops::Device;
 use serde::{Deserialize, Serialize};
 
@@ -34,13 +35,14 @@ impl Objective {
         self,
         real: Logits<D, T>,
         fake: Logits<D, T>,
+        sums: Sums,
     ) -> Result<Loss<D, T>, D::Err> {
         match self {
-            Self::Minimax | Self::NonSaturating => minimax_discriminator(real, fake),
-            Self::LeastSquares => least_squares_discriminator(real, fake),
-            Self::Hinge => hinge_discriminator(real, fake),
-            Self::Wasserstein => wasserstein_critic(real, fake),
-            Self::Relativistic => relativistic(real, fake),
+            Self::Minimax | Self::NonSaturating => minimax_discriminator(real, fake, sums),
+            Self::LeastSquares => least_squares_discriminator(real, fake, sums),
+            Self::Hinge => hinge_discriminator(real, fake, sums),
+            Self::Wasserstein => wasserstein_critic(real, fake, sums),
+            Self::Relativistic => relativistic(real, fake, sums),
         }
     }
 
@@ -53,13 +55,14 @@ impl Objective {
         self,
         fake: Logits<D, T>,
         real: Option<Logits<D, NoneTape>>,
+        sums: Sums,
     ) -> Result<Loss<D, T>, D::Err> {
         match (self, real) {
-            (Self::Minimax, _) => saturating_generator(fake),
-            (Self::LeastSquares, _) => least_squares_generator(fake),
-            (Self::Hinge | Self::Wasserstein, _) => wasserstein_generator(fake),
-            (Self::Relativistic, Some(real)) => relativistic(fake, real.retaped()),
-            (Self::NonSaturating | Self::Relativistic, _) => non_saturating_generator(fake),
+            (Self::Minimax, _) => saturating_generator(fake, sums),
+            (Self::LeastSquares, _) => least_squares_generator(fake, sums),
+            (Self::Hinge | Self::Wasserstein, _) => wasserstein_generator(fake, sums),
+            (Self::Relativistic, Some(real)) => relativistic(fake, real.retaped(), sums),
+            (Self::NonSaturating | Self::Relativistic, _) => non_saturating_generator(fake, sums),
         }
     }
 
@@ -91,9 +94,10 @@ pub(super) fn softplus<D: Device<f32>, T: Tape<f32, D>>(
 pub fn minimax_discriminator<D: Device<f32>, T: Tape<f32, D>>(
     real: Logits<D, T>,
     fake: Logits<D, T>,
+    sums: Sums,
 ) -> Result<Loss<D, T>, D::Err> {
-    let real = softplus(real.try_negate()?)?.try_mean()?;
-    let fake = softplus(fake)?.try_mean()?;
+    let real = mean(softplus(real.try_negate()?)?, sums)?;
+    let fake = mean(softplus(fake)?, sums)?;
     real.try_add(fake)
 }
 
@@ -103,8 +107,9 @@ pub fn minimax_discriminator<D: Device<f32>, T: Tape<f32, D>>(
 /// The device's.
 pub fn non_saturating_generator<D: Device<f32>, T: Tape<f32, D>>(
     fake: Logits<D, T>,
+    sums: Sums,
 ) -> Result<Loss<D, T>, D::Err> {
-    softplus(fake.try_negate()?)?.try_mean()
+    mean(softplus(fake.try_negate()?)?, sums)
 }
 
 /// The generator's part of the minimax game itself (Goodfellow et al. 2014, equation 1): `ln(1 - sigmoid(D(G(z))))`,
@@ -114,8 +119,9 @@ pub fn non_saturating_generator<D: Device<f32>, T: Tape<f32, D>>(
 /// The device's.
 pub fn saturating_generator<D: Device<f32>, T: Tape<f32, D>>(
     fake: Logits<D, T>,
+    sums: Sums,
 ) -> Result<Loss<D, T>, D::Err> {
-    softplus(fake)?.try_negate()?.try_mean()
+    mean(softplus(fake)?.try_negate()?, sums)
 }
 
 /// `((D(x) - 1)^2 + D(G(z))^2) / 2` (Mao et al. 2017, equation 9).
@@ -125,9 +131,10 @@ pub fn saturating_generator<D: Device<f32>, T: Tape<f32, D>>(
 pub fn least_squares_discriminator<D: Device<f32>, T: Tape<f32, D>>(
     real: Logits<D, T>,
     fake: Logits<D, T>,
+    sums: Sums,
 ) -> Result<Loss<D, T>, D::Err> {
-    let real = real.try_sub(1.0f32)?.try_square()?.try_mean()?;
-    let fake = fake.try_square()?.try_mean()?;
+    let real = mean(real.try_sub(1.0f32)?.try_square()?, sums)?;
+    let fake = mean(fake.try_square()?, sums)?;
     real.try_add(fake)?.try_mul(0.5f32)
 }
 
@@ -137,9 +144,10 @@ pub fn least_squares_discriminator<D: Device<f32>, T: Tape<f32, D>>(
 /// The device's.
 pub fn least_squares_generator<D: Device<f32>, T: Tape<f32, D>>(
     fake: Logits<D, T>,
+    sums: Sums,
 ) -> Result<Loss<D, T>, D::Err> {
     let distance = fake.try_sub(1.0f32)?.try_square()?;
-    distance.try_mean()?.try_mul(0.5f32)
+    mean(distance, sums)?.try_mul(0.5f32)
 }
 
 /// `max(0, 1 - D(x)) + max(0, 1 + D(G(z)))` (Lim & Ye 2017; Miyato et al. 2018, equation 16).
@@ -149,9 +157,10 @@ pub fn least_squares_generator<D: Device<f32>, T: Tape<f32, D>>(
 pub fn hinge_discriminator<D: Device<f32>, T: Tape<f32, D>>(
     real: Logits<D, T>,
     fake: Logits<D, T>,
+    sums: Sums,
 ) -> Result<Loss<D, T>, D::Err> {
-    let real = real.try_negate()?.try_add(1.0f32)?.try_relu()?.try_mean()?;
-    let fake = fake.try_add(1.0f32)?.try_relu()?.try_mean()?;
+    let real = mean(real.try_negate()?.try_add(1.0f32)?.try_relu()?, sums)?;
+    let fake = mean(fake.try_add(1.0f32)?.try_relu()?, sums)?;
     real.try_add(fake)
 }
 
@@ -163,8 +172,9 @@ pub fn hinge_discriminator<D: Device<f32>, T: Tape<f32, D>>(
 pub fn relativistic<D: Device<f32>, T: Tape<f32, D>>(
     a: Logits<D, T>,
     b: Logits<D, T>,
+    sums: Sums,
 ) -> Result<Loss<D, T>, D::Err> {
-    softplus(b.try_sub(a)?)?.try_mean()
+    mean(softplus(b.try_sub(a)?)?, sums)
 }
 
 /// The critic's estimate of the Wasserstein distance (Arjovsky et al. 2017, equation 2), negated:
@@ -175,8 +185,9 @@ pub fn relativistic<D: Device<f32>, T: Tape<f32, D>>(
 pub fn wasserstein_critic<D: Device<f32>, T: Tape<f32, D>>(
     real: Logits<D, T>,
     fake: Logits<D, T>,
+    sums: Sums,
 ) -> Result<Loss<D, T>, D::Err> {
-    fake.try_mean()?.try_add(real.try_negate()?.try_mean()?)
+    mean(fake, sums)?.try_add(mean(real.try_negate()?, sums)?)
 }
 
 /// The generator's part of it: `-mean D(G(z))`.
@@ -185,8 +196,9 @@ pub fn wasserstein_critic<D: Device<f32>, T: Tape<f32, D>>(
 /// The device's.
 pub fn wasserstein_generator<D: Device<f32>, T: Tape<f32, D>>(
     fake: Logits<D, T>,
+    sums: Sums,
 ) -> Result<Loss<D, T>, D::Err> {
-    fake.try_negate()?.try_mean()
+    mean(fake.try_negate()?, sums)
 }
 
 #[cfg(test)]
@@ -207,7 +219,7 @@ mod tests {
         let fake = [-1.5f32, 0.7, 4.0];
         let r = cpu.tensor_from_vec(real.to_vec(), (3,));
         let f = cpu.tensor_from_vec(fake.to_vec(), (3,));
-        let loss = minimax_discriminator(r.leaky_trace(), f.leaky_trace()).unwrap();
+        let loss = minimax_discriminator(r.leaky_trace(), f.leaky_trace(), Sums::Fast).unwrap();
         let (value, gradients) = backward(loss).unwrap();
         let expected: f64 = (0..3)
             .map(|i| -sigmoid(f64::from(real[i])).ln() - (1.0 - sigmoid(f64::from(fake[i]))).ln())
@@ -221,7 +233,7 @@ mod tests {
             assert!((f64::from(g) - sigmoid(f64::from(fake[i])) / 3.0).abs() < 1e-6);
         }
         let (value, gradients) =
-            backward(non_saturating_generator(f.leaky_trace()).unwrap()).unwrap();
+            backward(non_saturating_generator(f.leaky_trace(), Sums::Fast).unwrap()).unwrap();
         let expected: f64 = fake
             .iter()
             .map(|&x| -sigmoid(f64::from(x)).ln())
@@ -276,7 +288,7 @@ mod tests {
             let r = cpu.tensor_from_vec(real.to_vec(), (3,));
             let f = cpu.tensor_from_vec(fake.to_vec(), (3,));
             let loss = objective
-                .discriminator(r.leaky_trace(), f.leaky_trace())
+                .discriminator(r.leaky_trace(), f.leaky_trace(), Sums::Fast)
                 .unwrap();
             let (value, gradients) = backward(loss).unwrap();
             assert!(
@@ -297,7 +309,7 @@ mod tests {
                 );
             }
             let loss = objective
-                .generator(f.leaky_trace(), Some(r.clone()))
+                .generator(f.leaky_trace(), Some(r.clone()), Sums::Fast)
                 .unwrap();
             let (value, gradients) = backward(loss).unwrap();
             assert!(
@@ -320,7 +332,7 @@ mod tests {
         let cpu = Cpu::default();
         let x = cpu.tensor_from_vec(vec![1e4f32, -1e4], (2,));
         let (value, gradients) =
-            backward(non_saturating_generator(x.leaky_trace()).unwrap()).unwrap();
+            backward(non_saturating_generator(x.leaky_trace(), Sums::Fast).unwrap()).unwrap();
         assert_eq!(value, 5e3);
         assert_eq!(gradients.get(&x).as_vec(), [0.0, -0.5]);
     }

@@ -1,10 +1,10 @@
 //! Penalties on a critic's gradient.
 
-use crate::nn::loss::{Logits, Loss};
+use crate::nn::loss::{HostLoss, Read, Recording, mean};
 use crate::nn::{Model, ModelError, device_error};
 use crate::ops::Device;
 use clap::ValueEnum;
-use dfdx::prelude::{Axis, MeanTo, OwnedTape, ReshapeTo, SumTo, TryAdd, TryMul, TrySub};
+use dfdx::prelude::{Axis, ReshapeTo, SumTo, TryAdd, TryMul, TrySub};
 use serde::{Deserialize, Serialize};
 
 /// The kinds of [`Penalty`].
@@ -51,9 +51,6 @@ pub enum Penalty {
     ZeroCentred { weight: f64, every: u32 },
 }
 
-/// A penalty to run backward from.
-pub type Recorded<D> = Loss<D, OwnedTape<f32, D>>;
-
 /// Keeps the norm's own gradient finite where the critic is flat.
 const FLAT: f32 = 1e-12;
 
@@ -63,20 +60,18 @@ const FLAT: f32 = 1e-12;
 /// # Errors
 /// A critic that is not piecewise linear; the device's.
 pub fn gradient_penalty<D: Device<f32>>(
+    recording: &mut Recording<D>,
     critic: &Model<D>,
     points: &D::Array,
     classes: &[u32],
     weight: f64,
-) -> Result<Recorded<D>, ModelError> {
-    let squares = squares(critic, points, classes)?;
+) -> Result<HostLoss, ModelError> {
+    let squares = squares(recording, critic, points, classes)?;
+    let sums = critic.device().sums();
     let penalty = || {
-        squares
-            .try_add(FLAT)?
-            .try_sqrt()?
-            .try_sub(1.0f32)?
-            .try_square()?
-            .try_mean()?
-            .try_mul(weight as f32)
+        let norms = squares.try_add(FLAT)?.try_sqrt()?;
+        let distances = norms.try_sub(1.0f32)?.try_square()?;
+        mean(distances, sums)?.try_mul(weight as f32)
     };
     penalty().map_err(device_error)
 }
@@ -87,29 +82,30 @@ pub fn gradient_penalty<D: Device<f32>>(
 /// # Errors
 /// A critic that is not piecewise linear; the device's.
 pub fn zero_centred_penalty<D: Device<f32>>(
+    recording: &mut Recording<D>,
     critic: &Model<D>,
     points: &D::Array,
     classes: &[u32],
     weight: f64,
-) -> Result<Recorded<D>, ModelError> {
-    let squares = squares(critic, points, classes)?;
-    let penalty = || squares.try_mean()?.try_mul(weight as f32);
+) -> Result<HostLoss, ModelError> {
+    let squares = squares(recording, critic, points, classes)?;
+    let sums = critic.device().sums();
+    let penalty = || mean(squares, sums)?.try_mul(weight as f32);
     penalty().map_err(device_error)
 }
 
 /// `|grad D(x)|^2` for each point, `(N,)`.
 fn squares<D: Device<f32>>(
+    recording: &mut Recording<D>,
     critic: &Model<D>,
     points: &D::Array,
     classes: &[u32],
-) -> Result<Logits<D, OwnedTape<f32, D>>, ModelError> {
-    let device = critic.device();
-    let [n, h, w, c] = device.dims(points);
-    let mut tape = OwnedTape::default();
-    let gradient = critic.input_gradient(&mut tape, points, classes)?;
+) -> Result<Read, ModelError> {
+    let [n, h, w, c] = critic.device().dims(points);
+    let gradient = critic.input_gradient(&mut recording.tape, points, classes)?;
+    let gradient = recording.read(&gradient)?;
     let squares = || {
-        device
-            .to_tensor(tape, &gradient)?
+        gradient
             .try_reshape_like(&(n, h * w * c))?
             .try_square()?
             .try_sum::<(usize,), Axis<1>>()
@@ -120,13 +116,13 @@ fn squares<D: Device<f32>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::loss::backward;
     use crate::nn::{Initialization, Mode};
-    use crate::ops::{Activation, Wants, Weights, Window, composed};
+    use crate::ops::cpu::Nodes;
+    use crate::ops::{Activation, Cpu, Wants, Weights, Window, composed};
     use crate::parameters::{HostTensor, Parameters};
     use crate::rng::{Rng, Stream};
     use crate::spec::{Layer, Network, Shape};
-    use dfdx::prelude::{Cpu, HasShape, NoneTape, SumTo, TensorFromVec};
+    use dfdx::prelude::{HasShape, NoneTape, OwnedTape, TensorFromVec};
 
     fn linear(features: usize) -> Layer {
         Layer::Linear {
@@ -225,8 +221,9 @@ mod tests {
             };
             let mut tape = OwnedTape::default();
             let ran = critic.forward(&mut tape, &x, classes, Mode::Train(wants));
-            let sum = cpu.to_tensor(tape, &ran.unwrap().0).unwrap();
-            let (_, mut gradients) = backward(sum.try_sum().unwrap()).unwrap();
+            let mut gradients = cpu
+                .backward(tape, vec![(ran.unwrap().0, vec![1.0; 5])])
+                .unwrap();
             let expected = cpu.gradient(&mut gradients, &x).unwrap();
             let ours = critic.input_gradient(&mut OwnedTape::default(), &x, classes);
             assert!(expected.iter().any(|g| g.abs() > 0.1));
@@ -255,8 +252,9 @@ mod tests {
         let cpu = Cpu::default();
         let mut critic = Model::new(cpu.clone(), &network, &parameters).unwrap();
         let x = critic.input(4, &points(4, &network)).unwrap();
-        let (value, mut gradients) =
-            backward(gradient_penalty(&critic, &x, &[], 10.0).unwrap()).unwrap();
+        let mut recording = Recording::new(&cpu);
+        let loss = gradient_penalty(&mut recording, &critic, &x, &[], 10.0).unwrap();
+        let (value, mut gradients) = recording.backward(loss).unwrap();
         assert!((value - 10.0 * (norm - 1.0).powi(2)).abs() < 1e-4);
         let weight = &*critic.trained_mut()[0];
         let gradient = cpu.gradient(&mut gradients, weight).unwrap();
@@ -264,8 +262,9 @@ mod tests {
             assert!((g - 20.0 * (norm - 1.0) * w / norm).abs() < 1e-4, "{g}");
         }
         // Around zero it is `3 |w|^2`, its gradient `6 w`.
-        let (value, mut gradients) =
-            backward(zero_centred_penalty(&critic, &x, &[], 3.0).unwrap()).unwrap();
+        let mut recording = Recording::new(&cpu);
+        let loss = zero_centred_penalty(&mut recording, &critic, &x, &[], 3.0).unwrap();
+        let (value, mut gradients) = recording.backward(loss).unwrap();
         assert!((value - 3.0 * norm * norm).abs() < 1e-4);
         let weight = &*critic.trained_mut()[0];
         let gradient = cpu.gradient(&mut gradients, weight).unwrap();
@@ -274,7 +273,7 @@ mod tests {
         }
     }
 
-    type Array64 = composed::Array<f64, Cpu>;
+    type Array64 = composed::Array<f64, Nodes>;
 
     /// Where a critic is bent.
     #[derive(Clone, Copy)]
@@ -411,12 +410,12 @@ mod tests {
                 .flat_map(|(sample, piece)| piece.iter().map(|&(i, times)| sample[i] * times))
                 .collect();
             let [n, h, w, c] = self.corners[k].output([n, h, w, c]);
-            Cpu::default().tensor_from_vec(y, (n, h, w, c))
+            Nodes::default().tensor_from_vec(y, (n, h, w, c))
         }
 
         fn array(&self, numbers: Vec<f64>) -> Array64 {
             let n = numbers.len() / (6 * 6 * 2);
-            Cpu::default().tensor_from_vec(numbers, (n, 6, 6, 2))
+            Nodes::default().tensor_from_vec(numbers, (n, 6, 6, 2))
         }
 
         /// For each corner, the piece of each point.
@@ -467,8 +466,9 @@ mod tests {
             corners,
             run,
         };
-        let loss = gradient_penalty(&critic, &batch, &[], 10.0).unwrap();
-        let (value, mut gradients) = backward(loss).unwrap();
+        let mut recording = Recording::new(&cpu);
+        let loss = gradient_penalty(&mut recording, &critic, &batch, &[], 10.0).unwrap();
+        let (value, mut gradients) = recording.backward(loss).unwrap();
         let arrays: Vec<_> = critic
             .trained_mut()
             .into_iter()
@@ -483,7 +483,7 @@ mod tests {
                     .into_iter()
                     .map(f64::from)
                     .collect::<Vec<_>>();
-                cpu.tensor_from_vec(numbers, (n, h, w, c))
+                Nodes::default().tensor_from_vec(numbers, (n, h, w, c))
             })
             .collect();
         let pieces = oracle.pieces(&w);
@@ -499,7 +499,7 @@ mod tests {
                     let mut w = w.clone();
                     let mut numbers = w[at].as_vec();
                     numbers[i] += by;
-                    w[at] = cpu.tensor_from_vec(numbers, *w[at].shape());
+                    w[at] = Nodes::default().tensor_from_vec(numbers, *w[at].shape());
                     oracle.penalty(&w, &pieces)
                 };
                 let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
@@ -521,7 +521,7 @@ mod tests {
         let refused = |network: &Network| {
             let critic = model(network);
             let x = critic.input(2, &points(2, network)).unwrap();
-            gradient_penalty(&critic, &x, &[], 10.0)
+            gradient_penalty(&mut Recording::new(critic.device()), &critic, &x, &[], 10.0)
                 .unwrap_err()
                 .to_string()
         };

@@ -119,7 +119,10 @@ impl<D: Device<f32>> Learner<D> {
     ///
     /// # Errors
     /// The device's.
-    pub(super) fn update(&mut self, gradients: &mut Gradients<f32, D>) -> Result<(), ModelError> {
+    pub(super) fn update(
+        &mut self,
+        gradients: &mut Gradients<f32, D::Nodes>,
+    ) -> Result<(), ModelError> {
         self.adam.step(&mut self.model, gradients)
     }
 
@@ -261,8 +264,13 @@ impl<D: Device<f32>> Gan<D> {
     /// told them; generated images are of the classes of the real ones.
     ///
     /// # Errors
-    /// Networks that do not fit the game, classes that they do not know; the device's.
+    /// Networks that do not fit the game, classes that they do not know, a batch that the device's
+    /// [sums](crate::ops::Sums) cannot cut into equal parts; the device's.
     pub fn step(&mut self, n: usize, real: &[f32], classes: &[u32]) -> Result<Losses, ModelError> {
+        let parts = self.generator.model.device().sums().parts();
+        if !n.is_multiple_of(parts) {
+            return Err(ModelError::Parts { batch: n, parts });
+        }
         let batch = Batch {
             n,
             images: real,

@@ -1,9 +1,9 @@
 //! The variational autoencoder (Kingma & Welling 2014): its loss, and the step that lowers it.
 //!
 //! The encoder turns an image `x` into the means and log-variances of a normal distribution `q(z|x)` over latents. A
-//! latent `z` is drawn from it, and the decoder turns that into `p(x|z)`. Both networks are trained by the evidence lower
-//! bound (their equation 3), negated, in nats an image, its second part weighed by `beta` (Higgins et al. 2017; 1 is the
-//! bound itself):
+//! latent `z` is drawn from it, and the decoder turns that into `p(x|z)`. Both networks are trained by the evidence
+//! lower bound (their equation 3), negated, in nats an image. Its second part is weighed by `beta` (Higgins et al.
+//! 2017; 1 is the bound itself):
 //!
 //! ```text
 //! -ln p(x|z) + beta KL(q(z|x) || N(0, 1))
@@ -12,14 +12,13 @@
 use super::losses::softplus;
 use super::networks::{LossName, Losses, Named, Networks};
 use super::training::{Batch, Gan, Learner};
-use crate::nn::loss::{Logits, Loss};
+use crate::nn::loss::{Logits, Loss, Recording, constant, mean, sum, value};
 use crate::nn::{Mode, Model, ModelError, Statistics, device_error};
-use crate::ops::{Device, Wants};
+use crate::ops::{Device, Sums, Wants};
 use crate::spec::Network;
 use clap::ValueEnum;
 use dfdx::prelude::{
-    Backward, Gradients, HasShape, MeanTo, NoneTape, OwnedTape, ReshapeTo, SumTo, Tape, TryAdd,
-    TryMul, TrySub,
+    CpuError, Gradients, HasShape, NoneTape, OwnedTape, ReshapeTo, Tape, TryAdd, TryMul, TrySub,
 };
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +77,7 @@ const ROUNDING: f64 = 1.0 / (128.0 * 128.0 * 12.0);
 pub fn divergence<D: dfdx::tensor_ops::Device<f32>, T: Tape<f32, D>>(
     moments: Logits<D, T>,
     n: usize,
+    order: Sums,
 ) -> Result<Loss<D, T>, D::Err> {
     let size = moments.shape().0 / n / 2;
     let rows = moments.try_reshape_like(&(n, 2 * size))?;
@@ -88,8 +88,9 @@ pub fn divergence<D: dfdx::tensor_ops::Device<f32>, T: Tape<f32, D>>(
         .try_exp()?
         .try_sub(1.0f32)?
         .try_sub(logs)?;
-    let sum = means.try_square()?.try_add(excess)?.try_sum()?;
-    sum.try_mul(0.5 / n as f32)
+    let terms = means.try_square()?.try_add(excess)?;
+    let terms = terms.try_reshape_like(&(n * size,))?;
+    sum(terms, order)?.try_mul(0.5 / n as f32)
 }
 
 impl Likelihood {
@@ -103,11 +104,12 @@ impl Likelihood {
         decoded: Logits<D, T>,
         real: Logits<D, NoneTape>,
         n: usize,
+        order: Sums,
     ) -> Result<Loss<D, T>, D::Err> {
         let pixels = (real.shape().0 / n) as f64;
         match self {
-            Self::Gaussian => gaussian(decoded, real, pixels),
-            Self::Bernoulli => bernoulli(decoded, real, pixels),
+            Self::Gaussian => gaussian(decoded, real, pixels, order),
+            Self::Bernoulli => bernoulli(decoded, real, pixels, order),
         }
     }
 
@@ -115,7 +117,7 @@ impl Likelihood {
     fn decode<D: Device<f32>>(
         self,
         decoder: &Model<D>,
-        tape: &mut OwnedTape<f32, D>,
+        tape: &mut OwnedTape<f32, D::Nodes>,
         latents: &D::Array,
         classes: &[u32],
     ) -> Result<(D::Array, Statistics), ModelError> {
@@ -128,8 +130,8 @@ impl Likelihood {
     }
 }
 
-/// A density in the units of the images, so it may fall below 0: with `P` pixels an image and the variance that fits the
-/// batch best, `s = mean (x - y)^2 + r`, where `r` is that of the pixels' rounding,
+/// A density in the units of the images, so it may fall below 0: with `P` pixels an image and the variance that fits
+/// the batch best, `s = mean (x - y)^2 + r`, where `r` is that of the pixels' rounding,
 ///
 /// ```text
 /// P / 2 (ln(2 pi s) + 1)
@@ -140,13 +142,11 @@ fn gaussian<D: dfdx::tensor_ops::Device<f32>, T: Tape<f32, D>>(
     decoded: Logits<D, T>,
     real: Logits<D, NoneTape>,
     pixels: f64,
+    order: Sums,
 ) -> Result<Loss<D, T>, D::Err> {
     let constant = (2.0 * std::f64::consts::PI).ln() + 1.0;
-    let variance = decoded
-        .try_sub(real)?
-        .try_square()?
-        .try_mean()?
-        .try_add(ROUNDING as f32)?;
+    let squares = decoded.try_sub(real)?.try_square()?;
+    let variance = mean(squares, order)?.try_add(ROUNDING as f32)?;
     let doubled = variance.try_ln()?.try_add(constant as f32)?;
     doubled.try_mul((pixels / 2.0) as f32)
 }
@@ -162,16 +162,17 @@ fn bernoulli<D: dfdx::tensor_ops::Device<f32>, T: Tape<f32, D>>(
     decoded: Logits<D, T>,
     real: Logits<D, NoneTape>,
     pixels: f64,
+    order: Sums,
 ) -> Result<Loss<D, T>, D::Err> {
     let drawn = decoded.retaped::<T>().try_mul(real.try_add(1.0f32)?)?;
     let entropy = softplus(decoded.try_mul(2.0f32)?)?.try_sub(drawn)?;
-    entropy.try_mean()?.try_mul(pixels as f32)
+    mean(entropy, order)?.try_mul(pixels as f32)
 }
 
 /// The bound of a batch and all that follows from it.
 struct Bound<D: Device<f32>> {
     losses: Losses,
-    gradients: Gradients<f32, D>,
+    gradients: Gradients<f32, D::Nodes>,
     /// Batch statistics of the encoder and of the decoder.
     statistics: [Statistics; 2],
 }
@@ -188,7 +189,8 @@ impl Variational {
         }
     }
 
-    /// Updates decoder and encoder by one batch of images, one latent drawn for each (Kingma & Welling 2014, algorithm 1).
+    /// Updates decoder and encoder by one batch of images, one latent drawn for each (Kingma & Welling 2014,
+    /// algorithm 1).
     ///
     /// # Errors
     /// Other networks than [`Variational::networks`], a decoder that does not fit the likelihood; the device's.
@@ -238,25 +240,26 @@ impl Variational {
         let device = decoder.device();
         let noise = decoder.input(n, noise)?;
         let real = encoder.input(n, batch.images)?;
-        let mut tape = OwnedTape::default();
-        let (moments, of_encoder) = encoder.forward(&mut tape, &real, classes, ENCODE)?;
-        let latents = device.reparameterize(&mut tape, &moments, &noise);
+        let mut recording = Recording::new(device);
+        let tape = &mut recording.tape;
+        let (moments, of_encoder) = encoder.forward(tape, &real, classes, ENCODE)?;
+        let latents = device.reparameterize(tape, &moments, &noise);
         let latents = latents.map_err(device_error)?;
-        let (decoded, of_decoder) = likelihood.decode(decoder, &mut tape, &latents, classes)?;
-        let run = || -> Result<_, D::Err> {
-            let moments = device.to_tensor(OwnedTape::default(), &moments)?;
-            let real = device.to_tensor(NoneTape, &real)?;
-            let decoded = device.to_tensor(tape, &decoded)?;
-            let divergence = divergence(moments, n)?;
-            let reconstruction = likelihood.reconstruction(decoded, real, n)?;
+        let (decoded, of_decoder) = likelihood.decode(decoder, tape, &latents, classes)?;
+        let (order, real) = (device.sums(), constant(device, &real)?);
+        let (moments, decoded) = (recording.read(&moments)?, recording.read(&decoded)?);
+        let run = || {
+            let divergence = divergence(moments, n, order)?;
+            let reconstruction = likelihood.reconstruction(decoded, real, n, order)?;
             let losses = Losses::new([
-                (DIVERGENCE, divergence.as_vec().into_iter().sum()),
-                (RECONSTRUCTION, reconstruction.as_vec().into_iter().sum()),
+                (DIVERGENCE, value(&divergence)),
+                (RECONSTRUCTION, value(&reconstruction)),
             ]);
-            let loss = reconstruction.try_add(divergence.try_mul(beta as f32)?)?;
-            Ok((losses, loss.try_backward()?))
+            let divergence = divergence.try_mul(beta as f32)?;
+            Ok::<_, CpuError>((losses, reconstruction.try_add(divergence)?))
         };
-        let (losses, gradients) = run().map_err(device_error)?;
+        let (losses, loss) = run().map_err(device_error)?;
+        let (_, gradients) = recording.backward(loss)?;
         Ok(Bound {
             losses,
             gradients,
@@ -270,10 +273,11 @@ mod tests {
     use super::*;
     use crate::gan::{Recipe, Settings, Size};
     use crate::nn::loss::backward;
-    use crate::ops::{Activation, Weights, composed};
+    use crate::ops::cpu::Nodes;
+    use crate::ops::{Activation, Cpu, Weights, composed};
     use crate::rng::{Rng, Stream};
     use crate::spec::{Layer, Shape};
-    use dfdx::prelude::{Cpu, TensorFromVec, Trace};
+    use dfdx::prelude::{TensorFromVec, Trace};
 
     const IMAGE: Shape = Shape::new(1, 2, 3);
     const LATENT: usize = 2;
@@ -298,14 +302,14 @@ mod tests {
         numbers.iter().map(|&v| v as f32).collect()
     }
 
-    fn tensor(numbers: &[f64]) -> Logits<Cpu, NoneTape> {
-        Cpu::default().tensor_from_vec(narrow(numbers), (numbers.len(),))
+    fn tensor(numbers: &[f64]) -> Logits<Nodes, NoneTape> {
+        Nodes::default().tensor_from_vec(narrow(numbers), (numbers.len(),))
     }
 
     /// A loss's value and gradient against `truth` and its numerical derivatives, in f64.
     fn check(
         at: &[f64],
-        loss: impl Fn(Logits<Cpu, OwnedTape<f32, Cpu>>) -> Loss<Cpu, OwnedTape<f32, Cpu>>,
+        loss: impl Fn(Logits<Nodes, OwnedTape<f32, Nodes>>) -> Loss<Nodes, OwnedTape<f32, Nodes>>,
         truth: impl Fn(&[f64]) -> f64,
     ) {
         let x = tensor(at);
@@ -348,11 +352,15 @@ mod tests {
                 .sum();
             sum / 3.0
         };
-        check(&MOMENTS, |moments| divergence(moments, 3).unwrap(), truth);
-        let none = divergence(tensor(&[0.0; 8]), 2).unwrap();
+        check(
+            &MOMENTS,
+            |moments| divergence(moments, 3, Sums::Fast).unwrap(),
+            truth,
+        );
+        let none = divergence(tensor(&[0.0; 8]), 2, Sums::Fast).unwrap();
         assert_eq!(none.as_vec(), [0.0]);
         // One number, moved by 3: 9 / 2.
-        let moved = divergence(tensor(&[3.0, 0.0]), 1).unwrap();
+        let moved = divergence(tensor(&[3.0, 0.0]), 1, Sums::Fast).unwrap();
         assert_eq!(moved.as_vec(), [4.5]);
     }
 
@@ -362,7 +370,7 @@ mod tests {
         const DRAWS: usize = 200_000;
         let cpu = Cpu::default();
         for image in MOMENTS.chunks_exact(4) {
-            let ours = divergence(tensor(image), 1).unwrap().as_vec()[0];
+            let ours = divergence(tensor(image), 1, Sums::Fast).unwrap().as_vec()[0];
             let noise = narrow(&numbers(7, DRAWS * LATENT));
             let noise = Device::array(&cpu, &noise, [DRAWS, 1, 1, LATENT]).unwrap();
             let moments = narrow(&image.repeat(DRAWS));
@@ -404,7 +412,7 @@ mod tests {
             squares.sum::<f64>() / REAL.len() as f64 + 1.0 / 128f64.powi(2) / 12.0
         };
         let gaussian = |decoded: Logits<_, _>| {
-            let loss = Likelihood::Gaussian.reconstruction(decoded, tensor(&REAL), 2);
+            let loss = Likelihood::Gaussian.reconstruction(decoded, tensor(&REAL), 2, Sums::Fast);
             loss.unwrap()
         };
         check(&DECODED, gaussian, |decoded| at(decoded, best(decoded)));
@@ -413,7 +421,8 @@ mod tests {
             assert!(found < at(&DECODED, best(&DECODED) * factor));
         }
         // Nothing is infinite where not a pixel is missed.
-        let exact = Likelihood::Gaussian.reconstruction(tensor(&REAL), tensor(&REAL), 2);
+        let exact =
+            Likelihood::Gaussian.reconstruction(tensor(&REAL), tensor(&REAL), 2, Sums::Fast);
         assert!(exact.unwrap().as_vec()[0].is_finite());
     }
 
@@ -428,13 +437,14 @@ mod tests {
             pixels.sum::<f64>() / 2.0
         };
         let bernoulli = |decoded: Logits<_, _>| {
-            let loss = Likelihood::Bernoulli.reconstruction(decoded, tensor(&REAL), 2);
+            let loss = Likelihood::Bernoulli.reconstruction(decoded, tensor(&REAL), 2, Sums::Fast);
             loss.unwrap()
         };
         check(&DECODED, bernoulli, truth);
         // Sure of black where half is right, and of white where three quarters are: 2e4 / 2 + 2e4 / 4.
         let sure = [-1e4, 1e4];
-        let wrong = Likelihood::Bernoulli.reconstruction(tensor(&sure), tensor(&[0.0, 0.5]), 1);
+        let wrong =
+            Likelihood::Bernoulli.reconstruction(tensor(&sure), tensor(&[0.0, 0.5]), 1, Sums::Fast);
         assert_eq!(wrong.unwrap().as_vec(), [1.5e4]);
     }
 
@@ -467,12 +477,11 @@ mod tests {
         settings
     }
 
-    type Array64 = composed::Array<f64, Cpu>;
+    type Array64 = composed::Array<f64, Nodes>;
 
     /// The loss of the networks in [`settings`], in f64, made of dfdx's operations; `w` are the encoder's arrays
     /// and then the decoder's.
     fn oracle(rules: Variational, w: &[Array64], real: &[f64], noise: &[f64]) -> f64 {
-        let cpu = Cpu::default();
         let layer = |i: usize, x: &Array64, act| {
             let weights = Weights {
                 weight: w[i].clone(),
@@ -480,7 +489,7 @@ mod tests {
             };
             composed::linear(&mut NoneTape, x, &weights, act).unwrap()
         };
-        let x = cpu.tensor_from_vec(real.to_vec(), (BATCH, 1, 1, IMAGE.len()));
+        let x = Nodes::default().tensor_from_vec(real.to_vec(), (BATCH, 1, 1, IMAGE.len()));
         let moments = layer(2, &layer(0, &x, Activation::Tanh), Activation::Identity).as_vec();
         let mut latents = Vec::new();
         let mut divergence = 0.0;
@@ -491,7 +500,7 @@ mod tests {
                 divergence += (mean * mean + log.exp() - log - 1.0) / 2.0;
             }
         }
-        let z = cpu.tensor_from_vec(latents, (BATCH, 1, 1, LATENT));
+        let z = Nodes::default().tensor_from_vec(latents, (BATCH, 1, 1, LATENT));
         let decoded = layer(6, &layer(4, &z, Activation::Tanh), Activation::Tanh).as_vec();
         let pairs = || real.iter().zip(&decoded);
         let reconstruction = match rules.likelihood {
@@ -553,7 +562,7 @@ mod tests {
                 .map(|array| {
                     let [n, h, w, c] = cpu.dims(array);
                     let numbers: Vec<f64> = array.data().iter().map(|&v| v.into()).collect();
-                    cpu.tensor_from_vec(numbers, (n, h, w, c))
+                    Nodes::default().tensor_from_vec(numbers, (n, h, w, c))
                 })
                 .collect();
             let expected = oracle(rules, &w, &real, &noise);
@@ -570,7 +579,7 @@ mod tests {
                         let mut w = w.clone();
                         let mut numbers = w[at].as_vec();
                         numbers[i] += by;
-                        w[at] = cpu.tensor_from_vec(numbers, *w[at].shape());
+                        w[at] = Nodes::default().tensor_from_vec(numbers, *w[at].shape());
                         oracle(rules, &w, &real, &noise)
                     };
                     let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;

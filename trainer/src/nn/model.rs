@@ -77,10 +77,8 @@ pub enum Mode {
 pub type Statistics = Vec<(usize, BatchStatistics<f32>)>;
 
 /// What a module hands on, and its batch's statistics if it normalizes.
-type Ran<D> = Result<
-    (<D as Device<f32>>::Array, Option<BatchStatistics<f32>>),
-    <D as dfdx::prelude::HasErr>::Err,
->;
+type Ran<D> =
+    Result<(<D as Device<f32>>::Array, Option<BatchStatistics<f32>>), <D as Device<f32>>::Err>;
 
 /// How weights begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +127,14 @@ pub enum ModelError {
     /// A saved state lacks a network, or the average of its weights.
     #[error("the saved state lacks the {0} or its average")]
     NoState(String),
+    /// A batch that cannot be cut into the parts that sums are made by.
+    #[error("a batch of {batch} images cannot be cut into {parts} equal parts")]
+    Parts {
+        /// How many images it has.
+        batch: usize,
+        /// How many parts there are.
+        parts: usize,
+    },
     /// The device failed.
     #[error("the device failed: {0}")]
     Device(String),
@@ -271,7 +277,7 @@ impl<D: Device<f32>> Model<D> {
     ///
     /// # Errors
     /// The device's.
-    pub fn forward<T: Tape<f32, D>>(
+    pub fn forward<T: Tape<f32, D::Nodes>>(
         &self,
         tape: &mut T,
         x: &D::Array,
@@ -320,17 +326,18 @@ impl<D: Device<f32>> Model<D> {
         let samples = self.device.dims(x)[0];
         let needed = known.map_or(0, |_| samples);
         let known = known.unwrap_or(0);
-        match classes.len() == needed && classes.iter().all(|&class| (class as usize) < known) {
-            true => Ok(()),
-            false => Err(ModelError::Classes {
+        if classes.len() == needed && classes.iter().all(|&class| (class as usize) < known) {
+            Ok(())
+        } else {
+            Err(ModelError::Classes {
                 found: classes.len(),
                 samples,
                 known,
-            }),
+            })
         }
     }
 
-    fn run<T: Tape<f32, D>>(
+    fn run<T: Tape<f32, D::Nodes>>(
         &self,
         tape: &mut T,
         module: &Module<D::Array>,

@@ -345,9 +345,10 @@ fn greatest<E: Dtype, D: Device<E>>(x: &Array<E, D>, window: Window) -> (Vec<usi
             let (a, b) = (numbers[best], numbers[at]);
             // NaN is equal to nothing, itself not either.
             let not_a_number = |v: E| v.partial_cmp(&v).is_none();
-            match b > a || not_a_number(b) && !not_a_number(a) {
-                true => at,
-                false => best,
+            if b > a || not_a_number(b) && !not_a_number(a) {
+                at
+            } else {
+                best
             }
         };
         taps.reduce(greater).unwrap_or_default()
@@ -598,6 +599,23 @@ pub fn reparameterize<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     })?;
     let drawn = on(tape, &means, |m| m.try_add(offsets))?;
     on(tape, &drawn, |z| z.try_reshape_like(&(n, 1, 1, size)))
+}
+
+/// Runs what the tape has recorded backward from some tensors, each with the gradient of a loss with respect to it.
+pub fn backward<E: Dtype, D: Device<E>>(
+    device: &D,
+    tape: OwnedTape<E, D>,
+    from: Vec<(Array<E, D>, Vec<E>)>,
+) -> Result<Gradients<E, D>, D::Err> {
+    let nothing: Tensor<Rank0, E, D> = device.try_zeros()?;
+    let mut loss = nothing.put_tape(tape);
+    for (y, gradient) in from {
+        // Of this product's sum it is the gradient.
+        let gradient = device.try_tensor_from_vec(gradient, *y.shape())?;
+        let product = y.put_tape(OwnedTape::default()).try_mul(gradient)?;
+        loss = loss.try_add(product.try_sum()?)?;
+    }
+    loss.try_backward()
 }
 
 /// The gradient of a tensor; zeros where none came.

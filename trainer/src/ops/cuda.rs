@@ -1,7 +1,7 @@
 //! CUDA, by way of the composed operations.
 
 use super::{
-    Activation, AdamStep, BatchStatistics, Device, Dims, Wants, Weights, Window, composed,
+    Activation, AdamStep, BatchStatistics, Device, Dims, Sums, Wants, Weights, Window, composed,
 };
 use dfdx::prelude::*;
 use std::ops::Range;
@@ -10,7 +10,13 @@ type Array = composed::Array<f32, Cuda>;
 type Outcome<T> = Result<T, CudaError>;
 
 impl Device<f32> for Cuda {
+    type Nodes = Self;
     type Array = Array;
+    type Err = CudaError;
+
+    fn sums(&self) -> Sums {
+        Sums::Fast
+    }
 
     fn array(&self, data: &[f32], [n, h, w, c]: Dims) -> Outcome<Array> {
         self.try_tensor_from_vec(data.to_vec(), (n, h, w, c))
@@ -28,13 +34,12 @@ impl Device<f32> for Cuda {
         composed::reshape(tape, x, dims)
     }
 
-    fn to_tensor<T: 'static + Tape<f32, Self>>(
+    fn backward(
         &self,
-        tape: T,
-        x: &Array,
-    ) -> Outcome<Tensor<(usize,), f32, Self, T>> {
-        let len = composed::dims(x).iter().product();
-        x.clone().put_tape(tape).try_reshape_like(&(len,))
+        tape: OwnedTape<f32, Self>,
+        from: Vec<(Array, Vec<f32>)>,
+    ) -> Outcome<Gradients<f32, Self>> {
+        composed::backward(self, tape, from)
     }
 
     fn linear<T: Tape<f32, Self>>(

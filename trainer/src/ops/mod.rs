@@ -16,7 +16,9 @@ mod cuda;
 #[cfg(test)]
 mod tests;
 
-use dfdx::prelude::{Dtype, Gradients, Tape, Tensor};
+pub use cpu::Cpu;
+
+use dfdx::prelude::{Dtype, Gradients, OwnedTape, Storage, Tape};
 use std::ops::Range;
 
 /// `(N, H, W, C)`.
@@ -66,6 +68,38 @@ pub struct Weights<A> {
     pub bias: Option<A>,
 }
 
+/// In what order a device adds up over a batch. Each order gives the same bits for any number of threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sums {
+    /// The order that is fast on one machine.
+    #[default]
+    Fast,
+    /// A batch is cut into two to this power equal parts. A part's sum is what a machine computes that has nothing else
+    /// of the batch. The parts' sums are added in a balanced tree, neighbours first:
+    /// `((0 + 1) + (2 + 3)) + ((4 + 5) + (6 + 7))`. So machines that have some of the parts each can come to the bits of
+    /// one.
+    Tree(u8),
+}
+
+impl Sums {
+    /// The order that a user asks for by a number of parts, 1 or 8.
+    pub fn of_parts(parts: u8) -> Option<Self> {
+        match parts {
+            1 => Some(Self::Fast),
+            8 => Some(Self::Tree(3)),
+            _ => None,
+        }
+    }
+
+    /// What the size of a batch in training is a multiple of.
+    pub fn parts(self) -> usize {
+        match self {
+            Self::Fast => 1,
+            Self::Tree(exponent) => 1 << exponent,
+        }
+    }
+}
+
 /// One step of Adam (Kingma & Ba 2015, algorithm 1), bias corrections `1 - beta^t` worked out.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamStep {
@@ -87,14 +121,27 @@ pub struct BatchStatistics<E> {
 /// A normalized batch and the statistics that it was normalized by.
 pub type Normalized<A, E> = (A, BatchStatistics<E>);
 
-/// A device that networks can be trained on: dfdx's own operations plus the layers of this crate.
+/// A device that networks can be trained on: the arithmetic of their layers, and storage for its numbers.
+///
+/// It records what it computes on dfdx's tape, whose nodes are tensors of [`Device::Nodes`], a device of dfdx's. It
+/// needs none of dfdx's operations, and may keep its numbers elsewhere: on the CPU the nodes are empty. Losses are
+/// computed on the host ([`crate::nn::loss`]).
 ///
 /// Layers take the tape by reference: dfdx's `OwnedTape` records, its `NoneTape` does not. All of them
 /// return the device's error (out of memory, a failed launch); shapes are the caller's duty and are
 /// checked once, by the network's specification.
-pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
+pub trait Device<E: Dtype>: Clone + std::fmt::Debug + 'static {
+    /// dfdx's device whose tensors are the nodes of the tape.
+    type Nodes: Storage<E>;
+
     /// A block of numbers on the device that takes part in differentiation.
     type Array: Clone + std::fmt::Debug;
+
+    /// Why it could not compute something.
+    type Err: std::fmt::Debug;
+
+    /// The order in which sums over a batch are made.
+    fn sums(&self) -> Sums;
 
     /// Copies `data`, in the order of `dims`, to the device.
     fn array(&self, data: &[E], dims: Dims) -> Result<Self::Array, Self::Err>;
@@ -106,22 +153,23 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
     fn dims(&self, array: &Self::Array) -> Dims;
 
     /// The same numbers under other sizes.
-    fn reshape<T: Tape<E, Self>>(
+    fn reshape<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
         dims: Dims,
     ) -> Result<Self::Array, Self::Err>;
 
-    /// Hands an array over to dfdx's own operations, tape and all, as a vector.
-    fn to_tensor<T: 'static + Tape<E, Self>>(
+    /// Runs what the tape has recorded backward from some arrays. Each comes with the gradient of a loss with respect to
+    /// it, in the order of its dims.
+    fn backward(
         &self,
-        tape: T,
-        x: &Self::Array,
-    ) -> Result<Tensor<(usize,), E, Self, T>, Self::Err>;
+        tape: OwnedTape<E, Self::Nodes>,
+        from: Vec<(Self::Array, Vec<E>)>,
+    ) -> Result<Gradients<E, Self::Nodes>, Self::Err>;
 
     /// `act(x W^T + b)`: `(N, 1, 1, in)` to `(N, 1, 1, out)`; a picture counts as its numbers in order.
-    fn linear<T: Tape<E, Self>>(
+    fn linear<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
@@ -131,7 +179,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
     ) -> Result<Self::Array, Self::Err>;
 
     /// `act(w * x + b)`, the cross-correlation: `(N, H, W, C)` to `(N, OH, OW, O)`.
-    fn conv2d<T: Tape<E, Self>>(
+    fn conv2d<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
@@ -143,7 +191,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
 
     /// The transposed convolution, `output` its `(height, width)`: `(N, H, W, C)` to `(N, OH, OW, O)`.
     #[allow(clippy::too_many_arguments)]
-    fn conv_transpose2d<T: Tape<E, Self>>(
+    fn conv_transpose2d<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
@@ -157,7 +205,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
     /// Batch normalization over N, H, W by the batch's own statistics, which are returned.
     /// `gamma` and `beta` are `(1, 1, 1, C)`.
     #[allow(clippy::too_many_arguments)]
-    fn batch_norm<T: Tape<E, Self>>(
+    fn batch_norm<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
@@ -169,7 +217,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
     ) -> Result<Normalized<Self::Array, E>, Self::Err>;
 
     /// `act(x * scale + shift)` per channel, constants: batch normalization by running statistics.
-    fn scale_shift<T: Tape<E, Self>>(
+    fn scale_shift<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
@@ -179,7 +227,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
     ) -> Result<Self::Array, Self::Err>;
 
     /// Nearest-neighbour upsampling by a whole factor.
-    fn upsample<T: Tape<E, Self>>(
+    fn upsample<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
@@ -187,7 +235,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
     ) -> Result<Self::Array, Self::Err>;
 
     /// The mean under each place of a window without padding: `(N, H, W, C)` to `(N, OH, OW, C)`.
-    fn avg_pool2d<T: Tape<E, Self>>(
+    fn avg_pool2d<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
@@ -196,7 +244,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
 
     /// The transposed map of [`avg_pool2d`](Self::avg_pool2d), to pictures of `output`, a height and width that the
     /// window has the places for that `x` has pixels.
-    fn avg_unpool2d<T: Tape<E, Self>>(
+    fn avg_unpool2d<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
@@ -206,7 +254,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
 
     /// The greatest number under each place of a window without padding, the first of equals: `(N, H, W, C)` to
     /// `(N, OH, OW, C)`. NaN is greater than any.
-    fn max_pool2d<T: Tape<E, Self>>(
+    fn max_pool2d<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
@@ -215,7 +263,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
 
     /// Adds each number of `x` to where [`max_pool2d`](Self::max_pool2d) of `large`, a constant, has it from: the
     /// pool's own backward pass, recorded. What comes out has the sizes of `large`.
-    fn max_unpool2d<T: Tape<E, Self>>(
+    fn max_unpool2d<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
@@ -224,7 +272,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
     ) -> Result<Self::Array, Self::Err>;
 
     /// The sum of arrays of the same sizes, in order.
-    fn add<T: Tape<E, Self>>(
+    fn add<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
@@ -233,7 +281,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
 
     /// Joins the channels of pictures of the same height and width, in order: `(N, H, W, C)` each to
     /// `(N, H, W, sum of C)`.
-    fn concat<T: Tape<E, Self>>(
+    fn concat<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
@@ -242,7 +290,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
 
     /// Joins to each pixel of sample `i` those of the row `classes[i]` of `table`, as more channels: `(N, H, W, C)`
     /// and `(classes, H, W, E)` to `(N, H, W, C + E)`. There is a class for each sample, and a row for each class.
-    fn join_rows<T: Tape<E, Self>>(
+    fn join_rows<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
@@ -251,7 +299,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
     ) -> Result<Self::Array, Self::Err>;
 
     /// Adds the row `classes[i]` of `table` to sample `i`: `(N, H, W, C)` and `(classes, H, W, C)` to `(N, H, W, C)`.
-    fn add_rows<T: Tape<E, Self>>(
+    fn add_rows<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
@@ -260,7 +308,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
     ) -> Result<Self::Array, Self::Err>;
 
     /// Some of the channels of each pixel: `(N, H, W, C)` to `(N, H, W, length of channels)`.
-    fn channels<T: Tape<E, Self>>(
+    fn channels<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
@@ -268,7 +316,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
     ) -> Result<Self::Array, Self::Err>;
 
     /// An activation by itself.
-    fn activation<T: Tape<E, Self>>(
+    fn activation<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
@@ -277,7 +325,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
 
     /// `x` times the derivative of a piecewise linear activation where that gave `output`, which counts
     /// as a constant: the activation's own backward pass, recorded.
-    fn slope<T: Tape<E, Self>>(
+    fn slope<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         x: &Self::Array,
@@ -288,7 +336,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
     /// A draw from each of a batch of normal distributions, `mean + exp(log_variance / 2) * noise` (Kingma & Welling
     /// 2014, section 2.4). Each sample of `moments` holds, in order, `L` means and then `L` log-variances; `noise`, a
     /// constant, and what comes out are `(N, 1, 1, L)`.
-    fn reparameterize<T: Tape<E, Self>>(
+    fn reparameterize<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
         moments: &Self::Array,
@@ -298,7 +346,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
     /// The gradient of an array after the backward pass, in the order of its dims; zeros where none came.
     fn gradient(
         &self,
-        gradients: &mut Gradients<E, Self>,
+        gradients: &mut Gradients<E, Self::Nodes>,
         x: &Self::Array,
     ) -> Result<Vec<E>, Self::Err>;
 
@@ -306,7 +354,7 @@ pub trait Device<E: Dtype>: dfdx::tensor_ops::Device<E> {
     fn adam(
         &self,
         parameter: &mut Self::Array,
-        gradients: &mut Gradients<E, Self>,
+        gradients: &mut Gradients<E, Self::Nodes>,
         moments: &mut [Self::Array; 2],
         step: &AdamStep,
     ) -> Result<(), Self::Err>;

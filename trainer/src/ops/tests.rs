@@ -1,7 +1,8 @@
 //! Every CPU kernel against the same layer made of dfdx's operations, and against numerical
 //! derivatives, in f64.
 
-use super::{Activation, Device, Dims, Wants, Weights, Window, composed};
+use super::cpu::Nodes;
+use super::{Activation, Cpu, Device, Dims, Sums, Wants, Weights, Window, composed};
 use dfdx::prelude::*;
 use proptest::prelude::*;
 
@@ -54,6 +55,7 @@ struct Case {
     outputs: usize,
     bias: bool,
     act: Activation,
+    sums: Sums,
 }
 
 impl Case {
@@ -117,13 +119,13 @@ impl Case {
         [n, height, width, c]
     }
 
-    fn fast<T: Tape<f64, Cpu>>(
+    fn fast<T: Tape<f64, Nodes>>(
         &self,
         tape: &mut T,
         x: &super::cpu::Array<f64>,
         w: &Weights<super::cpu::Array<f64>>,
     ) -> super::cpu::Array<f64> {
-        let cpu = Cpu::default();
+        let cpu = Cpu::new(self.sums);
         let beta = w.bias.as_ref();
         let w = &Weights {
             weight: w.weight.clone(),
@@ -182,12 +184,12 @@ impl Case {
         .unwrap()
     }
 
-    fn composed<T: Tape<f64, Cpu>>(
+    fn composed<T: Tape<f64, Nodes>>(
         &self,
         tape: &mut T,
-        x: &composed::Array<f64, Cpu>,
-        w: &Weights<composed::Array<f64, Cpu>>,
-    ) -> composed::Array<f64, Cpu> {
+        x: &composed::Array<f64, Nodes>,
+        w: &Weights<composed::Array<f64, Nodes>>,
+    ) -> composed::Array<f64, Nodes> {
         let beta = w.bias.as_ref();
         let w = &Weights {
             weight: w.weight.clone(),
@@ -271,9 +273,9 @@ impl Case {
             let mut tape = OwnedTape::default();
             let y = case.fast(&mut tape, &x, &w);
             let out = cpu.to_host(&y);
-            let r = cpu.tensor_from_vec(numbers(out.len(), 9), (out.len(),));
-            let loss = (cpu.to_tensor(tape, &y).unwrap() * r).sum::<Rank0, _>();
-            let mut g = loss.backward();
+            let mut g = cpu
+                .backward(tape, vec![(y, numbers(out.len(), 9))])
+                .unwrap();
             let grads =
                 [&x, &w.weight, w.bias.as_ref().unwrap()].map(|a| cpu.gradient(&mut g, a).unwrap());
             (out, grads.to_vec())
@@ -282,7 +284,7 @@ impl Case {
 
         let tensor = |i: usize| {
             let (numbers, [n, h, w, c]) = data[i].clone();
-            cpu.tensor_from_vec(numbers, (n, h, w, c))
+            Nodes::default().tensor_from_vec(numbers, (n, h, w, c))
         };
         let (x, w) = (
             tensor(0),
@@ -295,7 +297,7 @@ impl Case {
         let reference = self.composed(&mut tape, &x, &w);
         close("output", &y, &reference.as_vec(), 1e-12);
         let &(n, h, wide, c) = reference.shape();
-        let r = cpu.tensor_from_vec(numbers(y.len(), 9), (n, h, wide, c));
+        let r = Nodes::default().tensor_from_vec(numbers(y.len(), 9), (n, h, wide, c));
         let mut g = (reference.put_tape(tape) * r).sum::<Rank0, _>().backward();
         let oracle: Vec<Vec<f64>> = [&x, &w.weight, w.bias.as_ref().unwrap()]
             .map(|a| composed::gradient(&mut g, a).unwrap().as_vec())
@@ -415,8 +417,9 @@ proptest! {
         outputs in 1usize..6,
         bias: bool,
         act in activations(),
+        sums in prop_oneof![Just(Sums::Fast), (0u8..=3).prop_map(Sums::Tree)],
     ) {
-        let case = Case { op, input, outputs, bias, act };
+        let case = Case { op, input, outputs, bias, act, sums };
         let [_, h, w, _] = input;
         let legal = match op {
             Op::Conv2d(window) | Op::AvgPool2d(window) | Op::MaxPool2d(window) => h.min(w) + 2 * window.padding >= window.kernel,
@@ -474,12 +477,10 @@ fn the_number_of_threads_does_not_change_a_bit() {
             let y = cpu
                 .linear(&mut tape, &y, &v, Activation::Tanh, ALL)
                 .unwrap();
+            // The gradient of half the sum of squares.
             let mut g = cpu
-                .to_tensor(tape, &y)
-                .unwrap()
-                .square()
-                .mean::<Rank0, _>()
-                .backward();
+                .backward(tape, vec![(y.clone(), cpu.to_host(&y))])
+                .unwrap();
             [
                 &x,
                 &w.weight,

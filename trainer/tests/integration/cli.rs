@@ -473,6 +473,12 @@ fn unknown_names_and_flags_are_refused() {
             "dcgan is an adversarial network, which has no --beta",
         ),
         ("wgan --likelihood gaussian", "no --likelihood"),
+        ("dcgan --parts 3", "--parts must be 1 or 8"),
+        (
+            "wgan --parts 8 --batch 36",
+            "multiple of 8, which 36 is not",
+        ),
+        ("vae --parts 8 --device cuda", "--parts 8 runs on the CPU"),
     ];
     for (words, named) in cases {
         let words = words.split_whitespace();

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 const NO_KEYS: [&str; 4] = ["config", "resume", "changed-data", "dry-run"];
 
 /// Each other flag with a value, as TOML, that the runs of [`GAN`] and [`VAE`] do not have.
-const GIVEN: [(&str, &str); 31] = [
+const GIVEN: [(&str, &str); 32] = [
     ("dataset", r#""folder:moved""#),
     ("image-size", "12"),
     ("channels", r#""grey""#),
@@ -29,7 +29,8 @@ const GIVEN: [(&str, &str); 31] = [
     ("beta", "2.5"),
     ("epochs", "2"),
     ("minutes", "0.001"),
-    ("batch", "4"),
+    ("batch", "16"),
+    ("parts", "8"),
     ("lr", "0.001"),
     ("seed", "7"),
     ("threads", "1"),
@@ -76,7 +77,7 @@ const COMMON: [(&str, &str); 6] = [
     ("dataset", r#""folder:own""#),
     ("image-size", "8"),
     ("size", r#""nano""#),
-    ("batch", "2"),
+    ("batch", "8"),
     ("threads", "2"),
     ("device", r#""cpu""#),
 ];
@@ -113,7 +114,7 @@ fn place() -> Place {
     let place = Place::new();
     for folder in ["own", "moved"] {
         for (class, red) in [("cat", 10), ("dog", 200)] {
-            pictures(&place.path(folder).join("train").join(class), 8, red);
+            pictures(&place.path(folder).join("train").join(class), 20, red);
             pictures(&place.path(folder).join("test").join(class), 2, red + 40);
         }
     }

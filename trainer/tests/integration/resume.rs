@@ -300,9 +300,11 @@ fn a_second_run_in_the_same_folder_is_refused() {
 fn another_recipe_is_refused_and_its_keys_are_named() {
     let place = STOPPED.copy();
     let before = place.contents("run");
-    let sentence = place.refusal("fit --resume run --seed 5 --lr 0.01 --threads 1 --keep 9");
+    let sentence =
+        place.refusal("fit --resume run --seed 5 --lr 0.01 --parts 8 --threads 1 --keep 9");
     assert!(
-        sentence.contains("lr (0.0002 then, 0.01 now), seed (1 then, 5 now)"),
+        sentence
+            .contains("lr (0.0002 then, 0.01 now), parts (1 then, 8 now), seed (1 then, 5 now)"),
         "{sentence}"
     );
     for line in [

@@ -1,6 +1,5 @@
 //! The loop around the step, on networks so small that every byte of a checkpoint can be tried.
 
-use dfdx::prelude::Cpu;
 use pocketgan_trainer::data::Fingerprint;
 use pocketgan_trainer::files::sha256;
 use pocketgan_trainer::gan::checkpoint::{Checkpoint, DecodeError};
@@ -12,6 +11,7 @@ use pocketgan_trainer::gan::{Adversarial, Likelihood, Losses, Objective, Setting
 use pocketgan_trainer::metrics::collapse::Limits;
 use pocketgan_trainer::metrics::fid_cls::Score;
 use pocketgan_trainer::nn::{Initialization, ModelError};
+use pocketgan_trainer::ops::Cpu;
 use pocketgan_trainer::optim::AdamConfig;
 use pocketgan_trainer::parameters::HostTensor;
 use pocketgan_trainer::spec::{Layer, Network, Shape};

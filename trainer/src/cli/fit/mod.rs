@@ -16,9 +16,10 @@ use crate::gan::fit::{self, Ended, FitError, Run, Trained};
 use crate::gan::store::{Found, StoreError};
 use crate::metrics::FidCls;
 use crate::metrics::collapse::Limits;
-use crate::ops::Device;
+#[cfg(feature = "cuda")]
+use crate::ops::Sums;
+use crate::ops::{Cpu, Device};
 use crate::spec::{Network, Shape};
-use dfdx::prelude::Cpu;
 use folder::Claim;
 use options::{DeviceKind, Given, Options, Plan, input};
 use screen::Screen;
@@ -137,21 +138,27 @@ fn resume(run: PathBuf, flags: Given, changed_data: bool) -> Result<Option<Sessi
 fn on_device(session: Session) -> Result<(), Failure> {
     let plan = &session.plan;
     let pool = super::thread_pool(plan.options.threads)?;
+    let cpu = Cpu::new(plan.sums);
     match plan.options.device {
-        DeviceKind::Cpu => pool.install(|| fit_on(Cpu::default(), session)),
+        DeviceKind::Cpu => pool.install(|| fit_on(cpu, session)),
+        #[cfg(feature = "cuda")]
+        DeviceKind::Auto if plan.sums != Sums::Fast => {
+            tell!("sums by parts of the batch are made on the CPU: training there");
+            pool.install(|| fit_on(cpu, session))
+        }
         #[cfg(feature = "cuda")]
         kind => match dfdx::prelude::Cuda::try_build(0, plan.options.seed) {
             Ok(gpu) => fit_on(gpu, session),
             Err(_) if kind == DeviceKind::Auto => {
                 tell!("no GPU was found: training on the CPU");
-                pool.install(|| fit_on(Cpu::default(), session))
+                pool.install(|| fit_on(cpu, session))
             }
             Err(error) => input(format!("no GPU can be used: {error:?}")),
         },
         #[cfg(not(feature = "cuda"))]
         DeviceKind::Auto => {
             tell!("this build has no CUDA: training on the CPU");
-            pool.install(|| fit_on(Cpu::default(), session))
+            pool.install(|| fit_on(cpu, session))
         }
         #[cfg(not(feature = "cuda"))]
         DeviceKind::Cuda => input(NO_CUDA),

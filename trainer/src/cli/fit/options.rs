@@ -10,6 +10,7 @@ use crate::gan::recipes::Parts;
 use crate::gan::{
     Adversarial, Game, Likelihood, Objective, Recipe, Settings, Size, Sizes, Variational,
 };
+use crate::ops::Sums;
 use crate::spec::Shape;
 use anyhow::Context;
 use clap::parser::ValueSource;
@@ -94,6 +95,10 @@ pub(super) struct Options {
     /// Images an update, at least 2 [default: the recipe's].
     #[arg(long)]
     batch: Option<u32>,
+    /// Equal parts of each batch that sums over it are made by, 1 or 8. By 8 the result is that of up to eight machines
+    /// which share the batch; it is slower, runs on the CPU, and needs batches of a multiple of 8.
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    parts: u8,
     /// Learning rate of both networks, above 0 and at most 1 [default: the recipe's].
     #[arg(long)]
     lr: Option<f64>,
@@ -385,6 +390,7 @@ pub(super) struct Plan {
     pub game: Game,
     pub length: Length,
     pub batch: u32,
+    pub sums: Sums,
     lr: f64,
     pub out: PathBuf,
     /// Where no folder was named: the name that is numbered until one is free.
@@ -425,6 +431,18 @@ impl Plan {
         if !(2..=65_536).contains(&batch) {
             return input("--batch must be from 2 to 65536");
         }
+        let parts = options.parts;
+        let Some(sums) = Sums::of_parts(parts) else {
+            return input("--parts must be 1 or 8");
+        };
+        if !batch.is_multiple_of(parts.into()) {
+            return input(format!(
+                "--parts {parts} needs a --batch that is a multiple of {parts}, which {batch} is not"
+            ));
+        }
+        if sums != Sums::Fast && options.device == DeviceKind::Cuda {
+            return input(format!("--parts {parts} runs on the CPU: add --device cpu"));
+        }
         let lr = *options.lr.get_or_insert(defaults.optimizer.learning_rate);
         if !(lr > 0.0 && lr <= 1.0) {
             return input("--lr must be above 0 and at most 1");
@@ -448,6 +466,7 @@ impl Plan {
             game,
             length,
             batch,
+            sums,
             lr,
             out,
             usual_out,

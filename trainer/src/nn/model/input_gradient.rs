@@ -5,14 +5,14 @@ use crate::ops::{Activation, Device, Dims, Wants, Weights, Window};
 use dfdx::prelude::{NoneTape, Tape};
 
 impl<D: Device<f32>> Model<D> {
-    /// The gradient of the sum of the network's outputs with respect to its input, `(N, H, W, C)` of the given classes, as a
-    /// forward pass through the transposed layers that the tape records: its own gradient with respect
+    /// The gradient of the sum of the network's outputs with respect to its input, `(N, H, W, C)` of the given classes.
+    /// It is a forward pass through the transposed layers that the tape records, so its own gradient with respect
     /// to the weights follows from it. Exact where the network is piecewise linear: the pieces, and the places that a
     /// maximum is taken from, are constants then.
     ///
     /// # Errors
     /// A layer that mixes the batch or is not piecewise linear; the device's.
-    pub fn input_gradient<T: Tape<f32, D>>(
+    pub fn input_gradient<T: Tape<f32, D::Nodes>>(
         &self,
         tape: &mut T,
         x: &D::Array,
@@ -67,7 +67,7 @@ impl<D: Device<f32>> Model<D> {
     }
 
     /// The gradient of a module's output as those of what it reads, which `made` has.
-    fn passed_back<T: Tape<f32, D>>(
+    fn passed_back<T: Tape<f32, D::Nodes>>(
         &self,
         tape: &mut T,
         module: &Module<D::Array>,
@@ -108,7 +108,7 @@ impl<D: Device<f32>> Model<D> {
     }
 
     /// The transposed linear map of a module of one input, which has the given sizes.
-    fn transposed<T: Tape<f32, D>>(
+    fn transposed<T: Tape<f32, D::Nodes>>(
         &self,
         tape: &mut T,
         module: &Module<D::Array>,

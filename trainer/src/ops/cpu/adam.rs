@@ -1,9 +1,9 @@
 //! Parameter updates in place.
 
 use super::account::{Work, book};
-use super::array::take;
-use super::{AdamStep, Array, Real, vectorized};
-use dfdx::prelude::{Cpu, CpuError, Gradients};
+use super::array::{add_parts, take};
+use super::{AdamStep, Array, Nodes, Real, vectorized};
+use dfdx::prelude::{CpuError, Gradients};
 use rayon::prelude::*;
 
 /// Numbers that a thread takes at a time.
@@ -12,11 +12,14 @@ const CHUNK: usize = 16_384;
 /// Adam (Kingma & Ba 2015, algorithm 1). A parameter without a gradient is left alone.
 pub(super) fn adam<E: Real>(
     parameter: &mut Array<E>,
-    gradients: &mut Gradients<E, Cpu>,
+    gradients: &mut Gradients<E, Nodes>,
     [first, second]: &mut [Array<E>; 2],
     step: &AdamStep,
 ) -> Result<(), CpuError> {
-    let gradient = take(gradients, &parameter.node)?;
+    let mut gradient = take(gradients, &parameter.node)?;
+    book(Work::Reduction, || {
+        add_parts(&mut gradient, parameter.data().len());
+    });
     let [b1, b2, c2, epsilon] = [step.beta1, step.beta2, step.correction2, step.epsilon].map(E::of);
     let rate = E::of(step.learning_rate / step.correction1);
     // A weight that gets no gradient any more would leave its moments among the denormals, which are slow.

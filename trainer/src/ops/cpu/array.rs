@@ -4,12 +4,13 @@
 //! itself and holds an empty dfdx tensor as its *node* on the tape: the node's identity names the
 //! gradient, whose storage dfdx does hand out.
 
-use super::{Buffer, Dims, Real, vectorized};
-use dfdx::prelude::{Cpu, CpuError, Gradients, PutTape, Tape, Tensor, TensorFromVec, ZerosTensor};
+use super::{Buffer, Cpu, Dims, Nodes, Real, vectorized};
+use dfdx::prelude::{CpuError, Gradients, Tensor, ZerosTensor};
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// An identity on the tape; holds no numbers.
-pub(super) type Node<E> = Tensor<(usize,), E, Cpu>;
+pub(super) type Node<E> = Tensor<(usize,), E, Nodes>;
 
 /// Numbers in the order of `dims`, `(N, H, W, C)`.
 #[derive(Clone, Debug)]
@@ -27,7 +28,7 @@ impl<E: Real> Array<E> {
         Ok(Self {
             data: Arc::new(data),
             dims,
-            node: cpu.try_zeros_like(&(0usize,))?,
+            node: cpu.nodes.try_zeros_like(&(0usize,))?,
         })
     }
 
@@ -53,36 +54,40 @@ impl<E: Real> Array<E> {
     }
 
     /// The gradient so far; zeros where none came.
-    pub(super) fn gradient(&self, gradients: &mut Gradients<E, Cpu>) -> Result<Vec<E>, CpuError> {
-        let slot = gradients.get_or_alloc_mut(&self.node)?;
-        Ok(if slot.is_empty() {
-            vec![E::zero(); self.data.len()]
-        } else {
-            slot.to_vec()
-        })
+    pub(super) fn gradient(&self, gradients: &mut Gradients<E, Nodes>) -> Result<Vec<E>, CpuError> {
+        let len = self.data.len();
+        let mut gradient = gradients.get_or_alloc_mut(&self.node)?.to_vec();
+        add_parts(&mut gradient, len);
+        gradient.resize(len, E::zero());
+        Ok(gradient)
     }
 }
 
 /// Takes a node's gradient out of the tape, empty where none came.
 pub(super) fn take<E: Real>(
-    gradients: &mut Gradients<E, Cpu>,
+    gradients: &mut Gradients<E, Nodes>,
     node: &Node<E>,
 ) -> Result<Buffer<E>, CpuError> {
     let slot: &mut Vec<E> = gradients.get_or_alloc_mut(node)?;
     Ok(std::mem::take(slot).into())
 }
 
-/// Adds to a node's gradient.
+/// Adds to a node's gradient. That of a weight has a row for each part of the batch while sums are trees.
+///
+/// # Errors
+/// Another number of rows than before.
 pub(super) fn give<E: Real>(
-    gradients: &mut Gradients<E, Cpu>,
+    gradients: &mut Gradients<E, Nodes>,
     node: &Node<E>,
     gradient: Buffer<E>,
 ) -> Result<(), CpuError> {
     let slot: &mut Vec<E> = gradients.get_or_alloc_mut(node)?;
     if slot.is_empty() {
         *slot = gradient.into_vec();
-    } else {
+    } else if slot.len() == gradient.len() {
         accumulate(slot, &gradient);
+    } else {
+        return Err(CpuError::WrongNumElements);
     }
     Ok(())
 }
@@ -95,18 +100,16 @@ pub(super) fn accumulate<E: Real>(sums: &mut [E], values: &[E]) {
     );
 }
 
-/// A dfdx tensor of the array's numbers; its gradient flows back to the array.
-pub(super) fn to_tensor<E: Real, T: 'static + Tape<E, Cpu>>(
-    cpu: &Cpu,
-    mut tape: T,
-    x: &Array<E>,
-) -> Result<Tensor<(usize,), E, Cpu, T>, CpuError> {
-    let len = x.data.len();
-    let tensor = cpu.try_tensor_from_vec(x.data.to_vec(), (len,))?;
-    let (output, node) = (tensor.clone(), x.node.clone());
-    tape.add_backward_op(move |gradients| {
-        let gradient = Buffer::of(gradients.get_or_alloc_mut(&output)?);
-        give(gradients, &node, gradient)
-    });
-    Ok(tensor.put_tape(tape))
+/// Adds up rows of `len` numbers, one for each part of a batch, neighbours first: `((0 + 1) + (2 + 3)) + ...`. The sum
+/// is left in the first row.
+pub(super) fn add_parts<E: Real>(rows: &mut [E], len: usize) {
+    let mut apart = len;
+    while 0 < apart && apart < rows.len() {
+        rows.par_chunks_mut(2 * apart).for_each(|pair| {
+            if let Some((sums, others)) = pair.split_at_mut_checked(apart) {
+                accumulate(sums, &others[..len.min(others.len())]);
+            }
+        });
+        apart *= 2;
+    }
 }

@@ -1,12 +1,12 @@
 //! Channels of pictures, joined and taken apart.
 
 use super::array::{give, take};
-use super::{Array, Buffer, Real, part};
-use dfdx::prelude::{Cpu, CpuError, Tape};
+use super::{Array, Buffer, Cpu, Nodes, Real, part};
+use dfdx::prelude::{CpuError, Tape};
 use rayon::prelude::*;
 use std::ops::Range;
 
-pub(super) fn concat<E: Real, T: Tape<E, Cpu>>(
+pub(super) fn concat<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     x: &Array<E>,
@@ -43,7 +43,7 @@ pub(super) fn concat<E: Real, T: Tape<E, Cpu>>(
     Ok(y)
 }
 
-pub(super) fn channels<E: Real, T: Tape<E, Cpu>>(
+pub(super) fn channels<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     x: &Array<E>,

@@ -9,12 +9,14 @@ use super::array::{give, take};
 use super::gemm::{Matrix, product};
 use super::linear::{add_bias, sum_rows};
 use super::window::Frame;
-use super::{Activation, Array, Buffer, Real, Wants, Weights, Window, part, vectorized};
-use dfdx::prelude::{Cpu, CpuError, Tape};
+use super::{
+    Activation, Array, Buffer, Cpu, Nodes, Real, Sums, Wants, Weights, Window, vectorized,
+};
+use dfdx::prelude::{CpuError, Gradients, Tape};
 use rayon::prelude::*;
 
 /// `W` stored `(O, kh, kw, C)`.
-pub(super) fn conv2d<E: Real, T: Tape<E, Cpu>>(
+pub(super) fn conv2d<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     x: &Array<E>,
@@ -33,7 +35,7 @@ pub(super) fn conv2d<E: Real, T: Tape<E, Cpu>>(
         channels,
     };
     let (places, columns) = (frame.places(), frame.columns());
-    let samples = part(n);
+    let (sums, samples) = (cpu.sums, cpu.sums.part(n));
     let mut data = Buffer::stale(n * places * outputs);
     data.par_chunks_mut(samples * places * outputs)
         .zip(x.data().par_chunks(samples * frame.large_len()))
@@ -52,6 +54,7 @@ pub(super) fn conv2d<E: Real, T: Tape<E, Cpu>>(
     let (x, w, output) = (x.clone(), w.clone(), y.clone());
     tape.add_backward_op(move |gradients| {
         let parts = Parts {
+            sums,
             samples,
             input: frame.large_len(),
             output: places * outputs,
@@ -79,7 +82,7 @@ pub(super) fn conv2d<E: Real, T: Tape<E, Cpu>>(
 
 /// `W` stored `(C, kh, kw, O)`; `output` is the height and width that come out.
 #[allow(clippy::too_many_arguments)]
-pub(super) fn conv_transpose2d<E: Real, T: Tape<E, Cpu>>(
+pub(super) fn conv_transpose2d<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     x: &Array<E>,
@@ -98,7 +101,7 @@ pub(super) fn conv_transpose2d<E: Real, T: Tape<E, Cpu>>(
         channels: outputs,
     };
     let (places, columns) = (frame.places(), frame.columns());
-    let samples = part(n);
+    let (sums, samples) = (cpu.sums, cpu.sums.part(n));
     let mut data = Buffer::stale(n * frame.large_len());
     data.par_chunks_mut(samples * frame.large_len())
         .zip(x.data().par_chunks(samples * places * channels))
@@ -117,6 +120,7 @@ pub(super) fn conv_transpose2d<E: Real, T: Tape<E, Cpu>>(
     let (x, w, output) = (x.clone(), w.clone(), y.clone());
     tape.add_backward_op(move |gradients| {
         let parts = Parts {
+            sums,
             samples,
             input: places * channels,
             output: frame.large_len(),
@@ -169,6 +173,7 @@ fn scatter<E: Real>(frame: &Frame, rows: &[E], large: &mut [E]) {
 
 /// How a batch is cut for the backward pass: samples a part, numbers a sample going in and out.
 struct Parts {
+    sums: Sums,
     samples: usize,
     input: usize,
     output: usize,
@@ -180,7 +185,7 @@ impl Parts {
     #[allow(clippy::too_many_arguments)]
     fn backward<E: Real>(
         &self,
-        gradients: &mut dfdx::prelude::Gradients<E, Cpu>,
+        gradients: &mut Gradients<E, Nodes>,
         x: &Array<E>,
         w: &Weights<Array<E>>,
         output: &Array<E>,
@@ -203,14 +208,14 @@ impl Parts {
         let mut dw = Buffer::stale(count * weights);
         let mut slices: Vec<&mut [E]> = dx.chunks_mut(self.samples * self.input).collect();
         slices.resize_with(count, Default::default);
-        let mut sums: Vec<&mut [E]> = dw.chunks_mut(weights.max(1)).collect();
-        sums.resize_with(count, Default::default);
+        let mut rows: Vec<&mut [E]> = dw.chunks_mut(weights.max(1)).collect();
+        rows.resize_with(count, Default::default);
         let biases: Vec<Vec<E>> = dy
             .par_chunks_mut(self.samples * self.output)
             .zip(output.data().par_chunks(self.samples * self.output))
             .zip(x.data().par_chunks(self.samples * self.input))
             .zip(slices)
-            .zip(sums)
+            .zip(rows)
             .map(|((((dy, y), x), dx), dw)| {
                 act.backward(y, dy);
                 part(x, dy, dx, dw);
@@ -221,10 +226,14 @@ impl Parts {
             })
             .collect();
         if wants.weights {
-            give(gradients, &w.weight.node, sum_parts(&dw, weights))?;
+            let mut biases: Vec<E> = biases.concat();
+            if self.sums == Sums::Fast {
+                dw = sum_parts(&dw, weights);
+                biases = sum_rows(&biases, channels);
+            }
+            give(gradients, &w.weight.node, dw)?;
             if let Some(bias) = &w.bias {
-                let all: Vec<E> = biases.concat();
-                give(gradients, &bias.node, Buffer::of(&sum_rows(&all, channels)))?;
+                give(gradients, &bias.node, Buffer::of(&biases))?;
             }
         }
         if wants.input {

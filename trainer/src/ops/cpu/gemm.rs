@@ -83,12 +83,7 @@ pub(crate) fn parallel_product<E: Real>(
     let (rows, columns) = (left.rows, right.columns);
     assert_eq!(destination.len(), rows * columns, "wrong size");
     if rows > columns {
-        let count = part(rows);
-        let blocks = destination.par_chunks_mut((count * columns).max(1));
-        blocks.enumerate().for_each(|(i, block)| {
-            let rows = block.len() / columns;
-            product(block, left.rows(i * count, rows), right, add);
-        });
+        product_by_rows(destination, left, right, part(rows), add);
     } else {
         // Whole vectors: blocks of columns begin at multiples of 16.
         let count = part(columns).next_multiple_of(16);
@@ -101,6 +96,22 @@ pub(crate) fn parallel_product<E: Real>(
             unsafe { product_at(start.at(first), columns, left, right, add) }
         });
     }
+}
+
+/// `destination = left * right`, or `+=` where `add`, a product for each `count` rows.
+pub(super) fn product_by_rows<E: Real>(
+    destination: &mut [E],
+    left: Matrix<'_, E>,
+    right: Matrix<'_, E>,
+    count: usize,
+    add: bool,
+) {
+    let columns = right.columns;
+    let blocks = destination.par_chunks_mut((count * columns).max(1));
+    blocks.enumerate().for_each(|(i, block)| {
+        let rows = block.len() / columns;
+        product(block, left.rows(i * count, rows), right, add);
+    });
 }
 
 /// Where the blocks of a matrix are written from several threads.

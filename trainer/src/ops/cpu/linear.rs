@@ -2,13 +2,13 @@
 
 use super::account::{Work, book};
 use super::array::{give, take};
-use super::gemm::{Matrix, parallel_product};
-use super::{Activation, Array, Buffer, Real, Wants, Weights, part, vectorized};
-use dfdx::prelude::{Cpu, CpuError, Tape};
+use super::gemm::{Matrix, parallel_product, product, product_by_rows};
+use super::{Activation, Array, Buffer, Cpu, Nodes, Real, Sums, Wants, Weights, vectorized};
+use dfdx::prelude::{CpuError, Tape};
 use rayon::prelude::*;
 
 /// `y = act(x W^T + b)`, `W` stored `(out, in)`.
-pub(super) fn linear<E: Real, T: Tape<E, Cpu>>(
+pub(super) fn linear<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     x: &Array<E>,
@@ -19,10 +19,15 @@ pub(super) fn linear<E: Real, T: Tape<E, Cpu>>(
     let n = x.dims[0];
     let inputs = x.dims[1..].iter().product::<usize>();
     let outputs = w.weight.dims[0];
-    let chunk = part(n) * outputs;
+    let (sums, samples) = (cpu.sums, cpu.sums.part(n));
+    let chunk = samples * outputs;
+    let by_samples = move |to: &mut [E], rows: Matrix<'_, E>, right: Matrix<'_, E>| match sums {
+        Sums::Fast => parallel_product(to, rows, right, false),
+        Sums::Tree(_) => product_by_rows(to, rows, right, samples, false),
+    };
     let mut data = Buffer::stale(n * outputs);
     let weight = Matrix::new(w.weight.data(), outputs, inputs).transposed();
-    parallel_product(&mut data, Matrix::new(x.data(), n, inputs), weight, false);
+    by_samples(&mut data, Matrix::new(x.data(), n, inputs), weight);
     data.par_chunks_mut(chunk).for_each(|y| {
         add_bias(y, w.bias.as_ref());
         act.apply(y);
@@ -42,18 +47,34 @@ pub(super) fn linear<E: Real, T: Tape<E, Cpu>>(
         if wants.input {
             let weight = Matrix::new(w.weight.data(), outputs, inputs);
             let mut dx = Buffer::stale(n * inputs);
-            parallel_product(&mut dx, Matrix::new(dy, n, outputs), weight, false);
+            by_samples(&mut dx, Matrix::new(dy, n, outputs), weight);
             give(gradients, &x.node, dx)?;
         }
         if wants.weights {
-            let mut dw = Buffer::stale(outputs * inputs);
-            let transposed = Matrix::new(dy, n, outputs).transposed();
-            let x = Matrix::new(x.data(), n, inputs);
-            parallel_product(&mut dw, transposed, x, false);
+            let rows = sums.weights_part(n);
+            let mut dw = Buffer::stale(n.div_ceil(rows) * outputs * inputs);
+            match sums {
+                Sums::Fast => {
+                    let transposed = Matrix::new(dy, n, outputs).transposed();
+                    let x = Matrix::new(x.data(), n, inputs);
+                    parallel_product(&mut dw, transposed, x, false);
+                }
+                Sums::Tree(_) => dw
+                    .par_chunks_mut(outputs * inputs)
+                    .zip(dy.par_chunks(rows * outputs))
+                    .zip(x.data().par_chunks(rows * inputs))
+                    .for_each(|((dw, dy), x)| {
+                        let count = dy.len() / outputs;
+                        let transposed = Matrix::new(dy, count, outputs).transposed();
+                        product(dw, transposed, Matrix::new(x, count, inputs), false);
+                    }),
+            }
             give(gradients, &w.weight.node, dw)?;
             if let Some(bias) = &w.bias {
-                let sum = book(Work::Reduction, || sum_rows(dy, outputs));
-                give(gradients, &bias.node, Buffer::of(&sum))?;
+                let parts = dy.chunks(rows * outputs);
+                let parts = parts.flat_map(|dy| book(Work::Reduction, || sum_rows(dy, outputs)));
+                let parts: Vec<E> = parts.collect();
+                give(gradients, &bias.node, Buffer::of(&parts))?;
             }
         }
         Ok(())

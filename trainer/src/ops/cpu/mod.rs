@@ -2,13 +2,16 @@
 //!
 //! A batch is cut into eight runs of samples, whatever the number of threads; sums over the batch
 //! are made part by part and then added in order. So the same seed gives the same bits on one thread
-//! and on many.
+//! and on many. [`Sums::Tree`] is another such order, in which nothing depends on the size of the whole batch
+//! but the parts' sums.
 
 pub mod account;
 mod adam;
 mod array;
 mod buffer;
 mod channels;
+#[cfg(test)]
+mod cluster;
 mod convolution;
 pub(crate) mod gemm;
 mod linear;
@@ -25,9 +28,30 @@ pub use array::Array;
 pub use buffer::{Buffer, Idle, Pooled};
 pub use scratch::Scratch;
 
-use super::{Activation, AdamStep, BatchStatistics, Device, Dims, Wants, Weights, Window};
-use dfdx::prelude::{Cpu, CpuError, Dtype, Gradients, Tape, Tensor};
+use super::{Activation, AdamStep, BatchStatistics, Device, Dims, Sums, Wants, Weights, Window};
+/// dfdx's CPU, whose tensors are the nodes of the tape.
+pub use dfdx::prelude::Cpu as Nodes;
+use dfdx::prelude::{
+    Backward, CpuError, Dtype, Gradients, OwnedTape, PutTape, Rank0, Tape, Tensor, ZerosTensor,
+};
 use std::ops::Range;
+
+/// The CPU.
+#[derive(Clone, Debug, Default)]
+pub struct Cpu {
+    nodes: Nodes,
+    sums: Sums,
+}
+
+impl Cpu {
+    /// The CPU, adding up over a batch in an order.
+    pub fn new(sums: Sums) -> Self {
+        Self {
+            sums,
+            ..Self::default()
+        }
+    }
+}
 
 /// A floating-point type that the kernels work in.
 pub trait Real: Dtype + num_traits::Float + Pooled + Scratch + Send + Sync {
@@ -86,11 +110,32 @@ fn part(n: usize) -> usize {
     n.div_ceil(PARTS).max(1)
 }
 
-impl<E: Real> Device<E> for Cpu
-where
-    Cpu: dfdx::tensor_ops::Device<E>,
-{
+impl Sums {
+    /// Samples in each part of a batch of `n`.
+    fn part(self, n: usize) -> usize {
+        match self {
+            Self::Fast => part(n),
+            Self::Tree(_) => n.div_ceil(self.parts()).max(1),
+        }
+    }
+
+    /// Samples that a row of a weight's gradient is for: all of them, or a part.
+    fn weights_part(self, n: usize) -> usize {
+        match self {
+            Self::Fast => n.max(1),
+            Self::Tree(_) => self.part(n),
+        }
+    }
+}
+
+impl<E: Real> Device<E> for Cpu {
+    type Nodes = Nodes;
     type Array = Array<E>;
+    type Err = CpuError;
+
+    fn sums(&self) -> Sums {
+        self.sums
+    }
 
     fn array(&self, data: &[E], dims: Dims) -> Result<Array<E>, CpuError> {
         Array::new(self, Buffer::of(data), dims)
@@ -104,7 +149,7 @@ where
         array.dims
     }
 
-    fn reshape<T: Tape<E, Self>>(
+    fn reshape<T: Tape<E, Nodes>>(
         &self,
         _tape: &mut T,
         x: &Array<E>,
@@ -113,15 +158,20 @@ where
         x.reshape(dims)
     }
 
-    fn to_tensor<T: 'static + Tape<E, Self>>(
+    fn backward(
         &self,
-        tape: T,
-        x: &Array<E>,
-    ) -> Result<Tensor<(usize,), E, Self, T>, CpuError> {
-        array::to_tensor(self, tape, x)
+        mut tape: OwnedTape<E, Nodes>,
+        from: Vec<(Array<E>, Vec<E>)>,
+    ) -> Result<Gradients<E, Nodes>, CpuError> {
+        tape.add_backward_op(move |gradients| {
+            from.into_iter()
+                .try_for_each(|(y, dy)| array::give(gradients, &y.node, Buffer::of(&dy)))
+        });
+        let end: Tensor<Rank0, E, Nodes> = self.nodes.try_zeros()?;
+        end.put_tape(tape).try_backward()
     }
 
-    fn linear<T: Tape<E, Self>>(
+    fn linear<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
@@ -132,7 +182,7 @@ where
         linear::linear(self, tape, x, w, act, wants)
     }
 
-    fn conv2d<T: Tape<E, Self>>(
+    fn conv2d<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
@@ -144,7 +194,7 @@ where
         convolution::conv2d(self, tape, x, w, window, act, wants)
     }
 
-    fn conv_transpose2d<T: Tape<E, Self>>(
+    fn conv_transpose2d<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
@@ -157,7 +207,7 @@ where
         convolution::conv_transpose2d(self, tape, x, w, window, output, act, wants)
     }
 
-    fn batch_norm<T: Tape<E, Self>>(
+    fn batch_norm<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
@@ -170,7 +220,7 @@ where
         norm::batch_norm(self, tape, x, gamma, beta, epsilon, act, wants)
     }
 
-    fn scale_shift<T: Tape<E, Self>>(
+    fn scale_shift<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
@@ -181,7 +231,7 @@ where
         norm::scale_shift(self, tape, x, scale, shift, act)
     }
 
-    fn upsample<T: Tape<E, Self>>(
+    fn upsample<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
@@ -190,7 +240,7 @@ where
         pointwise::upsample(self, tape, x, factor)
     }
 
-    fn avg_pool2d<T: Tape<E, Self>>(
+    fn avg_pool2d<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
@@ -199,7 +249,7 @@ where
         pool::avg_pool2d(self, tape, x, window)
     }
 
-    fn avg_unpool2d<T: Tape<E, Self>>(
+    fn avg_unpool2d<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
@@ -209,7 +259,7 @@ where
         pool::avg_unpool2d(self, tape, x, window, output)
     }
 
-    fn max_pool2d<T: Tape<E, Self>>(
+    fn max_pool2d<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
@@ -218,7 +268,7 @@ where
         pool::max_pool2d(self, tape, x, window)
     }
 
-    fn max_unpool2d<T: Tape<E, Self>>(
+    fn max_unpool2d<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
@@ -228,7 +278,7 @@ where
         pool::max_unpool2d(self, tape, x, large, window)
     }
 
-    fn add<T: Tape<E, Self>>(
+    fn add<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
@@ -237,7 +287,7 @@ where
         pointwise::add(self, tape, x, others)
     }
 
-    fn concat<T: Tape<E, Self>>(
+    fn concat<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
@@ -246,7 +296,7 @@ where
         channels::concat(self, tape, x, others)
     }
 
-    fn join_rows<T: Tape<E, Self>>(
+    fn join_rows<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
@@ -256,7 +306,7 @@ where
         rows::join_rows(self, tape, x, table, classes)
     }
 
-    fn add_rows<T: Tape<E, Self>>(
+    fn add_rows<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
@@ -266,7 +316,7 @@ where
         rows::add_rows(self, tape, x, table, classes)
     }
 
-    fn channels<T: Tape<E, Self>>(
+    fn channels<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
@@ -275,7 +325,7 @@ where
         channels::channels(self, tape, x, channels)
     }
 
-    fn activation<T: Tape<E, Self>>(
+    fn activation<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
@@ -284,7 +334,7 @@ where
         pointwise::activation(self, tape, x, act)
     }
 
-    fn slope<T: Tape<E, Self>>(
+    fn slope<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,
         x: &Array<E>,
@@ -294,7 +344,7 @@ where
         pointwise::slope(self, tape, x, output, act)
     }
 
-    fn reparameterize<T: Tape<E, Self>>(
+    fn reparameterize<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,
         moments: &Array<E>,
@@ -305,7 +355,7 @@ where
 
     fn gradient(
         &self,
-        gradients: &mut Gradients<E, Self>,
+        gradients: &mut Gradients<E, Nodes>,
         x: &Array<E>,
     ) -> Result<Vec<E>, CpuError> {
         x.gradient(gradients)
@@ -314,7 +364,7 @@ where
     fn adam(
         &self,
         parameter: &mut Array<E>,
-        gradients: &mut Gradients<E, Self>,
+        gradients: &mut Gradients<E, Nodes>,
         moments: &mut [Array<E>; 2],
         step: &AdamStep,
     ) -> Result<(), CpuError> {

@@ -1,14 +1,17 @@
 //! Batch normalization (Ioffe & Szegedy 2015).
 
 use super::account::{Work, book};
-use super::array::{give, take};
+use super::array::{add_parts, give, take};
 use super::linear::sum_rows;
-use super::{Activation, Array, BatchStatistics, Buffer, Real, Wants, part, vectorized};
-use dfdx::prelude::{Cpu, CpuError, Tape};
+use super::{
+    Activation, Array, BatchStatistics, Buffer, Cpu, Dims, Nodes, Real, Sums, Wants, part,
+    vectorized,
+};
+use dfdx::prelude::{CpuError, Tape};
 use rayon::prelude::*;
 
 #[allow(clippy::too_many_arguments)]
-pub(super) fn batch_norm<E: Real, T: Tape<E, Cpu>>(
+pub(super) fn batch_norm<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     x: &Array<E>,
@@ -18,88 +21,176 @@ pub(super) fn batch_norm<E: Real, T: Tape<E, Cpu>>(
     act: Activation,
     wants: Wants,
 ) -> Result<(Array<E>, BatchStatistics<E>), CpuError> {
-    let c = x.dims[3];
-    let count = E::of((x.data().len() / c) as f64);
-    let chunk = part(x.data().len() / c) * c;
-    let average = |sums: Vec<E>| -> Vec<E> { sums.into_iter().map(|s| s / count).collect() };
+    let (sums, batch) = (cpu.sums, Batch::new(cpu.sums, x.dims));
+    let average = |parts: Vec<Vec<E>>| batch.average(total(sums, parts));
+    let mean = average(batch.sums(x.data()));
+    let variance = average(batch.sums_of_squares(x.data(), &mean));
+    let statistics = BatchStatistics { mean, variance };
+    let norm = Norm::new(&statistics, gamma.data(), epsilon);
+    let data = norm.apply(x.data(), beta.data(), act);
+    let y = Array::new(cpu, data, x.dims)?;
 
-    let mean = average(total(
-        x.data()
-            .par_chunks(chunk)
-            .map(|x| book(Work::Normalization, || sum_rows(x, c)))
-            .collect(),
-    ));
-    let variance = average(total(
-        x.data()
-            .par_chunks(chunk)
-            .map(|x| book(Work::Normalization, || sum_squares(x, &mean)))
-            .collect(),
-    ));
-    let scale: Vec<E> = variance
-        .iter()
-        .map(|&v| E::one() / (v + E::of(epsilon)).sqrt())
-        .collect();
-
-    let slope: Vec<E> = zip(&scale, gamma.data(), |s, g| s * g);
-    let shift: Vec<E> = beta
-        .data()
-        .iter()
-        .zip(zip(&mean, &slope, |m, s| m * s))
-        .map(|(&b, ms)| b - ms)
-        .collect();
-    let y = Array::new(cpu, normalized(x.data(), &slope, &shift, act), x.dims)?;
-
-    let statistics = BatchStatistics {
-        mean: mean.clone(),
-        variance,
-    };
     let (x, gamma, beta, output) = (x.clone(), gamma.clone(), beta.clone(), y.clone());
     tape.add_backward_op(move |gradients| {
         let mut dy = take(gradients, &output.node)?;
         if dy.is_empty() {
             return Ok(());
         }
-        let sums: Vec<Vec<E>> = dy
-            .par_chunks_mut(chunk)
-            .zip(output.data().par_chunks(chunk))
-            .zip(x.data().par_chunks(chunk))
-            .map(|((dy, y), x)| {
-                act.backward(y, dy);
-                book(Work::Normalization, || sum_products(dy, x, &mean))
-            })
-            .collect();
-        let sums = total(sums);
-        let (sum_dy, sum_dy_x) = sums.split_at(c);
-        let d_gamma = zip(sum_dy_x, &scale, |s, r| s * r);
+        let parts = batch.sums_of_gradients(&mut dy, output.data(), x.data(), act, &norm);
+        let all = vec![total(sums, parts.clone())];
+        let [d_gamma, d_beta] = norm.gradients(match sums {
+            Sums::Fast => &all,
+            Sums::Tree(_) => &parts,
+        });
         if wants.input {
-            // dx = slope * (dy - mean(dy) - x_hat * mean(dy * x_hat)), gathered by powers of x.
-            let by_x: Vec<E> = zip(
-                &zip(&d_gamma, &scale, |g, r| g * r / count),
-                &slope,
-                |a, s| -a * s,
-            );
-            let constant: Vec<E> = (0..c)
-                .map(|i| -slope[i] * sum_dy[i] / count - by_x[i] * mean[i])
-                .collect();
-            dy.par_chunks_mut(chunk)
-                .zip(x.data().par_chunks(chunk))
-                .for_each(|(dy, x)| {
-                    book(Work::Normalization, || {
-                        blend(dy, x, &slope, &by_x, &constant);
-                    });
-                });
+            batch.pass_back(&mut dy, x.data(), &all[0], &norm);
             give(gradients, &x.node, dy)?;
         }
         if wants.weights {
             give(gradients, &gamma.node, Buffer::of(&d_gamma))?;
-            give(gradients, &beta.node, Buffer::of(sum_dy))?;
+            give(gradients, &beta.node, Buffer::of(&d_beta))?;
         }
         Ok(())
     });
     Ok((y, statistics))
 }
 
-pub(super) fn scale_shift<E: Real, T: Tape<E, Cpu>>(
+/// The pixels of a batch, and how they are cut into parts.
+#[derive(Clone, Copy)]
+pub(super) struct Batch {
+    channels: usize,
+    /// Numbers in a part.
+    part: usize,
+    /// Pixels that the statistics are of.
+    pub(super) count: usize,
+}
+
+impl Batch {
+    pub(super) fn new(sums: Sums, [n, h, w, c]: Dims) -> Self {
+        let pixels = match sums {
+            Sums::Fast => part(n * h * w),
+            Sums::Tree(_) => sums.part(n) * h * w,
+        };
+        Self {
+            channels: c,
+            part: pixels * c,
+            count: n * h * w,
+        }
+    }
+
+    /// Sums over all pixels as means.
+    pub(super) fn average<E: Real>(&self, sums: Vec<E>) -> Vec<E> {
+        let count = E::of(self.count as f64);
+        sums.into_iter().map(|s| s / count).collect()
+    }
+
+    /// Each part's sums, channel by channel.
+    pub(super) fn sums<E: Real>(&self, x: &[E]) -> Vec<Vec<E>> {
+        x.par_chunks(self.part)
+            .map(|x| book(Work::Normalization, || sum_rows(x, self.channels)))
+            .collect()
+    }
+
+    /// Each part's sums of squared distances from the mean.
+    pub(super) fn sums_of_squares<E: Real>(&self, x: &[E], mean: &[E]) -> Vec<Vec<E>> {
+        x.par_chunks(self.part)
+            .map(|x| book(Work::Normalization, || sum_squares(x, mean)))
+            .collect()
+    }
+
+    /// Turns the gradient of the output `y` into that of the activation's input. Gives each part's sums of it, and then
+    /// those of its products with the distances from the mean.
+    pub(super) fn sums_of_gradients<E: Real>(
+        &self,
+        dy: &mut [E],
+        y: &[E],
+        x: &[E],
+        act: Activation,
+        norm: &Norm<E>,
+    ) -> Vec<Vec<E>> {
+        dy.par_chunks_mut(self.part)
+            .zip(y.par_chunks(self.part))
+            .zip(x.par_chunks(self.part))
+            .map(|((dy, y), x)| {
+                act.backward(y, dy);
+                book(Work::Normalization, || sum_products(dy, x, &norm.mean))
+            })
+            .collect()
+    }
+
+    /// Turns that gradient into that of `x`, by its sums over all pixels.
+    pub(super) fn pass_back<E: Real>(&self, dy: &mut [E], x: &[E], sums: &[E], norm: &Norm<E>) {
+        // dx = slope * (dy - mean(dy) - x_hat * mean(dy * x_hat)), gathered by powers of x.
+        let Norm {
+            mean, scale, slope, ..
+        } = norm;
+        let count = E::of(self.count as f64);
+        let (sum_dy, sum_dy_x) = sums.split_at(self.channels);
+        let d_gamma = zip(sum_dy_x, scale, |s, r| s * r);
+        let by_x: Vec<E> = zip(
+            &zip(&d_gamma, scale, |g, r| g * r / count),
+            slope,
+            |a, s| -a * s,
+        );
+        let constant: Vec<E> = (0..self.channels)
+            .map(|i| -slope[i] * sum_dy[i] / count - by_x[i] * mean[i])
+            .collect();
+        dy.par_chunks_mut(self.part)
+            .zip(x.par_chunks(self.part))
+            .for_each(|(dy, x)| {
+                book(Work::Normalization, || {
+                    blend(dy, x, slope, &by_x, &constant)
+                });
+            });
+    }
+}
+
+/// Normalization by statistics, channel by channel.
+pub(super) struct Norm<E> {
+    mean: Vec<E>,
+    /// One over the standard deviation.
+    scale: Vec<E>,
+    /// That times gamma.
+    slope: Vec<E>,
+}
+
+impl<E: Real> Norm<E> {
+    pub(super) fn new(statistics: &BatchStatistics<E>, gamma: &[E], epsilon: f64) -> Self {
+        let scale: Vec<E> = statistics
+            .variance
+            .iter()
+            .map(|&v| E::one() / (v + E::of(epsilon)).sqrt())
+            .collect();
+        Self {
+            mean: statistics.mean.clone(),
+            slope: zip(&scale, gamma, |s, g| s * g),
+            scale,
+        }
+    }
+
+    pub(super) fn apply(&self, x: &[E], beta: &[E], act: Activation) -> Buffer<E> {
+        let shift: Vec<E> = beta
+            .iter()
+            .zip(zip(&self.mean, &self.slope, |m, s| m * s))
+            .map(|(&b, ms)| b - ms)
+            .collect();
+        normalized(x, &self.slope, &shift, act)
+    }
+
+    /// The gradients of gamma and beta, a row for each of the sums that [`Batch::sums_of_gradients`] gives.
+    pub(super) fn gradients(&self, sums: &[Vec<E>]) -> [Vec<E>; 2] {
+        let halves = sums.iter().map(|sums| sums.split_at(self.scale.len()));
+        let gamma = halves
+            .clone()
+            .flat_map(|(_, s)| zip(s, &self.scale, |s, r| s * r));
+        [
+            gamma.collect(),
+            halves.flat_map(|(s, _)| s.iter().copied()).collect(),
+        ]
+    }
+}
+
+pub(super) fn scale_shift<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     x: &Array<E>,
@@ -201,14 +292,25 @@ fn sum_products<E: Real>(dy: &[E], x: &[E], mean: &[E]) -> Vec<E> {
     sums
 }
 
-/// Adds the parts' sums in order.
-fn total<E: Real>(parts: Vec<Vec<E>>) -> Vec<E> {
-    let mut parts = parts.into_iter();
-    let mut sum = parts.next().unwrap_or_default();
-    for part in parts {
-        sum.iter_mut().zip(part).for_each(|(s, v)| *s += v);
+/// Adds up the parts' sums.
+pub(super) fn total<E: Real>(order: Sums, parts: Vec<Vec<E>>) -> Vec<E> {
+    let len = parts.first().map_or(0, Vec::len);
+    match order {
+        Sums::Fast => {
+            let mut parts = parts.into_iter();
+            let mut sum = parts.next().unwrap_or_default();
+            for part in parts {
+                sum.iter_mut().zip(part).for_each(|(s, v)| *s += v);
+            }
+            sum
+        }
+        Sums::Tree(_) => {
+            let mut rows = parts.concat();
+            add_parts(&mut rows, len);
+            rows.truncate(len);
+            rows
+        }
     }
-    sum
 }
 
 fn zip<E: Real>(a: &[E], b: &[E], f: impl Fn(E, E) -> E) -> Vec<E> {

@@ -2,8 +2,8 @@
 
 use super::account::{Work, book};
 use super::array::{accumulate, give, take};
-use super::{Activation, Array, Buffer, Real, part, vectorized};
-use dfdx::prelude::{Cpu, CpuError, Tape};
+use super::{Activation, Array, Buffer, Cpu, Nodes, Real, part, vectorized};
+use dfdx::prelude::{CpuError, Tape};
 use rayon::prelude::*;
 
 impl Activation {
@@ -74,7 +74,7 @@ fn merge<E: Real>(gradient: &mut [E], output: &[E], f: impl Fn(E, E) -> E) {
     });
 }
 
-pub(super) fn activation<E: Real, T: Tape<E, Cpu>>(
+pub(super) fn activation<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     x: &Array<E>,
@@ -93,7 +93,7 @@ pub(super) fn activation<E: Real, T: Tape<E, Cpu>>(
     Ok(y)
 }
 
-pub(super) fn slope<E: Real, T: Tape<E, Cpu>>(
+pub(super) fn slope<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     x: &Array<E>,
@@ -122,7 +122,7 @@ fn backward<E: Real>(act: Activation, output: &Array<E>, gradient: &mut [E]) {
 }
 
 /// The sum of arrays of the same sizes; its gradient is that of each.
-pub(super) fn add<E: Real, T: Tape<E, Cpu>>(
+pub(super) fn add<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     x: &Array<E>,
@@ -152,7 +152,7 @@ pub(super) fn add<E: Real, T: Tape<E, Cpu>>(
 }
 
 /// Nearest-neighbour upsampling; its gradient is the sum over each pixel's copies.
-pub(super) fn upsample<E: Real, T: Tape<E, Cpu>>(
+pub(super) fn upsample<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     x: &Array<E>,

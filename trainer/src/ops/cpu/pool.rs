@@ -1,8 +1,8 @@
 //! Pooling under a square window.
 
 use super::array::{give, take};
-use super::{Array, Buffer, Real, Window, vectorized};
-use dfdx::prelude::{Cpu, CpuError, Tape};
+use super::{Array, Buffer, Cpu, Nodes, Real, Window, vectorized};
+use dfdx::prelude::{CpuError, Tape};
 use rayon::prelude::*;
 
 /// A window on the pictures of a batch: the *large* ones that it lies on, `(height, width)`, and the *small* ones with
@@ -157,7 +157,7 @@ fn over([n, h, w, c]: [usize; 4], window: Window) -> (Pool, [usize; 4]) {
 }
 
 /// A linear map's output and its sizes as an array; `back` is the transposed map.
-fn recorded<E: Real, T: Tape<E, Cpu>>(
+fn recorded<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     x: &Array<E>,
@@ -176,7 +176,7 @@ fn recorded<E: Real, T: Tape<E, Cpu>>(
     Ok(y)
 }
 
-pub(super) fn avg_pool2d<E: Real, T: Tape<E, Cpu>>(
+pub(super) fn avg_pool2d<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     x: &Array<E>,
@@ -187,7 +187,7 @@ pub(super) fn avg_pool2d<E: Real, T: Tape<E, Cpu>>(
     recorded(cpu, tape, x, (y, dims), move |from| pool.spread(from))
 }
 
-pub(super) fn avg_unpool2d<E: Real, T: Tape<E, Cpu>>(
+pub(super) fn avg_unpool2d<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     x: &Array<E>,
@@ -205,7 +205,7 @@ pub(super) fn avg_unpool2d<E: Real, T: Tape<E, Cpu>>(
     recorded(cpu, tape, x, (y, dims), move |from| pool.means(from))
 }
 
-pub(super) fn max_pool2d<E: Real, T: Tape<E, Cpu>>(
+pub(super) fn max_pool2d<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     x: &Array<E>,
@@ -217,7 +217,7 @@ pub(super) fn max_pool2d<E: Real, T: Tape<E, Cpu>>(
     recorded(cpu, tape, x, (y, dims), move |from| pool.put(from, &places))
 }
 
-pub(super) fn max_unpool2d<E: Real, T: Tape<E, Cpu>>(
+pub(super) fn max_unpool2d<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     x: &Array<E>,

@@ -1,10 +1,10 @@
 //! Draws from normal distributions whose moments are trained.
 
 use super::array::{give, take};
-use super::{Array, Buffer, Real};
-use dfdx::prelude::{Cpu, CpuError, Tape};
+use super::{Array, Buffer, Cpu, Nodes, Real};
+use dfdx::prelude::{CpuError, Tape};
 
-pub(super) fn reparameterize<E: Real, T: Tape<E, Cpu>>(
+pub(super) fn reparameterize<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     moments: &Array<E>,

@@ -2,11 +2,12 @@
 
 use super::array::{give, take};
 use super::channels::cut;
-use super::{Array, Buffer, Real};
-use dfdx::prelude::{Cpu, CpuError, Tape};
+use super::{Array, Buffer, Cpu, Nodes, Real};
+use dfdx::prelude::{CpuError, Tape};
 use rayon::prelude::*;
+use std::slice::Chunks;
 
-pub(super) fn join_rows<E: Real, T: Tape<E, Cpu>>(
+pub(super) fn join_rows<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     x: &Array<E>,
@@ -30,20 +31,21 @@ pub(super) fn join_rows<E: Real, T: Tape<E, Cpu>>(
     let y = Array::new(cpu, data, [n, h, w, wide])?;
     let (output, input, rows) = (y.node.clone(), x.node.clone(), table.node.clone());
     let (classes, len) = (classes.to_vec(), table.data().len());
+    let samples = cpu.sums.weights_part(n);
     tape.add_backward_op(move |gradients| {
         let from = take(gradients, &output)?;
         if from.is_empty() {
             return Ok(());
         }
         let joined = from.chunks_exact(wide).map(|pixel| &pixel[c..]);
-        let sums = row_sums(joined, &classes, [len, pixels, more]);
+        let sums = row_sums(joined, classes.chunks(samples), [len, pixels, more]);
         give(gradients, &rows, sums)?;
         give(gradients, &input, cut(&from, wide, 0..c))
     });
     Ok(y)
 }
 
-pub(super) fn add_rows<E: Real, T: Tape<E, Cpu>>(
+pub(super) fn add_rows<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
     x: &Array<E>,
@@ -60,30 +62,35 @@ pub(super) fn add_rows<E: Real, T: Tape<E, Cpu>>(
     let y = Array::new(cpu, data, x.dims)?;
     let (output, input, rows) = (y.node.clone(), x.node.clone(), table.node.clone());
     let (classes, all) = (classes.to_vec(), table.data().len());
+    let samples = cpu.sums.weights_part(x.dims[0]);
     tape.add_backward_op(move |gradients| {
         let from = take(gradients, &output)?;
         if from.is_empty() {
             return Ok(());
         }
-        let sums = row_sums(from.chunks_exact(len), &classes, [all, 1, len]);
+        let added = from.chunks_exact(len);
+        let sums = row_sums(added, classes.chunks(samples), [all, 1, len]);
         give(gradients, &rows, sums)?;
         give(gradients, &input, from)
     });
     Ok(y)
 }
 
-/// The gradient of a table of `len` numbers from those of the pixels that its rows went to, `more` numbers each and so many
-/// a sample. Added up sample after sample, so that the sums do not depend on the threads.
+/// The gradients of a table of `len` numbers, one for each part of the batch, from those of the pixels that its rows
+/// went to, `more` numbers each and so many a sample. They are added up sample after sample, so that the sums do not
+/// depend on the threads.
 fn row_sums<'a, E: Real>(
     mut from: impl Iterator<Item = &'a [E]>,
-    classes: &[u32],
+    parts: Chunks<'_, u32>,
     [len, pixels, more]: [usize; 3],
 ) -> Buffer<E> {
-    let mut sums = Buffer::zeros(len);
-    for &class in classes {
-        let row = &mut sums[class as usize * pixels * more..][..pixels * more];
-        for (sums, from) in row.chunks_exact_mut(more).zip(from.by_ref()) {
-            sums.iter_mut().zip(from).for_each(|(s, &g)| *s += g);
+    let mut sums = Buffer::zeros(parts.len() * len);
+    for (sums, classes) in sums.chunks_exact_mut(len).zip(parts) {
+        for &class in classes {
+            let row = &mut sums[class as usize * pixels * more..][..pixels * more];
+            for (sums, from) in row.chunks_exact_mut(more).zip(from.by_ref()) {
+                sums.iter_mut().zip(from).for_each(|(s, &g)| *s += g);
+            }
         }
     }
     sums
