@@ -326,8 +326,9 @@ fn preview(images: &Images, count: u32, seed: u64) -> RgbImage {
         .map(String::as_str)
         .collect();
     let shape = Shape::new(images.channels, images.height, images.width);
-    match labels.is_empty() {
-        true => report::sheet(&pixels, shape, COLUMNS),
-        false => report::labelled(&pixels, shape, &labels, COLUMNS),
+    if labels.is_empty() {
+        report::sheet(&pixels, shape, COLUMNS)
+    } else {
+        report::labelled(&pixels, shape, &labels, COLUMNS)
     }
 }

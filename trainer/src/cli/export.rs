@@ -94,9 +94,10 @@ fn export_blob(path: &Path, weights: Weights, folder: &Path) -> Result<export::E
 /// The newest checkpoint of a run that can be used, or the best one.
 pub(super) fn checkpoint(run: &Path, best: bool) -> Result<Found, Failure> {
     let store = Store::of(run);
-    let found = match best {
-        true => store.best(),
-        false => store.newest(&mut |note| tell!("{note}")),
+    let found = if best {
+        store.best()
+    } else {
+        store.newest(&mut |note| tell!("{note}"))
     };
     let found = found.map_err(|error: StoreError| Failure::Input(error.to_string()))?;
     let which = if best { "with a score" } else { "" };

@@ -83,9 +83,10 @@ struct Row {
 }
 
 pub fn run(args: InspectArgs) -> Result<(), Failure> {
-    let path = match args.model.is_dir() {
-        true => args.model.join(INT8_BLOB),
-        false => args.model,
+    let path = if args.model.is_dir() {
+        args.model.join(INT8_BLOB)
+    } else {
+        args.model
     };
     let engine = RuntimeEngine::open(&path)?;
     let mut report = Report::new(path, &engine.model()?);

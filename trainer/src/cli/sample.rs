@@ -73,9 +73,10 @@ struct Sample {
 /// The engine on a file, on a folder's exported model, or on the newest checkpoint of a run that has not been
 /// exported yet; and the path of that.
 pub(super) fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Box<dyn Engine>), Failure> {
-    let exported = match model.is_dir() {
-        true => model.join(kind.file_name()),
-        false => model.to_owned(),
+    let exported = if model.is_dir() {
+        model.join(kind.file_name())
+    } else {
+        model.to_owned()
     };
     if exported.exists() || !model.join("checkpoints").is_dir() {
         let engine = engines::open(kind, &exported)?;
@@ -127,9 +128,10 @@ pub(super) fn only(
     classes: usize,
     count: usize,
 ) -> Result<Vec<u32>, Failure> {
-    match (class as usize) < classes {
-        true => Ok(vec![class; count]),
-        false => Err(Failure::Input(no_such_class(model, class, classes))),
+    if (class as usize) < classes {
+        Ok(vec![class; count])
+    } else {
+        Err(Failure::Input(no_such_class(model, class, classes)))
     }
 }
 

@@ -34,8 +34,8 @@ pub struct Reference {
 pub struct Diversity {
     /// Normalized entropy of the pixel values, from 0 to 1.
     pub entropy: f64,
-    /// Mean distance of an image to the nearest other one of the set, over the same figure of training images: 0 where each
-    /// has a twin, about 1 where they are as varied as training images. `None` where that figure is 0.
+    /// Mean distance of an image to the nearest other one of the set, over the same figure of training images: 0 where
+    /// each has a twin, about 1 where they are as varied as training images. `None` where that figure is 0.
     pub nearest_generated: Option<f64>,
     /// Mean distance of an image to the nearest of the training images compared with, over the mean distance
     /// of one of those to the nearest other: 0 for copies, about 1 for images that might be further ones of the data.
@@ -60,9 +60,10 @@ impl Reference {
         let whole = groups
             .clone()
             .filter(|group| group.len() == AT_ONCE * reference.len);
-        let groups: Vec<&[u8]> = match reference.count() < AT_ONCE {
-            true => groups.collect(),
-            false => whole.collect(),
+        let groups: Vec<&[u8]> = if reference.count() < AT_ONCE {
+            groups.collect()
+        } else {
+            whole.collect()
         };
         let among = groups.iter().map(|group| reference.spread(group));
         reference.among = among.sum::<f64>() / groups.len().max(1) as f64;
@@ -87,9 +88,9 @@ impl Reference {
         self.entropy
     }
 
-    /// The figures of generated images, pixels `(N, C, H, W)`. The distances are those of the first [`AT_ONCE`], or of as
-    /// many as there are training images. All are rounded to six decimals, so that a figure that is read back from a log
-    /// is the one that was judged. The bits do not depend on the number of threads.
+    /// The figures of generated images, pixels `(N, C, H, W)`. The distances are those of the first [`AT_ONCE`], or of
+    /// as many as there are training images. All are rounded to six decimals, so that a figure that is read back from a
+    /// log is the one that was judged. The bits do not depend on the number of threads.
     pub fn diversity(&self, pixels: &[u8]) -> Diversity {
         let count = AT_ONCE.min(self.count()).min(pixels.len() / self.len);
         let compared = &pixels[..count * self.len];
@@ -240,8 +241,8 @@ impl fmt::Display for Sign {
 }
 
 impl Limits {
-    /// What figures must reach to be clearly well: a quarter more, so that one near its limit is not now one and now the
-    /// other.
+    /// What figures must reach to be clearly well: a quarter more, so that one near its limit is not now one and now
+    /// the other.
     pub fn clear(self) -> Self {
         const MORE: f64 = 1.25;
         Self {

@@ -73,7 +73,8 @@ impl FidCls {
     }
 
     /// Scores 5,000 images of a generator with values in [-1, 1], those of the seeds 1 to 5,000 as the
-    /// runtime draws them, rounded to pixels; of a conditional one, each class in turn. The bits do not depend on the number of threads.
+    /// runtime draws them, rounded to pixels; of a conditional one, each class in turn. The bits do not depend on the
+    /// number of threads.
     ///
     /// # Errors
     /// The device's.

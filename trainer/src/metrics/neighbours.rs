@@ -30,9 +30,10 @@ pub fn nearest(queries: &[f32], points: &[f32], size: usize) -> Vec<Neighbour> {
 
 /// For each of `points`, the nearest of the others; none where there is one point at most.
 pub fn nearest_other(points: &[f32], size: usize) -> Vec<Neighbour> {
-    match points.len() > size {
-        true => find_nearest(points, points, size, true),
-        false => Vec::new(),
+    if points.len() > size {
+        find_nearest(points, points, size, true)
+    } else {
+        Vec::new()
     }
 }
 

@@ -111,10 +111,12 @@ impl Axis {
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
             (low.min(v), high.max(v))
         });
-        let (low, high) = match low.is_finite() {
-            true if high > low => (low, high),
-            true => (low - 0.5, low + 0.5),
-            false => (0.0, 1.0),
+        let (low, high) = if !low.is_finite() {
+            (0.0, 1.0)
+        } else if high > low {
+            (low, high)
+        } else {
+            (low - 0.5, low + 0.5)
         };
         // About five ticks, a power of ten times 1, 2 or 5 apart.
         let rough = (high - low) / 5.0;

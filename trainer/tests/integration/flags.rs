@@ -31,7 +31,7 @@ const GIVEN: [(&str, &str); 32] = [
     ("minutes", "0.001"),
     ("batch", "16"),
     ("parts", "8"),
-    ("lr", "0.001"),
+    ("lr", "0.003"),
     ("seed", "7"),
     ("threads", "1"),
     ("checkpoint-every", "5"),
@@ -190,10 +190,12 @@ fn a_flag_is_a_key_and_is_kept_and_checked_at_a_resume() {
                 assert!(!said.contains(&decides), "{run}: --{name}: {said}");
             } else {
                 let said = complaint(&output);
-                assert!(
-                    said.contains("another recipe") && said.contains(&decides),
-                    "{said}"
-                );
+                let parts = match (run, name) {
+                    // What only the run's recipe has is in its configuration.
+                    ("vae", "recipe") => ["the recipe wgan", "no --likelihood"],
+                    _ => ["another recipe", decides.as_str()],
+                };
+                assert!(parts.iter().all(|part| said.contains(part)), "{said}");
             }
         }
     }

@@ -13,9 +13,10 @@ fn discs(folder: &Path, count: u32) {
         let colour = Rgb([200, 37 * i, 91 * i].map(|c| (c % 256) as u8));
         let picture = RgbImage::from_fn(width, height, |x, y| {
             let [dx, dy] = [x.abs_diff(5 + i % 6), y.abs_diff(9)];
-            match dx * dx + dy * dy < radius * radius {
-                true => colour,
-                false => Rgb([255; 3]),
+            if dx * dx + dy * dy < radius * radius {
+                colour
+            } else {
+                Rgb([255; 3])
             }
         });
         let (name, format) = match i % 2 {

@@ -27,8 +27,8 @@ fn a_killed_run_ends_with_the_bytes_of_one_left_alone() {
     assert_eq!(place.logged("killed"), [50, 100, 150, 200, 234]);
 }
 
-/// Kills run `run` at random moments, as many as `KILLS` says, the first before there is a checkpoint, and lets it come to
-/// its end.
+/// Kills run `run` at random moments, as many as `KILLS` says, the first before there is a checkpoint, and lets it come
+/// to its end.
 fn kill_and_resume(place: &Place, run: &str) {
     let kills = std::env::var("KILLS");
     let kills: u32 = kills.map_or(10, |kills| kills.parse().expect("a number"));
@@ -140,9 +140,12 @@ fn timeless(place: &Place, run: &str, file: &str) -> Vec<String> {
     };
     text.lines()
         .filter(|line| !line.starts_with("out ="))
-        .map(|line| match file.ends_with(".toml") {
-            true => line.to_owned(),
-            false => json(line).to_string(),
+        .map(|line| {
+            if file.ends_with(".toml") {
+                line.to_owned()
+            } else {
+                json(line).to_string()
+            }
         })
         .collect()
 }

@@ -338,9 +338,10 @@ fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap();
-        match path.is_dir() {
-            true => copy(&path, &to.join(name)),
-            false => drop(std::fs::copy(&path, to.join(name)).unwrap()),
+        if path.is_dir() {
+            copy(&path, &to.join(name));
+        } else {
+            std::fs::copy(&path, to.join(name)).unwrap();
         }
     }
 }
@@ -1112,9 +1113,12 @@ fn a_rollback_from_missing_classes_goes_to_the_epoch_before() {
         bench.images.spoiled = 0..0;
         bench
     };
-    let score = |bench: &Bench, step| match bench.images.cured.load(Ordering::Relaxed) {
-        true => (9.0, 9),
-        false => few_classes(step),
+    let score = |bench: &Bench, step| {
+        if bench.images.cured.load(Ordering::Relaxed) {
+            (9.0, 9)
+        } else {
+            few_classes(step)
+        }
     };
     let alone = bench();
     let part = judged(&alone, Fate::LeftAlone, |step| score(&alone, step));

@@ -105,21 +105,20 @@ impl Subject {
         let exported = forms
             .iter()
             .all(|form| model.join(form.file_name()).exists());
-        let (place, exported) = match exported || !model.join("checkpoints").is_dir() {
-            true => (model.to_owned(), None),
-            false => {
-                let found = checkpoint(model, false)?;
-                let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-                let exported = export_to(&found, Weights::default(), folder.path())?;
-                if let Err(error) = exported.device {
-                    if named.contains(&Form::Int8) {
-                        return Err(Failure::Input(error.to_string()));
-                    }
-                    tell!("{error}: int8 is left out");
-                    forms.retain(|&form| form != Form::Int8);
+        let (place, exported) = if exported || !model.join("checkpoints").is_dir() {
+            (model.to_owned(), None)
+        } else {
+            let found = checkpoint(model, false)?;
+            let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+            let exported = export_to(&found, Weights::default(), folder.path())?;
+            if let Err(error) = exported.device {
+                if named.contains(&Form::Int8) {
+                    return Err(Failure::Input(error.to_string()));
                 }
-                (folder.path().to_owned(), Some(folder))
+                tell!("{error}: int8 is left out");
+                forms.retain(|&form| form != Form::Int8);
             }
+            (folder.path().to_owned(), Some(folder))
         };
         Ok(Self {
             place,
@@ -154,9 +153,10 @@ impl Subject {
     /// # Errors
     /// A file that cannot be read or is not the form's; the engine's.
     pub fn draw(&self, form: Form, count: usize) -> Result<(Vec<u8>, Shape), Failure> {
-        let path = match self.place.is_dir() {
-            true => self.place.join(form.file_name()),
-            false => self.place.clone(),
+        let path = if self.place.is_dir() {
+            self.place.join(form.file_name())
+        } else {
+            self.place.clone()
         };
         let parts: Vec<usize> = (0..count).step_by(AT_ONCE).collect();
         let drawn: Result<Vec<(Vec<u8>, Shape)>, EngineError> = parts

@@ -341,8 +341,8 @@ fn check_length(plan: &Plan, from: Option<&Found>) -> Result<(), Failure> {
 /// Claims the folder of the run of `plan` and finds its newest checkpoint, if there is one.
 ///
 /// # Errors
-/// A run that is going on; checkpoints of which none can be used; another recipe than the checkpoint's, or a length that
-/// is exceeded already.
+/// A run that is going on; checkpoints of which none can be used; another recipe than the checkpoint's, or a length
+/// that is exceeded already.
 pub(super) fn take_up(plan: &Plan) -> Result<(Claim, Option<Found>), Failure> {
     let claim = Claim::new(&plan.out)?;
     let from = newest(plan)?;
@@ -429,8 +429,9 @@ pub(super) fn resume_command(run: &Path) -> String {
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@".contains(c);
-    match text.chars().all(plain) && !text.is_empty() {
-        true => text,
-        false => format!("'{}'", text.replace('\'', r"'\''")),
+    if text.chars().all(plain) && !text.is_empty() {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }

@@ -44,8 +44,8 @@ pub struct FitArgs {
     /// A TOML file whose keys are these flags' names; a flag overrides its key.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Resume the run in this folder, with its own configuration. Beside it only flags about data, length and machine may
-    /// say something else; --dataset, where the same images have been moved.
+    /// Resume the run in this folder, with its own configuration. Beside it only flags about data, length and machine
+    /// may say something else; --dataset, where the same images have been moved.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "out"])]
     resume: Option<PathBuf>,
     /// Resume though the images or their classes have changed. The networks must fit; epochs are counted by the new

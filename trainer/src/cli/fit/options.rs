@@ -19,19 +19,19 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The heading of a flag that does not decide the result of so many steps: such a flag may say something else when a run
-/// is resumed, and is in no checkpoint. `on-nan` and `on-collapse` are among them because they change nothing before the
-/// trouble that they are about: a run that stopped there can go on another way. `epochs` and `minutes` are, because no
-/// step depends on how many follow. The data set is known by its fingerprint, wherever it lies.
+/// The heading of a flag that does not decide the result of so many steps: such a flag may say something else when a
+/// run is resumed, and is in no checkpoint. `on-nan` and `on-collapse` are among them because they change nothing
+/// before the trouble that they are about: a run that stopped there can go on another way. `epochs` and `minutes` are,
+/// because no step depends on how many follow. The data set is known by its fingerprint, wherever it lies.
 const CIRCUMSTANCE: &str = "Data, length and machine (may change when a run is resumed)";
 /// The heading of a flag that only adversarial recipes have.
 const ADVERSARIAL: &str = "Of adversarial recipes";
 /// The heading of a flag that only variational autoencoders have.
 const VARIATIONAL: &str = "Of variational autoencoders";
 
-/// The flags, which are the keys of the TOML file as well: a flag is a field here, with its help text and its default. Its
-/// heading in `--help` says what it is about, and the code goes by it: one without a heading decides the result of every
-/// recipe. An `Option` has no default, or one that depends on the others; [`Plan::new`] fills it in.
+/// The flags, which are the keys of the TOML file as well: a flag is a field here, with its help text and its default.
+/// Its heading in `--help` says what it is about, and the code goes by it: one without a heading decides the result of
+/// every recipe. An `Option` has no default, or one that depends on the others; [`Plan::new`] fills it in.
 #[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Options {
@@ -59,8 +59,8 @@ pub(super) struct Options {
     /// How wide the networks of a convolutional recipe are [default: small].
     #[arg(long)]
     pub size: Option<Size>,
-    /// How wide the discriminator is, which no device runs [default: as --size says].
-    #[arg(long, value_name = "SIZE", help_heading = ADVERSARIAL)]
+    /// How wide the discriminator is, which no device runs: nano, small or full [default: as --size says].
+    #[arg(long, value_name = "SIZE", hide_possible_values = true, help_heading = ADVERSARIAL)]
     discriminator_size: Option<Size>,
     /// Tell both networks the class of an image, so that one can ask for a class [default: the recipe's].
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
@@ -111,8 +111,8 @@ pub(super) struct Options {
     /// Steps from one checkpoint to the next within an epoch; there is one at each epoch's end too.
     #[arg(long, value_name = "STEPS", default_value_t = 1000, help_heading = CIRCUMSTANCE)]
     pub checkpoint_every: u32,
-    /// Checkpoints to keep, the newest; kept besides are the one with the best score, the last before a stop and, unless
-    /// --on-collapse is warn, those that a collapse would have to be mended from.
+    /// Checkpoints to keep, the newest; kept besides are the one with the best score, the newest that is not due to a
+    /// stop and, unless --on-collapse is warn, those that a collapse would have to be mended from.
     #[arg(long, value_name = "COUNT", default_value_t = 3, help_heading = CIRCUMSTANCE)]
     pub keep: u32,
     /// What to do about a loss or a weight that is no longer a number.

@@ -1,7 +1,7 @@
 //! The small GAN of many Keras tutorials: a dense layer to 128 channels, then dense layers pixel by pixel.
 //!
-//! As it is usually printed, the generator ends at 7x7 and cannot feed its discriminator, which takes 28x28. Here each of
-//! its last pixels is made a 4x4 patch, by a transposed convolution whose windows do not overlap.
+//! As it is usually printed, the generator ends at 7x7 and cannot feed its discriminator, which takes 28x28. Here each
+//! of its last pixels is made a 4x4 patch, by a transposed convolution whose windows do not overlap.
 
 use super::{Make, Parts};
 use crate::spec::{Layer, Network, Shape};

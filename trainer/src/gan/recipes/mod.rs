@@ -104,10 +104,10 @@ impl Parts {
         }
     }
 
-    /// Tells all networks the class of an image, one of `classes`. A network that sees images gets an embedding as large as
-    /// a plane beside the image. A generator gets an embedding of 50 numbers beside the latent; or, where what the first layer
-    /// makes of the latent is batch-normalized, a shift behind that: in front of it the class would soon make up all that
-    /// is normalized, and the latent nothing.
+    /// Tells all networks the class of an image, one of `classes`. A network that sees images gets an embedding as
+    /// large as a plane beside the image. A generator gets an embedding of 50 numbers beside the latent; or, where what
+    /// the first layer makes of the latent is batch-normalized, a shift behind that: in front of it the class would
+    /// soon make up all that is normalized, and the latent nothing.
     pub fn tell(&mut self, classes: usize) {
         for named in self.networks.iter_mut() {
             match named.role {

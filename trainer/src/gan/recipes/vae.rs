@@ -1,5 +1,6 @@
 //! Variational autoencoder (Kingma & Welling 2014) on the networks of the DCGAN: the decoder is its generator with a
-//! smaller latent, the encoder its discriminator with a mean and a log-variance for each number of the latent at the end.
+//! smaller latent, the encoder its discriminator with a mean and a log-variance for each number of the latent at the
+//! end.
 
 use super::{Make, Parts, Sizes, dcgan};
 use crate::gan::variational::{Likelihood, Variational};

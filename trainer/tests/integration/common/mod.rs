@@ -39,9 +39,10 @@ impl Place {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 let name = path.strip_prefix(self.0.path()).unwrap().to_owned();
-                match path.is_dir() {
-                    true => folders.push(path),
-                    false => files.push((name, std::fs::read(path).unwrap())),
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    files.push((name, std::fs::read(path).unwrap()));
                 }
             }
         }
