@@ -1,6 +1,6 @@
 //! Pictures on any display that `embedded-graphics` knows, row by row, so that no picture is ever in memory.
 
-use crate::RowSink;
+use crate::rows::RowSink;
 use embedded_graphics_core::pixelcolor::BinaryColor;
 use embedded_graphics_core::prelude::*;
 use embedded_graphics_core::primitives::Rectangle;

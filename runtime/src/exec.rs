@@ -3,10 +3,16 @@
 //! Rows are pulled: a layer's next row is made when a layer that reads it asks, each row once, and of each tensor
 //! only the rows are kept that are needed at once. The linear layer makes one row of its output at a time.
 
-use crate::blob::order::divisor;
-use crate::kernels::{float, int8};
-use crate::plan::{self, Ring};
-use crate::{Error, Layer, Model, Operator, PixelRange, Rng, RowSink, latent};
+use crate::blob::{Model, memory};
+use crate::error::Error;
+use crate::invariant::divisor;
+use crate::kernels::{backend, float, int8};
+use crate::latent::{self, Rng};
+use crate::layer::Layer;
+use crate::ring::Ring;
+use crate::rows::RowSink;
+use crate::shape::{Operator, PixelRange};
+use crate::window;
 use bytemuck::{must_cast_slice, must_cast_slice_mut};
 use core::hint::black_box;
 
@@ -42,7 +48,7 @@ impl<const N: usize> AsMut<[u32]> for Buffer<N> {
 #[derive(Debug)]
 pub struct Generator<'m, 'b> {
     model: Model<'m>,
-    /// The working memory, laid out by [`plan`].
+    /// The working memory, laid out by [`memory`].
     words: &'b mut [u32],
 }
 
@@ -69,12 +75,12 @@ impl<'m, 'b> Generator<'m, 'b> {
             // Hidden, so that it is no call of memset, which is larger than all of this function.
             *word = black_box(0);
         }
-        let mut start = plan::state_len(model);
+        let mut start = memory::state_len(model);
         for index in 0..model.layer_count() + 1 {
             if let Some(word) = words.get_mut(index * 2 + 1) {
                 *word = start as u32;
             }
-            start += plan::ring(model, index).words();
+            start += memory::ring(model, index).words();
         }
         Ok(Self {
             model: *model,
@@ -221,7 +227,7 @@ impl<'m, 'b> Generator<'m, 'b> {
         for tensor in 0..self.model.layer_count() + 1 {
             self.set_state(tensor * 2, usize::from(tensor == 0));
         }
-        let ring = plan::ring(&self.model, 0);
+        let ring = memory::ring(&self.model, 0);
         let start = self.ring_start(0);
         let words = self.words.get_mut(start..).unwrap_or_default();
         // Hidden, so that the loop is not written out for a short latent, which takes more code than all of this.
@@ -295,7 +301,7 @@ impl<'m, 'b> Generator<'m, 'b> {
     /// The layer that has to make a row before this one can make row `y`.
     #[inline(always)]
     fn missing(&self, layer: &Layer<'_>, index: usize, y: usize) -> Option<usize> {
-        let needed = plan::rows_needed(layer.operator, layer.input.height, y);
+        let needed = window::rows_needed(layer.operator, layer.input.height, y);
         let source = source(layer, index);
         if self.rows_made(source) < needed && source > 0 {
             return Some(source - 1);
@@ -318,7 +324,7 @@ impl<'m, 'b> Generator<'m, 'b> {
             true => {
                 // Behind the last ring.
                 let last = self.model.layer_count();
-                let behind = state(before, last * 2 + 1) + plan::ring(&self.model, last).words();
+                let behind = state(before, last * 2 + 1) + memory::ring(&self.model, last).words();
                 let behind = behind.saturating_sub(end);
                 after.split_at_mut_checked(behind).unwrap_or_default()
             }
@@ -332,20 +338,20 @@ impl<'m, 'b> Generator<'m, 'b> {
             let out = must_cast_slice_mut(after).get_mut(range);
             let (input, out) = (must_cast_slice(input), out.unwrap_or_default());
             match layer.operator {
-                _ if has_weights => float::row(layer, y, input, out),
+                _ if has_weights => backend::float_row(layer, y, input, out),
                 Operator::Add { from } => {
                     float::add_row(layer, y, input, must_cast_slice(rows(before, from)), out);
                 }
                 Operator::Concat { from } => {
                     float::concat_row(layer, y, input, must_cast_slice(rows(before, from)), out);
                 }
-                _ => float::row(layer, y, input, out),
+                _ => backend::float_row(layer, y, input, out),
             }
         } else {
             let out = must_cast_slice_mut(after).get_mut(range);
             let out = out.unwrap_or_default();
             match layer.operator {
-                _ if has_weights => int8::row(layer, y, input, &out_ring, out, scratch),
+                _ if has_weights => backend::int8_row(layer, y, input, &out_ring, out, scratch),
                 Operator::Add { from } => {
                     int8::add_row(layer, y, input, rows(before, from), &out_ring, out);
                 }
@@ -355,7 +361,7 @@ impl<'m, 'b> Generator<'m, 'b> {
                 Operator::AvgPool2d(window) => {
                     int8::pool_row(layer, window, y, input, &out_ring, out);
                 }
-                _ => int8::row(layer, y, input, &out_ring, out, scratch),
+                _ => backend::int8_row(layer, y, input, &out_ring, out, scratch),
             }
         }
     }
@@ -452,7 +458,7 @@ fn values_to_pixels<'r>(model: &Model<'_>, words: &'r mut [u32]) -> &'r [u8] {
     let values: &[f32] = must_cast_slice(values);
     let pixels: &mut [u8] = must_cast_slice_mut(pixels);
     let pixels = pixels.get_mut(..row_len).unwrap_or_default();
-    float::pixels(model.range(), values, pixels);
+    backend::pixels(model.range(), values, pixels);
     pixels
 }
 
@@ -551,7 +557,7 @@ mod tests {
             let model = Model::parse(blob).expect("a valid model");
             let measured = high_water(&model);
             for (tensor, rows) in measured.into_iter().enumerate() {
-                assert_eq!(plan::ring(&model, tensor).rows, rows, "tensor {tensor}");
+                assert_eq!(memory::ring(&model, tensor).rows, rows, "tensor {tensor}");
                 kept += rows;
             }
         }

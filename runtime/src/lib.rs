@@ -68,17 +68,25 @@
 
 extern crate no_std_compat as std;
 
+// No module refers to a higher one: `tests/layering.rs` has the order, and docs/architecture.md says what is where.
 pub mod blob;
+mod bytes;
 #[cfg(feature = "writer")]
 pub mod cost;
 #[cfg(feature = "embedded-graphics")]
 pub mod display;
 mod error;
 mod exec;
+mod invariant;
 pub mod kernels;
 pub mod latent;
-mod plan;
+mod layer;
+mod ring;
 mod rows;
+mod scratch;
+mod shape;
+mod weights;
+mod window;
 
 pub use blob::{Activation, Layer, Model, Numbers, Operator, PixelRange, Shape, Window};
 pub use error::Error;

@@ -4,26 +4,17 @@
 use core::ops::Range;
 
 use super::arithmetic;
-use crate::blob::order::{Axis, divisor};
-use crate::plan::Ring;
-use crate::{Layer, Operator, PixelRange, Window};
+use crate::invariant::divisor;
+use crate::layer::Layer;
+use crate::ring::Ring;
+use crate::shape::{PixelRange, Window};
+use crate::window::Axis;
 
 /// Output channels that are summed together.
 const LANES: usize = 16;
 
-/// Computes row `y` of a layer's output into `out` from the rows of its input's ring.
+/// Computes row `y` of the output of a layer with weights into `out` from the rows of its input's ring.
 pub(crate) fn row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
-    match layer.operator.in_this_build() {
-        Operator::Upsample { factor } => {
-            return upsample_row(layer, y / divisor(factor), factor, input, out);
-        }
-        Operator::AvgPool2d(window) => return pool_row(layer, window, y, input, out),
-        _ => {}
-    }
-    #[cfg(pocketgan_x86_64)]
-    if super::x86_64::has_avx2() {
-        return super::x86_64::float::row(layer, y, input, out);
-    }
     match Axis::of(layer.operator) {
         Some(axis) => Convolution::new(layer, axis, y, input).run(out),
         None => {
@@ -37,10 +28,6 @@ pub(crate) fn row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
 
 /// Rounds values to pixels.
 pub(crate) fn pixels(range: PixelRange, values: &[f32], pixels: &mut [u8]) {
-    #[cfg(pocketgan_x86_64)]
-    if super::x86_64::has_avx2() {
-        return super::x86_64::pointwise::pixels(range, values, pixels);
-    }
     for (pixel, &value) in pixels.iter_mut().zip(values) {
         *pixel = arithmetic::pixel_of_value(range, value);
     }
@@ -76,7 +63,13 @@ pub(crate) fn concat_row(
 }
 
 /// Computes row `y` of average pooling's output into `out` from the rows of its input's ring.
-fn pool_row(layer: &Layer<'_>, window: Window, y: usize, input: &[f32], out: &mut [f32]) {
+pub(crate) fn pool_row(
+    layer: &Layer<'_>,
+    window: Window,
+    y: usize,
+    input: &[f32],
+    out: &mut [f32],
+) {
     let Window { kernel, stride, .. } = window;
     let part = 1.0 / (kernel * kernel) as f32;
     let (ring, channels) = (Ring::of_input(layer), layer.output.channels);
@@ -104,7 +97,13 @@ fn pixels_of(rows: &[f32], start: usize, channels: usize) -> impl Iterator<Item 
     rows.chunks_exact(divisor(channels))
 }
 
-fn upsample_row(layer: &Layer<'_>, y: usize, factor: usize, input: &[f32], out: &mut [f32]) {
+pub(crate) fn upsample_row(
+    layer: &Layer<'_>,
+    y: usize,
+    factor: usize,
+    input: &[f32],
+    out: &mut [f32],
+) {
     let start = Ring::of_input(layer).row_start(y);
     let pixels = pixels_of(input, start, layer.input.channels);
     let repeated = pixels.flat_map(|pixel| core::iter::repeat_n(pixel, factor));

@@ -1,61 +1,11 @@
 //! int4 layers: some channels' weights and multipliers at a time are unpacked to an int8 layer of these channels, for
 //! which the int8 kernels do the rest.
 
-use super::int8::{BLOCK, Convolution, Kernels, Outputs, linear_pixel};
-use crate::blob::Parameters;
-use crate::blob::order::Axis;
-use crate::plan::Ring;
-use crate::{Activation, Layer, Numbers, Operator, Shape};
-
-/// Outputs of a linear layer that are unpacked together: whole groups of four.
-pub(crate) const OUTPUTS: usize = 8;
-
-/// Words that a layer's unpacked parameters take: the multipliers of as many channels as are unpacked together, and their
-/// weights with what shares their first and last eight.
-pub(crate) const fn scratch_len(layer: &Layer<'_>) -> usize {
-    let groups = layer.input.channels.div_ceil(4);
-    let channels = layer.output.channels;
-    let (at_once, words) = match (layer.operator, Axis::of(layer.operator)) {
-        (
-            Operator::Upsample { .. }
-            | Operator::Add { .. }
-            | Operator::Concat { .. }
-            | Operator::AvgPool2d(_),
-            _,
-        ) => return 0,
-        (_, None) => {
-            let at_once = if channels < OUTPUTS {
-                channels
-            } else {
-                OUTPUTS
-            };
-            (at_once, at_once.div_ceil(4) * 4 * groups)
-        }
-        (_, Some(axis)) => {
-            let at_once = if channels < BLOCK { channels } else { BLOCK };
-            let (mut most, mut start) = (0, 0);
-            let mut phase = 0;
-            while phase < axis.phases() * axis.phases() {
-                let taps = axis.taps(phase / axis.phases()) * axis.taps(phase % axis.phases());
-                let len = taps * groups * 4;
-                let words = (start % 8 + at_once * len).div_ceil(8) * 2;
-                most = if words > most { words } else { most };
-                start += channels * len;
-                phase += 1;
-            }
-            (at_once, most)
-        }
-    };
-    at_once * vectors(layer.activation) + words
-}
-
-/// How many multipliers an output has.
-pub(crate) const fn vectors(activation: Activation) -> usize {
-    match activation {
-        Activation::LeakyRelu { .. } => 2,
-        _ => 1,
-    }
-}
+use super::int8::{Convolution, Kernels, Outputs, linear_pixel};
+use crate::layer::{Layer, Parameters};
+use crate::ring::Ring;
+use crate::scratch::{BLOCK, OUTPUTS, vectors};
+use crate::shape::{Activation, Numbers, Shape};
 
 /// A layer's part from one channel on (for linear: from one output on), unpacked.
 struct Unpacked<'a> {
@@ -134,7 +84,7 @@ fn unpack_weights<'a>(packed: &[u8], start: usize, len: usize, to: &'a mut [u32]
     bytes.get(..len).unwrap_or_default()
 }
 
-/// Computes row `y` of a linear layer, as [`int8::row`](super::int8::row) does.
+/// Computes row `y` of a linear layer, as [`int8::linear_row`](super::int8::linear_row) does.
 // Neither is inlined, so that int8 layers need no stack for them.
 #[inline(never)]
 pub(crate) fn linear_row<K: Kernels>(

@@ -5,16 +5,15 @@
 //! outside the picture are skipped; columns outside are zeros in the ring.
 
 use super::arithmetic::{finish, rescale};
-use super::int4;
-use crate::blob::order::{Axis, divisor};
-use crate::plan::Ring;
-use crate::{Layer, Operator, Shape, Window};
+use crate::invariant::divisor;
+use crate::layer::Layer;
+use crate::ring::Ring;
+use crate::scratch::BLOCK;
+use crate::shape::{Shape, Window};
+use crate::window::Axis;
 
 /// Neighbours of a phase that are computed together, at most.
 pub(crate) const TILE: usize = 7;
-/// Channels of a convolution that are computed together, at most.
-pub(crate) const BLOCK: usize = 4;
-
 /// The accumulators of a tile's neighbours for each channel of a block.
 pub(crate) type Accumulators = [[i32; TILE]; BLOCK];
 
@@ -105,63 +104,9 @@ pub(crate) fn neighbours(outputs: usize) -> usize {
     }
 }
 
-/// Computes row `y` of the output of a layer that has weights, or of an upsample, into `out`, a row of `out_ring`, from the
-/// rows of its input's ring.
-///
-/// `scratch` is for an int4 layer to be unpacked in: [`scratch_len`](int4::scratch_len) words.
-#[cfg_attr(feature = "convolution", inline(never))]
-pub(crate) fn row(
-    layer: &Layer<'_>,
-    y: usize,
-    input: &[u32],
-    out_ring: &Ring,
-    out: &mut [u8],
-    scratch: &mut [u32],
-) {
-    #[cfg(pocketgan_asm)]
-    row_by::<super::asm::Asm>(layer, y, input, out_ring, out, scratch);
-    #[cfg(pocketgan_x86_64)]
-    if super::x86_64::has_vnni() {
-        row_by::<super::x86_64::Vnni>(layer, y, input, out_ring, out, scratch);
-    } else if super::x86_64::has_avx2() {
-        row_by::<super::x86_64::Avx2>(layer, y, input, out_ring, out, scratch);
-    } else {
-        row_by::<super::x86_64::Sse2>(layer, y, input, out_ring, out, scratch);
-    }
-    #[cfg(not(any(pocketgan_asm, pocketgan_x86_64)))]
-    row_by::<super::portable::Portable>(layer, y, input, out_ring, out, scratch);
-}
-
-fn row_by<K: Kernels>(
-    layer: &Layer<'_>,
-    y: usize,
-    input: &[u32],
-    out_ring: &Ring,
-    out: &mut [u8],
-    scratch: &mut [u32],
-) {
-    match (layer.operator.in_this_build(), Axis::of(layer.operator)) {
-        (Operator::Upsample { factor }, _) => {
-            let ring = Ring::of_input(layer);
-            copy_row(&ring, y / divisor(factor), factor, input, out_ring, 0, out)
-        }
-        (_, Some(axis)) => {
-            let convolution = Convolution::new(layer, axis, y, input);
-            match layer.numbers.is_int4() {
-                true => convolution.run_int4::<K>(out_ring, out, scratch),
-                false => convolution.run::<K>(out_ring, out),
-            }
-        }
-        (_, None) if layer.numbers.is_int4() => {
-            int4::linear_row::<K>(layer, y, input, out_ring, out, scratch)
-        }
-        (_, None) => linear_row::<K>(layer, y, input, out_ring, out),
-    }
-}
-
 /// Copies row `y` of a ring into the channels of `out` from `channel` on, each column `factor` times.
 #[inline(always)]
-fn copy_row(
+pub(crate) fn copy_row(
     ring: &Ring,
     y: usize,
     factor: usize,
@@ -300,7 +245,7 @@ fn first_of(four: u32, signed: bool) -> i32 {
 }
 
 #[cfg_attr(feature = "convolution", inline(never))]
-fn linear_row<K: Kernels>(
+pub(crate) fn linear_row<K: Kernels>(
     layer: &Layer<'_>,
     y: usize,
     input: &[u32],
@@ -397,7 +342,7 @@ pub(crate) struct Convolution<'a> {
 }
 
 impl<'a> Convolution<'a> {
-    fn new(layer: &'a Layer<'a>, axis: Axis, y: usize, input: &'a [u32]) -> Self {
+    pub fn new(layer: &'a Layer<'a>, axis: Axis, y: usize, input: &'a [u32]) -> Self {
         let (start, end) = axis.inside(y, layer.input.height);
         let ring = Ring::of_input(layer);
         let first = (axis.first_input(y) + start as isize).max(0) as usize % divisor(ring.rows);
@@ -426,7 +371,7 @@ impl<'a> Convolution<'a> {
     }
 
     #[inline(never)]
-    fn run<K: Kernels>(&self, out_ring: &Ring, out: &mut [u8]) {
+    pub fn run<K: Kernels>(&self, out_ring: &Ring, out: &mut [u8]) {
         let weights: &[i8] = bytemuck::must_cast_slice(self.layer.parameters.weights);
         let mut weights = weights.get(self.first_weight()..).unwrap_or_default();
         for px in 0..self.axis.phases().min(self.layer.output.width) {

@@ -1,8 +1,8 @@
 //! The int8 inner products in safe Rust, for every target without a faster version.
 
 use super::int8::{self, Kernels, Outputs, Phase, Tile};
-use crate::Layer;
-use crate::blob::order::divisor;
+use crate::invariant::divisor;
+use crate::layer::Layer;
 
 /// Safe Rust that compilers turn into vector code where there is any.
 pub(crate) struct Portable;

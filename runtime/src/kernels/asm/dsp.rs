@@ -9,7 +9,7 @@
 
 use core::arch::asm;
 
-use super::{Job, Linear};
+use super::job::{Job, Linear};
 
 // The loops name their registers, since between them they use every one that there is: r0 to r5 and
 // r8 are the accumulators of outputs 0 to 6, r9 to r12 widened weights, r6 and r7 a widened column, and
@@ -164,25 +164,6 @@ macro_rules! relu {
             "sub r10, r6\n",
         )
     };
-}
-
-/// [`rescale`](crate::kernels::arithmetic::rescale) in an instruction that a compiler which was not told of the
-/// extension does not take.
-#[inline(always)]
-pub(crate) fn rescale(acc: i32, shift: u32, multiplier: i32) -> i32 {
-    let rounded;
-    // SAFETY: changes nothing but its result.
-    unsafe {
-        asm!(
-            cpu!(),
-            "smmulr {0}, {1}, {2}",
-            out(reg) rounded,
-            in(reg) acc << shift,
-            in(reg) multiplier,
-            options(nomem, nostack, preserves_flags, pure),
-        );
-    }
-    rounded
 }
 
 /// Does a job.

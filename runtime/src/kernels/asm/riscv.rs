@@ -6,7 +6,7 @@
 
 use core::arch::asm;
 
-use super::{Job, Linear};
+use super::job::{Job, Linear};
 
 // s2 to s8 are the accumulators of outputs 0 to 6, t0 and t1 weights, t2 a byte of a column, t3 a product; a1 points
 // to the activations and a2 to the weights of the group at hand, a3 is where the weights of the rows at hand end and

@@ -7,7 +7,7 @@
 
 use core::arch::asm;
 
-use super::{Job, Linear};
+use super::job::{Job, Linear};
 
 // r8 to r12, lr and r0 are the accumulators of outputs 0 to 6, r3 and r4 weights, r5 a byte of a column and then its
 // product, r6 and r7 words of weights; r1 points to the activations and r2 to the weights of the group at hand. The

@@ -6,7 +6,7 @@
 
 use core::arch::asm;
 
-use super::{Job, Linear};
+use super::job::{Job, Linear};
 
 // The loops name their registers, since between them they use every one that there is: r0 to r5 and
 // r8 are the accumulators of outputs 0 to 6, r9 and r10 weights, r6 a byte of a column; lr points to the

@@ -4,15 +4,14 @@
 
 use core::arch::x86_64::{__m256, __m512};
 
+use super::features::has_avx512;
+use super::planes::{self, Block, MOST_PHASES};
 use super::pointwise::activate;
 use super::vector::{Vector, load, store};
-use super::{has_avx512, planes};
-use crate::Layer;
-use crate::blob::order::Axis;
 use crate::kernels::float::{Convolution, Phase, linear_outputs, words};
+use crate::layer::Layer;
+use crate::window::Axis;
 
-/// Phases that a convolution has at most: as many as the longest stride.
-const MOST_PHASES: usize = 8;
 /// Outputs that share the weights which are loaded, at most.
 const SHARING: usize = 8;
 
@@ -118,19 +117,7 @@ fn convolution_row<W: Vector>(convolution: &Convolution<'_>, out: &mut [f32]) {
     }
 }
 
-/// The channels of a convolution's row from `channel` on.
-pub(super) struct Block<'a> {
-    pub convolution: &'a Convolution<'a>,
-    pub channel: usize,
-    phases: &'a [Option<Phase>; MOST_PHASES],
-}
-
-impl<'a> Block<'a> {
-    /// The phases that have outputs.
-    pub fn phases(&self) -> impl Iterator<Item = &'a Phase> {
-        self.phases.iter().flatten()
-    }
-
+impl Block<'_> {
     /// Computes `V` vectors of channels, and says how many channels these are.
     #[inline(always)]
     fn vectors_of_channels<W: Vector, const V: usize>(&self, out: &mut [f32]) -> usize {

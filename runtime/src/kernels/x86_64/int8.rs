@@ -16,10 +16,12 @@ use core::slice::ChunksMut;
 use bytemuck::Zeroable;
 
 use super::products::{Pairs, Products, Quads};
-use crate::blob::order::divisor;
+use crate::invariant::divisor;
 use crate::kernels::arithmetic::TANH;
-use crate::kernels::int8::{BLOCK, Kernels, Outputs, Phase, Tile};
-use crate::{Activation, Layer};
+use crate::kernels::int8::{Kernels, Outputs, Phase, Tile};
+use crate::layer::Layer;
+use crate::scratch::BLOCK;
+use crate::shape::Activation;
 
 /// Words of a vector: neighbours that are computed together.
 const LANES: usize = 8;

@@ -8,10 +8,11 @@ use core::arch::x86_64::{
 };
 use core::mem::MaybeUninit;
 
-use super::float::Block;
 use super::vector::{Vector, store};
-use crate::kernels::float::{Convolution, words};
+use crate::kernels::float::{Convolution, Phase, words};
 
+/// Phases that a convolution has at most: as many as the longest stride.
+pub(super) const MOST_PHASES: usize = 8;
 /// Vectors of sums for each channel of each phase.
 const VECTORS: usize = 2;
 /// Channels of all phases that are computed at once: eight phases have one each.
@@ -20,6 +21,20 @@ const CHAINS: usize = 8;
 const CHANNELS: usize = 128;
 /// Columns of a channel, of which a kernel of 16 adds no more than that many to the outputs'.
 type Plane = [f32; VECTORS * 16 + 16];
+
+/// The channels of a convolution's row from `channel` on.
+pub(super) struct Block<'a> {
+    pub convolution: &'a Convolution<'a>,
+    pub channel: usize,
+    pub phases: &'a [Option<Phase>; MOST_PHASES],
+}
+
+impl<'a> Block<'a> {
+    /// The phases that have outputs.
+    pub fn phases(&self) -> impl Iterator<Item = &'a Phase> {
+        self.phases.iter().flatten()
+    }
+}
 
 /// The first of a block's outputs in each phase, as many as `VECTORS` hold, and what they read.
 struct Tile<'a> {

@@ -9,7 +9,7 @@ use core::arch::x86_64::{
     _mm_setzero_si128, _mm_srai_epi16, _mm_unpackhi_epi8, _mm_unpacklo_epi8, _mm_unpacklo_epi64,
 };
 
-use crate::blob::order::divisor;
+use crate::invariant::divisor;
 use crate::kernels::arithmetic::finish;
 use crate::kernels::int8::{self, Kernels, Outputs, Phase, TILE, Tile};
 
