@@ -78,7 +78,7 @@ pub mod display;
 mod error;
 mod exec;
 mod invariant;
-pub mod kernels;
+mod kernels;
 pub mod latent;
 mod layer;
 mod ring;
@@ -87,6 +87,14 @@ mod scratch;
 mod shape;
 mod weights;
 mod window;
+
+/// What the trainer, the tests and the tools of this repository take from the kernels. It is not part of the API: it may
+/// change in any version.
+#[cfg(feature = "writer")]
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::kernels::{arithmetic, reference};
+}
 
 pub use blob::{Activation, Layer, Model, Numbers, Operator, PixelRange, Shape, Window};
 pub use error::Error;

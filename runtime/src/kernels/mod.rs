@@ -2,6 +2,7 @@
 //! for bit.
 
 pub mod arithmetic;
+#[cfg(feature = "writer")]
 pub mod reference;
 
 #[cfg(pocketgan_asm)]
