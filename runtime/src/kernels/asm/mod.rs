@@ -15,6 +15,26 @@ macro_rules! table {
     };
 }
 
+/// Asserts that these fields lie one behind the other, as instructions that load several words take them; `first`, that
+/// they are a structure's first ones.
+#[cfg(any(pocketgan_dsp, pocketgan_thumb2))]
+macro_rules! in_a_row {
+    (first $structure:ident: $first:ident, $($field:ident),+) => {
+        const _: () = assert!(core::mem::offset_of!($structure, $first) == 0);
+        in_a_row!($structure: $first, $($field),+);
+    };
+    ($structure:ident: $($field:ident),+) => {
+        const _: () = {
+            let offsets = [$(core::mem::offset_of!($structure, $field)),+];
+            let mut i = 1;
+            while i < offsets.len() {
+                assert!(offsets[i] == offsets[i - 1] + 4);
+                i += 1;
+            }
+        };
+    };
+}
+
 mod job;
 #[cfg(pocketgan_dsp)]
 #[path = "dsp.rs"]
