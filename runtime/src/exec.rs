@@ -5,7 +5,7 @@
 
 use crate::blob::{Model, memory};
 use crate::error::Error;
-use crate::invariant::divisor;
+use crate::invariant::{Guaranteed, divisor, unexpected};
 use crate::kernels::{backend, float, int8};
 use crate::latent::{self, Rng};
 use crate::layer::Layer;
@@ -211,7 +211,7 @@ impl<'m, 'b> Generator<'m, 'b> {
             return Err(Error::SliceLength);
         }
         self.check_class()?;
-        self.start(|i| latents.get(i).copied().unwrap_or_default());
+        self.start(|i| latents.get(i).copied().guaranteed());
         Ok(())
     }
 
@@ -229,7 +229,7 @@ impl<'m, 'b> Generator<'m, 'b> {
         }
         let ring = memory::ring(&self.model, 0);
         let start = self.ring_start(0);
-        let words = self.words.get_mut(start..).unwrap_or_default();
+        let words = self.words.get_mut(start..).guaranteed();
         // Hidden, so that the loop is not written out for a short latent, which takes more code than all of this.
         for i in 0..black_box(self.model.latent_size()) {
             let q = component(i);
@@ -279,7 +279,7 @@ impl<'m, 'b> Generator<'m, 'b> {
             index = next;
         }
         let start = self.ring_start(self.model.layer_count());
-        self.words.get_mut(start..).unwrap_or_default()
+        self.words.get_mut(start..).guaranteed()
     }
 
     /// Makes the next row of layer `index`, or asks another layer for a row that it needs first; returns the layer whose turn
@@ -317,7 +317,7 @@ impl<'m, 'b> Generator<'m, 'b> {
         let out_ring = Ring::of_output(layer);
         let end = self.ring_start(index + 1);
         let Some((before, after)) = self.words.split_at_mut_checked(end) else {
-            return;
+            return unexpected();
         };
         let input = rows(before, source(layer, index));
         let (after, scratch) = match layer.numbers.is_int4() {
@@ -326,7 +326,7 @@ impl<'m, 'b> Generator<'m, 'b> {
                 let last = self.model.layer_count();
                 let behind = state(before, last * 2 + 1) + memory::ring(&self.model, last).words();
                 let behind = behind.saturating_sub(end);
-                after.split_at_mut_checked(behind).unwrap_or_default()
+                after.split_at_mut_checked(behind).guaranteed()
             }
             false => (after, &mut [][..]),
         };
@@ -336,7 +336,7 @@ impl<'m, 'b> Generator<'m, 'b> {
         let range = out_start..out_start + out_len;
         if layer.numbers.is_float() {
             let out = must_cast_slice_mut(after).get_mut(range);
-            let (input, out) = (must_cast_slice(input), out.unwrap_or_default());
+            let (input, out) = (must_cast_slice(input), out.guaranteed());
             match layer.operator {
                 _ if has_weights => backend::float_row(layer, y, input, out),
                 Operator::Add { from } => {
@@ -349,7 +349,7 @@ impl<'m, 'b> Generator<'m, 'b> {
             }
         } else {
             let out = must_cast_slice_mut(after).get_mut(range);
-            let out = out.unwrap_or_default();
+            let out = out.guaranteed();
             match layer.operator {
                 _ if has_weights => backend::int8_row(layer, y, input, &out_ring, out, scratch),
                 Operator::Add { from } => {
@@ -421,7 +421,7 @@ fn rows(words: &[u32], tensor: usize) -> &[u32] {
         true => state(words, tensor * 2 + 3),
         false => words.len(),
     };
-    words.get(start..end).unwrap_or_default()
+    words.get(start..end).guaranteed()
 }
 
 /// A layer of a model: the one it was included with, or one decoded into `decoded`.
@@ -439,7 +439,7 @@ fn layer<'l, 'm>(
 
 /// A word of the state.
 fn state(words: &[u32], at: usize) -> usize {
-    words.get(at).map_or(0, |&word| word as usize)
+    words.get(at).copied().guaranteed() as usize
 }
 
 /// `copy_from_slice` that takes what there is.
@@ -454,10 +454,10 @@ fn copy<T: Copy>(to: &mut [T], from: &[T]) {
 #[inline(never)]
 fn values_to_pixels<'r>(model: &Model<'_>, words: &'r mut [u32]) -> &'r [u8] {
     let row_len = model.output().row_len();
-    let (values, pixels) = words.split_at_mut_checked(row_len).unwrap_or_default();
+    let (values, pixels) = words.split_at_mut_checked(row_len).guaranteed();
     let values: &[f32] = must_cast_slice(values);
     let pixels: &mut [u8] = must_cast_slice_mut(pixels);
-    let pixels = pixels.get_mut(..row_len).unwrap_or_default();
+    let pixels = pixels.get_mut(..row_len).guaranteed();
     backend::pixels(model.range(), values, pixels);
     pixels
 }
@@ -465,12 +465,12 @@ fn values_to_pixels<'r>(model: &Model<'_>, words: &'r mut [u32]) -> &'r [u8] {
 /// A row of an int8 model's output as pixels, in its place.
 fn quanta_to_pixels<'r>(model: &Model<'_>, words: &'r mut [u32]) -> &'r [u8] {
     let row_len = model.output().row_len();
-    let row = words.get_mut(..row_len.div_ceil(4)).unwrap_or_default();
+    let row = words.get_mut(..row_len.div_ceil(4)).guaranteed();
     let offset = u32::from_ne_bytes([pixel_offset(model.range()); 4]);
     for word in row.iter_mut() {
         *word ^= offset;
     }
-    must_cast_slice(row).get(..row_len).unwrap_or_default()
+    must_cast_slice(row).get(..row_len).guaranteed()
 }
 
 /// What turns a quantum into a pixel, by exclusive or: for signed quanta that adds 128.

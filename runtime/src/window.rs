@@ -1,7 +1,11 @@
 //! Windows: which rows and columns of its input a layer reads for which outputs.
 
-use crate::invariant::divisor;
 use crate::shape::{Operator, Window};
+
+/// A stride or factor, which is 0 only in a record that is not checked yet.
+const fn above_zero(n: usize) -> usize {
+    if n == 0 { 1 } else { n }
+}
 
 /// A window along one axis: which inputs each output reads, and through which kernel places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +35,7 @@ impl Axis {
 
     /// The stride.
     const fn stride(self) -> usize {
-        divisor(self.window.stride)
+        above_zero(self.window.stride)
     }
 
     /// Places of the kernel.
@@ -134,7 +138,7 @@ impl Axis {
 pub(crate) const fn rows_needed(operator: Operator, height: usize, y: usize) -> usize {
     match operator.in_this_build() {
         Operator::Linear => 1,
-        Operator::Upsample { factor } => y / divisor(factor) + 1,
+        Operator::Upsample { factor } => y / above_zero(factor) + 1,
         Operator::Add { .. } | Operator::Concat { .. } => y + 1,
         Operator::Conv2d(_) | Operator::ConvTranspose2d(_) | Operator::AvgPool2d(_) => {
             let Some(axis) = Axis::of(operator) else {
@@ -157,7 +161,7 @@ pub(crate) const fn first_row(operator: Operator, y: usize) -> usize {
             first @ 0.. => first as usize,
             _ => 0,
         },
-        (Operator::Upsample { factor }, _) => y / divisor(factor),
+        (Operator::Upsample { factor }, _) => y / above_zero(factor),
         (Operator::Add { .. } | Operator::Concat { .. }, _) => y,
         _ => 0,
     }

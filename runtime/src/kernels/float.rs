@@ -4,7 +4,7 @@
 use core::ops::Range;
 
 use super::arithmetic;
-use crate::invariant::divisor;
+use crate::invariant::{Guaranteed, divisor};
 use crate::layer::Layer;
 use crate::ring::Ring;
 use crate::shape::{PixelRange, Window};
@@ -93,7 +93,7 @@ pub(crate) fn pool_row(
 
 /// The pixels of `rows` from element `start` on.
 fn pixels_of(rows: &[f32], start: usize, channels: usize) -> impl Iterator<Item = &[f32]> {
-    let rows = rows.get(start..).unwrap_or_default();
+    let rows = rows.get(start..).guaranteed();
     rows.chunks_exact(divisor(channels))
 }
 
@@ -127,7 +127,10 @@ pub(crate) fn linear_outputs(
 ) -> usize {
     let row_len = layer.output.row_len();
     let bias = words(layer.parameters.bias, y * row_len);
-    let column = words(layer.parameters.column, y * row_len);
+    let column = match layer.parameters.column {
+        [] => &[],
+        column => words(column, y * row_len),
+    };
     let weights = words(layer.parameters.weights, y * row_len * input.len());
     for (chunk, out) in out.chunks_mut(LANES).enumerate() {
         let at = first + chunk * LANES;
@@ -215,7 +218,7 @@ impl<'a> Convolution<'a> {
         let start = (self.first_row + tap as isize).max(0) as usize;
         let start = self.ring.row_start(start);
         let row = self.input.get(start..start + self.ring.row_len());
-        row.unwrap_or_default()
+        row.guaranteed()
     }
 
     /// The weights of all output channels for each input channel of a phase's tap: its vertical and its horizontal
@@ -239,7 +242,7 @@ impl<'a> Convolution<'a> {
         let columns = columns * channels..(columns + end - start) * channels;
         let bias = words(self.layer.parameters.bias, channel);
         let pixel = out.get_mut(x * row_len + channel..(x + 1) * row_len);
-        let chunks = pixel.unwrap_or_default().chunks_mut(LANES);
+        let chunks = pixel.guaranteed().chunks_mut(LANES);
         for (chunk, out) in chunks.enumerate() {
             let lane = chunk * LANES;
             let mut sums = load(bias, lane, out.len());
@@ -248,7 +251,7 @@ impl<'a> Convolution<'a> {
                 let weights = self.weights(phase, [tap, start]);
                 add_products(
                     &mut sums,
-                    input.unwrap_or_default(),
+                    input.guaranteed(),
                     weights,
                     row_len,
                     channel + lane,
@@ -261,13 +264,13 @@ impl<'a> Convolution<'a> {
 
 /// The little-endian words of `bytes` from word `start` on.
 pub(crate) fn words(bytes: &[u8], start: usize) -> &[[u8; 4]] {
-    bytes.as_chunks().0.get(start..).unwrap_or_default()
+    bytes.as_chunks().0.get(start..).guaranteed()
 }
 
 /// Up to [`LANES`] biases from `start` on, `count` at most.
 fn load(bias: &[[u8; 4]], start: usize, count: usize) -> [f32; LANES] {
     let mut sums = [0.0; LANES];
-    let bias = bias.get(start..).unwrap_or_default();
+    let bias = bias.get(start..).guaranteed();
     for (sum, &bias) in sums.iter_mut().zip(bias).take(count) {
         *sum = f32::from_le_bytes(bias);
     }
@@ -291,7 +294,7 @@ fn add_products(
         return;
     }
     for (&x, row) in input.iter().zip(weights.chunks_exact(divisor(row_len))) {
-        let row = row.get(lane..).unwrap_or_default();
+        let row = row.get(lane..).guaranteed();
         if let Some(row) = row.first_chunk::<LANES>() {
             for (sum, &weight) in sums.iter_mut().zip(row) {
                 *sum += x * f32::from_le_bytes(weight);

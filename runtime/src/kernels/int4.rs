@@ -2,6 +2,7 @@
 //! which the int8 kernels do the rest.
 
 use super::int8::{Convolution, Kernels, Outputs, linear_pixel};
+use crate::invariant::Guaranteed;
 use crate::layer::{Layer, Parameters};
 use crate::ring::Ring;
 use crate::scratch::{BLOCK, OUTPUTS, vectors};
@@ -20,9 +21,9 @@ fn unpack<'a>(
     [start, len]: [usize; 2],
     scratch: &'a mut [u32],
 ) -> Unpacked<'a> {
-    let (positive, rest) = scratch.split_at_mut_checked(outputs).unwrap_or_default();
+    let (positive, rest) = scratch.split_at_mut_checked(outputs).guaranteed();
     let negative = outputs * (vectors(layer.activation) - 1);
-    let (negative, weights) = rest.split_at_mut_checked(negative).unwrap_or_default();
+    let (negative, weights) = rest.split_at_mut_checked(negative).guaranteed();
     let parameters = &layer.parameters;
     let shift = layer.multiplier_shift;
     let multipliers = unpack_multipliers(parameters.multipliers, first, outputs, shift, positive);
@@ -34,18 +35,17 @@ fn unpack<'a>(
         _ => &[],
     };
     let weights = unpack_weights(parameters.weights, start, len, weights);
-    let part = |vector: &'a [u8], bytes| {
-        let part = vector.get(first * bytes..(first + outputs) * bytes);
-        part.unwrap_or_default()
-    };
+    let bias = parameters.bias.get(first * 4..(first + outputs) * 4);
+    // There is no column without classes.
+    let column = parameters.column.get(first..first + outputs);
     Unpacked {
         layer: Layer {
             numbers: Numbers::Int8,
             parameters: Parameters {
-                bias: part(parameters.bias, 4),
+                bias: bias.guaranteed(),
                 multipliers,
                 negative_multipliers,
-                column: part(parameters.column, 1),
+                column: column.unwrap_or_default(),
                 ..Parameters::NONE
             },
             ..*layer
@@ -62,17 +62,17 @@ fn unpack_multipliers<'a>(
     shift: u32,
     to: &'a mut [u32],
 ) -> &'a [u8] {
-    let halves = halves.as_chunks().0.get(first..).unwrap_or_default();
+    let halves = halves.as_chunks().0.get(first..).guaranteed();
     for (to, &half) in to.iter_mut().zip(halves) {
         *to = (u32::from(u16::from_le_bytes(half)) << shift).to_le();
     }
     let bytes: &[u8] = bytemuck::must_cast_slice(to);
-    bytes.get(..count * 4).unwrap_or_default()
+    bytes.get(..count * 4).guaranteed()
 }
 
 /// The weights from `start` on, as an int8 layer has them.
 fn unpack_weights<'a>(packed: &[u8], start: usize, len: usize, to: &'a mut [u32]) -> &'a [i8] {
-    let words = packed.as_chunks().0.get(start / 8..).unwrap_or_default();
+    let words = packed.as_chunks().0.get(start / 8..).guaranteed();
     let count = (start % 8 + len).div_ceil(8);
     for (to, &word) in to.as_chunks_mut().0.iter_mut().zip(words).take(count) {
         let word = u32::from_le_bytes(word);
@@ -80,8 +80,8 @@ fn unpack_weights<'a>(packed: &[u8], start: usize, len: usize, to: &'a mut [u32]
         *to = pair.map(u32::to_le);
     }
     let bytes: &[i8] = bytemuck::must_cast_slice(to);
-    let bytes = bytes.get(start % 8..).unwrap_or_default();
-    bytes.get(..len).unwrap_or_default()
+    let bytes = bytes.get(start % 8..).guaranteed();
+    bytes.get(..len).guaranteed()
 }
 
 /// Computes row `y` of a linear layer, as [`int8::linear_row`](super::int8::linear_row) does.
@@ -113,13 +113,7 @@ pub(crate) fn linear_row<K: Kernels>(
                 count,
             };
             let out = out.get_mut(out_ring.place(x, channel)..);
-            linear_pixel::<K>(
-                &outputs,
-                input,
-                part.weights,
-                out_ring,
-                out.unwrap_or_default(),
-            );
+            linear_pixel::<K>(&outputs, input, part.weights, out_ring, out.guaranteed());
         }
     }
 }
@@ -144,7 +138,7 @@ impl Convolution<'_> {
                 let mut layer = part.layer;
                 layer.output.channels = count;
                 let part_of_row = out_ring.place(0, channel) - out_ring.place(0, 0);
-                let out = out.get_mut(part_of_row..).unwrap_or_default();
+                let out = out.get_mut(part_of_row..).guaranteed();
                 let convolution = self.of_part(&layer);
                 convolution.run_phase::<K>(px, part.weights, out_ring, out);
             }

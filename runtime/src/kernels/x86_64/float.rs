@@ -2,6 +2,7 @@
 //! hold neighbouring output channels or, where there are few of those, neighbouring outputs.
 #![allow(unsafe_code)]
 
+use crate::invariant::Guaranteed;
 use core::arch::x86_64::{__m256, __m512};
 
 use super::features::has_avx512;
@@ -136,7 +137,7 @@ impl Block<'_> {
                 for (i, sums) in sums.iter().enumerate() {
                     let x = phase.number + (first + i) * self.convolution.axis.phases();
                     let at = x * layer.output.channels + self.channel;
-                    store(sums, out.get_mut(at..).unwrap_or_default());
+                    store(sums, out.get_mut(at..).guaranteed());
                 }
             }
         }
@@ -170,13 +171,14 @@ impl Block<'_> {
                 let input = input.get(column(from).max(0) as usize * channels..);
                 let weights = self.convolution.weights(phase, [vertical, horizontal]);
                 let products = Products {
+                    // No row reaches a tap that no output reads.
                     input: input.unwrap_or_default(),
                     count: channels,
                     step: axis.step() * channels,
-                    weights: weights.get(self.channel..).unwrap_or_default(),
+                    weights: weights.get(self.channel..).guaranteed(),
                     row_len: layer.output.channels,
                 };
-                let sums = sums.get_mut(from..to).unwrap_or_default();
+                let sums = sums.get_mut(from..to).guaranteed();
                 match sums.len() {
                     1 => products.add_to::<W, 1, V>(sums),
                     2 => products.add_to::<W, 2, V>(sums),
@@ -217,7 +219,7 @@ impl Products<'_> {
         let mut inputs = [&[][..]; P];
         for (i, inputs) in inputs.iter_mut().enumerate() {
             let input = self.input.get(i * step..i * step + count);
-            *inputs = input.unwrap_or_default();
+            *inputs = input.guaranteed();
         }
         let reach = count.saturating_sub(1) * row_len + V * W::LANES;
         let whole = inputs.iter().all(|input| input.len() == count);

@@ -2,6 +2,7 @@
 //! the columns of a channel lie side by side.
 #![allow(unsafe_code)]
 
+use crate::invariant::Guaranteed;
 use core::arch::x86_64::{
     __m128, _mm_loadu_ps, _mm_movehl_ps, _mm_movelh_ps, _mm_storeu_ps, _mm_unpackhi_ps,
     _mm_unpacklo_ps,
@@ -67,12 +68,12 @@ pub(super) fn channels<W: Vector>(block: &Block<'_>, out: &mut [f32]) -> usize {
     }
     let count = rest.min(CHAINS / block.phases().count().max(1));
     let mut planes = [const { MaybeUninit::<Plane>::uninit() }; CHANNELS];
-    let planes = planes.get_mut(..channels).unwrap_or_default();
+    let planes = planes.get_mut(..channels).guaranteed();
     let left = block.phases().map(|phase| phase.first_column).min();
     let outputs = block.phases().map(|phase| phase.outputs).max();
-    let outputs = outputs.unwrap_or_default();
+    let outputs = outputs.guaranteed();
     for first in (0..outputs).step_by(VECTORS * W::LANES) {
-        let left = left.unwrap_or_default() + first as isize;
+        let left = left.guaranteed() + first as isize;
         let outside = outside(left, layer.input.width);
         let tile = Tile {
             block,
@@ -114,7 +115,7 @@ impl Tile<'_> {
             ..
         } = *self.block;
         let most_taps = self.block.phases().map(|phase| phase.taps).max();
-        for tap in 0..most_taps.unwrap_or_default() {
+        for tap in 0..most_taps.guaranteed() {
             // The phases by turns, since each sum has to wait for the one before.
             for (phase, sums) in self.block.phases().zip(sums.chunks_mut(self.count)) {
                 if tap >= phase.taps {
@@ -123,7 +124,7 @@ impl Tile<'_> {
                 let weights = convolution.weights(phase, [vertical, tap]);
                 let column = phase.first_column + (self.first + tap) as isize - self.left;
                 for (c, sums) in sums.iter_mut().enumerate() {
-                    let weights = weights.get(channel + c..).unwrap_or_default();
+                    let weights = weights.get(channel + c..).guaranteed();
                     for (v, sum) in sums.iter_mut().enumerate().take(self.vectors) {
                         let column = column as usize + v * W::LANES;
                         *sum = self.with_products(*sum, planes, column, weights);
@@ -208,7 +209,7 @@ fn transpose(row: &[f32], left: isize, planes: &mut [Plane]) {
     let channels = planes.len().max(1);
     let skipped = (-left).max(0) as usize;
     let row = row.get(left.max(0) as usize * channels..);
-    let row = row.unwrap_or_default();
+    let row = row.guaranteed();
     let columns = (row.len() / channels).min(size_of::<Plane>() / size_of::<f32>() - skipped);
     let (fours, rest) = match columns {
         4.. => planes.as_chunks_mut::<4>(),
