@@ -23,12 +23,13 @@
 //!   int8 arithmetic is specified to the bit. f32 models differ at most in the last bits of tanh
 //!   and sigmoid.
 //! - A model with classes makes images of the class it is told: [`Generator::set_class`].
-//! - After [`Model::parse`] has accepted a blob nothing can fail but a slice of the wrong length or a
-//!   class that there is not, and nothing can panic: release firmware holds no panicking code for
+//! - After [`Model::parse`] has accepted a blob nothing can fail but a slice of the wrong length, rows or a
+//!   class that there are not, and nothing can panic: release firmware holds no panicking code for
 //!   parsing and sampling at all.
 //! - Layers work row by row, so working memory is a few rows of each tensor
 //!   ([`Model::working_memory`]), and rows can be sent off as they are made
-//!   ([`Generator::sample_rows`]).
+//!   ([`Generator::sample_rows`]), one at a time ([`Generator::next_row`]), or some of them only
+//!   ([`Generator::sample_row_range`]).
 //!
 //! # Cost
 //!
@@ -100,4 +101,4 @@ pub use blob::{Activation, Layer, Model, Numbers, Operator, PixelRange, Shape, W
 pub use error::Error;
 pub use exec::{Buffer, Generator};
 pub use latent::Rng;
-pub use rows::RowSink;
+pub use rows::{Row, RowSink, SampleError, TryRowSink};

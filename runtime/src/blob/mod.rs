@@ -4,7 +4,7 @@ mod check;
 mod field;
 pub(crate) mod memory;
 mod model;
-mod needs;
+pub(crate) mod needs;
 mod record;
 #[cfg(feature = "writer")]
 pub mod writer;

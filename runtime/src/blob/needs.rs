@@ -33,6 +33,12 @@ impl PerTensor {
             self.set(tensor, value);
         }
     }
+
+    const fn lower(&mut self, tensor: usize, value: usize) {
+        if value < self.get(tensor) {
+            self.set(tensor, value);
+        }
+    }
 }
 
 /// What the layers need of the tensors: found by making all rows in the order in which [`Generator`](crate::Generator)
@@ -151,5 +157,34 @@ impl Needs {
         if is_image {
             self.rows.raise(tensor, made.saturating_sub(first));
         }
+    }
+}
+
+/// The first row of each tensor that the rows of the image from some row on need.
+pub(crate) struct FirstRows(PerTensor);
+
+impl FirstRows {
+    /// Those that the image needs from row `y` on.
+    pub const fn of(model: &Model<'_>, y: usize) -> Self {
+        let mut first = PerTensor::new(u16::MAX);
+        first.set(model.layer_count(), y);
+        // All layers that read a tensor come after the one that makes it.
+        let mut index = model.layer_count();
+        while let Some(before) = index.checked_sub(1) {
+            let links = links(model, before);
+            // What a layer reads first never goes back from one row to the next.
+            let y = first.get(index);
+            first.lower(links.source, window::first_row(links.operator, y));
+            if let Some(other) = links.other {
+                first.lower(other, y);
+            }
+            index = before;
+        }
+        Self(first)
+    }
+
+    /// Of a tensor.
+    pub const fn get(&self, tensor: usize) -> usize {
+        self.0.get(tensor)
     }
 }
