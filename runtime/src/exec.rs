@@ -150,11 +150,13 @@ impl<'m, 'b> Generator<'m, 'b> {
 
     /// Begins the image of `seed` of which only `rows` are wanted: [`next_row`](Self::next_row) makes these.
     ///
-    /// They have the bits of the whole image. Of the tensors before the image only the rows are made that these rows need, so
-    /// two generators, each with a buffer of its own, share an image among two cores, and a display redraws a part. What it
-    /// costs more than its share: the rows of earlier tensors that rows on both sides of a seam need are made twice (as many as
-    /// a window reads at once, for each layer), and the rows before `rows` are counted, though not made: some 300 instructions
-    /// each, all tensors' together. Some of the work is done here, before the first row, and 130 bytes of stack are taken.
+    /// They have the bits of the whole image. Of the tensors before the image only the rows are made that these rows need. So
+    /// two generators, each with a buffer of its own, share an image between two cores, and a display redraws a part.
+    ///
+    /// Two parts of an image cost more than the whole. The rows of earlier tensors that both need are made twice: as many as a
+    /// window reads at once, for each layer. The rows before `rows` are counted, though not made, which takes some 300
+    /// instructions for each row of each tensor on a Cortex-M4, and 130 bytes of stack. The rows of earlier tensors that come
+    /// first are made here and not by the first [`next_row`](Self::next_row).
     ///
     /// # Errors
     /// [`Error::NoSuchRows`] if `rows` is not within 0 to the image's height or ends before it starts;
