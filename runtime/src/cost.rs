@@ -11,11 +11,13 @@ use std::str::FromStr;
 use std::vec;
 use std::vec::Vec;
 
-use crate::blob::order::Axis;
-use crate::kernels::int8::{BLOCK, TILE};
-use crate::kernels::{int4, int8};
-use crate::plan::{self, Ring};
-use crate::{Activation, Layer, Model, Operator};
+use crate::blob::Model;
+use crate::kernels::int8::{self, TILE};
+use crate::layer::Layer;
+use crate::ring::Ring;
+use crate::scratch::{self, BLOCK};
+use crate::shape::{Activation, Operator};
+use crate::window::{self, Axis};
 
 /// A part of the code, whose runs are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +96,7 @@ pub fn counts(model: &Model<'_>) -> Option<Vec<Counts>> {
         let layer = model.layer(index);
         let made = rows[index + 1];
         all.push(of_layer(&layer, made));
-        let needed = |y| plan::rows_needed(layer.operator, layer.input.height, y);
+        let needed = |y| window::rows_needed(layer.operator, layer.input.height, y);
         let needed = (0..made).map(needed).max().unwrap_or_default();
         rows[layer.source] = rows[layer.source].max(needed);
         if let Some(other) = layer.operator.other() {
@@ -161,7 +163,7 @@ impl Counter<'_> {
         let Layer { input, output, .. } = *self.layer;
         let pixels = self.rows * output.width;
         let at_once = match self.layer.numbers.is_int4() {
-            true => int4::OUTPUTS,
+            true => scratch::OUTPUTS,
             false => output.channels,
         };
         self.add(Part::LinearRow, self.rows);
@@ -193,7 +195,7 @@ impl Counter<'_> {
     fn unpacked(&mut self, times: usize, channels: usize, words: usize) {
         self.add(Part::Unpacking, times);
         self.add(Part::UnpackedWord, times * words.div_ceil(2));
-        let multipliers = channels * int4::vectors(self.layer.activation);
+        let multipliers = channels * scratch::vectors(self.layer.activation);
         self.add(Part::UnpackedMultiplier, times * multipliers);
     }
 

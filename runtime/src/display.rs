@@ -1,14 +1,15 @@
 //! Pictures on any display that `embedded-graphics` knows, row by row, so that no picture is ever in memory.
 
-use crate::RowSink;
+use crate::rows::{RowSink, TryRowSink};
 use embedded_graphics_core::pixelcolor::BinaryColor;
 use embedded_graphics_core::prelude::*;
 use embedded_graphics_core::primitives::Rectangle;
 
 /// Draws each row of a picture as it is made.
 ///
-/// The rows come from [`Generator::sample_rows`](crate::Generator::sample_rows); how the drawing went is
-/// [`result`](Self::result).
+/// The rows come from [`Generator::try_sample_rows`](crate::Generator::try_sample_rows), which stops at the display's first
+/// failure and gives it back, or from [`Generator::sample_rows`](crate::Generator::sample_rows), which makes all rows; how the
+/// drawing went is then [`result`](Self::result).
 ///
 /// ```
 /// use embedded_graphics::{mock_display::MockDisplay, pixelcolor::Gray8, prelude::*};
@@ -21,8 +22,7 @@ use embedded_graphics_core::primitives::Rectangle;
 /// let mut generator = Generator::new(&MODEL, &mut buffer)?;
 /// let grey = |_, pixel: &[u8]| Gray8::new(pixel[0]);
 /// let mut rows = Rows::new(&mut display, Point::new(4, 4), 2, 1, grey);
-/// generator.sample_rows(1, &mut rows)?;
-/// rows.result().expect("a mock display draws");
+/// generator.try_sample_rows(1, &mut rows).expect("a mock display draws");
 /// assert_eq!(display.affected_area().size, Size::new(16, 16));
 /// # Ok::<(), pocketgan::Error>(())
 /// ```
@@ -79,6 +79,18 @@ where
             shade(point, pixel.unwrap_or_default())
         });
         self.display.fill_contiguous(&area, colours)
+    }
+}
+
+impl<D, S> TryRowSink for Rows<'_, D, S>
+where
+    D: DrawTarget,
+    S: FnMut(Point, &[u8]) -> D::Color,
+{
+    type Error = D::Error;
+
+    fn try_row(&mut self, y: usize, pixels: &[u8]) -> Result<(), D::Error> {
+        self.draw(y, pixels)
     }
 }
 

@@ -80,6 +80,8 @@ pub enum Error {
     BufferTooSmall,
     /// A latent, a tensor or an image slice does not have the model's length.
     SliceLength,
+    /// The rows asked for are not rows of the image, or end before they start.
+    NoSuchRows,
     /// The model has classes, and none was chosen.
     ClassMissing,
     /// The model has no class of the number asked for; one without classes has none at all.
@@ -142,6 +144,7 @@ impl Error {
             Self::Unaligned => "the blob does not lie at a multiple of four bytes in memory",
             Self::BufferTooSmall => "the buffer is smaller than the model's working memory",
             Self::SliceLength => "a slice does not have the length the model asks for",
+            Self::NoSuchRows => "the rows asked for are not rows of the model's image",
             Self::ClassMissing => "the model has classes: choose one",
             Self::NoSuchClass => "the model has no class of this number",
             Self::WrongNumbers => "the model does not have the kind of numbers the call asks for",

@@ -3,12 +3,20 @@
 //! Rows are pulled: a layer's next row is made when a layer that reads it asks, each row once, and of each tensor
 //! only the rows are kept that are needed at once. The linear layer makes one row of its output at a time.
 
-use crate::blob::order::divisor;
-use crate::kernels::{float, int8};
-use crate::plan::{self, Ring};
-use crate::{Error, Layer, Model, Operator, PixelRange, Rng, RowSink, latent};
+use crate::blob::needs::FirstRows;
+use crate::blob::{Model, memory};
+use crate::error::Error;
+use crate::invariant::{Guaranteed, divisor, unexpected};
+use crate::kernels::{backend, float, int8};
+use crate::latent::{self, Rng};
+use crate::layer::Layer;
+use crate::ring::Ring;
+use crate::rows::{Row, RowSink, SampleError, TryRowSink};
+use crate::shape::{Operator, PixelRange};
+use crate::window;
 use bytemuck::{must_cast_slice, must_cast_slice_mut};
 use core::hint::black_box;
+use core::ops::Range;
 
 /// Working memory for a model: `N` words, where `N` is [`Model::buffer_len`].
 #[derive(Clone, Debug)]
@@ -37,12 +45,15 @@ impl<const N: usize> AsMut<[u32]> for Buffer<N> {
 
 /// Makes images from a model in a caller's buffer.
 ///
-/// After [`new`](Self::new) the only possible errors are a slice of the wrong length and, for a model
-/// with classes, no class chosen or one that there is not.
+/// An image is made row by row: [`begin`](Self::begin) begins one, [`next_row`](Self::next_row) makes a row of it. The other
+/// methods are loops over these rows.
+///
+/// After [`new`](Self::new) the only possible errors are a slice of the wrong length, rows that there are not and, for a
+/// model with classes, no class chosen or one that there is not.
 #[derive(Debug)]
 pub struct Generator<'m, 'b> {
     model: Model<'m>,
-    /// The working memory, laid out by [`plan`].
+    /// The working memory, laid out by [`memory`].
     words: &'b mut [u32],
 }
 
@@ -69,12 +80,12 @@ impl<'m, 'b> Generator<'m, 'b> {
             // Hidden, so that it is no call of memset, which is larger than all of this function.
             *word = black_box(0);
         }
-        let mut start = plan::state_len(model);
+        let mut start = memory::state_len(model);
         for index in 0..model.layer_count() + 1 {
             if let Some(word) = words.get_mut(index * 2 + 1) {
                 *word = start as u32;
             }
-            start += plan::ring(model, index).words();
+            start += memory::ring(model, index).words();
         }
         Ok(Self {
             model: *model,
@@ -87,8 +98,8 @@ impl<'m, 'b> Generator<'m, 'b> {
         &self.model
     }
 
-    /// Makes images of `class` from now on. A model with classes needs one before the first image,
-    /// unless it came as [`Model::of_class`].
+    /// Makes images of `class` from now on; an image that was begun is not gone on with. A model with classes needs one before
+    /// the first image, unless it came as [`Model::of_class`].
     ///
     /// ```
     /// use pocketgan::{Buffer, Error, Generator, Model};
@@ -111,7 +122,92 @@ impl<'m, 'b> Generator<'m, 'b> {
     /// without classes; images are then made as before.
     pub fn set_class(&mut self, class: usize) -> Result<(), Error> {
         self.model = self.model.of_class(class)?;
+        self.set_end(0);
         Ok(())
+    }
+
+    /// Begins the image of `seed`, of which [`next_row`](Self::next_row) makes the rows; an image that was begun before is
+    /// not gone on with. Takes as long as drawing the latent.
+    ///
+    /// # Errors
+    /// [`Error::ClassMissing`] if the model has classes and none was chosen.
+    pub fn begin(&mut self, seed: u64) -> Result<(), Error> {
+        self.draw(seed)?;
+        self.set_end(self.model.output().height);
+        Ok(())
+    }
+
+    /// Begins the image of a latent as [`begin`](Self::begin) does that of a seed: component `q` is worth `q / 32`.
+    ///
+    /// # Errors
+    /// [`Error::SliceLength`] if `latents` is not [`Model::latent_size`] long;
+    /// [`Error::ClassMissing`] if the model has classes and none was chosen.
+    pub fn begin_from(&mut self, latents: &[i8]) -> Result<(), Error> {
+        self.start_from(latents)?;
+        self.set_end(self.model.output().height);
+        Ok(())
+    }
+
+    /// Begins the image of `seed` of which only `rows` are wanted: [`next_row`](Self::next_row) makes these.
+    ///
+    /// They have the bits of the whole image. Of the tensors before the image only the rows are made that these rows need. So
+    /// two generators, each with a buffer of its own, share an image between two cores, and a display redraws a part.
+    ///
+    /// Two parts of an image cost more than the whole. The rows of earlier tensors that both need are made twice: as many as a
+    /// window reads at once, for each layer. The rows before `rows` are counted, though not made, which takes some 300
+    /// instructions for each row of each tensor on a Cortex-M4, and 130 bytes of stack. The rows of earlier tensors that come
+    /// first are made here and not by the first [`next_row`](Self::next_row).
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRows`] if `rows` is not within 0 to the image's height or ends before it starts;
+    /// [`Error::ClassMissing`] if the model has classes and none was chosen.
+    pub fn begin_rows(&mut self, seed: u64, rows: Range<usize>) -> Result<(), Error> {
+        if rows.start > rows.end || rows.end > self.model.output().height {
+            return Err(Error::NoSuchRows);
+        }
+        self.draw(seed)?;
+        if !rows.is_empty() {
+            self.set_end(rows.end);
+            self.skip_to(rows.start, |_, _| {});
+        }
+        Ok(())
+    }
+
+    /// Makes the next row of the image that was begun; `None` if it is complete, or none was begun. Between two calls the
+    /// generator may wait as long as it likes: its buffer holds what it needs.
+    ///
+    /// ```
+    /// use pocketgan::{Buffer, Generator, Model};
+    ///
+    /// const MODEL: Model = pocketgan::include_model!("../tests/data/v1-int8.pgan");
+    ///
+    /// let mut buffer = Buffer::<{ MODEL.buffer_len() }>::new();
+    /// let mut generator = Generator::new(&MODEL, &mut buffer)?;
+    /// let mut image = Vec::new();
+    /// generator.begin(1)?;
+    /// while let Some(row) = generator.next_row() {
+    ///     image.extend_from_slice(row.pixels);
+    ///     // An async task yields here.
+    /// }
+    /// # let mut whole = [0; MODEL.image_len()];
+    /// # generator.sample(1, &mut whole)?;
+    /// # assert_eq!(image, whole);
+    /// # Ok::<(), pocketgan::Error>(())
+    /// ```
+    pub fn next_row(&mut self) -> Option<Row<'_>> {
+        let y = self.rows_made(self.model.layer_count());
+        if y >= self.end() {
+            return None;
+        }
+        let (row_len, range) = (self.model.output().row_len(), self.model.range());
+        let is_float = self.model.numbers().is_float();
+        let words = self.make_image_row();
+        let pixels = if is_float {
+            values_to_pixels(row_len, range, words)
+        } else {
+            quanta_to_pixels(row_len, range, words)
+        };
+        Some(Row { y, pixels })
     }
 
     /// Makes the image of `seed`: its pixels in `image`, ordered row, column, channel. What they
@@ -132,7 +228,83 @@ impl<'m, 'b> Generator<'m, 'b> {
     /// # Errors
     /// [`Error::ClassMissing`] if the model has classes and none was chosen.
     pub fn sample_rows(&mut self, seed: u64, sink: &mut impl RowSink) -> Result<(), Error> {
-        self.draw(seed)?;
+        self.begin(seed)?;
+        self.pixel_rows(sink);
+        Ok(())
+    }
+
+    /// Makes the image of `seed` and hands each row to `sink` as soon as it is made, until `sink` fails.
+    ///
+    /// ```
+    /// use pocketgan::{Buffer, Generator, Model, SampleError};
+    ///
+    /// const MODEL: Model = pocketgan::include_model!("../tests/data/v1-int8.pgan");
+    ///
+    /// let mut buffer = Buffer::<{ MODEL.buffer_len() }>::new();
+    /// let mut generator = Generator::new(&MODEL, &mut buffer)?;
+    /// let mut send = |y: usize, _: &[u8]| if y < 3 { Ok(()) } else { Err("the bus is busy") };
+    /// assert_eq!(generator.try_sample_rows(1, &mut send), Err(SampleError::Sink("the bus is busy")));
+    /// # Ok::<(), pocketgan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`SampleError::Call`] with [`Error::ClassMissing`] if the model has classes and none was chosen;
+    /// [`SampleError::Sink`] with the sink's error.
+    pub fn try_sample_rows<S>(
+        &mut self,
+        seed: u64,
+        sink: &mut S,
+    ) -> Result<(), SampleError<S::Error>>
+    where
+        S: TryRowSink + ?Sized,
+    {
+        self.begin(seed)?;
+        while let Some(row) = self.next_row() {
+            sink.try_row(row.y, row.pixels).map_err(SampleError::Sink)?;
+        }
+        Ok(())
+    }
+
+    /// Makes some rows of the image of `seed` and hands each to `sink` as soon as it is made. See
+    /// [`begin_rows`](Self::begin_rows) for what that costs.
+    ///
+    /// ```
+    /// use pocketgan::{Buffer, Generator, Model};
+    ///
+    /// const MODEL: Model = pocketgan::include_model!("../tests/data/v1-int8.pgan");
+    /// const HALF: usize = MODEL.output().height / 2;
+    /// const LEN: usize = MODEL.output().row_len();
+    ///
+    /// // Two cores make a half each, with a generator and a buffer of their own.
+    /// let mut image = [0; MODEL.image_len()];
+    /// let (upper, lower) = image.split_at_mut(HALF * LEN);
+    /// std::thread::scope(|scope| {
+    ///     for (first, half) in [(0, upper), (HALF, lower)] {
+    ///         scope.spawn(move || {
+    ///             let mut buffer = Buffer::<{ MODEL.buffer_len() }>::new();
+    ///             let mut generator = Generator::new(&MODEL, &mut buffer)?;
+    ///             generator.sample_row_range(1, first..first + HALF, &mut |y: usize, pixels: &[u8]| {
+    ///                 half[(y - first) * LEN..][..LEN].copy_from_slice(pixels);
+    ///             })
+    ///         });
+    ///     }
+    /// });
+    /// # let mut buffer = Buffer::<{ MODEL.buffer_len() }>::new();
+    /// # let mut whole = [0; MODEL.image_len()];
+    /// # Generator::new(&MODEL, &mut buffer)?.sample(1, &mut whole)?;
+    /// # assert_eq!(image, whole);
+    /// # Ok::<(), pocketgan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`begin_rows`](Self::begin_rows).
+    pub fn sample_row_range(
+        &mut self,
+        seed: u64,
+        rows: Range<usize>,
+        sink: &mut impl RowSink,
+    ) -> Result<(), Error> {
+        self.begin_rows(seed, rows)?;
         self.pixel_rows(sink);
         Ok(())
     }
@@ -156,7 +328,7 @@ impl<'m, 'b> Generator<'m, 'b> {
     /// [`Error::SliceLength`] if `latents` is not [`Model::latent_size`] long;
     /// [`Error::ClassMissing`] if the model has classes and none was chosen.
     pub fn rows_into(&mut self, latents: &[i8], sink: &mut impl RowSink) -> Result<(), Error> {
-        self.start_from(latents)?;
+        self.begin_from(latents)?;
         self.pixel_rows(sink);
         Ok(())
     }
@@ -171,15 +343,16 @@ impl<'m, 'b> Generator<'m, 'b> {
     pub fn values_into(&mut self, latents: &[i8], values: &mut [f32]) -> Result<(), Error> {
         self.check(values.len())?;
         self.start_from(latents)?;
-        let model = self.model;
-        for row in values.chunks_exact_mut(divisor(model.output().row_len())) {
-            let words = self.next_row();
-            if model.numbers().is_float() {
+        let (row_len, range) = (self.model.output().row_len(), self.model.range());
+        let is_float = self.model.numbers().is_float();
+        for row in values.chunks_exact_mut(divisor(row_len)) {
+            let words = self.make_image_row();
+            if is_float {
                 copy(row, must_cast_slice(words));
                 continue;
             }
-            for (value, &pixel) in row.iter_mut().zip(quanta_to_pixels(&model, words)) {
-                *value = model.range().value(pixel);
+            for (value, &pixel) in row.iter_mut().zip(quanta_to_pixels(row_len, range, words)) {
+                *value = range.value(pixel);
             }
         }
         Ok(())
@@ -205,7 +378,7 @@ impl<'m, 'b> Generator<'m, 'b> {
             return Err(Error::SliceLength);
         }
         self.check_class()?;
-        self.start(|i| latents.get(i).copied().unwrap_or_default());
+        self.start(|i| latents.get(i).copied().guaranteed());
         Ok(())
     }
 
@@ -221,9 +394,9 @@ impl<'m, 'b> Generator<'m, 'b> {
         for tensor in 0..self.model.layer_count() + 1 {
             self.set_state(tensor * 2, usize::from(tensor == 0));
         }
-        let ring = plan::ring(&self.model, 0);
+        let ring = memory::ring(&self.model, 0);
         let start = self.ring_start(0);
-        let words = self.words.get_mut(start..).unwrap_or_default();
+        let words = self.words.get_mut(start..).guaranteed();
         // Hidden, so that the loop is not written out for a short latent, which takes more code than all of this.
         for i in 0..black_box(self.model.latent_size()) {
             let q = component(i);
@@ -239,23 +412,20 @@ impl<'m, 'b> Generator<'m, 'b> {
     }
 
     fn pixel_rows(&mut self, sink: &mut impl RowSink) {
-        let model = self.model;
-        for y in 0..model.output().height {
-            let words = self.next_row();
-            let pixels = match model.numbers().is_float() {
-                true => values_to_pixels(&model, words),
-                false => quanta_to_pixels(&model, words),
-            };
-            sink.row(y, pixels);
+        while let Some(row) = self.next_row() {
+            sink.row(row.y, row.pixels);
         }
     }
 
     fn pixels_into(&mut self, image: &mut [u8]) {
         let model = self.model;
         for row in image.chunks_mut(divisor(model.output().row_len())) {
-            let words = self.next_row();
+            let words = self.make_image_row();
             if model.numbers().is_float() {
-                copy(row, values_to_pixels(&model, words));
+                copy(
+                    row,
+                    values_to_pixels(model.output().row_len(), model.range(), words),
+                );
                 continue;
             }
             // Like this the copy is no call.
@@ -267,19 +437,51 @@ impl<'m, 'b> Generator<'m, 'b> {
     }
 
     /// Makes the next row of the output; returns the memory that starts with it.
-    fn next_row(&mut self) -> &mut [u32] {
+    fn make_image_row(&mut self) -> &mut [u32] {
         let mut index = self.model.layer_count() - 1;
-        while let Some(next) = self.step(index) {
+        while let Some(next) = self.step(index, |_, _| true) {
             index = next;
         }
         let start = self.ring_start(self.model.layer_count());
-        self.words.get_mut(start..).unwrap_or_default()
+        self.words.get_mut(start..).guaranteed()
     }
 
-    /// Makes the next row of layer `index`, or asks another layer for a row that it needs first; returns the layer whose turn
-    /// is next, `None` behind the last one.
+    /// Goes on to row `y` of the image: makes those rows of the other tensors that rows from `y` on need and that a whole image
+    /// has by then, and tells `made` each one's tensor and number.
+    // In the order of a whole image, since in another one a ring might not be long enough: if a layer made several rows at once
+    // to begin with, it could overwrite what another branch still has to read.
+    #[inline(never)]
+    fn skip_to(&mut self, y: usize, mut made: impl FnMut(usize, usize)) {
+        let first = FirstRows::of(&self.model, y);
+        let image = self.model.layer_count();
+        while self.rows_made(image) < y {
+            let mut next = Some(image - 1);
+            while let Some(index) = next {
+                next = self.step(index, |tensor, row| {
+                    let is_needed = row >= first.get(tensor);
+                    if is_needed {
+                        made(tensor, row);
+                    }
+                    is_needed
+                });
+            }
+        }
+        // Rows that no window reads.
+        for tensor in 1..image {
+            if self.rows_made(tensor) < first.get(tensor) {
+                self.set_state(tensor * 2, first.get(tensor));
+            }
+        }
+    }
+
+    /// Makes the next row of layer `index` if `is_wanted` says so of its output's tensor and number, and counts it, or asks
+    /// another layer for a row that it needs first; returns the layer whose turn is next, `None` behind the last one.
     #[inline(always)]
-    fn step(&mut self, index: usize) -> Option<usize> {
+    fn step(
+        &mut self,
+        index: usize,
+        mut is_wanted: impl FnMut(usize, usize) -> bool,
+    ) -> Option<usize> {
         let y = self.rows_made(index + 1);
         let mut decoded = None;
         let layer = layer(&self.model, index, &mut decoded);
@@ -287,7 +489,9 @@ impl<'m, 'b> Generator<'m, 'b> {
             self.ask(before, index);
             return Some(before);
         }
-        self.make_row(index, layer, y);
+        if is_wanted(index + 1, y) {
+            self.make_row(index, layer, y);
+        }
         self.count_row(index + 1);
         (index + 1 < self.model.layer_count()).then(|| self.asker(index))
     }
@@ -295,7 +499,7 @@ impl<'m, 'b> Generator<'m, 'b> {
     /// The layer that has to make a row before this one can make row `y`.
     #[inline(always)]
     fn missing(&self, layer: &Layer<'_>, index: usize, y: usize) -> Option<usize> {
-        let needed = plan::rows_needed(layer.operator, layer.input.height, y);
+        let needed = window::rows_needed(layer.operator, layer.input.height, y);
         let source = source(layer, index);
         if self.rows_made(source) < needed && source > 0 {
             return Some(source - 1);
@@ -307,20 +511,22 @@ impl<'m, 'b> Generator<'m, 'b> {
     }
 
     /// Makes row `y` of layer `index`'s output in its ring.
+    // Inlined, so that the layer is known if the compiler decoded it.
+    #[cfg_attr(feature = "convolution", inline(always))]
     fn make_row(&mut self, index: usize, layer: &Layer<'_>, y: usize) {
         let out_ring = Ring::of_output(layer);
         let end = self.ring_start(index + 1);
         let Some((before, after)) = self.words.split_at_mut_checked(end) else {
-            return;
+            return unexpected();
         };
         let input = rows(before, source(layer, index));
         let (after, scratch) = match layer.numbers.is_int4() {
             true => {
                 // Behind the last ring.
                 let last = self.model.layer_count();
-                let behind = state(before, last * 2 + 1) + plan::ring(&self.model, last).words();
+                let behind = state(before, last * 2 + 1) + memory::ring(&self.model, last).words();
                 let behind = behind.saturating_sub(end);
-                after.split_at_mut_checked(behind).unwrap_or_default()
+                after.split_at_mut_checked(behind).guaranteed()
             }
             false => (after, &mut [][..]),
         };
@@ -330,22 +536,22 @@ impl<'m, 'b> Generator<'m, 'b> {
         let range = out_start..out_start + out_len;
         if layer.numbers.is_float() {
             let out = must_cast_slice_mut(after).get_mut(range);
-            let (input, out) = (must_cast_slice(input), out.unwrap_or_default());
+            let (input, out) = (must_cast_slice(input), out.guaranteed());
             match layer.operator {
-                _ if has_weights => float::row(layer, y, input, out),
+                _ if has_weights => backend::float_row(layer, y, input, out),
                 Operator::Add { from } => {
                     float::add_row(layer, y, input, must_cast_slice(rows(before, from)), out);
                 }
                 Operator::Concat { from } => {
                     float::concat_row(layer, y, input, must_cast_slice(rows(before, from)), out);
                 }
-                _ => float::row(layer, y, input, out),
+                _ => backend::float_row(layer, y, input, out),
             }
         } else {
             let out = must_cast_slice_mut(after).get_mut(range);
-            let out = out.unwrap_or_default();
+            let out = out.guaranteed();
             match layer.operator {
-                _ if has_weights => int8::row(layer, y, input, &out_ring, out, scratch),
+                _ if has_weights => backend::int8_row(layer, y, input, &out_ring, out, scratch),
                 Operator::Add { from } => {
                     int8::add_row(layer, y, input, rows(before, from), &out_ring, out);
                 }
@@ -355,7 +561,7 @@ impl<'m, 'b> Generator<'m, 'b> {
                 Operator::AvgPool2d(window) => {
                     int8::pool_row(layer, window, y, input, &out_ring, out);
                 }
-                _ => int8::row(layer, y, input, &out_ring, out, scratch),
+                _ => backend::int8_row(layer, y, input, &out_ring, out, scratch),
             }
         }
     }
@@ -380,6 +586,16 @@ impl<'m, 'b> Generator<'m, 'b> {
     fn rows_made(&self, tensor: usize) -> usize {
         let mask = if GRAPHS { 0xffff } else { usize::MAX };
         state(self.words, tensor * 2) & mask
+    }
+
+    /// One after the last row that is to be made of the image that was begun; 0 if none was. It lies in the half of the
+    /// latent's state where that of other tensors has who asked for a row.
+    fn end(&self) -> usize {
+        state(self.words, 0) >> 16
+    }
+
+    fn set_end(&mut self, end: usize) {
+        self.set_state(0, 1 | end << 16);
     }
 
     fn count_row(&mut self, tensor: usize) {
@@ -415,7 +631,7 @@ fn rows(words: &[u32], tensor: usize) -> &[u32] {
         true => state(words, tensor * 2 + 3),
         false => words.len(),
     };
-    words.get(start..end).unwrap_or_default()
+    words.get(start..end).guaranteed()
 }
 
 /// A layer of a model: the one it was included with, or one decoded into `decoded`.
@@ -433,7 +649,7 @@ fn layer<'l, 'm>(
 
 /// A word of the state.
 fn state(words: &[u32], at: usize) -> usize {
-    words.get(at).map_or(0, |&word| word as usize)
+    words.get(at).copied().guaranteed() as usize
 }
 
 /// `copy_from_slice` that takes what there is.
@@ -446,25 +662,23 @@ fn copy<T: Copy>(to: &mut [T], from: &[T]) {
 /// A row of an f32 model's output as pixels, which lie behind it.
 // Not inlined, so that an int8 image is made the same with it and without.
 #[inline(never)]
-fn values_to_pixels<'r>(model: &Model<'_>, words: &'r mut [u32]) -> &'r [u8] {
-    let row_len = model.output().row_len();
-    let (values, pixels) = words.split_at_mut_checked(row_len).unwrap_or_default();
+fn values_to_pixels(row_len: usize, range: PixelRange, words: &mut [u32]) -> &[u8] {
+    let (values, pixels) = words.split_at_mut_checked(row_len).guaranteed();
     let values: &[f32] = must_cast_slice(values);
     let pixels: &mut [u8] = must_cast_slice_mut(pixels);
-    let pixels = pixels.get_mut(..row_len).unwrap_or_default();
-    float::pixels(model.range(), values, pixels);
+    let pixels = pixels.get_mut(..row_len).guaranteed();
+    backend::pixels(range, values, pixels);
     pixels
 }
 
 /// A row of an int8 model's output as pixels, in its place.
-fn quanta_to_pixels<'r>(model: &Model<'_>, words: &'r mut [u32]) -> &'r [u8] {
-    let row_len = model.output().row_len();
-    let row = words.get_mut(..row_len.div_ceil(4)).unwrap_or_default();
-    let offset = u32::from_ne_bytes([pixel_offset(model.range()); 4]);
+fn quanta_to_pixels(row_len: usize, range: PixelRange, words: &mut [u32]) -> &[u8] {
+    let row = words.get_mut(..row_len.div_ceil(4)).guaranteed();
+    let offset = u32::from_ne_bytes([pixel_offset(range); 4]);
     for word in row.iter_mut() {
         *word ^= offset;
     }
-    must_cast_slice(row).get(..row_len).unwrap_or_default()
+    must_cast_slice(row).get(..row_len).guaranteed()
 }
 
 /// What turns a quantum into a pixel, by exclusive or: for signed quanta that adds 128.
@@ -519,7 +733,7 @@ mod tests {
             for _ in 0..model.output().height {
                 let mut next = Some(count - 1);
                 while let Some(index) = next {
-                    next = generator.step(index);
+                    next = generator.step(index, |_, _| true);
                     let made: Vec<_> = (0..=count).map(|t| generator.rows_made(t)).collect();
                     if !measured {
                         totals = made;
@@ -538,6 +752,68 @@ mod tests {
         most
     }
 
+    /// The rows that rows of the image need of each tensor, by the definitions of the operators; the image's own rows among them.
+    fn needed(model: &Model<'_>, rows: Range<usize>) -> Vec<Vec<usize>> {
+        let layers: Vec<_> = model.layers().collect();
+        let mut needed = vec![Vec::new(); layers.len() + 1];
+        needed[layers.len()] = rows.collect();
+        for (index, layer) in layers.iter().enumerate().rev() {
+            for y in needed[index + 1].clone() {
+                for (tensor, first, end) in reads(layer, y) {
+                    needed[tensor].extend(first..end);
+                }
+            }
+            needed[index].sort_unstable();
+            needed[index].dedup();
+        }
+        needed
+    }
+
+    /// The rows of each tensor that are made for rows of the image.
+    fn made(model: &Model<'_>, rows: Range<usize>) -> Vec<Vec<usize>> {
+        let count = model.layer_count();
+        let mut buffer = vec![0; model.buffer_len()];
+        let mut generator = Generator::new(model, buffer.as_mut_slice()).expect("large enough");
+        let mut made = vec![Vec::new(); count + 1];
+        made[0].push(0);
+        generator.start(|_| 1);
+        generator.skip_to(rows.start, |tensor, y| made[tensor].push(y));
+        for _ in rows {
+            let mut next = Some(count - 1);
+            while let Some(index) = next {
+                next = generator.step(index, |tensor, y| {
+                    made[tensor].push(y);
+                    true
+                });
+            }
+        }
+        made
+    }
+
+    #[test]
+    fn rows_outside_a_range_are_not_made() {
+        let blobs: [&[u8]; 4] = [
+            include_bytes!("../tests/data/v1-int8.pgan"),
+            include_bytes!("../tests/data/v4-int8.pgan"),
+            include_bytes!("../tests/data/v5-int4.pgan"),
+            include_bytes!("../tests/data/v5-f32.pgan"),
+        ];
+        for blob in blobs {
+            let model = Model::parse(blob).expect("a valid model");
+            let height = model.output().height;
+            let mut fewer = 0;
+            for start in 0..height {
+                for end in start + 1..=height {
+                    let made = made(&model, start..end);
+                    assert_eq!(made, needed(&model, start..end), "rows {start} to {end}");
+                    let rows = |made: &[Vec<usize>]| made.iter().map(Vec::len).sum::<usize>();
+                    fewer += usize::from(rows(&made) < rows(&needed(&model, 0..height)));
+                }
+            }
+            assert_eq!(fewer, height * (height + 1) / 2 - 1);
+        }
+    }
+
     /// Section 9.3.
     #[test]
     fn a_graph_keeps_the_rows_that_are_needed_at_once() {
@@ -551,7 +827,7 @@ mod tests {
             let model = Model::parse(blob).expect("a valid model");
             let measured = high_water(&model);
             for (tensor, rows) in measured.into_iter().enumerate() {
-                assert_eq!(plan::ring(&model, tensor).rows, rows, "tensor {tensor}");
+                assert_eq!(memory::ring(&model, tensor).rows, rows, "tensor {tensor}");
                 kept += rows;
             }
         }

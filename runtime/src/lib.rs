@@ -23,12 +23,13 @@
 //!   int8 arithmetic is specified to the bit. f32 models differ at most in the last bits of tanh
 //!   and sigmoid.
 //! - A model with classes makes images of the class it is told: [`Generator::set_class`].
-//! - After [`Model::parse`] has accepted a blob nothing can fail but a slice of the wrong length or a
-//!   class that there is not, and nothing can panic: release firmware holds no panicking code for
+//! - After [`Model::parse`] has accepted a blob nothing can fail but a slice of the wrong length, rows or a
+//!   class that there are not, and nothing can panic: release firmware holds no panicking code for
 //!   parsing and sampling at all.
 //! - Layers work row by row, so working memory is a few rows of each tensor
 //!   ([`Model::working_memory`]), and rows can be sent off as they are made
-//!   ([`Generator::sample_rows`]).
+//!   ([`Generator::sample_rows`]), one at a time ([`Generator::next_row`]), or some of them only
+//!   ([`Generator::sample_row_range`]).
 //!
 //! # Cost
 //!
@@ -68,20 +69,36 @@
 
 extern crate no_std_compat as std;
 
+// No module refers to a higher one: `tests/layering.rs` has the order, and docs/architecture.md says what is where.
 pub mod blob;
+mod bytes;
 #[cfg(feature = "writer")]
 pub mod cost;
 #[cfg(feature = "embedded-graphics")]
 pub mod display;
 mod error;
 mod exec;
-pub mod kernels;
+mod invariant;
+mod kernels;
 pub mod latent;
-mod plan;
+mod layer;
+mod ring;
 mod rows;
+mod scratch;
+mod shape;
+mod weights;
+mod window;
+
+/// What the trainer, the tests and the tools of this repository take from the kernels. It is not part of the API: it may
+/// change in any version.
+#[cfg(feature = "writer")]
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::kernels::{arithmetic, reference};
+}
 
 pub use blob::{Activation, Layer, Model, Numbers, Operator, PixelRange, Shape, Window};
 pub use error::Error;
 pub use exec::{Buffer, Generator};
 pub use latent::Rng;
-pub use rows::RowSink;
+pub use rows::{Row, RowSink, SampleError, TryRowSink};

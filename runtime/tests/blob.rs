@@ -6,7 +6,7 @@ use common::{linear, upsample, windowed};
 use pocketgan::blob::writer::{
     Classes, Columns, LayerSpec, Parameters, WriteError, write, write_conditional, write_int4,
 };
-use pocketgan::kernels::reference::run_int8;
+use pocketgan::internals::reference::run_int8;
 use pocketgan::{Activation, Error, Generator, Model, Numbers, Operator, Rng, Shape};
 use proptest::prelude::*;
 

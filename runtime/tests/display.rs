@@ -5,7 +5,7 @@ use embedded_graphics::pixelcolor::{BinaryColor, Gray8, Rgb888};
 use embedded_graphics::prelude::*;
 use embedded_graphics::primitives::Rectangle;
 use pocketgan::display::{Rows, dither};
-use pocketgan::{Buffer, Generator, Model, RowSink, include_model};
+use pocketgan::{Buffer, Generator, Model, RowSink, SampleError, include_model};
 
 const MODEL: Model = include_model!("../../models/mnist-nano/model.pgan");
 
@@ -141,4 +141,19 @@ fn a_failure_of_the_display_is_told_and_ends_the_drawing() {
     draw_seven(&mut rows);
     assert_eq!(rows.result(), Err(2));
     assert_eq!(display.0, 2);
+
+    let mut buffer = Buffer::<{ MODEL.buffer_len() }>::new();
+    let mut generator = Generator::new(&MODEL, &mut buffer).expect("the buffer is the model's");
+    generator.set_class(7).expect("there are ten classes");
+    let mut display = Broken(0);
+    let mut rows = Rows::new(&mut display, Point::zero(), 1, 1, |_, pixel: &[u8]| {
+        Gray8::new(pixel[0])
+    });
+    let result = generator.try_sample_rows(1, &mut rows);
+    assert_eq!(result, Err(SampleError::Sink(2)));
+    assert_eq!(
+        generator.next_row().map(|row| row.y),
+        Some(2),
+        "no row was made behind the failure"
+    );
 }

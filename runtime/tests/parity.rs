@@ -3,7 +3,9 @@
 mod common;
 
 use common::{ACTIVATIONS, Plan, linear, upsample, windowed};
-use pocketgan::{Activation, Generator, Model, Numbers, Operator, PixelRange, Rng, Shape};
+use pocketgan::{
+    Activation, Error, Generator, Model, Numbers, Operator, PixelRange, Rng, SampleError, Shape,
+};
 use proptest::prelude::*;
 
 /// Makes a model of the plans and checks an image of it both ways; returns how many different
@@ -127,6 +129,155 @@ fn random_graphs_match_the_reference() {
         }
     }
     assert_eq!(names.len(), 7, "{names:?}");
+}
+
+/// Cuts an image into ranges of rows at three random places, makes each by itself in a dirty buffer, last range first, and holds
+/// their rows against the whole image's.
+fn check_ranges(model: &Model, seed: u64) {
+    let (height, row_len) = (model.output().height, model.output().row_len());
+    let mut buffer = vec![0xdead_beef; model.buffer_len()];
+    let mut generator = Generator::new(model, buffer.as_mut_slice()).expect("large enough");
+    let mut whole = vec![0; model.image_len()];
+    generator.sample(seed, &mut whole).expect("lengths fit");
+    let mut rng = Rng::new(seed);
+    let mut cuts: Vec<usize> = (0..3)
+        .map(|_| rng.below(height as u32 + 1) as usize)
+        .collect();
+    cuts.extend([0, height]);
+    cuts.sort_unstable();
+    let mut parts = vec![0; whole.len()];
+    for rows in cuts.windows(2).rev() {
+        let mut expected = rows[0]..rows[1];
+        let mut sink = |y: usize, pixels: &[u8]| {
+            assert_eq!((Some(y), pixels.len()), (expected.next(), row_len));
+            parts[y * row_len..][..row_len].copy_from_slice(pixels);
+        };
+        generator
+            .sample_row_range(seed, rows[0]..rows[1], &mut sink)
+            .expect("rows of the image");
+        assert!(expected.is_empty(), "{expected:?}");
+    }
+    assert_eq!(parts, whole, "{cuts:?}");
+}
+
+#[test]
+fn any_split_into_ranges_of_rows_has_the_bits_of_the_whole_image() {
+    let windows = common::every_small_window().into_iter().step_by(5);
+    let chains = windows.map(|(plans, seed)| (5, plans, seed));
+    let skips = common::skips()
+        .into_iter()
+        .map(|(plans, seed)| (6, plans, seed));
+    for (latent, plans, seed) in chains.chain(skips) {
+        for numbers in ALL {
+            let blob = common::blob(latent, &plans, numbers, &mut Rng::new(seed)).expect("valid");
+            check_ranges(&Model::parse(&blob).expect("written blobs parse"), seed);
+        }
+    }
+    for seed in 0..u64::from(cases()) * 4 {
+        let graph = common::Graph::random(&mut Rng::new(seed));
+        for numbers in ALL {
+            let blob = common::graph_blob(graph.latent, &graph.nodes, numbers, &mut Rng::new(seed));
+            let blob = blob.expect("a valid model");
+            check_ranges(&Model::parse(&blob).expect("written blobs parse"), seed);
+        }
+    }
+}
+
+/// Two branches with windows, behind each of which is a window, over one tensor: making the rows of one branch at once would
+/// overwrite rows of the tensor that the other branch still has to read.
+#[test]
+fn branches_that_are_begun_midway_keep_the_rows_that_they_share() {
+    let shaped = linear(Activation::Relu, 24, 5, 4);
+    let same =
+        |input, activation| windowed(input, false, [3, 1, 1, 0], activation, 4).expect("fits");
+    let branch = same(shaped.2, Activation::Relu);
+    let none = same(shaped.2, Activation::None);
+    let sum = (Operator::Add { from: 5 }, Activation::Tanh, shaped.2);
+    let nodes = [
+        (0, shaped),
+        (1, branch),
+        (1, branch),
+        (2, none),
+        (3, none),
+        (4, sum),
+    ];
+    for numbers in ALL {
+        let blob = common::graph_blob(4, &nodes, numbers, &mut Rng::new(1)).expect("a valid model");
+        let model = Model::parse(&blob).expect("written blobs parse");
+        (0..24).for_each(|seed| check_ranges(&model, seed));
+    }
+}
+
+#[test]
+fn rows_are_made_one_by_one_and_only_on_request() {
+    let (latent, plans) = common::benchmark(32);
+    let blob = common::blob(latent, &plans, Numbers::Int8, &mut Rng::new(9)).expect("valid");
+    let model = Model::parse(&blob).expect("written blobs parse");
+    let mut buffer = vec![0; model.buffer_len()];
+    let mut generator = Generator::new(&model, buffer.as_mut_slice()).expect("large enough");
+    assert_eq!(generator.next_row(), None, "nothing was begun");
+    let mut whole = vec![0; 784];
+    generator.sample(5, &mut whole).expect("lengths fit");
+    assert_eq!(generator.next_row(), None, "the image is complete");
+    // An image that is given up leaves no trace.
+    generator.begin(6).expect("no classes");
+    assert_eq!(generator.next_row().map(|row| row.y), Some(0));
+    generator
+        .begin_from(&common::latents(&model, 5))
+        .expect("the latent's length");
+    let mut rows = Vec::new();
+    while let Some(row) = generator.next_row() {
+        assert_eq!(row.y, rows.len() / 28);
+        rows.extend_from_slice(row.pixels);
+    }
+    assert_eq!(rows, whole);
+    assert_eq!(generator.next_row(), None);
+    generator.begin_rows(5, 9..11).expect("rows of the image");
+    assert_eq!(
+        generator.next_row().map(|row| row.pixels.to_vec()),
+        Some(whole[252..280].to_vec())
+    );
+    assert_eq!(generator.next_row().map(|row| row.y), Some(10));
+    assert_eq!(generator.next_row(), None);
+    generator.begin_rows(5, 7..7).expect("no rows");
+    assert_eq!(generator.next_row(), None);
+    #[expect(clippy::reversed_empty_ranges)]
+    for rows in [3..2, 0..29, 29..29] {
+        assert_eq!(generator.begin_rows(5, rows), Err(Error::NoSuchRows));
+    }
+}
+
+#[test]
+fn a_sink_that_fails_stops_the_image_and_tells_why() {
+    let (latent, plans) = common::benchmark(32);
+    let mut rng = Rng::new(9);
+    let blob = common::conditional_blob(latent, 3, &plans, Numbers::Int8, &mut rng).expect("valid");
+    let model = Model::parse(&blob).expect("written blobs parse");
+    let mut buffer = vec![0; model.buffer_len()];
+    let mut generator = Generator::new(&model, buffer.as_mut_slice()).expect("large enough");
+    let mut taken = Vec::new();
+    let mut sink = |y: usize, _: &[u8]| match y {
+        3 => Err("full"),
+        _ => {
+            taken.push(y);
+            Ok(())
+        }
+    };
+    let result = generator.try_sample_rows(1, &mut sink);
+    assert_eq!(result, Err(SampleError::Call(Error::ClassMissing)));
+    generator.set_class(1).expect("a class");
+    assert_eq!(
+        generator.try_sample_rows(1, &mut sink),
+        Err(SampleError::Sink("full"))
+    );
+    assert_eq!(taken, [0, 1, 2]);
+    generator.begin(1).expect("a class was chosen");
+    generator.set_class(2).expect("a class");
+    assert_eq!(
+        generator.next_row(),
+        None,
+        "the image of another class is not gone on with"
+    );
 }
 
 /// Every kernel and stride of average pooling, over pictures that it fills and does not fill.

@@ -12,7 +12,7 @@ use embedded_hal::delay::DelayNs;
 use embedded_hal::digital::{InputPin, OutputPin};
 use panic_halt as _;
 use pocketgan::display::{Rows, dither};
-use pocketgan::{Buffer, Error, Generator, Model, include_model};
+use pocketgan::{Buffer, Error, Generator, Model, SampleError, include_model};
 use rp2040_hal::entry;
 use ssd1306::mode::DisplayConfig;
 use ssd1306::prelude::{DisplayRotation, DisplaySize128x64};
@@ -67,8 +67,11 @@ fn draw(
     let corner =
         display.bounding_box().center() - Point::new(size.width as i32, size.height as i32) / 2;
     let mut rows = Rows::new(display, corner, SCALE, shape.channels, dither);
-    generator.sample_rows(seed, &mut rows)?;
-    rows.result().map_err(|_| Failure::Display)
+    let drawn = generator.try_sample_rows(seed, &mut rows);
+    drawn.map_err(|error| match error {
+        SampleError::Call(error) => error.into(),
+        SampleError::Sink(_) => Failure::Display,
+    })
 }
 
 /// Waits until the button, which pulls its pin low, was let go and pressed again.

@@ -36,6 +36,16 @@ fn main() -> ! {
         let _ = black_box(generator.sample_rows(1, &mut |y: usize, pixels: &[u8]| {
             black_box((y, pixels));
         }));
+        let mut sink = |y: usize, pixels: &[u8]| match black_box(pixels) {
+            [] => Err(y),
+            _ => Ok(()),
+        };
+        let _ = black_box(generator.try_sample_rows(1, &mut sink));
+        let _ = black_box(generator.begin_from(latents));
+        let _ = black_box(generator.begin_rows(1, black_box(1)..black_box(2)));
+        while let Some(row) = generator.next_row() {
+            black_box(row);
+        }
     }
     loop {
         black_box(());

@@ -1,4 +1,26 @@
-//! Where the fields of the header and of a record lie, in bytes (sections 1.1 and 1.2).
+//! The format's versions and limits, and where the fields of the header and of a record lie, in bytes (sections 1.1 and 1.2).
+
+/// The newest version of the format that this reader knows.
+pub const FORMAT_VERSION: u16 = 5;
+/// The version that brought classes.
+pub(super) const CLASSES_VERSION: u16 = 2;
+/// The version that brought int4.
+pub(super) const INT4_VERSION: u16 = 3;
+/// The version that brought additions, and rows as channels.
+pub(super) const ADD_VERSION: u16 = 4;
+/// The version that brought graphs: layers that read any tensor made before, concatenation and average pooling.
+pub(super) const GRAPH_VERSION: u16 = 5;
+/// The most layers a model can have.
+pub const MAX_LAYERS: usize = 64;
+/// The most layers of a model that is no graph.
+pub(super) const MAX_CHAIN: usize = 32;
+
+pub(super) const MAGIC: [u8; 8] = *b"\x89PGAN\r\n\x1a";
+pub(super) const HEADER_LEN: usize = header::LEN;
+pub(super) const RECORD_LEN: usize = record::LEN;
+pub(super) const CRC_LEN: usize = 4;
+pub(super) const MAX_EXTENT: usize = 4096;
+pub(super) const MAX_ELEMENTS: usize = 1 << 22;
 
 /// The header's fields.
 pub(in crate::blob) mod header {

@@ -1,110 +1,26 @@
 //! The `.pgan` blob: a constant, total parser. `docs/blob-format.md` is its specification.
 
-mod bytes;
+mod check;
 mod field;
-mod layer;
-pub(crate) mod order;
+pub(crate) mod memory;
+mod model;
+pub(crate) mod needs;
 mod record;
 #[cfg(feature = "writer")]
 pub mod writer;
 
-use crate::Error;
-use bytes::{u8_at, u16_at, u32_at, u64_at};
-use core::fmt;
-use field::header;
+use crate::bytes::{self, u8_at, u16_at, u32_at, u64_at, zeros};
+use crate::error::Error;
+use field::{
+    CLASSES_VERSION, CRC_LEN, GRAPH_VERSION, HEADER_LEN, INT4_VERSION, MAGIC, MAX_CHAIN,
+    MAX_EXTENT, RECORD_LEN, header,
+};
+use model::Decoded;
 
-pub use layer::{Activation, Layer, Numbers, Operator, Shape, Window};
-pub(crate) use layer::{Parameters, RingSize};
-pub(crate) use record::{Links, links};
-
-/// The newest version of the format that this reader knows.
-pub const FORMAT_VERSION: u16 = 5;
-/// The version that brought classes.
-const CLASSES_VERSION: u16 = 2;
-/// The version that brought int4.
-const INT4_VERSION: u16 = 3;
-/// The version that brought additions, and rows as channels.
-const ADD_VERSION: u16 = 4;
-/// The version that brought graphs: layers that read any tensor made before, concatenation and average pooling.
-const GRAPH_VERSION: u16 = 5;
-/// The most layers a model can have.
-pub const MAX_LAYERS: usize = 64;
-/// The most layers of a model that is no graph.
-const MAX_CHAIN: usize = 32;
-
-const MAGIC: [u8; 8] = *b"\x89PGAN\r\n\x1a";
-const HEADER_LEN: usize = header::LEN;
-const RECORD_LEN: usize = field::record::LEN;
-const CRC_LEN: usize = 4;
-const MAX_EXTENT: usize = 4096;
-const MAX_ELEMENTS: usize = 1 << 22;
-
-/// What the pixels of an image stand for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PixelRange {
-    /// A pixel `p` means `(p - 128) / 128`; the last activation is tanh.
-    Signed,
-    /// A pixel `p` means `p / 256`; the last activation is sigmoid.
-    Unsigned,
-}
-
-impl PixelRange {
-    /// The value that a pixel stands for.
-    pub fn value(self, pixel: u8) -> f32 {
-        match self {
-            Self::Signed => (f32::from(pixel) - 128.0) / 128.0,
-            Self::Unsigned => f32::from(pixel) / 256.0,
-        }
-    }
-}
-
-/// A generator, parsed from a blob that it borrows.
-///
-/// Parsing checks everything once: a `Model` in hand means that running it cannot fail, overflow
-/// or panic, whatever the bytes were.
-#[derive(Clone, Copy, PartialEq)]
-pub struct Model<'a> {
-    blob: &'a [u8],
-    numbers: Numbers,
-    layers: usize,
-    latent_size: usize,
-    classes: usize,
-    /// The class that images are made of.
-    class: Option<usize>,
-    output: Shape,
-    range: PixelRange,
-    macs: u64,
-    buffer_len: usize,
-    decoded: Decoded<'a>,
-}
-
-/// The layers of an included model; none of others. They follow from the blob, so models do not differ by them.
-#[derive(Clone, Copy)]
-struct Decoded<'a>(&'a [Layer<'a>]);
-
-impl PartialEq for Decoded<'_> {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl fmt::Debug for Model<'_> {
-    /// The figures, without the bytes of the blob.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Model")
-            .field("numbers", &self.numbers)
-            .field("layers", &self.layers)
-            .field("latent_size", &self.latent_size)
-            .field("classes", &self.classes)
-            .field("class", &self.class)
-            .field("output", &self.output)
-            .field("range", &self.range)
-            .field("macs", &self.macs)
-            .field("blob_len", &self.blob.len())
-            .field("buffer_len", &self.buffer_len)
-            .finish()
-    }
-}
+pub use crate::layer::Layer;
+pub use crate::shape::{Activation, Numbers, Operator, PixelRange, Shape, Window};
+pub use field::{FORMAT_VERSION, MAX_LAYERS};
+pub use model::Model;
 
 impl<'a> Model<'a> {
     /// Reads and checks a blob. Works in constants: see [`include_model!`](crate::include_model).
@@ -117,134 +33,12 @@ impl<'a> Model<'a> {
             Ok(model) => model,
             Err(error) => return Err(error),
         };
-        match record::check_all(&model) {
+        match check::check_all(&model) {
             Ok(()) => {}
             Err(error) => return Err(error),
         }
-        model.buffer_len = crate::plan::buffer_len(&model);
+        model.buffer_len = memory::buffer_len(&model);
         Ok(model)
-    }
-
-    /// Components of the latent: `i8` each, worth 1/32 a unit.
-    pub const fn latent_size(&self) -> usize {
-        self.latent_size
-    }
-
-    /// How many classes there are, 0 to 4096: images of a model with classes are made of the class
-    /// that is chosen. 0 is a model without classes.
-    pub const fn classes(&self) -> usize {
-        self.classes
-    }
-
-    /// The class that images are made of, if one was chosen.
-    pub const fn class(&self) -> Option<usize> {
-        self.class
-    }
-
-    /// This model as one that makes images of `class`.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchClass`] if `class` is not below [`classes`](Self::classes).
-    pub const fn of_class(mut self, class: usize) -> Result<Self, Error> {
-        if class >= self.classes {
-            return Err(Error::NoSuchClass);
-        }
-        self.class = Some(class);
-        Ok(self)
-    }
-
-    /// Size of the image.
-    pub const fn output(&self) -> Shape {
-        self.output
-    }
-
-    /// Bytes of the image, one a channel: height times width times channels.
-    pub const fn image_len(&self) -> usize {
-        self.output.len()
-    }
-
-    /// What the image's pixels stand for.
-    pub const fn range(&self) -> PixelRange {
-        self.range
-    }
-
-    /// The kind of numbers the model computes with.
-    pub const fn numbers(&self) -> Numbers {
-        self.numbers
-    }
-
-    /// Multiply-accumulates of one image. They bound its cost, whatever the blob: no tensor has more
-    /// elements than 64 times as many (section 2.4), nor more than 2^22.
-    pub const fn macs(&self) -> u64 {
-        self.macs
-    }
-
-    /// Bytes of the blob.
-    pub const fn blob_len(&self) -> usize {
-        self.blob.len()
-    }
-
-    /// Whether the blob lies at a whole word of memory.
-    pub(crate) fn is_aligned(&self) -> bool {
-        self.blob.as_ptr().addr().is_multiple_of(4)
-    }
-
-    /// How many layers there are, 1 to [`MAX_LAYERS`].
-    pub const fn layer_count(&self) -> usize {
-        self.layers
-    }
-
-    /// Layer `index`, or the last one if there is none of that index.
-    pub const fn layer(&self, index: usize) -> Layer<'a> {
-        let last = self.layers - 1;
-        record::decode(self, if index < last { index } else { last })
-    }
-
-    /// Layer `index`, or the last one, if it was decoded beforehand and does not depend on the class.
-    #[inline(always)]
-    pub(crate) const fn decoded_layer(&self, index: usize) -> Option<&'a Layer<'a>> {
-        let Some(last) = self.decoded.0.len().checked_sub(1) else {
-            return None;
-        };
-        if index == 0 && self.class.is_some() {
-            return None;
-        }
-        Some(&self.decoded.0[if index < last { index } else { last }])
-    }
-
-    /// All layers, decoded.
-    #[doc(hidden)]
-    pub const fn decode_layers<const N: usize>(&self) -> [Layer<'a>; N] {
-        let mut layers = [self.layer(0); N];
-        let mut index = 0;
-        while index < N {
-            layers[index] = self.layer(index);
-            index += 1;
-        }
-        layers
-    }
-
-    /// This model with its layers decoded, which are then not decoded again for each row.
-    #[doc(hidden)]
-    pub const fn with_layers(mut self, layers: &'a [Layer<'a>]) -> Self {
-        self.decoded = Decoded(layers);
-        self
-    }
-
-    /// The layers, first to last.
-    pub fn layers(&self) -> impl ExactSizeIterator<Item = Layer<'a>> + use<'a> {
-        let model = *self;
-        (0..self.layers).map(move |index| model.layer(index))
-    }
-
-    /// Bytes of working memory that making an image takes: [`buffer_len`](Self::buffer_len) words.
-    pub const fn working_memory(&self) -> usize {
-        self.buffer_len() * 4
-    }
-
-    /// Words of the [`Buffer`](crate::Buffer) that making an image takes.
-    pub const fn buffer_len(&self) -> usize {
-        self.buffer_len
     }
 }
 
@@ -338,18 +132,6 @@ const fn check_frame(blob: &[u8]) -> Result<(), Error> {
         return Err(Error::BadHeader);
     }
     Ok(())
-}
-
-/// Whether `bytes[from..to]` is all zero.
-const fn zeros(bytes: &[u8], from: usize, to: usize) -> bool {
-    let mut at = from;
-    while at < to {
-        if u8_at(bytes, at) != 0 {
-            return false;
-        }
-        at += 1;
-    }
-    true
 }
 
 /// Bytes of constant data at an alignment that every kernel can use.

@@ -8,14 +8,16 @@ use std::fmt;
 use std::vec;
 use std::vec::Vec;
 
-use super::field::{header, record as field};
-use super::{
-    ADD_VERSION, Activation, CLASSES_VERSION, CRC_LEN, Decoded, GRAPH_VERSION, HEADER_LEN,
-    INT4_VERSION, MAGIC, MAX_ELEMENTS, MAX_EXTENT, MAX_LAYERS, Model, Numbers, Operator,
-    PixelRange, RECORD_LEN, Shape, Window, bytes, layer, order, record,
+use super::check;
+use super::field::{
+    ADD_VERSION, CLASSES_VERSION, CRC_LEN, GRAPH_VERSION, HEADER_LEN, INT4_VERSION, MAGIC,
+    MAX_ELEMENTS, MAX_EXTENT, MAX_LAYERS, RECORD_LEN, header, record as field,
 };
-use crate::Error;
-use crate::plan::Needs;
+use super::model::{Decoded, Model};
+use super::needs::Needs;
+use crate::error::Error;
+use crate::shape::{self, Activation, Numbers, Operator, PixelRange, Shape, Window};
+use crate::{bytes, latent, weights};
 
 /// A layer to be written.
 #[derive(Clone, Debug, PartialEq)]
@@ -267,7 +269,7 @@ fn encode(
     at_most("classes", class_count, MAX_EXTENT)?;
     let mut blob = vec![0; HEADER_LEN + RECORD_LEN * layers.len()];
     // Of each tensor: its shape and what a quantum is worth.
-    let mut tensors = vec![(Shape::new(1, 1, latent_size), crate::latent::SCALE)];
+    let mut tensors = vec![(Shape::new(1, 1, latent_size), latent::SCALE)];
     let mut macs = 0u64;
     for (index, spec) in layers.iter().enumerate() {
         let later = WriteError::Layer {
@@ -289,7 +291,7 @@ fn encode(
             input,
             classes: classes.filter(|_| index == 0),
         };
-        if !record::in_range(layer.stored) {
+        if !check::in_range(layer.stored) {
             return Err(WriteError::TooLarge { layer: index });
         }
         let parameters = layer.parameters()?;
@@ -303,7 +305,7 @@ fn encode(
         };
         let record = layer.record(&parameters, scale, start)?;
         record_mut(&mut blob, index).copy_from_slice(&record);
-        macs = macs.saturating_add(layer::macs(spec.operator, input, spec.output));
+        macs = macs.saturating_add(shape::macs(spec.operator, input, spec.output));
         tensors.push((spec.output, scale));
     }
     let model = Model {
@@ -332,7 +334,7 @@ fn encode(
         ..model
     };
     let needs = Needs::of(&unversioned);
-    let is_graph = record::needs_graph(&unversioned, &needs);
+    let is_graph = check::needs_graph(&unversioned, &needs);
     let version = match numbers {
         // What needs no newer reader is not said to.
         _ if is_graph => GRAPH_VERSION,
@@ -352,7 +354,7 @@ fn encode(
                 blob: &blob,
                 ..model
             };
-            Err(match record::first_refused(&model) {
+            Err(match check::first_refused(&model) {
                 Some(layer) => WriteError::Layer { layer, error },
                 None => error.into(),
             })
@@ -415,7 +417,7 @@ impl<const LEN: usize> Fields<LEN> {
 /// The shape that the last layer's record has: of a linear layer, the one with fewer places left over in groups of four.
 fn as_stored(last: &LayerSpec, numbers: Numbers) -> Shape {
     let (own, rows) = (last.output, last.output.rows_as_channels());
-    let places = |shape: Shape| shape.width.saturating_mul(order::ceil4(shape.channels));
+    let places = |shape: Shape| shape.width.saturating_mul(weights::ceil4(shape.channels));
     let is_grouped = last.operator == Operator::Linear && numbers != Numbers::Float;
     match is_grouped && places(rows) < places(own) && rows.channels <= MAX_EXTENT {
         true => rows,
@@ -594,7 +596,7 @@ impl Encoder<'_> {
 
     /// `count` vectors over the outputs, from PyTorch's order to the blob's.
     fn each_class<T: Copy>(&self, count: usize, values: &[T]) -> Result<Vec<T>, WriteError> {
-        let outputs = layer::outputs(self.spec.operator, self.spec.output);
+        let outputs = shape::outputs(self.spec.operator, self.spec.output);
         let expected = count.saturating_mul(outputs);
         self.check_len("numbers in class columns", values.len(), expected)?;
         let mut ordered = Vec::with_capacity(values.len());
@@ -607,7 +609,7 @@ impl Encoder<'_> {
     fn own_parameters(&self) -> Result<Encoded, WriteError> {
         match &self.spec.parameters {
             Parameters::None => {
-                let outputs = layer::outputs(self.spec.operator, self.spec.output);
+                let outputs = shape::outputs(self.spec.operator, self.spec.output);
                 self.check_len("parameters", 0, outputs)?;
                 Ok(Encoded::default())
             }
@@ -709,7 +711,7 @@ impl Encoder<'_> {
         let LayerSpec {
             operator, output, ..
         } = *self.spec;
-        self.check_len(what, values.len(), layer::outputs(operator, output))?;
+        self.check_len(what, values.len(), shape::outputs(operator, output))?;
         Ok(match operator {
             Operator::Linear => (0..values.len())
                 .map(|o| values[channels_first(output, o)])
@@ -731,7 +733,7 @@ impl Encoder<'_> {
                 operator, output, ..
             },
         ) = (self, self.spec);
-        let (inputs, outputs) = (input.channels, layer::outputs(*operator, *output));
+        let (inputs, outputs) = (input.channels, shape::outputs(*operator, *output));
         let kernel = match operator {
             Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => window.kernel,
             _ => 1,
@@ -741,7 +743,7 @@ impl Encoder<'_> {
             .try_fold(outputs, |n, &m| n.checked_mul(m));
         let too_large = WriteError::TooLarge { layer: self.index };
         self.check_len("weights", values.len(), count.ok_or(too_large)?)?;
-        let len = order::weights(*operator, *numbers, *input, *stored);
+        let len = weights::weights(*operator, *numbers, *input, *stored);
         let mut ordered = vec![T::default(); usize::try_from(len).map_err(|_| too_large)?];
         for oc in 0..outputs {
             for ic in 0..inputs {
@@ -752,7 +754,7 @@ impl Encoder<'_> {
                 };
                 for place in 0..kernel * kernel {
                     let at = [oc, place / kernel, place % kernel];
-                    let to = order::Places::of(*operator, *numbers, *input, *stored, at);
+                    let to = weights::Places::of(*operator, *numbers, *input, *stored, at);
                     *ordered.get_mut(to.of_channel(ic)).ok_or(too_large)? =
                         values[row * kernel * kernel + place];
                 }

@@ -8,7 +8,9 @@
 use std::vec::Vec;
 
 use super::Core;
-use crate::{Activation, Layer, Model, Operator};
+use crate::blob::Model;
+use crate::layer::Layer;
+use crate::shape::{Activation, Operator};
 
 /// A term of a figure. Each build has terms of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

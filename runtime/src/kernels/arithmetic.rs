@@ -1,6 +1,6 @@
 //! The scalar arithmetic of section 4 of the blob format.
 
-use crate::Activation;
+use crate::shape::{Activation, PixelRange};
 
 /// `acc * 2^shift` times `multiplier / 2^32`, rounded to nearest, halves up.
 ///
@@ -28,7 +28,7 @@ pub fn finish(activation: Activation, shift: u32, multipliers: [i32; 2], acc: i3
 #[inline(always)]
 pub fn finish_by(activation: Activation, shift: u32, multiplier: i32, acc: i32) -> i32 {
     #[cfg(pocketgan_dsp)]
-    let x = super::asm::rescale(acc, shift, multiplier);
+    let x = super::dsp::rescale(acc, shift, multiplier);
     #[cfg(not(pocketgan_dsp))]
     let x = rescale(acc, shift, multiplier);
     bound(activation, x)
@@ -61,17 +61,17 @@ fn interpolate(x: i32, bits: u32) -> i32 {
 
 /// The pixel of a float output, by section 4.1.
 #[inline(always)]
-pub(crate) fn pixel_of_value(range: crate::PixelRange, y: f32) -> u8 {
+pub(crate) fn pixel_of_value(range: PixelRange, y: f32) -> u8 {
     // The cast rounds towards zero and saturates.
     unrounded_pixel(range, y) as u8
 }
 
 /// The pixel of a float output before it is rounded towards zero and brought in range.
 #[inline(always)]
-pub(crate) fn unrounded_pixel(range: crate::PixelRange, y: f32) -> f32 {
+pub(crate) fn unrounded_pixel(range: PixelRange, y: f32) -> f32 {
     match range {
-        crate::PixelRange::Signed => 128.0 * y + 128.5,
-        crate::PixelRange::Unsigned => 256.0 * y + 0.5,
+        PixelRange::Signed => 128.0 * y + 128.5,
+        PixelRange::Unsigned => 256.0 * y + 0.5,
     }
 }
 

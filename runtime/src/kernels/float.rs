@@ -4,26 +4,17 @@
 use core::ops::Range;
 
 use super::arithmetic;
-use crate::blob::order::{Axis, divisor};
-use crate::plan::Ring;
-use crate::{Layer, Operator, PixelRange, Window};
+use crate::invariant::{Guaranteed, divisor};
+use crate::layer::Layer;
+use crate::ring::Ring;
+use crate::shape::{PixelRange, Window};
+use crate::window::Axis;
 
 /// Output channels that are summed together.
 const LANES: usize = 16;
 
-/// Computes row `y` of a layer's output into `out` from the rows of its input's ring.
+/// Computes row `y` of the output of a layer with weights into `out` from the rows of its input's ring.
 pub(crate) fn row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
-    match layer.operator.in_this_build() {
-        Operator::Upsample { factor } => {
-            return upsample_row(layer, y / divisor(factor), factor, input, out);
-        }
-        Operator::AvgPool2d(window) => return pool_row(layer, window, y, input, out),
-        _ => {}
-    }
-    #[cfg(pocketgan_x86_64)]
-    if super::x86_64::has_avx2() {
-        return super::x86_64::float::row(layer, y, input, out);
-    }
     match Axis::of(layer.operator) {
         Some(axis) => Convolution::new(layer, axis, y, input).run(out),
         None => {
@@ -37,10 +28,6 @@ pub(crate) fn row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
 
 /// Rounds values to pixels.
 pub(crate) fn pixels(range: PixelRange, values: &[f32], pixels: &mut [u8]) {
-    #[cfg(pocketgan_x86_64)]
-    if super::x86_64::has_avx2() {
-        return super::x86_64::pointwise::pixels(range, values, pixels);
-    }
     for (pixel, &value) in pixels.iter_mut().zip(values) {
         *pixel = arithmetic::pixel_of_value(range, value);
     }
@@ -76,7 +63,13 @@ pub(crate) fn concat_row(
 }
 
 /// Computes row `y` of average pooling's output into `out` from the rows of its input's ring.
-fn pool_row(layer: &Layer<'_>, window: Window, y: usize, input: &[f32], out: &mut [f32]) {
+pub(crate) fn pool_row(
+    layer: &Layer<'_>,
+    window: Window,
+    y: usize,
+    input: &[f32],
+    out: &mut [f32],
+) {
     let Window { kernel, stride, .. } = window;
     let part = 1.0 / (kernel * kernel) as f32;
     let (ring, channels) = (Ring::of_input(layer), layer.output.channels);
@@ -100,11 +93,17 @@ fn pool_row(layer: &Layer<'_>, window: Window, y: usize, input: &[f32], out: &mu
 
 /// The pixels of `rows` from element `start` on.
 fn pixels_of(rows: &[f32], start: usize, channels: usize) -> impl Iterator<Item = &[f32]> {
-    let rows = rows.get(start..).unwrap_or_default();
+    let rows = rows.get(start..).guaranteed();
     rows.chunks_exact(divisor(channels))
 }
 
-fn upsample_row(layer: &Layer<'_>, y: usize, factor: usize, input: &[f32], out: &mut [f32]) {
+pub(crate) fn upsample_row(
+    layer: &Layer<'_>,
+    y: usize,
+    factor: usize,
+    input: &[f32],
+    out: &mut [f32],
+) {
     let start = Ring::of_input(layer).row_start(y);
     let pixels = pixels_of(input, start, layer.input.channels);
     let repeated = pixels.flat_map(|pixel| core::iter::repeat_n(pixel, factor));
@@ -128,7 +127,10 @@ pub(crate) fn linear_outputs(
 ) -> usize {
     let row_len = layer.output.row_len();
     let bias = words(layer.parameters.bias, y * row_len);
-    let column = words(layer.parameters.column, y * row_len);
+    let column = match layer.parameters.column {
+        [] => &[],
+        column => words(column, y * row_len),
+    };
     let weights = words(layer.parameters.weights, y * row_len * input.len());
     for (chunk, out) in out.chunks_mut(LANES).enumerate() {
         let at = first + chunk * LANES;
@@ -216,7 +218,7 @@ impl<'a> Convolution<'a> {
         let start = (self.first_row + tap as isize).max(0) as usize;
         let start = self.ring.row_start(start);
         let row = self.input.get(start..start + self.ring.row_len());
-        row.unwrap_or_default()
+        row.guaranteed()
     }
 
     /// The weights of all output channels for each input channel of a phase's tap: its vertical and its horizontal
@@ -240,7 +242,7 @@ impl<'a> Convolution<'a> {
         let columns = columns * channels..(columns + end - start) * channels;
         let bias = words(self.layer.parameters.bias, channel);
         let pixel = out.get_mut(x * row_len + channel..(x + 1) * row_len);
-        let chunks = pixel.unwrap_or_default().chunks_mut(LANES);
+        let chunks = pixel.guaranteed().chunks_mut(LANES);
         for (chunk, out) in chunks.enumerate() {
             let lane = chunk * LANES;
             let mut sums = load(bias, lane, out.len());
@@ -249,7 +251,7 @@ impl<'a> Convolution<'a> {
                 let weights = self.weights(phase, [tap, start]);
                 add_products(
                     &mut sums,
-                    input.unwrap_or_default(),
+                    input.guaranteed(),
                     weights,
                     row_len,
                     channel + lane,
@@ -262,13 +264,13 @@ impl<'a> Convolution<'a> {
 
 /// The little-endian words of `bytes` from word `start` on.
 pub(crate) fn words(bytes: &[u8], start: usize) -> &[[u8; 4]] {
-    bytes.as_chunks().0.get(start..).unwrap_or_default()
+    bytes.as_chunks().0.get(start..).guaranteed()
 }
 
 /// Up to [`LANES`] biases from `start` on, `count` at most.
 fn load(bias: &[[u8; 4]], start: usize, count: usize) -> [f32; LANES] {
     let mut sums = [0.0; LANES];
-    let bias = bias.get(start..).unwrap_or_default();
+    let bias = bias.get(start..).guaranteed();
     for (sum, &bias) in sums.iter_mut().zip(bias).take(count) {
         *sum = f32::from_le_bytes(bias);
     }
@@ -292,7 +294,7 @@ fn add_products(
         return;
     }
     for (&x, row) in input.iter().zip(weights.chunks_exact(divisor(row_len))) {
-        let row = row.get(lane..).unwrap_or_default();
+        let row = row.get(lane..).guaranteed();
         if let Some(row) = row.first_chunk::<LANES>() {
             for (sum, &weight) in sums.iter_mut().zip(row) {
                 *sum += x * f32::from_le_bytes(weight);

@@ -1,61 +1,12 @@
 //! int4 layers: some channels' weights and multipliers at a time are unpacked to an int8 layer of these channels, for
 //! which the int8 kernels do the rest.
 
-use super::int8::{BLOCK, Convolution, Kernels, Outputs, linear_pixel};
-use crate::blob::Parameters;
-use crate::blob::order::Axis;
-use crate::plan::Ring;
-use crate::{Activation, Layer, Numbers, Operator, Shape};
-
-/// Outputs of a linear layer that are unpacked together: whole groups of four.
-pub(crate) const OUTPUTS: usize = 8;
-
-/// Words that a layer's unpacked parameters take: the multipliers of as many channels as are unpacked together, and their
-/// weights with what shares their first and last eight.
-pub(crate) const fn scratch_len(layer: &Layer<'_>) -> usize {
-    let groups = layer.input.channels.div_ceil(4);
-    let channels = layer.output.channels;
-    let (at_once, words) = match (layer.operator, Axis::of(layer.operator)) {
-        (
-            Operator::Upsample { .. }
-            | Operator::Add { .. }
-            | Operator::Concat { .. }
-            | Operator::AvgPool2d(_),
-            _,
-        ) => return 0,
-        (_, None) => {
-            let at_once = if channels < OUTPUTS {
-                channels
-            } else {
-                OUTPUTS
-            };
-            (at_once, at_once.div_ceil(4) * 4 * groups)
-        }
-        (_, Some(axis)) => {
-            let at_once = if channels < BLOCK { channels } else { BLOCK };
-            let (mut most, mut start) = (0, 0);
-            let mut phase = 0;
-            while phase < axis.phases() * axis.phases() {
-                let taps = axis.taps(phase / axis.phases()) * axis.taps(phase % axis.phases());
-                let len = taps * groups * 4;
-                let words = (start % 8 + at_once * len).div_ceil(8) * 2;
-                most = if words > most { words } else { most };
-                start += channels * len;
-                phase += 1;
-            }
-            (at_once, most)
-        }
-    };
-    at_once * vectors(layer.activation) + words
-}
-
-/// How many multipliers an output has.
-pub(crate) const fn vectors(activation: Activation) -> usize {
-    match activation {
-        Activation::LeakyRelu { .. } => 2,
-        _ => 1,
-    }
-}
+use super::int8::{Convolution, Kernels, Outputs, linear_pixel};
+use crate::invariant::Guaranteed;
+use crate::layer::{Layer, Parameters};
+use crate::ring::Ring;
+use crate::scratch::{BLOCK, OUTPUTS, vectors};
+use crate::shape::{Activation, Numbers, Shape};
 
 /// A layer's part from one channel on (for linear: from one output on), unpacked.
 struct Unpacked<'a> {
@@ -70,9 +21,9 @@ fn unpack<'a>(
     [start, len]: [usize; 2],
     scratch: &'a mut [u32],
 ) -> Unpacked<'a> {
-    let (positive, rest) = scratch.split_at_mut_checked(outputs).unwrap_or_default();
+    let (positive, rest) = scratch.split_at_mut_checked(outputs).guaranteed();
     let negative = outputs * (vectors(layer.activation) - 1);
-    let (negative, weights) = rest.split_at_mut_checked(negative).unwrap_or_default();
+    let (negative, weights) = rest.split_at_mut_checked(negative).guaranteed();
     let parameters = &layer.parameters;
     let shift = layer.multiplier_shift;
     let multipliers = unpack_multipliers(parameters.multipliers, first, outputs, shift, positive);
@@ -84,18 +35,17 @@ fn unpack<'a>(
         _ => &[],
     };
     let weights = unpack_weights(parameters.weights, start, len, weights);
-    let part = |vector: &'a [u8], bytes| {
-        let part = vector.get(first * bytes..(first + outputs) * bytes);
-        part.unwrap_or_default()
-    };
+    let bias = parameters.bias.get(first * 4..(first + outputs) * 4);
+    // There is no column without classes.
+    let column = parameters.column.get(first..first + outputs);
     Unpacked {
         layer: Layer {
             numbers: Numbers::Int8,
             parameters: Parameters {
-                bias: part(parameters.bias, 4),
+                bias: bias.guaranteed(),
                 multipliers,
                 negative_multipliers,
-                column: part(parameters.column, 1),
+                column: column.unwrap_or_default(),
                 ..Parameters::NONE
             },
             ..*layer
@@ -112,17 +62,17 @@ fn unpack_multipliers<'a>(
     shift: u32,
     to: &'a mut [u32],
 ) -> &'a [u8] {
-    let halves = halves.as_chunks().0.get(first..).unwrap_or_default();
+    let halves = halves.as_chunks().0.get(first..).guaranteed();
     for (to, &half) in to.iter_mut().zip(halves) {
         *to = (u32::from(u16::from_le_bytes(half)) << shift).to_le();
     }
     let bytes: &[u8] = bytemuck::must_cast_slice(to);
-    bytes.get(..count * 4).unwrap_or_default()
+    bytes.get(..count * 4).guaranteed()
 }
 
 /// The weights from `start` on, as an int8 layer has them.
 fn unpack_weights<'a>(packed: &[u8], start: usize, len: usize, to: &'a mut [u32]) -> &'a [i8] {
-    let words = packed.as_chunks().0.get(start / 8..).unwrap_or_default();
+    let words = packed.as_chunks().0.get(start / 8..).guaranteed();
     let count = (start % 8 + len).div_ceil(8);
     for (to, &word) in to.as_chunks_mut().0.iter_mut().zip(words).take(count) {
         let word = u32::from_le_bytes(word);
@@ -130,11 +80,11 @@ fn unpack_weights<'a>(packed: &[u8], start: usize, len: usize, to: &'a mut [u32]
         *to = pair.map(u32::to_le);
     }
     let bytes: &[i8] = bytemuck::must_cast_slice(to);
-    let bytes = bytes.get(start % 8..).unwrap_or_default();
-    bytes.get(..len).unwrap_or_default()
+    let bytes = bytes.get(start % 8..).guaranteed();
+    bytes.get(..len).guaranteed()
 }
 
-/// Computes row `y` of a linear layer, as [`int8::row`](super::int8::row) does.
+/// Computes row `y` of a linear layer, as [`int8::linear_row`](super::int8::linear_row) does.
 // Neither is inlined, so that int8 layers need no stack for them.
 #[inline(never)]
 pub(crate) fn linear_row<K: Kernels>(
@@ -163,13 +113,7 @@ pub(crate) fn linear_row<K: Kernels>(
                 count,
             };
             let out = out.get_mut(out_ring.place(x, channel)..);
-            linear_pixel::<K>(
-                &outputs,
-                input,
-                part.weights,
-                out_ring,
-                out.unwrap_or_default(),
-            );
+            linear_pixel::<K>(&outputs, input, part.weights, out_ring, out.guaranteed());
         }
     }
 }
@@ -194,7 +138,7 @@ impl Convolution<'_> {
                 let mut layer = part.layer;
                 layer.output.channels = count;
                 let part_of_row = out_ring.place(0, channel) - out_ring.place(0, 0);
-                let out = out.get_mut(part_of_row..).unwrap_or_default();
+                let out = out.get_mut(part_of_row..).guaranteed();
                 let convolution = self.of_part(&layer);
                 convolution.run_phase::<K>(px, part.weights, out_ring, out);
             }

@@ -5,16 +5,15 @@
 //! outside the picture are skipped; columns outside are zeros in the ring.
 
 use super::arithmetic::{finish, rescale};
-use super::int4;
-use crate::blob::order::{Axis, divisor};
-use crate::plan::Ring;
-use crate::{Layer, Operator, Shape, Window};
+use crate::invariant::{Guaranteed, divisor, unexpected};
+use crate::layer::Layer;
+use crate::ring::Ring;
+use crate::scratch::BLOCK;
+use crate::shape::{Shape, Window};
+use crate::window::Axis;
 
 /// Neighbours of a phase that are computed together, at most.
 pub(crate) const TILE: usize = 7;
-/// Channels of a convolution that are computed together, at most.
-pub(crate) const BLOCK: usize = 4;
-
 /// The accumulators of a tile's neighbours for each channel of a block.
 pub(crate) type Accumulators = [[i32; TILE]; BLOCK];
 
@@ -105,63 +104,9 @@ pub(crate) fn neighbours(outputs: usize) -> usize {
     }
 }
 
-/// Computes row `y` of the output of a layer that has weights, or of an upsample, into `out`, a row of `out_ring`, from the
-/// rows of its input's ring.
-///
-/// `scratch` is for an int4 layer to be unpacked in: [`scratch_len`](int4::scratch_len) words.
-#[cfg_attr(feature = "convolution", inline(never))]
-pub(crate) fn row(
-    layer: &Layer<'_>,
-    y: usize,
-    input: &[u32],
-    out_ring: &Ring,
-    out: &mut [u8],
-    scratch: &mut [u32],
-) {
-    #[cfg(pocketgan_asm)]
-    row_by::<super::asm::Asm>(layer, y, input, out_ring, out, scratch);
-    #[cfg(pocketgan_x86_64)]
-    if super::x86_64::has_vnni() {
-        row_by::<super::x86_64::Vnni>(layer, y, input, out_ring, out, scratch);
-    } else if super::x86_64::has_avx2() {
-        row_by::<super::x86_64::Avx2>(layer, y, input, out_ring, out, scratch);
-    } else {
-        row_by::<super::x86_64::Sse2>(layer, y, input, out_ring, out, scratch);
-    }
-    #[cfg(not(any(pocketgan_asm, pocketgan_x86_64)))]
-    row_by::<super::portable::Portable>(layer, y, input, out_ring, out, scratch);
-}
-
-fn row_by<K: Kernels>(
-    layer: &Layer<'_>,
-    y: usize,
-    input: &[u32],
-    out_ring: &Ring,
-    out: &mut [u8],
-    scratch: &mut [u32],
-) {
-    match (layer.operator.in_this_build(), Axis::of(layer.operator)) {
-        (Operator::Upsample { factor }, _) => {
-            let ring = Ring::of_input(layer);
-            copy_row(&ring, y / divisor(factor), factor, input, out_ring, 0, out)
-        }
-        (_, Some(axis)) => {
-            let convolution = Convolution::new(layer, axis, y, input);
-            match layer.numbers.is_int4() {
-                true => convolution.run_int4::<K>(out_ring, out, scratch),
-                false => convolution.run::<K>(out_ring, out),
-            }
-        }
-        (_, None) if layer.numbers.is_int4() => {
-            int4::linear_row::<K>(layer, y, input, out_ring, out, scratch)
-        }
-        (_, None) => linear_row::<K>(layer, y, input, out_ring, out),
-    }
-}
-
 /// Copies row `y` of a ring into the channels of `out` from `channel` on, each column `factor` times.
 #[inline(always)]
-fn copy_row(
+pub(crate) fn copy_row(
     ring: &Ring,
     y: usize,
     factor: usize,
@@ -171,7 +116,7 @@ fn copy_row(
     out: &mut [u8],
 ) {
     let input: &[u8] = bytemuck::must_cast_slice(input);
-    let input = input.get(ring.row_start(y)..).unwrap_or_default();
+    let input = input.get(ring.row_start(y)..).guaranteed();
     for c in 0..ring.shape.channels {
         for x in 0..out_ring.shape.width {
             if let (Some(&from), Some(to)) = (
@@ -224,21 +169,21 @@ pub(crate) fn pool_row(
     out: &mut [u8],
 ) {
     let Window { kernel, stride, .. } = window;
-    let mean = MEANS.get(kernel).copied().unwrap_or_default();
+    let mean = MEANS.get(kernel).copied().guaranteed();
     let ring = Ring::of_input(layer);
     // In words, of which a column of four channels is one.
     let mut starts = [0; 16];
     for (row, start) in starts.iter_mut().enumerate().take(kernel) {
         *start = ring.row_start(y * stride + row) / 4;
     }
-    let starts = starts.get(..kernel).unwrap_or_default();
+    let starts = starts.get(..kernel).guaranteed();
     for c in (0..layer.output.channels).step_by(4) {
         let count = (layer.output.channels - c).min(4);
         for x in 0..layer.output.width {
             let mut sums = [0; 4];
             for start in starts {
                 let first = start + ring.place(x * stride, c) / 4;
-                let columns = input.get(first..first + kernel).unwrap_or_default();
+                let columns = input.get(first..first + kernel).guaranteed();
                 for &column in columns {
                     let mut four = u32::from_le(column);
                     for sum in &mut sums {
@@ -247,7 +192,7 @@ pub(crate) fn pool_row(
                     }
                 }
             }
-            let out = out.get_mut(out_ring.place(x, c)..).unwrap_or_default();
+            let out = out.get_mut(out_ring.place(x, c)..).guaranteed();
             for (to, &sum) in out.iter_mut().zip(&sums).take(count) {
                 *to = rescale(sum, 0, mean) as u8;
             }
@@ -274,7 +219,7 @@ pub(crate) fn add_row(
         let count = (layer.output.channels - c).min(4);
         for x in 0..layer.output.width {
             let (Some(&a), Some(&b)) = (input.get(at + x), added.get(other_at + x)) else {
-                return;
+                return unexpected();
             };
             let (mut a, mut b) = (u32::from_le(a), u32::from_le(b));
             let mut sums = [0; 4];
@@ -283,8 +228,8 @@ pub(crate) fn add_row(
                     own * first_of(a, layer.signed_input) + other * first_of(b, layer.signed_other);
                 (a, b) = (a >> 8, b >> 8);
             }
-            let sums = sums.get(..count).unwrap_or_default();
-            let out = out.get_mut(out_ring.place(x, c)..).unwrap_or_default();
+            let sums = sums.get(..count).guaranteed();
+            let out = out.get_mut(out_ring.place(x, c)..).guaranteed();
             store_channel(layer, 0, sums, out, 1);
         }
         at += ring.columns;
@@ -300,7 +245,7 @@ fn first_of(four: u32, signed: bool) -> i32 {
 }
 
 #[cfg_attr(feature = "convolution", inline(never))]
-fn linear_row<K: Kernels>(
+pub(crate) fn linear_row<K: Kernels>(
     layer: &Layer<'_>,
     y: usize,
     input: &[u32],
@@ -320,8 +265,8 @@ fn linear_row<K: Kernels>(
             first: pixel * channels,
             count: channels,
         };
-        let weights = weights.get(pixel * pixel_len..).unwrap_or_default();
-        let out = out.get_mut(out_ring.place(x, 0)..).unwrap_or_default();
+        let weights = weights.get(pixel * pixel_len..).guaranteed();
+        let out = out.get_mut(out_ring.place(x, 0)..).guaranteed();
         linear_pixel::<K>(&outputs, input, weights, out_ring, out);
     }
 }
@@ -354,6 +299,7 @@ impl Outputs<'_> {
     pub fn start(&self, i: usize) -> [i32; 4] {
         let mut start = self.layer.four(self.layer.parameters.bias, self.first + i);
         let column = self.layer.parameters.column.get(self.first + i..);
+        // There is no column without classes.
         for (start, &q) in start.iter_mut().zip(column.unwrap_or_default()) {
             *start = start.wrapping_add(self.layer.class_step * i32::from(q as i8));
         }
@@ -397,7 +343,7 @@ pub(crate) struct Convolution<'a> {
 }
 
 impl<'a> Convolution<'a> {
-    fn new(layer: &'a Layer<'a>, axis: Axis, y: usize, input: &'a [u32]) -> Self {
+    pub fn new(layer: &'a Layer<'a>, axis: Axis, y: usize, input: &'a [u32]) -> Self {
         let (start, end) = axis.inside(y, layer.input.height);
         let ring = Ring::of_input(layer);
         let first = (axis.first_input(y) + start as isize).max(0) as usize % divisor(ring.rows);
@@ -411,7 +357,7 @@ impl<'a> Convolution<'a> {
             taps: axis.taps(y % axis.phases()),
             first_tap: start,
             counts: [count, end - start - count],
-            rows: [from_first.unwrap_or_default(), input],
+            rows: [from_first.guaranteed(), input],
         }
     }
 
@@ -426,13 +372,13 @@ impl<'a> Convolution<'a> {
     }
 
     #[inline(never)]
-    fn run<K: Kernels>(&self, out_ring: &Ring, out: &mut [u8]) {
+    pub fn run<K: Kernels>(&self, out_ring: &Ring, out: &mut [u8]) {
         let weights: &[i8] = bytemuck::must_cast_slice(self.layer.parameters.weights);
-        let mut weights = weights.get(self.first_weight()..).unwrap_or_default();
+        let mut weights = weights.get(self.first_weight()..).guaranteed();
         for px in 0..self.axis.phases().min(self.layer.output.width) {
             let len = self.run_phase::<K>(px, weights, out_ring, out);
             let behind = self.layer.output.channels * len;
-            weights = weights.get(behind..).unwrap_or_default();
+            weights = weights.get(behind..).guaranteed();
         }
     }
 
@@ -486,12 +432,12 @@ impl<'a> Convolution<'a> {
         let tap_len = groups * count * 4;
         let phase = Phase {
             layer,
-            rows: self.rows.map(|rows| rows.get(start..).unwrap_or_default()),
+            rows: self.rows.map(|rows| rows.get(start..).guaranteed()),
             groups: self.counts.map(|rows| rows * groups),
             plane_len: self.ring.columns,
             count,
             step: axis.step(),
-            weights: weights.get(self.first_tap * tap_len..).unwrap_or_default(),
+            weights: weights.get(self.first_tap * tap_len..).guaranteed(),
             channel_len: self.taps * tap_len,
             stride: axis.phases() * out_ring.column_step(),
         };
@@ -511,7 +457,7 @@ impl<'a> Convolution<'a> {
         while tile.channel < channels {
             tile.channels = (channels - tile.channel).min(BLOCK);
             let out = out.get_mut(out_ring.place(x, tile.channel)..);
-            K::tile(phase, &tile, out.unwrap_or_default());
+            K::tile(phase, &tile, out.guaranteed());
             tile.channel += tile.channels;
         }
     }
@@ -527,9 +473,9 @@ pub(crate) fn biases(layer: &Layer<'_>, tile: &Tile) -> Accumulators {
 /// Requantizes the accumulators of a tile into their places.
 pub(crate) fn store(phase: &Phase<'_>, tile: &Tile, acc: &Accumulators, mut out: &mut [u8]) {
     for (i, acc) in acc.iter().take(tile.channels).enumerate() {
-        let acc = acc.get(..tile.outputs).unwrap_or_default();
+        let acc = acc.get(..tile.outputs).guaranteed();
         store_channel(phase.layer, tile.channel + i, acc, out, phase.stride);
-        out = out.get_mut(1..).unwrap_or_default();
+        out = out.get_mut(1..).guaranteed();
     }
 }
 
@@ -539,7 +485,9 @@ fn store_channel(layer: &Layer<'_>, channel: usize, acc: &[i32], out: &mut [u8],
     let multipliers = layer.multipliers(channel);
     let mut at = 0;
     for &acc in acc {
-        let Some(to) = out.get_mut(at) else { return };
+        let Some(to) = out.get_mut(at) else {
+            return unexpected();
+        };
         *to = finish(layer.activation, layer.shift, multipliers, acc) as u8;
         at += stride;
     }

@@ -2,10 +2,14 @@
 //! for bit.
 
 pub mod arithmetic;
+#[cfg(feature = "writer")]
 pub mod reference;
 
 #[cfg(pocketgan_asm)]
 mod asm;
+pub(crate) mod backend;
+#[cfg(pocketgan_dsp)]
+mod dsp;
 pub(crate) mod float;
 pub(crate) mod int4;
 pub(crate) mod int8;

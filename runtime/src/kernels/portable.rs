@@ -1,8 +1,8 @@
 //! The int8 inner products in safe Rust, for every target without a faster version.
 
 use super::int8::{self, Kernels, Outputs, Phase, Tile};
-use crate::Layer;
-use crate::blob::order::divisor;
+use crate::invariant::{Guaranteed, divisor};
+use crate::layer::Layer;
 
 /// Safe Rust that compilers turn into vector code where there is any.
 pub(crate) struct Portable;
@@ -17,15 +17,16 @@ impl Kernels for Portable {
     #[inline(never)]
     fn tile(phase: &mut Phase<'_>, tile: &Tile, out: &mut [u8]) {
         let mut acc = int8::biases(phase.layer, tile);
-        let weights = phase.weights.chunks(divisor(phase.channel_len));
+        // A phase can have no taps.
+        let weights = phase.weights.chunks(phase.channel_len.max(1));
         let weights = weights.skip(tile.channel).take(tile.channels);
         for (acc, mut weights) in acc.iter_mut().zip(weights) {
             for (&groups, rows) in phase.groups.iter().zip(phase.rows) {
                 let split = weights.split_at_checked(groups * phase.count * 4);
-                let (these, rest) = split.unwrap_or_default();
+                let (these, rest) = split.guaranteed();
                 weights = rest;
-                let rows = rows.get(tile.column..).unwrap_or_default();
-                let acc = acc.get_mut(..tile.outputs).unwrap_or_default();
+                let rows = rows.get(tile.column..).guaranteed();
+                let acc = acc.get_mut(..tile.outputs).guaranteed();
                 add_rows(acc, rows, these, phase);
             }
         }
@@ -66,9 +67,9 @@ fn sign(layer: &Layer<'_>) -> u8 {
 #[inline(always)]
 fn add_rows(acc: &mut [i32], input: &[u32], weights: &[i8], phase: &Phase<'_>) {
     let sign = sign(phase.layer);
-    let groups = weights.as_chunks().0.chunks_exact(divisor(phase.count));
+    let groups = weights.as_chunks().0.chunks_exact(phase.count.max(1));
     for (group, weights) in groups.enumerate() {
-        let plane = input.get(group * phase.plane_len..).unwrap_or_default();
+        let plane = input.get(group * phase.plane_len..).guaranteed();
         let plane: &[[u8; 4]] = bytemuck::must_cast_slice(plane);
         for (tap, weights) in weights.iter().enumerate() {
             let columns = plane.iter().skip(tap).step_by(divisor(phase.step));

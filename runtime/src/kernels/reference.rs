@@ -5,7 +5,9 @@
 //! int8 tensors hold quanta as `i16`: -128 to 127 where signed, 0 to 255 where unsigned.
 
 use super::arithmetic;
-use crate::{Error, Layer, Numbers, Operator, Shape, Window};
+use crate::error::Error;
+use crate::layer::Layer;
+use crate::shape::{Numbers, Operator, Shape, Window};
 
 /// Runs one int8 or int4 layer. An `input` beyond the quanta that the layer before it can give may wrap.
 ///

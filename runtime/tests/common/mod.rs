@@ -5,7 +5,7 @@
 use pocketgan::blob::writer::{
     Classes, Columns, LayerSpec, Parameters, WriteError, write, write_conditional, write_int4,
 };
-use pocketgan::kernels::reference;
+use pocketgan::internals::reference;
 use pocketgan::{Activation, Layer, Model, Numbers, Operator, Rng, Shape, Window, latent};
 
 /// Operator, activation and output shape of a layer.

@@ -1,7 +1,7 @@
 //! The experiment: how many mutants break a layer's bound, and how many of these verification finds.
 
 use super::{Fault, Mutant};
-use pocketgan::{Layer, Model, Operator, Rng, kernels::arithmetic};
+use pocketgan::{Layer, Model, Operator, Rng, internals::arithmetic};
 use pocketgan_trainer::engines::{classes_in_turn, latents};
 use pocketgan_trainer::verify::{
     Comparison, Expected, ExportedModel, LayerTwin, QuantaDifferences, Referee, VerifyError,

@@ -2,7 +2,7 @@
 
 use super::fold::{Folded, FoldedLayer, Operation};
 use pocketgan::Window;
-use pocketgan::kernels::arithmetic::activate;
+use pocketgan::internals::arithmetic::activate;
 
 /// A folded network with its weights laid out for the forward pass.
 pub struct Forward<'a> {

@@ -1,6 +1,6 @@
 //! Whole networks by the reference kernels, with what every layer gives.
 
-use pocketgan::kernels::reference::{run_float, run_int8};
+use pocketgan::internals::reference::{run_float, run_int8};
 use pocketgan::{Model, latent};
 
 /// The image of a latent by the reference kernels, ordered row, column, channel.

@@ -8,8 +8,19 @@
 //! hand; what leaves ReLU is requantized before it leaves the registers.
 
 use core::arch::asm;
+use core::mem::offset_of;
 
-use super::{Job, Linear};
+use super::job::{Job, Linear};
+
+in_a_row!(first Job: rows, len, second_rows, second_len, weights);
+in_a_row!(Job: plane_len, group_len);
+in_a_row!(Job: multipliers, out);
+in_a_row!(Job: stride, shift);
+in_a_row!(Job: which, size);
+in_a_row!(first Linear: input, end, weights, bias);
+in_a_row!(Linear: column, class_step);
+in_a_row!(Linear: multipliers, out);
+in_a_row!(Linear: group_step, shift);
 
 // The loops name their registers, since between them they use every one that there is: r0 to r5 and
 // r8 are the accumulators of outputs 0 to 6, r9 to r12 widened weights, r6 and r7 a widened column, and
@@ -166,25 +177,6 @@ macro_rules! relu {
     };
 }
 
-/// [`rescale`](crate::kernels::arithmetic::rescale) in an instruction that a compiler which was not told of the
-/// extension does not take.
-#[inline(always)]
-pub(crate) fn rescale(acc: i32, shift: u32, multiplier: i32) -> i32 {
-    let rounded;
-    // SAFETY: changes nothing but its result.
-    unsafe {
-        asm!(
-            cpu!(),
-            "smmulr {0}, {1}, {2}",
-            out(reg) rounded,
-            in(reg) acc << shift,
-            in(reg) multiplier,
-            options(nomem, nostack, preserves_flags, pure),
-        );
-    }
-    rounded
-}
-
 /// Does a job.
 ///
 /// # Safety
@@ -200,10 +192,10 @@ pub(super) unsafe fn sums(job: &mut Job) {
             cpu!(),
             "push {{r6, r7}}",
             "sub sp, #32",
-            "ldrd r2, r3, [r12, #32]",
+            "ldrd r2, r3, [r12, #{plane_len}]",
             "strd r2, r3, [sp, #4]",
             "str r12, [sp, #20]",
-            "ldrd r2, r3, [r12, #64]",
+            "ldrd r2, r3, [r12, #{which}]",
             "adr.w r4, 20f",
             "ldr r5, [r4, r2, lsl #2]",
             "add r4, r5",
@@ -214,8 +206,8 @@ pub(super) unsafe fn sums(job: &mut Job) {
             // A channel.
             "3:",
             "ldm r12, {{r0, r1, r2, r3, r6}}",
-            "ldr r11, [r12, #40]",
-            "ldr r7, [r12, #44]",
+            "ldr r11, [r12, #{step}]",
+            "ldr r7, [r12, #{bias}]",
             "add r4, r6, r1",
             "add r5, r4, r3",
             "str r6, [sp]",
@@ -223,7 +215,7 @@ pub(super) unsafe fn sums(job: &mut Job) {
             "mov lr, r0",
             "cbz r7, 4f",
             "ldr r0, [r7], #4",
-            "str r7, [r12, #44]",
+            "str r7, [r12, #{bias}]",
             "mov r1, r0",
             "mov r2, r0",
             "mov r3, r0",
@@ -232,7 +224,7 @@ pub(super) unsafe fn sums(job: &mut Job) {
             "mov r8, r0",
             "ldr pc, [sp, #24]",
             "4:",
-            "ldr r9, [r12, #24]",
+            "ldr r9, [r12, #{acc}]",
             "ldm r9, {{r0, r1, r2, r3, r4, r5, r8}}",
             "ldr pc, [sp, #24]",
             table!("20": "30f", "31f", "32f", "33f", "34f", "35f", "36f", "37f", "38f", "39f", "40f", "41f",
@@ -261,20 +253,20 @@ pub(super) unsafe fn sums(job: &mut Job) {
             "ldrd r9, r12, [sp, #16]",
             "cmp r6, r9",
             "beq 6f",
-            "ldr lr, [r12, #8]",
+            "ldr lr, [r12, #{second_rows}]",
             "str r9, [sp, #12]",
             "ldr pc, [sp, #24]",
             "6:",
-            "ldr r7, [r12, #20]",
+            "ldr r7, [r12, #{skip}]",
             "add r6, r7",
-            "str r6, [r12, #16]",
-            "ldrd r9, r10, [r12, #48]",
+            "str r6, [r12, #{weights}]",
+            "ldrd r9, r10, [r12, #{multipliers}]",
             "cmp r9, #0",
             "beq 7f",
             "ldr r11, [r9], #4",
-            "ldrd r6, r7, [r12, #56]",
+            "ldrd r6, r7, [r12, #{stride}]",
             "add lr, r10, #1",
-            "strd r9, lr, [r12, #48]",
+            "strd r9, lr, [r12, #{multipliers}]",
             "ldr pc, [sp, #28]",
             "50:",
             relu!("r8"),
@@ -289,16 +281,27 @@ pub(super) unsafe fn sums(job: &mut Job) {
             relu!("r0"),
             "b 8f",
             "7:",
-            "ldr r9, [r12, #24]",
+            "ldr r9, [r12, #{acc}]",
             "stm r9!, {{r0, r1, r2, r3, r4, r5, r8}}",
-            "str r9, [r12, #24]",
+            "str r9, [r12, #{acc}]",
             "8:",
-            "ldr r9, [r12, #28]",
+            "ldr r9, [r12, #{channels}]",
             "subs r9, #1",
-            "str r9, [r12, #28]",
+            "str r9, [r12, #{channels}]",
             "bne.w 3b",
             "add sp, #32",
             "pop {{r6, r7}}",
+            second_rows = const offset_of!(Job, second_rows),
+            weights = const offset_of!(Job, weights),
+            skip = const offset_of!(Job, skip),
+            acc = const offset_of!(Job, acc),
+            channels = const offset_of!(Job, channels),
+            plane_len = const offset_of!(Job, plane_len),
+            step = const offset_of!(Job, step),
+            bias = const offset_of!(Job, bias),
+            multipliers = const offset_of!(Job, multipliers),
+            stride = const offset_of!(Job, stride),
+            which = const offset_of!(Job, which),
             out("r0") _,
             out("r1") _,
             out("r2") _,
@@ -410,17 +413,17 @@ pub(super) unsafe fn linear(job: &mut Linear) {
             "3:",
             "ldm r12, {{r0, r6, r10, r11}}",
             "mov r9, r0",
-            "ldrd r4, r5, [r12, #16]",
+            "ldrd r4, r5, [r12, #{column}]",
             "ldm r11!, {{r0, r1, r2, r3}}",
-            "str r11, [r12, #12]",
+            "str r11, [r12, #{bias}]",
             "cbz r4, 2f",
             add_class!("r0"),
             add_class!("r1"),
             add_class!("r2"),
             add_class!("r3"),
-            "str r4, [r12, #16]",
+            "str r4, [r12, #{column}]",
             "2:",
-            "ldr r7, [r12, #44]",
+            "ldr r7, [r12, #{signed}]",
             "cbz r7, 4f",
             "2:",
             group!("sxtb16"),
@@ -431,20 +434,20 @@ pub(super) unsafe fn linear(job: &mut Linear) {
             "bne 4b",
             "5:",
             "ldr r12, [sp]",
-            "str r10, [r12, #8]",
-            "ldrd r6, r10, [r12, #24]",
+            "str r10, [r12, #{weights}]",
+            "ldrd r6, r10, [r12, #{multipliers}]",
             "cbz r6, 6f",
-            "ldrd r11, lr, [r12, #32]",
+            "ldrd r11, lr, [r12, #{group_step}]",
             "ldm r6!, {{r4, r5, r7, r8}}",
             relu!("r0", "r4", "[r10]"),
             relu!("r1", "r5", "[r10, #1]"),
             relu!("r2", "r7", "[r10, #2]"),
             relu!("r3", "r8", "[r10, #3]"),
             "add r10, r11",
-            "strd r6, r10, [r12, #24]",
-            "ldr r9, [r12, #40]",
+            "strd r6, r10, [r12, #{multipliers}]",
+            "ldr r9, [r12, #{tiles}]",
             "subs r9, #1",
-            "str r9, [r12, #40]",
+            "str r9, [r12, #{tiles}]",
             "bne 3b",
             "b 7f",
             "6:",
@@ -452,6 +455,13 @@ pub(super) unsafe fn linear(job: &mut Linear) {
             "7:",
             "add sp, #4",
             "pop {{r6, r7}}",
+            weights = const offset_of!(Linear, weights),
+            bias = const offset_of!(Linear, bias),
+            column = const offset_of!(Linear, column),
+            multipliers = const offset_of!(Linear, multipliers),
+            group_step = const offset_of!(Linear, group_step),
+            tiles = const offset_of!(Linear, tiles),
+            signed = const offset_of!(Linear, signed),
             out("r0") _,
             out("r1") _,
             out("r2") _,

@@ -15,6 +15,27 @@ macro_rules! table {
     };
 }
 
+/// Asserts that these fields lie one behind the other, as instructions that load several words take them; `first`, that
+/// they are a structure's first ones.
+#[cfg(any(pocketgan_dsp, pocketgan_thumb2))]
+macro_rules! in_a_row {
+    (first $structure:ident: $first:ident, $($field:ident),+) => {
+        const _: () = assert!(core::mem::offset_of!($structure, $first) == 0);
+        in_a_row!($structure: $first, $($field),+);
+    };
+    ($structure:ident: $($field:ident),+) => {
+        const _: () = {
+            let offsets = [$(core::mem::offset_of!($structure, $field)),+];
+            let mut i = 1;
+            while i < offsets.len() {
+                assert!(offsets[i] == offsets[i - 1] + 4);
+                i += 1;
+            }
+        };
+    };
+}
+
+mod job;
 #[cfg(pocketgan_dsp)]
 #[path = "dsp.rs"]
 mod loops;
@@ -28,12 +49,12 @@ mod loops;
 #[path = "riscv.rs"]
 mod loops;
 
-#[cfg(pocketgan_dsp)]
-pub(crate) use loops::rescale;
+use job::{Job, Linear};
 
-use super::int8::{self, BLOCK, Kernels, Outputs, Phase, TILE, Tile};
-use crate::Activation;
-use crate::blob::Parameters;
+use super::int8::{self, Kernels, Outputs, Phase, TILE, Tile};
+use crate::layer::Parameters;
+use crate::scratch::BLOCK;
+use crate::shape::Activation;
 
 /// Whether the loop for linear layers goes on by itself from four outputs to the next ones, which takes more code.
 const WHOLE: bool = cfg!(any(feature = "convolution", not(pocketgan_thumb1)));
@@ -297,77 +318,4 @@ impl Loop {
             _ => self.0 + size,
         }
     }
-}
-
-/// The sums of one or two taps, for some channels in turn.
-#[repr(C)]
-struct Job {
-    /// The first column of the first output, in the first run of rows and in the second.
-    rows: *const u32,
-    /// Bytes of the weights that the first run takes.
-    len: usize,
-    second_rows: *const u32,
-    /// Bytes of the weights that the second run takes, 0 if there is none.
-    second_len: usize,
-    /// The weights of the channel at hand.
-    weights: *const i8,
-    /// Bytes behind them that are none of the next channel's.
-    skip: usize,
-    /// The accumulators of the channel at hand, if there is no bias or no multiplier.
-    acc: *mut [i32; TILE],
-    /// How many channels are still to come, this one included.
-    channels: usize,
-    /// Bytes from one group's plane to the next one's.
-    plane_len: usize,
-    /// Bytes from one group's weights to the next one's.
-    group_len: usize,
-    /// Bytes from one output's column to the next one's.
-    step: usize,
-    /// What the accumulators of the channel at hand start as; null to take those that are there.
-    bias: *const i32,
-    /// What ReLU's outputs are rescaled by; null to leave accumulators.
-    multipliers: *const i32,
-    /// Where the last output of the channel at hand goes.
-    out: *mut u8,
-    /// Bytes from one output to the next one.
-    stride: usize,
-    shift: u32,
-    /// The loop, by its place in the table, and its size, by its place among those of a kind.
-    which: usize,
-    size: usize,
-}
-
-impl Job {
-    /// Goes on by so many columns and weights.
-    #[inline(always)]
-    fn go_on(&mut self, columns: usize, weights: usize) {
-        self.rows = self.rows.wrapping_add(columns);
-        self.second_rows = self.second_rows.wrapping_add(columns);
-        self.weights = self.weights.wrapping_add(weights);
-    }
-}
-
-/// Outputs of a linear layer, four at a time.
-#[repr(C)]
-struct Linear {
-    input: *const u32,
-    /// The input's end.
-    end: *const u32,
-    weights: *const i8,
-    /// What the sums start as.
-    bias: *const i32,
-    /// The class's column; null if there is none.
-    column: *const u8,
-    class_step: i32,
-    /// What ReLU's outputs are rescaled by; null to leave the sums.
-    multipliers: *const i32,
-    /// Where the outputs go, or a tile's sums.
-    out: *mut u8,
-    /// Bytes from four outputs to the next four.
-    group_step: usize,
-    shift: u32,
-    /// How many fours are still to come.
-    tiles: usize,
-    /// Whether the input is signed.
-    signed: usize,
 }

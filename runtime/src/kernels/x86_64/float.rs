@@ -2,17 +2,17 @@
 //! hold neighbouring output channels or, where there are few of those, neighbouring outputs.
 #![allow(unsafe_code)]
 
+use crate::invariant::Guaranteed;
 use core::arch::x86_64::{__m256, __m512};
 
+use super::features::has_avx512;
+use super::planes::{self, Block, MOST_PHASES};
 use super::pointwise::activate;
 use super::vector::{Vector, load, store};
-use super::{has_avx512, planes};
-use crate::Layer;
-use crate::blob::order::Axis;
 use crate::kernels::float::{Convolution, Phase, linear_outputs, words};
+use crate::layer::Layer;
+use crate::window::Axis;
 
-/// Phases that a convolution has at most: as many as the longest stride.
-const MOST_PHASES: usize = 8;
 /// Outputs that share the weights which are loaded, at most.
 const SHARING: usize = 8;
 
@@ -118,19 +118,7 @@ fn convolution_row<W: Vector>(convolution: &Convolution<'_>, out: &mut [f32]) {
     }
 }
 
-/// The channels of a convolution's row from `channel` on.
-pub(super) struct Block<'a> {
-    pub convolution: &'a Convolution<'a>,
-    pub channel: usize,
-    phases: &'a [Option<Phase>; MOST_PHASES],
-}
-
-impl<'a> Block<'a> {
-    /// The phases that have outputs.
-    pub fn phases(&self) -> impl Iterator<Item = &'a Phase> {
-        self.phases.iter().flatten()
-    }
-
+impl Block<'_> {
     /// Computes `V` vectors of channels, and says how many channels these are.
     #[inline(always)]
     fn vectors_of_channels<W: Vector, const V: usize>(&self, out: &mut [f32]) -> usize {
@@ -149,7 +137,7 @@ impl<'a> Block<'a> {
                 for (i, sums) in sums.iter().enumerate() {
                     let x = phase.number + (first + i) * self.convolution.axis.phases();
                     let at = x * layer.output.channels + self.channel;
-                    store(sums, out.get_mut(at..).unwrap_or_default());
+                    store(sums, out.get_mut(at..).guaranteed());
                 }
             }
         }
@@ -183,13 +171,14 @@ impl<'a> Block<'a> {
                 let input = input.get(column(from).max(0) as usize * channels..);
                 let weights = self.convolution.weights(phase, [vertical, horizontal]);
                 let products = Products {
+                    // No row reaches a tap that no output reads.
                     input: input.unwrap_or_default(),
                     count: channels,
                     step: axis.step() * channels,
-                    weights: weights.get(self.channel..).unwrap_or_default(),
+                    weights: weights.get(self.channel..).guaranteed(),
                     row_len: layer.output.channels,
                 };
-                let sums = sums.get_mut(from..to).unwrap_or_default();
+                let sums = sums.get_mut(from..to).guaranteed();
                 match sums.len() {
                     1 => products.add_to::<W, 1, V>(sums),
                     2 => products.add_to::<W, 2, V>(sums),
@@ -230,7 +219,7 @@ impl Products<'_> {
         let mut inputs = [&[][..]; P];
         for (i, inputs) in inputs.iter_mut().enumerate() {
             let input = self.input.get(i * step..i * step + count);
-            *inputs = input.unwrap_or_default();
+            *inputs = input.guaranteed();
         }
         let reach = count.saturating_sub(1) * row_len + V * W::LANES;
         let whole = inputs.iter().all(|input| input.len() == count);

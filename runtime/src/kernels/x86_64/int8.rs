@@ -16,10 +16,12 @@ use core::slice::ChunksMut;
 use bytemuck::Zeroable;
 
 use super::products::{Pairs, Products, Quads};
-use crate::blob::order::divisor;
+use crate::invariant::{Guaranteed, divisor};
 use crate::kernels::arithmetic::TANH;
-use crate::kernels::int8::{BLOCK, Kernels, Outputs, Phase, Tile};
-use crate::{Activation, Layer};
+use crate::kernels::int8::{Kernels, Outputs, Phase, Tile};
+use crate::layer::Layer;
+use crate::scratch::BLOCK;
+use crate::shape::Activation;
 
 /// Words of a vector: neighbours that are computed together.
 const LANES: usize = 8;
@@ -110,9 +112,7 @@ kernels!(
 /// Computes `N` channels of a tile, of which those that it has are stored.
 #[inline(always)]
 fn run_tile<P: Products, const N: usize>(phase: &Phase<'_>, tile: &Tile, out: &mut [u8]) {
-    let rows = phase
-        .rows
-        .map(|rows| rows.get(tile.column..).unwrap_or_default());
+    let rows = phase.rows.map(|rows| rows.get(tile.column..).guaranteed());
     // A channel that is not there is summed as the last one.
     let channels = core::array::from_fn(|i| tile.channel + i.min(tile.channels - 1));
     let sums = channel_sums::<P, N>(phase, rows, channels);
@@ -166,8 +166,8 @@ fn channel_sums<P: Products, const N: usize>(
         let taps = groups * phase.count;
         let weights = channels.map(|channel| {
             let weights = phase.weights.get(channel * phase.channel_len + before..);
-            let weights = weights.unwrap_or_default().as_chunks::<4>().0;
-            weights.get(..taps).unwrap_or_default()
+            let weights = weights.guaranteed().as_chunks::<4>().0;
+            weights.get(..taps).guaranteed()
         });
         before += taps * 4;
         // What is read without a look below relies on it.

@@ -2,16 +2,18 @@
 //! the columns of a channel lie side by side.
 #![allow(unsafe_code)]
 
+use crate::invariant::Guaranteed;
 use core::arch::x86_64::{
     __m128, _mm_loadu_ps, _mm_movehl_ps, _mm_movelh_ps, _mm_storeu_ps, _mm_unpackhi_ps,
     _mm_unpacklo_ps,
 };
 use core::mem::MaybeUninit;
 
-use super::float::Block;
 use super::vector::{Vector, store};
-use crate::kernels::float::{Convolution, words};
+use crate::kernels::float::{Convolution, Phase, words};
 
+/// Phases that a convolution has at most: as many as the longest stride.
+pub(super) const MOST_PHASES: usize = 8;
 /// Vectors of sums for each channel of each phase.
 const VECTORS: usize = 2;
 /// Channels of all phases that are computed at once: eight phases have one each.
@@ -20,6 +22,20 @@ const CHAINS: usize = 8;
 const CHANNELS: usize = 128;
 /// Columns of a channel, of which a kernel of 16 adds no more than that many to the outputs'.
 type Plane = [f32; VECTORS * 16 + 16];
+
+/// The channels of a convolution's row from `channel` on.
+pub(super) struct Block<'a> {
+    pub convolution: &'a Convolution<'a>,
+    pub channel: usize,
+    pub phases: &'a [Option<Phase>; MOST_PHASES],
+}
+
+impl<'a> Block<'a> {
+    /// The phases that have outputs.
+    pub fn phases(&self) -> impl Iterator<Item = &'a Phase> {
+        self.phases.iter().flatten()
+    }
+}
 
 /// The first of a block's outputs in each phase, as many as `VECTORS` hold, and what they read.
 struct Tile<'a> {
@@ -52,12 +68,12 @@ pub(super) fn channels<W: Vector>(block: &Block<'_>, out: &mut [f32]) -> usize {
     }
     let count = rest.min(CHAINS / block.phases().count().max(1));
     let mut planes = [const { MaybeUninit::<Plane>::uninit() }; CHANNELS];
-    let planes = planes.get_mut(..channels).unwrap_or_default();
+    let planes = planes.get_mut(..channels).guaranteed();
     let left = block.phases().map(|phase| phase.first_column).min();
     let outputs = block.phases().map(|phase| phase.outputs).max();
-    let outputs = outputs.unwrap_or_default();
+    let outputs = outputs.guaranteed();
     for first in (0..outputs).step_by(VECTORS * W::LANES) {
-        let left = left.unwrap_or_default() + first as isize;
+        let left = left.guaranteed() + first as isize;
         let outside = outside(left, layer.input.width);
         let tile = Tile {
             block,
@@ -99,7 +115,7 @@ impl Tile<'_> {
             ..
         } = *self.block;
         let most_taps = self.block.phases().map(|phase| phase.taps).max();
-        for tap in 0..most_taps.unwrap_or_default() {
+        for tap in 0..most_taps.guaranteed() {
             // The phases by turns, since each sum has to wait for the one before.
             for (phase, sums) in self.block.phases().zip(sums.chunks_mut(self.count)) {
                 if tap >= phase.taps {
@@ -108,7 +124,7 @@ impl Tile<'_> {
                 let weights = convolution.weights(phase, [vertical, tap]);
                 let column = phase.first_column + (self.first + tap) as isize - self.left;
                 for (c, sums) in sums.iter_mut().enumerate() {
-                    let weights = weights.get(channel + c..).unwrap_or_default();
+                    let weights = weights.get(channel + c..).guaranteed();
                     for (v, sum) in sums.iter_mut().enumerate().take(self.vectors) {
                         let column = column as usize + v * W::LANES;
                         *sum = self.with_products(*sum, planes, column, weights);
@@ -193,7 +209,7 @@ fn transpose(row: &[f32], left: isize, planes: &mut [Plane]) {
     let channels = planes.len().max(1);
     let skipped = (-left).max(0) as usize;
     let row = row.get(left.max(0) as usize * channels..);
-    let row = row.unwrap_or_default();
+    let row = row.guaranteed();
     let columns = (row.len() / channels).min(size_of::<Plane>() / size_of::<f32>() - skipped);
     let (fours, rest) = match columns {
         4.. => planes.as_chunks_mut::<4>(),

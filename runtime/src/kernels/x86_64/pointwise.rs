@@ -4,7 +4,7 @@
 
 use super::vector::Vector;
 use crate::kernels::arithmetic;
-use crate::{Activation, PixelRange};
+use crate::shape::{Activation, PixelRange};
 
 /// Numbers that are taken at once.
 const LANES: usize = 16;

@@ -9,7 +9,7 @@ use core::arch::x86_64::{
     _mm_setzero_si128, _mm_srai_epi16, _mm_unpackhi_epi8, _mm_unpacklo_epi8, _mm_unpacklo_epi64,
 };
 
-use crate::blob::order::divisor;
+use crate::invariant::{Guaranteed, divisor};
 use crate::kernels::arithmetic::finish;
 use crate::kernels::int8::{self, Kernels, Outputs, Phase, TILE, Tile};
 
@@ -62,16 +62,14 @@ impl Kernels for Sse2 {
 fn run_tile<const SIGNED: bool>(phase: &Phase<'_>, tile: &Tile, out: &mut [u8]) {
     let mut acc = int8::biases(phase.layer, tile);
     let first = tile.channel * phase.channel_len;
-    let weights = phase.weights.get(first..).unwrap_or_default();
-    let rows = phase
-        .rows
-        .map(|rows| rows.get(tile.column..).unwrap_or_default());
+    let weights = phase.weights.get(first..).guaranteed();
+    let rows = phase.rows.map(|rows| rows.get(tile.column..).guaranteed());
     for (i, acc) in acc.chunks_mut(SHARED).enumerate() {
         if i * SHARED >= tile.channels {
             break;
         }
         let weights = weights.get(i * SHARED * phase.channel_len..);
-        let weights = weights.unwrap_or_default();
+        let weights = weights.guaranteed();
         // A channel that is not there is summed as the one before it.
         let (second, _) = match i * SHARED + 1 < tile.channels {
             true => weights
@@ -113,7 +111,7 @@ fn channels<const SIGNED: bool>(
     let [mut first, mut second] = weights.map(|weights| weights.as_chunks::<4>().0);
     for (rows, &groups) in rows.into_iter().zip(&phase.groups) {
         for group in 0..groups {
-            let plane = rows.get(group * phase.plane_len..).unwrap_or_default();
+            let plane = rows.get(group * phase.plane_len..).guaranteed();
             for tap in 0..phase.count {
                 let (Some((a, rest_a)), Some((b, rest_b))) =
                     (first.split_first(), second.split_first())
@@ -122,7 +120,7 @@ fn channels<const SIGNED: bool>(
                 };
                 (first, second) = (rest_a, rest_b);
                 let weights = [widened_weights(a), widened_weights(b)];
-                let plane = plane.get(tap..).unwrap_or_default();
+                let plane = plane.get(tap..).guaranteed();
                 let columns = match plane.first_chunk() {
                     Some(columns) if phase.step == 1 => *columns,
                     _ => gather(plane, phase.step),

@@ -1,22 +1,16 @@
-//! The order of the weights in a blob (sections 3.1 and 3.2), and the taps it follows.
+//! Windows: which rows and columns of its input a layer reads for which outputs.
 
-use super::{Numbers, Operator, Shape, Window};
+use crate::shape::{Operator, Window};
 
-/// `n` rounded up to whole groups of four.
-pub(crate) const fn ceil4(n: usize) -> usize {
-    n.div_ceil(4) * 4
-}
-
-/// `n`, with which something is to be divided. A checked model never divides by 0; saying so here
-/// leaves no code for it in the firmware.
-pub(crate) const fn divisor(n: usize) -> usize {
+/// A stride or factor, which is 0 only in a record that is not checked yet.
+const fn above_zero(n: usize) -> usize {
     if n == 0 { 1 } else { n }
 }
 
 /// A window along one axis: which inputs each output reads, and through which kernel places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Axis {
-    window: Window,
+    pub window: Window,
     transposed: bool,
 }
 
@@ -41,7 +35,7 @@ impl Axis {
 
     /// The stride.
     const fn stride(self) -> usize {
-        divisor(self.window.stride)
+        above_zero(self.window.stride)
     }
 
     /// Places of the kernel.
@@ -140,104 +134,56 @@ impl Axis {
     }
 }
 
-/// How many weights an operator has in the blob, the zeros that fill groups included.
-pub(crate) const fn weights(
-    operator: Operator,
-    numbers: Numbers,
-    input: Shape,
-    output: Shape,
-) -> u64 {
-    let (inputs, outputs) = match numbers {
-        Numbers::Float => (input.channels, output.channels),
-        Numbers::Int8 | Numbers::Int4 => (ceil4(input.channels), ceil4(output.channels)),
+/// How many rows of an input of `height` rows a layer must have seen before it can make output row `y`.
+pub(crate) const fn rows_needed(operator: Operator, height: usize, y: usize) -> usize {
+    match operator.in_this_build() {
+        Operator::Linear => 1,
+        Operator::Upsample { factor } => y / above_zero(factor) + 1,
+        Operator::Add { .. } | Operator::Concat { .. } => y + 1,
+        Operator::Conv2d(_) | Operator::ConvTranspose2d(_) | Operator::AvgPool2d(_) => {
+            let Some(axis) = Axis::of(operator) else {
+                return 0;
+            };
+            let (start, end) = axis.inside(y, height);
+            if start < end {
+                axis.first_input(y).wrapping_add_unsigned(end) as usize
+            } else {
+                0
+            }
+        }
+    }
+}
+
+/// The first of these rows that output row `y` itself needs.
+pub(crate) const fn first_row(operator: Operator, y: usize) -> usize {
+    match (operator, Axis::of(operator)) {
+        (_, Some(axis)) => match axis.first_input(y) {
+            first @ 0.. => first as usize,
+            _ => 0,
+        },
+        (Operator::Upsample { factor }, _) => y / above_zero(factor),
+        (Operator::Add { .. } | Operator::Concat { .. }, _) => y,
+        _ => 0,
+    }
+}
+
+/// The most rows of an input of `height` rows that a layer reads at once.
+pub(crate) const fn most_rows(operator: Operator, height: usize) -> usize {
+    match Axis::of(operator) {
+        Some(axis) if axis.most_taps() < height => axis.most_taps(),
+        Some(_) => height,
+        None => 1,
+    }
+}
+
+/// The columns in front of the first and behind the last that a layer reads (section 9.4).
+pub(crate) const fn margins(operator: Operator, width: usize, output_width: usize) -> [u8; 2] {
+    let Some(axis) = Axis::of(operator) else {
+        return [0; 2];
     };
-    match operator {
-        Operator::Linear => (output.height * output.width) as u64 * (outputs * inputs) as u64,
-        Operator::Conv2d(w) | Operator::ConvTranspose2d(w) => {
-            (w.kernel * w.kernel) as u64 * inputs as u64 * output.channels as u64
-        }
-        Operator::Upsample { .. }
-        | Operator::Add { .. }
-        | Operator::Concat { .. }
-        | Operator::AvgPool2d(_) => 0,
-    }
-}
-
-/// Where the weights of all input channels lie that belong to one output and one place of the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Places {
-    first: usize,
-    /// From a channel to the next in its group of four.
-    channel_step: usize,
-    /// From a group of four channels to the next.
-    group_step: usize,
-}
-
-impl Places {
-    /// Of output `oc` at the kernel's place (`ky`, `kx`).
-    pub const fn of(
-        operator: Operator,
-        numbers: Numbers,
-        input: Shape,
-        output: Shape,
-        [oc, ky, kx]: [usize; 3],
-    ) -> Self {
-        let Some(axis) = Axis::of(operator) else {
-            return Self::of_linear(numbers, input, output, oc);
-        };
-        let kernel = axis.window.kernel;
-        let (py, ty) = axis.phase_and_tap(ky);
-        let (px, tx) = axis.phase_and_tap(kx);
-        let taps = axis.taps(px);
-        let taps_before = axis.taps_before(py) * kernel + axis.taps(py) * axis.taps_before(px);
-        match numbers {
-            Numbers::Float => {
-                let tap = taps_before + ty * taps + tx;
-                Self::plain(tap * input.channels * output.channels + oc, output.channels)
-            }
-            Numbers::Int8 | Numbers::Int4 => {
-                let groups = input.channels.div_ceil(4);
-                let before = taps_before * groups * output.channels;
-                let row = oc * axis.taps(py) + ty;
-                Self {
-                    first: (before + row * groups * taps + tx) * 4,
-                    channel_step: 1,
-                    group_step: taps * 4,
-                }
-            }
-        }
-    }
-
-    const fn of_linear(numbers: Numbers, input: Shape, output: Shape, o: usize) -> Self {
-        match numbers {
-            Numbers::Float => {
-                let row_len = output.row_len();
-                let row = o / row_len * input.channels * row_len;
-                Self::plain(row + o % row_len, row_len)
-            }
-            Numbers::Int8 | Numbers::Int4 => {
-                let (pixel, oc) = (o / output.channels, o % output.channels);
-                let tile = pixel * output.channels.div_ceil(4) + oc / 4;
-                Self {
-                    first: (tile * input.channels.div_ceil(4) * 4 + oc % 4) * 4,
-                    channel_step: 1,
-                    group_step: 16,
-                }
-            }
-        }
-    }
-
-    /// Without groups.
-    const fn plain(first: usize, channel_step: usize) -> Self {
-        Self {
-            first,
-            channel_step,
-            group_step: channel_step * 4,
-        }
-    }
-
-    /// Where the weight of input channel `ic` lies, in weights.
-    pub const fn of_channel(self, ic: usize) -> usize {
-        self.first + ic / 4 * self.group_step + ic % 4 * self.channel_step
-    }
+    // Inputs and taps never go back from one output to the next.
+    let before = 0usize.saturating_add_signed(axis.first_input(0).saturating_neg());
+    let behind = axis.behind_inputs(output_width.saturating_sub(1));
+    let behind = 0usize.saturating_add_signed(behind.saturating_sub_unsigned(width));
+    [before as u8, behind as u8]
 }

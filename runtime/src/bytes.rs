@@ -57,6 +57,18 @@ pub(crate) const fn part(bytes: &[u8], start: usize, length: usize) -> Option<&[
     }
 }
 
+/// Whether `bytes[from..to]` is all zero.
+pub(crate) const fn zeros(bytes: &[u8], from: usize, to: usize) -> bool {
+    let mut at = from;
+    while at < to {
+        if u8_at(bytes, at) != 0 {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
 /// The CRC-32 of ISO-HDLC, zlib and PNG.
 pub(crate) const fn crc32(mut bytes: &[u8]) -> u32 {
     let mut crc = !0u32;

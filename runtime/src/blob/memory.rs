@@ -1,0 +1,65 @@
+//! What the working memory of a model holds.
+//!
+//! The buffer holds, in words: two words of state for each tensor; then the tensors' rings, of which the image's has a
+//! single row; for f32 also a row of pixels; for int4 the part of a layer that is unpacked.
+
+use super::model::Model;
+use crate::ring::Ring;
+use crate::scratch;
+
+/// The ring of a tensor.
+// Inlined, so that a model whose layers are decoded needs no code to decode them.
+#[inline(always)]
+pub(crate) const fn ring(model: &Model<'_>, tensor: usize) -> Ring {
+    // Of the first layers there is always one that reads the latent, since there is nothing else yet. In a chain each layer reads
+    // the tensor of its own number.
+    let is_input = match cfg!(feature = "convolution") {
+        true => tensor == 0,
+        false => tensor < model.layer_count(),
+    };
+    let index = if is_input { tensor } else { tensor - 1 };
+    let decoded;
+    let layer = match model.decoded_layer(index) {
+        Some(layer) => layer,
+        None => {
+            decoded = model.layer(index);
+            &decoded
+        }
+    };
+    match is_input {
+        true => Ring::of_input(layer),
+        false => Ring::of_output(layer),
+    }
+}
+
+/// Words of state for each tensor: the rows made so far with the layer that asked for the next one in the upper half, and
+/// where the ring starts.
+pub(crate) const fn state_len(model: &Model<'_>) -> usize {
+    2 * (model.layer_count() + 1)
+}
+
+/// Words at the end of the working memory that an int4 model's layers are unpacked in, a part at a time.
+pub(crate) const fn scratch_len(model: &Model<'_>) -> usize {
+    let mut most = 0;
+    let mut index = 0;
+    while index < model.layer_count() && model.numbers().is_int4() {
+        let len = scratch::scratch_len(&model.layer(index));
+        most = if len > most { len } else { most };
+        index += 1;
+    }
+    most
+}
+
+/// Words of the whole working memory.
+pub(crate) const fn buffer_len(model: &Model<'_>) -> usize {
+    let mut words = state_len(model);
+    if model.numbers().is_float() {
+        words += model.output().row_len().div_ceil(4);
+    }
+    let mut index = 0;
+    while index <= model.layer_count() {
+        words += ring(model, index).words();
+        index += 1;
+    }
+    words + scratch_len(model)
+}
