@@ -119,7 +119,7 @@ fn print_runs(name: &str, model: &ExportedModel, runs: usize) -> Result<usize, V
         let mut differences = QuantaDifferences::default();
         let images = runtime.images(&latents, &classes)?;
         differences.add(&quanta_of(&images), &twin.run(&latents, &classes)?)?;
-        let comparison = differences.of_network("");
+        let comparison = differences.of_network("", 0.0);
         rejected += usize::from(!comparison.passes());
         mean = mean.max(comparison.mean);
         largest = largest.max(comparison.largest);

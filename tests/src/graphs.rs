@@ -11,6 +11,31 @@ pub fn generator(seed: u64) -> Network {
     graph.pictures(latent)
 }
 
+/// A random generator of residual blocks: those of SNGAN (Miyato et al. 2018), with batch norm and ReLU in front of each
+/// convolution, or those of ResNet (He et al. 2015), with ReLU behind the sum.
+pub fn residual(seed: u64) -> Network {
+    let mut graph = Graph::new(seed, Shape::features(12));
+    let is_sngan = graph.between(0, 1) == 1;
+    let shape = Shape::new(graph.between(3, 6), 3, 3);
+    let dense = graph.push(linear(shape.len()), &[0]);
+    let mut picture = graph.push(Layer::Reshape(shape), &[dense]);
+    for _ in 0..2 {
+        let channels = graph.between(3, 6);
+        picture = if is_sngan {
+            graph.sngan_block(picture, channels)
+        } else {
+            graph.resnet_block(picture, channels)
+        };
+    }
+    if is_sngan {
+        picture = graph.normalized(picture);
+    }
+    let channels = graph.between(1, 3);
+    let last = graph.push(conv3(channels), &[picture]);
+    graph.push(Layer::Tanh, &[last]);
+    graph.network
+}
+
 /// A random critic of pictures, with layers that only training has, and some of the others where no device has them.
 pub fn critic(seed: u64) -> Network {
     let shape = Shape::new(2, 9, 8);
@@ -34,6 +59,16 @@ pub fn critic(seed: u64) -> Network {
     let joined = graph.push(Layer::Concat, &[active, narrow]);
     graph.push(linear(2), &[joined]);
     graph.network
+}
+
+fn conv1(channels: usize) -> Layer {
+    Layer::Conv2d {
+        channels,
+        kernel: 1,
+        stride: 1,
+        padding: 0,
+        bias: false,
+    }
 }
 
 struct Graph {
@@ -91,19 +126,43 @@ impl Graph {
 
     /// A convolution of the same size, normalized and activated or not.
     fn convolved(&mut self, tensor: usize, channels: usize) -> usize {
-        let one = Layer::Conv2d {
-            channels,
-            kernel: 1,
-            stride: 1,
-            padding: 0,
-            bias: false,
-        };
-        let convolution = self.one_of(&[conv3(channels), one]);
+        let convolution = self.one_of(&[conv3(channels), conv1(channels)]);
         let mut output = self.push(convolution, &[tensor]);
         if self.between(0, 1) == 1 {
             output = self.push(Layer::batch_norm(), &[output]);
         }
         self.maybe_active(output)
+    }
+
+    /// Batch norm and ReLU.
+    fn normalized(&mut self, tensor: usize) -> usize {
+        let normalized = self.push(Layer::batch_norm(), &[tensor]);
+        self.push(Layer::Relu, &[normalized])
+    }
+
+    /// A picture upsampled by 2, and one convolution of it.
+    fn upsampled(&mut self, picture: usize, convolution: Layer) -> usize {
+        let upsampled = self.push(Layer::Upsample { factor: 2 }, &[picture]);
+        self.push(convolution, &[upsampled])
+    }
+
+    fn sngan_block(&mut self, picture: usize, channels: usize) -> usize {
+        let active = self.normalized(picture);
+        let inner = self.upsampled(active, conv3(channels));
+        let inner = self.normalized(inner);
+        let branch = self.push(conv3(channels), &[inner]);
+        let skip = self.upsampled(picture, conv1(channels));
+        self.push(Layer::Add, &[skip, branch])
+    }
+
+    fn resnet_block(&mut self, picture: usize, channels: usize) -> usize {
+        let inner = self.upsampled(picture, conv3(channels));
+        let inner = self.normalized(inner);
+        let branch = self.push(conv3(channels), &[inner]);
+        let branch = self.push(Layer::batch_norm(), &[branch]);
+        let skip = self.upsampled(picture, conv1(channels));
+        let sum = self.push(Layer::Add, &[skip, branch]);
+        self.push(Layer::Relu, &[sum])
     }
 
     /// The latent itself, or features made of it by two ways.

@@ -1,15 +1,18 @@
 //! Networks with branches: the trainer's own forward pass against ONNX Runtime and tract.
 
+use crate::parity;
+use pocketgan::Model as Blob;
 use pocketgan_tests::{graphs, networks, unfolded};
 use pocketgan_trainer::engines::{Arithmetic, Engine, OrtEngine, OrtGraph, TractEngine, latents};
 use pocketgan_trainer::export::fold::fold;
 use pocketgan_trainer::export::onnx::{self, OnnxModel};
 use pocketgan_trainer::export::quantize::{Calibration, Weights};
-use pocketgan_trainer::export::{Bundle, ExportError};
+use pocketgan_trainer::export::{self, Bundle, blob};
 use pocketgan_trainer::nn::Model;
 use pocketgan_trainer::ops::Cpu;
 use pocketgan_trainer::parameters::Parameters;
 use pocketgan_trainer::spec::{Layer, Network};
+use pocketgan_trainer::verify::{ExportedModel, Referee, verify_by};
 
 const COUNT: usize = 8;
 
@@ -35,16 +38,12 @@ fn evaluated(what: &str, network: &Network, parameters: &Parameters, x: &[f32]) 
 
 #[test]
 fn engines_agree_with_the_trainer_on_random_generators() {
-    let (mut seen, mut refused) = (Vec::new(), String::new());
-    for seed in 0..40 {
-        let network = graphs::generator(seed);
+    for (what, seed, network) in generators(30) {
         let parameters = networks::random_parameters(&network, seed);
         let latents = latents(seed, COUNT, network.input.len());
         let x: Vec<f32> = latents.iter().map(|&q| f32::from(q) / 32.0).collect();
-        let what = format!("generator {seed}");
         let expected = evaluated(&what, &network, &parameters, &x);
         let folded = fold(&network, &parameters).unwrap();
-        seen.extend(folded.layers.iter().map(|layer| layer.operation.name()));
         let onnx = || OnnxModel::read(&onnx::float_model(&folded)).unwrap();
         let mut engines: [Box<dyn Engine>; 2] = [
             Box::new(TractEngine::new(onnx()).unwrap()),
@@ -54,19 +53,39 @@ fn engines_agree_with_the_trainer_on_random_generators() {
             let images = engine.images(&latents, &[]).unwrap().data;
             assert_close(&what, &images, &expected);
         }
-        let bundle = Bundle::new(&network, &parameters, Weights::Int8, Calibration::default());
-        if let Err(error) = bundle {
-            assert!(
-                matches!(error, ExportError::NotInFormat(_)),
-                "{what}: {error}"
+    }
+}
+
+/// A random generator of every kind, and its name.
+fn generators(count: u64) -> impl Iterator<Item = (String, u64, Network)> {
+    (0..count).flat_map(|seed| {
+        [
+            (format!("generator {seed}"), seed, graphs::generator(seed)),
+            (format!("residual {seed}"), seed, graphs::residual(seed)),
+        ]
+    })
+}
+
+/// f32, int8 and int4, as `trainer verify` has it.
+#[test]
+fn every_engine_agrees_on_random_generators() {
+    let (mut seen, mut copies) = (Vec::new(), 0);
+    for (what, seed, network) in generators(6) {
+        let parameters = networks::random_parameters(&network, seed);
+        for weights in [Weights::Int8, Weights::Int4] {
+            let bundle = Bundle::new(&network, &parameters, weights, Calibration::default());
+            let bundle = bundle.unwrap_or_else(|error| panic!("{what}: {error}"));
+            let [float, int8] =
+                [&bundle.float_blob, &bundle.int8_blob].map(|blob| Blob::parse(blob).unwrap());
+            assert_eq!(
+                blob::folded(&float).unwrap(),
+                fold(&network, &parameters).unwrap()
             );
-            refused = error.to_string();
+            copies += int8.layer_count() - float.layer_count();
+            seen.extend(int8.layers().map(|layer| layer.name()));
+            parity::check(&what, &parity::read(bundle), Referee::OnnxRuntime);
         }
     }
-    assert!(
-        refused.contains("cannot be put into a blob"),
-        "none was refused"
-    );
     for name in [
         "linear",
         "conv2d",
@@ -78,6 +97,54 @@ fn engines_agree_with_the_trainer_on_random_generators() {
     ] {
         assert!(seen.contains(&name), "{name}");
     }
+    assert!(
+        copies > 0,
+        "no input of a concatenation was rounded to new quanta"
+    );
+}
+
+/// Tanh in the middle of a network rounds one quantum in a hundred to the other side, and the layers behind magnify that.
+#[test]
+fn differences_of_inner_layers_count_for_the_whole_network() {
+    let network = graphs::generator(10);
+    let parameters = networks::random_parameters(&network, 10);
+    let bundle = Bundle::new(&network, &parameters, Weights::Int8, Calibration::default());
+    let model = parity::read(bundle.unwrap());
+    let found = verify_by(Referee::OnnxRuntime, &model, 1, 256, &mut |_, _| {}).unwrap();
+    assert!(found.failures().is_empty(), "{:?}", found.failures());
+    let whole = found.comparisons.last().unwrap();
+    let bound = whole.mean_bound.unwrap();
+    assert!(
+        whole.mean > 0.05 && bound < 3.0 * whole.mean,
+        "{} of {bound}",
+        whole.mean
+    );
+}
+
+/// Files of a graph on the disk, and made again from its f32 blob.
+#[test]
+fn a_graph_is_exported_from_its_blob_again() {
+    let network = graphs::residual(1);
+    let parameters = networks::random_parameters(&network, 1);
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let [first, second] = folders.each_ref().map(|folder| folder.path());
+    let (weights, calibration) = (Weights::Int8, Calibration::default());
+    let exported = export::export(&network, &parameters, weights, calibration, first).unwrap();
+    let float = std::fs::read(first.join(export::FLOAT_BLOB)).unwrap();
+    let folded = blob::folded(&Blob::parse(&float).unwrap()).unwrap();
+    export::export_folded(&folded, weights, calibration, second).unwrap();
+    for (path, _) in &exported.files {
+        let again = second.join(path.file_name().unwrap());
+        assert!(
+            std::fs::read(path).unwrap() == std::fs::read(again).unwrap(),
+            "{path:?}"
+        );
+    }
+    parity::check(
+        "graph",
+        &ExportedModel::read(second).unwrap(),
+        Referee::Tract,
+    );
 }
 
 #[test]

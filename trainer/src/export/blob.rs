@@ -1,7 +1,6 @@
 //! `.pgan` blobs of folded and quantized networks, through the runtime's writer, and folded networks of f32 blobs.
 
-use super::ExportError;
-use super::fold::{Folded, FoldedLayer, Operation};
+use super::fold::{Folded, FoldedLayer};
 use super::quantize::{Quantized, Weights};
 use crate::spec::Shape;
 use pocketgan::blob::writer::{
@@ -13,12 +12,11 @@ use pocketgan::{Activation, Layer, Model, Numbers, Operator};
 ///
 /// # Errors
 /// What the format has no room for.
-pub fn float_blob(folded: &Folded) -> Result<Vec<u8>, ExportError> {
-    let layers = folded.layers.iter().zip(folded.operators()?).enumerate();
-    let layers = layers.map(|(source, (layer, operator))| LayerSpec {
-        operator,
+pub fn float_blob(folded: &Folded) -> Result<Vec<u8>, WriteError> {
+    let layers = folded.layers.iter().map(|layer| LayerSpec {
+        operator: layer.operator,
         activation: layer.activation,
-        source,
+        source: layer.source,
         output: runtime_shape(layer.output),
         parameters: match layer.bias.is_empty() {
             true => Parameters::None,
@@ -31,11 +29,10 @@ pub fn float_blob(folded: &Folded) -> Result<Vec<u8>, ExportError> {
     let columns = folded.layers.first().map(|layer| layer.columns.clone());
     let columns = Columns::Float(columns.unwrap_or_default());
     let layers: Vec<_> = layers.collect();
-    let blob = match classes(folded.classes, columns) {
+    match classes(folded.classes, columns) {
         None => write(folded.latent_size, &layers),
         Some(classes) => write_conditional(folded.latent_size, &classes, &layers),
-    };
-    Ok(blob?)
+    }
 }
 
 /// The int8 blob of a network, or the int4 one.
@@ -43,8 +40,7 @@ pub fn float_blob(folded: &Folded) -> Result<Vec<u8>, ExportError> {
 /// # Errors
 /// What the format has no room for.
 pub fn int8_blob(quantized: &Quantized) -> Result<Vec<u8>, WriteError> {
-    let layers = quantized.layers.iter().enumerate();
-    let layers = layers.map(|(source, layer)| {
+    let layers = quantized.layers.iter().map(|layer| {
         let unit = match layer.activation {
             Activation::Tanh | Activation::Sigmoid => 1.0,
             _ => f64::from(layer.scale),
@@ -52,7 +48,7 @@ pub fn int8_blob(quantized: &Quantized) -> Result<Vec<u8>, WriteError> {
         LayerSpec {
             operator: layer.operator,
             activation: layer.activation,
-            source,
+            source: layer.source,
             output: runtime_shape(layer.output),
             parameters: match layer.operator {
                 Operator::Upsample { .. } | Operator::Concat { .. } | Operator::AvgPool2d(_) => {
@@ -127,10 +123,9 @@ fn folded_layer(layer: &Layer<'_>) -> FoldedLayer {
         }
     }
     let bias = (0..outputs).map(|o| layer.bias_f32(runtime_output(layer, o)));
-    let (operation, reads) = Operation::of(layer.operator, layer.source);
     FoldedLayer {
-        operation,
-        reads,
+        operator: layer.operator,
+        source: layer.source,
         activation: layer.activation,
         input: own_shape(layer.input),
         output: own_shape(layer.output),

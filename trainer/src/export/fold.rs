@@ -9,70 +9,13 @@ use crate::parameters::{Parameters, ParametersError};
 use crate::spec::{Layer, Network, Shape, SpecError, Step, readers};
 use pocketgan::{Activation, Operator, Window};
 
-/// What a folded layer computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// A matrix product.
-    Linear,
-    /// A convolution.
-    Conv2d(Window),
-    /// A transposed convolution.
-    ConvTranspose2d(Window),
-    /// Nearest-neighbour upsampling.
-    Upsample {
-        /// By how much.
-        factor: usize,
-    },
-    /// The mean of each channel under a window without padding.
-    AvgPool2d {
-        /// The side of the window.
-        kernel: usize,
-        /// From one place of it to the next.
-        stride: usize,
-    },
-    /// The sum of two tensors of one shape.
-    Add,
-    /// The channels of tensors of one height and width.
-    Concat,
-}
-
-impl Operation {
-    /// What a blob's operator computes, and the tensors that it reads: `source` and what the operator names.
-    pub fn of(operator: Operator, source: usize) -> (Self, Vec<usize>) {
-        match operator {
-            Operator::Linear => (Self::Linear, vec![source]),
-            Operator::Conv2d(window) => (Self::Conv2d(window), vec![source]),
-            Operator::ConvTranspose2d(window) => (Self::ConvTranspose2d(window), vec![source]),
-            Operator::Upsample { factor } => (Self::Upsample { factor }, vec![source]),
-            Operator::AvgPool2d(Window { kernel, stride, .. }) => {
-                (Self::AvgPool2d { kernel, stride }, vec![source])
-            }
-            Operator::Add { from } => (Self::Add, vec![source, from]),
-            Operator::Concat { from } => (Self::Concat, vec![source, from]),
-        }
-    }
-
-    /// The name in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Linear => "linear",
-            Self::Conv2d(_) => "conv2d",
-            Self::ConvTranspose2d(_) => "conv_transpose2d",
-            Self::Upsample { .. } => "upsample",
-            Self::AvgPool2d { .. } => "avg_pool2d",
-            Self::Add => "add",
-            Self::Concat => "concat",
-        }
-    }
-
-    /// Whether it has weights and a bias.
-    const fn has_weights(self) -> bool {
-        matches!(
-            self,
-            Self::Linear | Self::Conv2d(_) | Self::ConvTranspose2d(_)
-        )
-    }
-}
+/// The window of a 1x1 convolution.
+const POINT: Window = Window {
+    kernel: 1,
+    stride: 1,
+    padding: 0,
+    output_padding: 0,
+};
 
 /// A network in the runtime's layers, with float parameters. Its tensors are numbered: 0 is the latent, `i + 1` what
 /// layer `i` gives.
@@ -89,12 +32,11 @@ pub struct Folded {
 /// An operator with everything that was folded into it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FoldedLayer {
-    /// What it computes.
-    pub operation: Operation,
-    /// The numbers of the tensors that it reads: two for an addition, two or more for a concatenation, one for any
-    /// other layer.
-    pub reads: Vec<usize>,
-    /// The activation behind it.
+    /// The runtime's operator, which names the second tensor that the layer reads, if it reads two.
+    pub operator: Operator,
+    /// The number of the tensor that it reads, the first one if it reads two.
+    pub source: usize,
+    /// The activation behind it: none of an upsampling, a concatenation or average pooling.
     pub activation: Activation,
     /// Shape of the first tensor that it reads.
     pub input: Shape,
@@ -128,47 +70,6 @@ pub enum FoldError {
     /// The network takes a picture, or has no layers.
     #[error("a generator needs a latent vector for an input and at least one layer")]
     NotAGenerator,
-}
-
-/// A layer of a folded network that blobs have no form for yet.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("layer {layer} of the folded network ({name}) {reason}")]
-pub struct NotInFormat {
-    /// Which layer, from 0.
-    pub layer: usize,
-    /// What it computes.
-    pub name: &'static str,
-    /// What is wrong with it, as the rest of a sentence.
-    pub reason: &'static str,
-}
-
-impl Folded {
-    /// The runtime's operator for each layer: every layer reads what the layer before it gives, and an addition an
-    /// earlier tensor besides.
-    ///
-    /// # Errors
-    /// The first layer of which this is not true.
-    pub fn operators(&self) -> Result<Vec<Operator>, NotInFormat> {
-        let operators = self.layers.iter().enumerate().map(|(index, layer)| {
-            let before = layer.reads.contains(&index);
-            let from = layer.reads.iter().copied().find(|&tensor| tensor != index);
-            match (layer.operation, before, from) {
-                (Operation::Linear, true, None) => Ok(Operator::Linear),
-                (Operation::Conv2d(window), true, None) => Ok(Operator::Conv2d(window)),
-                (Operation::ConvTranspose2d(window), true, None) => {
-                    Ok(Operator::ConvTranspose2d(window))
-                }
-                (Operation::Upsample { factor }, true, None) => Ok(Operator::Upsample { factor }),
-                (Operation::Add, true, Some(from)) => Ok(Operator::Add { from }),
-                _ => Err(NotInFormat {
-                    layer: index,
-                    name: layer.operation.name(),
-                    reason: "cannot be put into a blob: there each layer reads what the layer before it gives, and an addition an earlier tensor besides",
-                }),
-            }
-        });
-        operators.collect()
-    }
 }
 
 impl From<SpecError> for FoldError {
@@ -245,42 +146,64 @@ struct Folding<'a> {
 
 impl Folding<'_> {
     fn add(&mut self, step: &Step<'_>) -> Result<(), FoldError> {
-        let window = |kernel, stride, padding, output_padding| Window {
-            kernel,
-            stride,
-            padding,
-            output_padding,
-        };
-        let operation = match *step.layer {
+        match *step.layer {
             Layer::Linear { .. } if !step.input.is_flat() => {
                 return Err(refuse(step, "needs a vector for an input"));
             }
-            Layer::Linear { .. } => Operation::Linear,
+            Layer::Linear { .. } => self.operator(step, Operator::Linear),
             Layer::Conv2d {
                 kernel,
                 stride,
                 padding,
                 ..
-            } => Operation::Conv2d(window(kernel, stride, padding, 0)),
+            } => {
+                let window = Window {
+                    kernel,
+                    stride,
+                    padding,
+                    output_padding: 0,
+                };
+                self.operator(step, Operator::Conv2d(window));
+            }
             Layer::ConvTranspose2d {
                 kernel,
                 stride,
                 padding,
                 output_padding,
                 ..
-            } => Operation::ConvTranspose2d(window(kernel, stride, padding, output_padding)),
-            Layer::Upsample { factor } => Operation::Upsample { factor },
-            Layer::AvgPool2d { kernel, stride } => Operation::AvgPool2d { kernel, stride },
+            } => {
+                let window = Window {
+                    kernel,
+                    stride,
+                    padding,
+                    output_padding,
+                };
+                self.operator(step, Operator::ConvTranspose2d(window));
+            }
+            Layer::Upsample { factor } => self.operator(step, Operator::Upsample { factor }),
+            // One element is its own mean.
+            Layer::AvgPool2d { kernel: 1, .. } if step.input == step.output => self.same(step),
+            Layer::AvgPool2d { kernel: 1, stride } => {
+                self.pointwise(step, Window { stride, ..POINT }, |_| [1.0, 0.0]);
+            }
+            Layer::AvgPool2d { kernel, stride } => {
+                let window = Window {
+                    kernel,
+                    stride,
+                    ..POINT
+                };
+                self.operator(step, Operator::AvgPool2d(window));
+            }
             Layer::MaxPool2d { .. } => {
                 return Err(refuse(
                     step,
                     "is for training only: nothing that runs on a device has it",
                 ));
             }
-            Layer::Add => return self.sum(step),
-            Layer::Concat => Operation::Concat,
-            Layer::BatchNorm { epsilon, .. } => return self.batch_norm(step, epsilon),
-            Layer::ClassShift { .. } => return self.shift(step),
+            Layer::Add => self.sum(step),
+            Layer::Concat => self.joined(step),
+            Layer::BatchNorm { epsilon, .. } => self.batch_norm(step, epsilon)?,
+            Layer::ClassShift { .. } => self.shift(step)?,
             Layer::ClassEmbedding { .. } => {
                 return Err(refuse(
                     step,
@@ -288,35 +211,33 @@ impl Folding<'_> {
                 ));
             }
             // A slope of 1 is no activation at all.
-            Layer::LeakyRelu { slope } if slope as f32 >= 1.0 => return self.same(step),
-            Layer::Relu => return self.attach(step, Activation::Relu),
+            Layer::LeakyRelu { slope } if slope as f32 >= 1.0 => self.same(step),
+            Layer::Relu => self.attach(step, Activation::Relu)?,
             Layer::LeakyRelu { slope } => {
                 let slope = slope as f32;
-                return self.attach(step, Activation::LeakyRelu { slope });
+                self.attach(step, Activation::LeakyRelu { slope })?;
             }
-            Layer::Tanh => return self.attach(step, Activation::Tanh),
-            Layer::Sigmoid => return self.attach(step, Activation::Sigmoid),
-            Layer::Reshape(_) | Layer::Flatten if step.input == step.output => {
-                return self.same(step);
-            }
-            Layer::Reshape(_) | Layer::Flatten => return self.reshape(step),
-        };
-        let bias_len = match operation {
-            Operation::Linear => step.output.len(),
-            _ if operation.has_weights() => step.output.channels,
+            Layer::Tanh => self.attach(step, Activation::Tanh)?,
+            Layer::Sigmoid => self.attach(step, Activation::Sigmoid)?,
+            Layer::Reshape(_) | Layer::Flatten if step.input == step.output => self.same(step),
+            Layer::Reshape(_) | Layer::Flatten => self.reshape(step)?,
+        }
+        Ok(())
+    }
+
+    /// Adds a layer with its own weights, if it has some, or makes it part of the layer before.
+    fn operator(&mut self, step: &Step<'_>, operator: Operator) {
+        let bias_len = match operator {
+            Operator::Linear => step.output.len(),
+            _ if has_weights(operator) => step.output.channels,
             _ => 0,
         };
         let weight = self.parameters.get(step.index, "weight");
         let bias = self.parameters.get(step.index, "bias");
         let layer = FoldedLayer {
-            operation,
-            reads: step.reads.iter().map(|&tensor| self.made[tensor]).collect(),
-            activation: Activation::None,
-            input: step.input,
-            output: step.output,
             weight: weight.unwrap_or_default().to_vec(),
             bias: bias.map_or_else(|| vec![0.0; bias_len], <[f32]>::to_vec),
-            columns: Vec::new(),
+            ..FoldedLayer::new(operator, self.made[step.reads[0]], step.input, step.output)
         };
         if self.sole(step).is_some_and(|before| merge(before, &layer)) {
             self.merged(step);
@@ -324,30 +245,62 @@ impl Folding<'_> {
             self.layers.push(layer);
             self.made.push(self.layers.len());
         }
-        Ok(())
     }
 
-    /// A sum as sums of two, beginning with what was made last: where that is the layer before, a blob can hold the
-    /// first.
-    fn sum(&mut self, step: &Step<'_>) -> Result<(), FoldError> {
+    /// A sum as sums of two, beginning with what was made last: where that is the layer before, the oldest blobs with
+    /// additions hold the first.
+    fn sum(&mut self, step: &Step<'_>) {
         let mut reads: Vec<usize> = step.reads.iter().map(|&tensor| self.made[tensor]).collect();
         reads.sort_unstable();
         let mut sum = reads.pop().unwrap_or_default();
-        for &other in reads.iter().rev() {
-            self.layers.push(FoldedLayer {
-                operation: Operation::Add,
-                reads: vec![sum, other],
-                activation: Activation::None,
-                input: step.input,
-                output: step.output,
-                weight: Vec::new(),
-                bias: Vec::new(),
-                columns: Vec::new(),
-            });
+        for &from in reads.iter().rev() {
+            let operator = Operator::Add { from };
+            let layer = FoldedLayer::new(operator, sum, step.input, step.output);
+            self.layers.push(layer);
             sum = self.layers.len();
         }
         self.made.push(sum);
-        Ok(())
+    }
+
+    /// A concatenation as concatenations of two.
+    fn joined(&mut self, step: &Step<'_>) {
+        let mut joined = (self.made[step.reads[0]], step.input);
+        for (&read, shape) in step.reads.iter().zip(&step.inputs).skip(1) {
+            let (source, input) = joined;
+            let operator = Operator::Concat {
+                from: self.made[read],
+            };
+            let output = Shape::new(input.channels + shape.channels, input.height, input.width);
+            let layer = FoldedLayer::new(operator, source, input, output);
+            self.layers.push(layer);
+            joined = (self.layers.len(), output);
+        }
+        self.made.push(joined.0);
+    }
+
+    /// A 1x1 convolution that multiplies each channel by the first number that `of_channel` gives and adds the second:
+    /// for what can be part of no other layer.
+    fn pointwise(
+        &mut self,
+        step: &Step<'_>,
+        window: Window,
+        of_channel: impl Fn(usize) -> [f64; 2],
+    ) {
+        let channels = step.input.channels;
+        let mut weight = vec![0.0; channels * channels];
+        let mut bias = Vec::with_capacity(channels);
+        for channel in 0..channels {
+            let [factor, term] = of_channel(channel);
+            weight[channel * channels + channel] = factor as f32;
+            bias.push(term as f32);
+        }
+        let source = self.made[step.reads[0]];
+        self.layers.push(FoldedLayer {
+            weight,
+            bias,
+            ..FoldedLayer::new(Operator::Conv2d(window), source, step.input, step.output)
+        });
+        self.made.push(self.layers.len());
     }
 
     /// The folded layer that makes what a step reads, if nothing else reads that.
@@ -366,29 +319,29 @@ impl Folding<'_> {
     }
 
     /// A step that gives what it reads: whoever reads the one reads the other.
-    fn same(&mut self, step: &Step<'_>) -> Result<(), FoldError> {
+    fn same(&mut self, step: &Step<'_>) {
         self.readers[step.index + 1] += self.readers[step.reads[0]] - 1;
         self.merged(step);
-        Ok(())
     }
 
-    /// `gamma * (x - mean) / sqrt(variance + epsilon) + beta` (Ioffe & Szegedy 2015, algorithm 2), put
-    /// into the weights and bias that make `x`.
+    /// A batch norm becomes part of the layer that makes what it reads; where others read that too, or that layer has no
+    /// weights, a 1x1 convolution.
     fn batch_norm(&mut self, step: &Step<'_>, epsilon: f64) -> Result<(), FoldError> {
-        let parameters = self.parameters;
+        let norm = BatchNorm::new(step, self.parameters, epsilon);
         match self.sole(step) {
-            Some(layer)
-                if layer.activation == Activation::None && layer.operation.has_weights() =>
-            {
-                fold_batch_norm(layer, step, parameters, epsilon);
+            Some(layer) if layer.activation == Activation::None && has_weights(layer.operator) => {
+                norm.fold(layer, step.input);
                 self.merged(step);
-                Ok(())
             }
-            _ => Err(refuse(
-                step,
-                "must stand behind a Linear, Conv2d or ConvTranspose2d layer, in front of its activation",
-            )),
+            Some(layer) if has_weights(layer.operator) => {
+                return Err(refuse(
+                    step,
+                    "must stand behind a Linear, Conv2d or ConvTranspose2d layer, in front of its activation",
+                ));
+            }
+            _ => self.pointwise(step, POINT, |c| [norm.factor[c], norm.of(c, 0.0)]),
         }
+        Ok(())
     }
 
     /// Adds the table of a ClassShift, `[classes][features]`, to what the classes add to the bias.
@@ -399,7 +352,7 @@ impl Folding<'_> {
         match self.sole(step) {
             Some(layer)
                 if is_first
-                    && layer.operation == Operation::Linear
+                    && layer.operator == Operator::Linear
                     && layer.activation == Activation::None =>
             {
                 for (number, &before) in columns.iter_mut().zip(&layer.columns) {
@@ -416,26 +369,66 @@ impl Folding<'_> {
         }
     }
 
+    /// An activation becomes part of the layer that makes what it reads. Behind upsampled or joined tensors it becomes
+    /// part of the layers that make these. Where that cannot be, it stands behind a 1x1 convolution that changes nothing.
     fn attach(&mut self, step: &Step<'_>, activation: Activation) -> Result<(), FoldError> {
+        let is_last = self.readers[step.index + 1] == 0;
+        let mut makers = Vec::new();
+        let tensor = self.made[step.reads[0]];
+        if self.find_makers(tensor, &mut makers) && (!is_last || makers == [tensor - 1]) {
+            for maker in makers {
+                self.layers[maker].activation = activation;
+            }
+            self.merged(step);
+            return Ok(());
+        }
         match self.sole(step) {
-            Some(layer)
-                if layer.activation == Activation::None
-                    && !matches!(layer.operation, Operation::Upsample { .. }) =>
-            {
-                layer.activation = activation;
-                self.merged(step);
+            Some(layer) if layer.activation != Activation::None => Err(refuse(
+                step,
+                "stands behind another activation: leave out one of the two",
+            )),
+            _ => {
+                self.pointwise(step, POINT, |_| [1.0, 0.0]);
+                if let Some(layer) = self.layers.last_mut() {
+                    layer.activation = activation;
+                }
                 Ok(())
             }
-            _ => Err(refuse(
-                step,
-                "must stand behind a Linear, Conv2d, ConvTranspose2d or Add layer that has no activation yet and that nothing else reads",
-            )),
+        }
+    }
+
+    /// Finds the layers of which an activation behind a tensor can be a part; says whether there are such.
+    fn find_makers(&self, tensor: usize, makers: &mut Vec<usize>) -> bool {
+        let Some(index) = tensor.checked_sub(1) else {
+            return false;
+        };
+        let layer = &self.layers[index];
+        // What no layer of the network gives, one layer reads.
+        let last_name = self.made.iter().rposition(|&made| made == tensor);
+        if last_name.is_some_and(|name| self.readers[name] > 1)
+            || layer.activation != Activation::None
+        {
+            return false;
+        }
+        match layer.operator {
+            Operator::Upsample { .. } => self.find_makers(layer.source, makers),
+            Operator::Concat { from } => {
+                self.find_makers(layer.source, makers) && self.find_makers(from, makers)
+            }
+            Operator::AvgPool2d(_) => false,
+            Operator::Linear
+            | Operator::Conv2d(_)
+            | Operator::ConvTranspose2d(_)
+            | Operator::Add { .. } => {
+                makers.push(index);
+                true
+            }
         }
     }
 
     fn reshape(&mut self, step: &Step<'_>) -> Result<(), FoldError> {
         match self.sole(step) {
-            Some(layer) if layer.operation == Operation::Linear => {
+            Some(layer) if layer.operator == Operator::Linear => {
                 layer.output = step.output;
                 self.merged(step);
                 Ok(())
@@ -479,20 +472,20 @@ fn merge(before: &mut FoldedLayer, layer: &FoldedLayer) -> bool {
         padding: 1,
         output_padding: 0,
     };
-    if layer.operation != Operation::Conv2d(SAME)
-        || before.operation != (Operation::Upsample { factor: 2 })
+    if layer.operator != Operator::Conv2d(SAME)
+        || before.operator != (Operator::Upsample { factor: 2 })
     {
         return false;
     }
     let weight = upsampled_kernel(&layer.weight, before.input.channels, layer.output.channels);
     *before = FoldedLayer {
-        operation: Operation::ConvTranspose2d(Window {
+        operator: Operator::ConvTranspose2d(Window {
             kernel: 4,
             stride: 2,
             padding: 1,
             output_padding: 0,
         }),
-        reads: std::mem::take(&mut before.reads),
+        source: before.source,
         input: before.input,
         weight,
         ..layer.clone()
@@ -525,41 +518,81 @@ fn upsampled_kernel(weight: &[f32], channels: usize, outputs: usize) -> Vec<f32>
     kernel
 }
 
-fn fold_batch_norm(
-    layer: &mut FoldedLayer,
-    step: &Step<'_>,
-    parameters: &Parameters,
-    epsilon: f64,
-) {
-    let part = |name| parameters.get(step.index, name).unwrap_or_default();
-    let (gamma, beta) = (part("gamma"), part("beta"));
-    let (mean, variance) = (part("mean"), part("variance"));
-    let scale: Vec<f64> = gamma
-        .iter()
-        .zip(variance)
-        .map(|(&gamma, &variance)| f64::from(gamma) / (f64::from(variance) + epsilon).sqrt())
-        .collect();
-    // A Linear layer has a bias for each element of a channel.
-    let area = match layer.operation {
-        Operation::Linear => step.input.height * step.input.width,
-        _ => 1,
-    };
-    for (output, bias) in layer.bias.iter_mut().enumerate() {
-        let c = output / area;
-        let centred = f64::from(*bias) - f64::from(mean[c]);
-        *bias = (centred * scale[c] + f64::from(beta[c])) as f32;
+/// `gamma * (x - mean) / sqrt(variance + epsilon) + beta` for each channel (Ioffe & Szegedy 2015, algorithm 2).
+struct BatchNorm<'a> {
+    factor: Vec<f64>,
+    mean: &'a [f32],
+    beta: &'a [f32],
+}
+
+impl<'a> BatchNorm<'a> {
+    fn new(step: &Step<'_>, parameters: &'a Parameters, epsilon: f64) -> Self {
+        let part = |name| parameters.get(step.index, name).unwrap_or_default();
+        let factors = part("gamma").iter().zip(part("variance"));
+        let factors = factors
+            .map(|(&gamma, &variance)| f64::from(gamma) / (f64::from(variance) + epsilon).sqrt());
+        Self {
+            factor: factors.collect(),
+            mean: part("mean"),
+            beta: part("beta"),
+        }
     }
-    let outputs = layer.bias.len();
-    for (i, number) in layer.columns.iter_mut().enumerate() {
-        *number = (f64::from(*number) * scale[i % outputs / area]) as f32;
+
+    /// What becomes of `x` in a channel.
+    fn of(&self, channel: usize, x: f64) -> f64 {
+        let centred = x - f64::from(self.mean[channel]);
+        centred * self.factor[channel] + f64::from(self.beta[channel])
     }
-    for i in 0..layer.weight.len() {
-        let c = layer.output_of_weight(i) / area;
-        layer.weight[i] = (f64::from(layer.weight[i]) * scale[c]) as f32;
+
+    /// Goes into the weights, the bias and the columns of the layer in front of it.
+    fn fold(&self, layer: &mut FoldedLayer, input: Shape) {
+        // A Linear layer has a bias for each element of a channel.
+        let area = match layer.operator {
+            Operator::Linear => input.height * input.width,
+            _ => 1,
+        };
+        for (output, bias) in layer.bias.iter_mut().enumerate() {
+            *bias = self.of(output / area, f64::from(*bias)) as f32;
+        }
+        let outputs = layer.bias.len();
+        for (i, number) in layer.columns.iter_mut().enumerate() {
+            *number = (f64::from(*number) * self.factor[i % outputs / area]) as f32;
+        }
+        for i in 0..layer.weight.len() {
+            let c = layer.output_of_weight(i) / area;
+            layer.weight[i] = (f64::from(layer.weight[i]) * self.factor[c]) as f32;
+        }
     }
 }
 
+/// Whether an operator has weights and a bias.
+const fn has_weights(operator: Operator) -> bool {
+    matches!(
+        operator,
+        Operator::Linear | Operator::Conv2d(_) | Operator::ConvTranspose2d(_)
+    )
+}
+
 impl FoldedLayer {
+    /// A layer without weights and activation.
+    pub(super) const fn new(
+        operator: Operator,
+        source: usize,
+        input: Shape,
+        output: Shape,
+    ) -> Self {
+        Self {
+            operator,
+            source,
+            activation: Activation::None,
+            input,
+            output,
+            weight: Vec::new(),
+            bias: Vec::new(),
+            columns: Vec::new(),
+        }
+    }
+
     /// Takes what each class adds to the bias, `[classes][features]`, the middle of each feature's range into the bias.
     fn set_columns(&mut self, mut columns: Vec<f64>) {
         let outputs = self.bias.len();
@@ -578,8 +611,8 @@ impl FoldedLayer {
 
     /// The output (for linear: feature) or output channel of each weight.
     pub fn output_of_weight(&self, index: usize) -> usize {
-        match self.operation {
-            Operation::ConvTranspose2d(window) => {
+        match self.operator {
+            Operator::ConvTranspose2d(window) => {
                 index / (window.kernel * window.kernel) % self.bias.len().max(1)
             }
             _ => index * self.bias.len() / self.weight.len().max(1),

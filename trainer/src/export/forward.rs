@@ -1,8 +1,8 @@
 //! The float forward pass of a folded network, layer by layer, for calibration.
 
-use super::fold::{Folded, FoldedLayer, Operation};
-use pocketgan::Window;
+use super::fold::{Folded, FoldedLayer};
 use pocketgan::internals::arithmetic::activate;
+use pocketgan::{Operator, Window};
 
 /// A folded network with its weights laid out for the forward pass.
 pub struct Forward<'a> {
@@ -18,8 +18,8 @@ impl<'a> Forward<'a> {
         }
     }
 
-    /// Runs one latent, of `class` if the network has classes, and hands each layer's index and output, activation included and ordered row,
-    /// column, channel, to `visit`.
+    /// Runs one latent, of `class` if the network has classes, and hands each tensor's number and numbers, activation
+    /// included and ordered row, column, channel, to `visit`: the latent, then what each layer gives.
     ///
     /// `latent` must have the latent's size; component `q` is worth `q / 32`. `class` must be one of the network's;
     /// without classes it does not matter.
@@ -27,20 +27,19 @@ impl<'a> Forward<'a> {
         let scale = pocketgan::latent::SCALE;
         let latent = latent.iter().map(|&q| f32::from(q) * scale);
         let mut tensors: Vec<Vec<f32>> = vec![latent.collect()];
-        for (index, (layer, weights)) in self.layers.iter().enumerate() {
-            let values = match (layer.operation, layer.reads.as_slice()) {
-                (Operation::Add, &[a, b]) => {
-                    let sums = tensors[a].iter().zip(&tensors[b]);
+        visit(0, &tensors[0]);
+        for (layer, weights) in &self.layers {
+            let input = &tensors[layer.source];
+            let values = match layer.operator {
+                Operator::Add { from } => {
+                    let sums = input.iter().zip(&tensors[from]);
                     sums.map(|(a, b)| activate(layer.activation, a + b))
                         .collect()
                 }
-                (Operation::Concat, reads) => {
-                    let parts: Vec<&[f32]> = reads.iter().map(|&at| &tensors[at][..]).collect();
-                    concat(layer, &parts)
-                }
-                _ => run_layer(layer, weights, &tensors[layer.reads[0]], class),
+                Operator::Concat { from } => concat(layer, input, &tensors[from]),
+                _ => run_layer(layer, weights, input, class),
             };
-            visit(index, &values);
+            visit(tensors.len(), &values);
             tensors.push(values);
         }
     }
@@ -50,8 +49,8 @@ impl<'a> Forward<'a> {
 /// linear layer's outputs are ordered row, column, channel.
 fn outputs_last(layer: &FoldedLayer) -> Vec<f32> {
     let (inputs, outputs) = (layer.input.channels, layer.bias.len());
-    let kernel = match layer.operation {
-        Operation::Conv2d(window) | Operation::ConvTranspose2d(window) => window.kernel,
+    let kernel = match layer.operator {
+        Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => window.kernel,
         _ => 1,
     };
     let area = kernel * kernel;
@@ -59,9 +58,9 @@ fn outputs_last(layer: &FoldedLayer) -> Vec<f32> {
     for place in 0..area {
         for i in 0..inputs {
             weights.extend((0..outputs).map(|o| {
-                let at = match layer.operation {
-                    Operation::ConvTranspose2d(_) => i * outputs + o,
-                    Operation::Linear => channels_first(layer, o) * inputs + i,
+                let at = match layer.operator {
+                    Operator::ConvTranspose2d(_) => i * outputs + o,
+                    Operator::Linear => channels_first(layer, o) * inputs + i,
                     _ => o * inputs + i,
                 };
                 layer.weight[at * area + place]
@@ -79,10 +78,10 @@ fn channels_first(layer: &FoldedLayer, place: usize) -> usize {
 
 fn run_layer(layer: &FoldedLayer, weights: &[f32], input: &[f32], class: usize) -> Vec<f32> {
     let pixels = layer.output.height * layer.output.width;
-    let mut output = match layer.operation {
-        Operation::Upsample { factor } => return upsample(layer, factor, input),
-        Operation::AvgPool2d { .. } => vec![0.0; layer.output.len()],
-        Operation::Linear => {
+    let mut output = match layer.operator {
+        Operator::Upsample { factor } => return upsample(layer, factor, input),
+        Operator::AvgPool2d(_) => vec![0.0; layer.output.len()],
+        Operator::Linear => {
             let column = layer.columns.chunks_exact(layer.bias.len()).nth(class);
             let starts = (0..layer.bias.len()).map(|o| channels_first(layer, o));
             starts
@@ -91,27 +90,21 @@ fn run_layer(layer: &FoldedLayer, weights: &[f32], input: &[f32], class: usize) 
         }
         _ => layer.bias.repeat(pixels),
     };
-    match layer.operation {
-        Operation::Conv2d(window) => {
+    match layer.operator {
+        Operator::Conv2d(window) => {
             each_tap(window, layer.input, layer.output, |tap, inside, outside| {
                 accumulate(layer, weights, tap, input, inside, &mut output, outside);
             });
         }
-        Operation::AvgPool2d { kernel, stride } => {
-            let window = Window {
-                kernel,
-                stride,
-                padding: 0,
-                output_padding: 0,
-            };
-            let share = 1.0 / (kernel * kernel) as f32;
+        Operator::AvgPool2d(window) => {
+            let share = 1.0 / (window.kernel * window.kernel) as f32;
             let channels = layer.input.channels;
             each_tap(window, layer.input, layer.output, |_, inside, outside| {
                 let values = &input[inside * channels..][..channels];
                 axpy(share, values, &mut output[outside * channels..][..channels]);
             });
         }
-        Operation::ConvTranspose2d(window) => {
+        Operator::ConvTranspose2d(window) => {
             each_tap(window, layer.output, layer.input, |tap, outside, inside| {
                 accumulate(layer, weights, tap, input, inside, &mut output, outside);
             });
@@ -184,17 +177,11 @@ fn axpy(x: f32, row: &[f32], output: &mut [f32]) {
     }
 }
 
-fn concat(layer: &FoldedLayer, parts: &[&[f32]]) -> Vec<f32> {
-    let pixels = layer.output.height * layer.output.width;
-    let mut output = Vec::with_capacity(layer.output.len());
-    for pixel in 0..pixels {
-        for part in parts {
-            let channels = part.len() / pixels;
-            let values = part[pixel * channels..][..channels].iter();
-            output.extend(values.map(|&value| activate(layer.activation, value)));
-        }
-    }
-    output
+fn concat(layer: &FoldedLayer, first: &[f32], second: &[f32]) -> Vec<f32> {
+    let channels = layer.input.channels;
+    let pixels = first.chunks_exact(channels);
+    let pixels = pixels.zip(second.chunks_exact(layer.output.channels - channels));
+    pixels.flat_map(|(a, b)| [a, b].concat()).collect()
 }
 
 fn upsample(layer: &FoldedLayer, factor: usize, input: &[f32]) -> Vec<f32> {

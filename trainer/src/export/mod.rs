@@ -8,14 +8,15 @@ pub mod fold;
 mod forward;
 pub mod onnx;
 pub mod quantize;
+mod scales;
 
 use crate::files::{self, Target, write_aside};
 use crate::parameters::Parameters;
 use crate::spec::Network;
-use fold::{FoldError, Folded, NotInFormat};
+use fold::{FoldError, Folded};
 use pocketgan::Model;
 use pocketgan::blob::writer::WriteError;
-use quantize::{Calibration, Weights};
+use quantize::{Calibration, Quantized, Weights};
 use std::path::{Path, PathBuf};
 
 /// The float ONNX model's file name.
@@ -64,11 +65,10 @@ fn place(layer: &Option<String>) -> String {
 }
 
 impl QuantizeError {
-    fn new(folded: &Folded, error: WriteError) -> Self {
-        let layer = error.layer().and_then(|layer| folded.layers.get(layer));
+    fn new(quantized: &Quantized, error: WriteError) -> Self {
+        let layer = error.layer().and_then(|layer| quantized.layers.get(layer));
         Self {
-            layer: layer
-                .map(|layer| format!("{}, output {}", layer.operation.name(), layer.output)),
+            layer: layer.map(|layer| format!("{}, output {}", layer.operator.name(), layer.output)),
             error,
         }
     }
@@ -80,9 +80,6 @@ pub enum ExportError {
     /// The runtime cannot run the network.
     #[error("the network cannot be exported: {0}")]
     Fold(#[from] FoldError),
-    /// Blobs have no form for a layer.
-    #[error("the network cannot be exported: {0}")]
-    NotInFormat(#[from] NotInFormat),
     /// The blob's format has no room for the network.
     #[error("the network cannot be exported: {0}")]
     Blob(#[from] WriteError),
@@ -137,7 +134,7 @@ impl Bundle {
     ) -> Result<Self, ExportError> {
         // The format's limits are checked before the work of calibration.
         let float_blob = blob::float_blob(folded)?;
-        let [int8_onnx, int8_blob] = quantized(folded, weights, calibration)??;
+        let [int8_onnx, int8_blob] = quantized(folded, weights, calibration)?;
         Ok(Self {
             float_onnx: onnx::float_model(folded),
             int8_onnx,
@@ -152,12 +149,12 @@ fn quantized(
     folded: &Folded,
     weights: Weights,
     calibration: Calibration,
-) -> Result<Result<[Vec<u8>; 2], QuantizeError>, NotInFormat> {
-    let quantized = quantize::quantize(folded, weights, calibration)?;
-    Ok(match blob::int8_blob(&quantized) {
+) -> Result<[Vec<u8>; 2], QuantizeError> {
+    let quantized = quantize::quantize(folded, weights, calibration);
+    match blob::int8_blob(&quantized) {
         Ok(blob) => Ok([onnx::int8_model(&quantized), blob]),
-        Err(error) => Err(QuantizeError::new(folded, error)),
-    })
+        Err(error) => Err(QuantizeError::new(&quantized, error)),
+    }
 }
 
 /// Checks, before any training, that a network of these shapes can be exported.
@@ -170,7 +167,7 @@ pub fn check(network: &Network) -> Result<(), ExportError> {
         &Parameters::zeros(network).map_err(FoldError::from)?,
     )?;
     blob::float_blob(&folded)?;
-    blob::int8_blob(&quantize::blank(&folded)?)?;
+    blob::int8_blob(&quantize::blank(&folded))?;
     Ok(())
 }
 
@@ -204,7 +201,7 @@ pub fn export_folded(
     let float_onnx = onnx::float_model(folded);
     let float_blob = blob::float_blob(folded)?;
     let macs = Model::parse(&float_blob).map_err(WriteError::from)?.macs();
-    let quantized = quantized(folded, weights, calibration)?;
+    let quantized = quantized(folded, weights, calibration);
     let mut contents = vec![(FLOAT_ONNX, &float_onnx), (FLOAT_BLOB, &float_blob)];
     let device = match &quantized {
         Ok([onnx, blob]) => {

@@ -4,8 +4,9 @@
 //! Every scale in a [`Quantized`] network is the one that the integer path realizes (section 4.2 of
 //! the blob format): a quantum of an accumulator is worth `input_scale * weight_scale[output]`.
 
-use super::fold::{Folded, FoldedLayer, NotInFormat};
+use super::fold::{Folded, FoldedLayer};
 use super::forward::Forward;
+use super::scales::Plan;
 use crate::spec::Shape;
 use pocketgan::{Activation, Operator, Rng, latent};
 
@@ -96,9 +97,12 @@ pub struct Quantized {
 pub struct QuantizedLayer {
     /// The runtime's operator.
     pub operator: Operator,
+    /// The number of the tensor that it reads, the first one if it reads two: 0 is the latent, `i + 1` what layer `i`
+    /// gives.
+    pub source: usize,
     /// The activation behind it.
     pub activation: Activation,
-    /// Shape of its input.
+    /// Shape of its input, the first one if it has two.
     pub input: Shape,
     /// Shape of its output.
     pub output: Shape,
@@ -115,7 +119,8 @@ pub struct QuantizedLayer {
     pub class_step: u16,
     /// What a quantum of the input is worth.
     pub input_scale: f32,
-    /// Of an addition: what a quantum of what is added to the input is worth; else 0.
+    /// Of an addition: what a quantum of what is added to the input is worth. 0 of one that adds nothing, and rounds its
+    /// input to other quanta, and of other layers.
     pub added_scale: f32,
     /// What a quantum of the output is worth.
     pub scale: f32,
@@ -124,6 +129,11 @@ pub struct QuantizedLayer {
 }
 
 impl QuantizedLayer {
+    /// Whether the layer is an addition that adds nothing.
+    pub fn is_copy(&self) -> bool {
+        matches!(self.operator, Operator::Add { .. }) && self.added_scale == 0.0
+    }
+
     /// What a quantum of the accumulator is worth, for each output or output channel.
     pub fn accumulator_scales(&self) -> impl Iterator<Item = f64> {
         let input_scale = f64::from(self.input_scale);
@@ -133,79 +143,42 @@ impl QuantizedLayer {
 }
 
 /// Quantizes a folded network.
-///
-/// # Errors
-/// A layer that blobs have no form for.
-pub fn quantize(
-    folded: &Folded,
-    weights: Weights,
-    calibration: Calibration,
-) -> Result<Quantized, NotInFormat> {
-    let operators = folded.operators()?;
-    let scales = calibrate(folded, calibration);
-    let mut input_scale = latent::SCALE;
-    let mut input_scales = Vec::new();
-    let mut unsigned = false;
-    let layers = folded.layers.iter().zip(operators).zip(scales);
-    let layers = layers.map(|((layer, operator), scale)| {
-        input_scales.push(input_scale);
-        let upsample = matches!(operator, Operator::Upsample { .. });
-        let scale = if upsample { input_scale } else { scale };
-        unsigned = if upsample {
-            unsigned
-        } else {
-            matches!(layer.activation, Activation::Relu | Activation::Sigmoid)
-        };
-        let quantized = quantize_layer(layer, operator, weights, input_scale, scale, unsigned);
-        input_scale = scale;
+pub fn quantize(folded: &Folded, weights: Weights, calibration: Calibration) -> Quantized {
+    let plan = Plan::new(folded);
+    let scales = calibrate(folded, &plan, calibration);
+    with_scales(folded, weights, &plan, &scales)
+}
+
+/// A network in int8 with the shapes of a folded one and any weights: for the limits of the blob's format alone.
+pub fn blank(folded: &Folded) -> Quantized {
+    let plan = Plan::new(folded);
+    let scales = plan
+        .kinds()
+        .map(|(kind, _)| kind.fixed.unwrap_or(latent::SCALE));
+    with_scales(folded, Weights::Int8, &plan, &scales.collect::<Vec<_>>())
+}
+
+/// A network in int8 whose tensors have the scale of their kind.
+fn with_scales(folded: &Folded, weights: Weights, plan: &Plan, scales: &[f32]) -> Quantized {
+    let scale_of = |tensor: usize| scales[plan.kind(tensor).0];
+    let layers = plan.layers.iter().enumerate().map(|(index, planned)| {
+        let layer = &planned.layer;
+        let quantized = quantize_layer(layer, weights, scale_of(layer.source), scale_of(index + 1));
         QuantizedLayer {
-            added_scale: match operator {
-                Operator::Add { from } => input_scales[from],
+            added_scale: match layer.operator {
+                Operator::Add { from } if !planned.is_copy => scale_of(from),
                 _ => 0.0,
             },
+            unsigned: plan.kind(index + 1).1.unsigned,
             ..quantized
         }
     });
-    Ok(Quantized {
+    Quantized {
         weights,
         latent_size: folded.latent_size,
         classes: folded.classes,
         layers: layers.collect(),
-    })
-}
-
-/// A network in int8 with the shapes of a folded one and no weight but 0: for the limits of the blob's format alone.
-///
-/// # Errors
-/// A layer that blobs have no form for.
-pub fn blank(folded: &Folded) -> Result<Quantized, NotInFormat> {
-    let unit = latent::SCALE;
-    let layers = folded.layers.iter().zip(folded.operators()?);
-    let layers = layers.map(|(layer, operator)| QuantizedLayer {
-        operator,
-        activation: layer.activation,
-        input: layer.input,
-        output: layer.output,
-        weight: vec![0; layer.weight.len()],
-        weight_scale: vec![unit; layer.bias.len()],
-        bias: vec![0; layer.bias.len()],
-        columns: vec![0; layer.columns.len()],
-        class_step: u16::from(!layer.columns.is_empty()),
-        input_scale: unit,
-        added_scale: unit,
-        scale: match layer.activation {
-            Activation::Tanh => 1.0 / 128.0,
-            Activation::Sigmoid => 1.0 / 256.0,
-            _ => unit,
-        },
-        unsigned: matches!(layer.activation, Activation::Relu | Activation::Sigmoid),
-    });
-    Ok(Quantized {
-        weights: Weights::Int8,
-        latent_size: folded.latent_size,
-        classes: folded.classes,
-        layers: layers.collect(),
-    })
+    }
 }
 
 /// The largest bias in quanta: it leaves the accumulator room for the products.
@@ -216,11 +189,9 @@ const MIN_MULTIPLIER: f64 = 1.0 / (1 << 16) as f64;
 
 fn quantize_layer(
     layer: &FoldedLayer,
-    operator: Operator,
     weights: Weights,
     input_scale: f32,
     scale: f32,
-    unsigned: bool,
 ) -> QuantizedLayer {
     let weight_scale = weight_scales(layer, weights, input_scale, scale);
     let weight = layer.weight.iter().enumerate().map(|(i, &weight)| {
@@ -231,7 +202,8 @@ fn quantize_layer(
     });
     let (columns, class_step) = quantize_columns(layer, &weight_scale, input_scale);
     QuantizedLayer {
-        operator,
+        operator: layer.operator,
+        source: layer.source,
         activation: layer.activation,
         input: layer.input,
         output: layer.output,
@@ -243,7 +215,7 @@ fn quantize_layer(
         input_scale,
         added_scale: 0.0,
         scale,
-        unsigned,
+        unsigned: false,
     }
 }
 
@@ -325,8 +297,8 @@ fn short(scale: f64) -> f32 {
     ((scale / unit).ceil() * unit) as f32
 }
 
-/// The output scale of every layer.
-fn calibrate(folded: &Folded, calibration: Calibration) -> Vec<f32> {
+/// The scale of each kind of quanta.
+fn calibrate(folded: &Folded, plan: &Plan, calibration: Calibration) -> Vec<f32> {
     let forward = Forward::new(folded);
     let each_latent = |visit: &mut dyn FnMut(usize, &[f32])| {
         let mut latent = vec![0; folded.latent_size];
@@ -342,20 +314,35 @@ fn calibrate(folded: &Folded, calibration: Calibration) -> Vec<f32> {
             forward.run(&latent, i % folded.classes.max(1), &mut *visit);
         }
     };
-    let mut largest = vec![0.0f32; folded.layers.len()];
-    each_latent(&mut |layer, values| {
+    let mut largest = vec![0.0f32; folded.layers.len() + 1];
+    each_latent(&mut |tensor, values| {
         let values = values.iter().map(|value| value.abs());
-        largest[layer] = values.fold(largest[layer], f32::max);
+        largest[tensor] = values.fold(largest[tensor], f32::max);
     });
-    let mut histograms: Vec<Histogram> = largest.into_iter().map(Histogram::new).collect();
-    each_latent(&mut |layer, values| histograms[layer].add(values));
-    let layers = folded.layers.iter().zip(&histograms);
-    layers
-        .map(|(layer, histogram)| match layer.activation {
-            Activation::Tanh => 1.0 / 128.0,
-            Activation::Sigmoid => 1.0 / 256.0,
-            Activation::Relu => histogram.best_scale(0.0, 255.0),
-            Activation::None | Activation::LeakyRelu { .. } => histogram.best_scale(-128.0, 127.0),
+    let mut histograms: Vec<Histogram> = plan
+        .kinds()
+        .map(|(_, rounded)| Histogram::new(rounded.iter().map(|&t| largest[t]).fold(0.0, f32::max)))
+        .collect();
+    // Of each tensor of the folded network, the kinds of quanta that its values are rounded to.
+    let mut kinds_of = vec![Vec::new(); largest.len()];
+    for (place, (kind, rounded)) in plan.kinds().enumerate() {
+        for tensor in rounded {
+            if kind.fixed.is_none() {
+                kinds_of[tensor].push(place);
+            }
+        }
+    }
+    each_latent(&mut |tensor, values| {
+        for &place in &kinds_of[tensor] {
+            histograms[place].add(values);
+        }
+    });
+    let kinds = plan.kinds().zip(&histograms);
+    kinds
+        .map(|((kind, _), histogram)| match (kind.fixed, kind.unsigned) {
+            (Some(scale), _) => scale,
+            (None, true) => histogram.best_scale(0.0, 255.0),
+            (None, false) => histogram.best_scale(-128.0, 127.0),
         })
         .collect()
 }

@@ -2,10 +2,10 @@
 
 use super::VerifyError;
 use crate::engines::{
-    Arithmetic, EngineError, Graph, OrtGraph, TractGraph, channels_first, spec_shape,
+    Arithmetic, EngineError, Graph, OrtGraph, TractGraph, channels_first, channels_last, spec_shape,
 };
 use crate::export::onnx::{OnnxModel, Part};
-use pocketgan::{Layer, Model, PixelRange, Shape, latent};
+use pocketgan::{Activation, Layer, Model, Operator, Shape, latent};
 use prost::Message;
 
 /// Who runs the int8 ONNX model.
@@ -63,19 +63,11 @@ impl Twin {
         blob: &Model<'_>,
         index: usize,
     ) -> Result<Self, VerifyError> {
-        let signed = if index + 1 < blob.layer_count() {
-            blob.layer(index + 1).signed_input
-        } else {
-            blob.range() == PixelRange::Signed
-        };
+        let layer = blob.layer(index);
         Ok(Self {
             graph: referee.graph(part)?,
-            scale: blob.layer(index).scale.into(),
-            range: if signed {
-                [-128.0, 127.0]
-            } else {
-                [0.0, 255.0]
-            },
+            scale: layer.scale.into(),
+            range: range_of(&layer).map(f64::from),
         })
     }
 
@@ -101,6 +93,17 @@ impl Twin {
                 .collect(),
         })
     }
+}
+
+/// The least and the greatest quantum that a layer gives (sections 4.2 and 9.2 of the blob format).
+pub(super) fn range_of(layer: &Layer<'_>) -> [i16; 2] {
+    let is_signed = match layer.operator {
+        Operator::Upsample { .. } | Operator::Concat { .. } | Operator::AvgPool2d(_) => {
+            layer.signed_input
+        }
+        _ => !matches!(layer.activation, Activation::Relu | Activation::Sigmoid),
+    };
+    if is_signed { [-128, 127] } else { [0, 255] }
 }
 
 /// The whole int8 model.
@@ -134,15 +137,25 @@ impl NetworkTwin {
     }
 }
 
+/// A tensor that a layer reads.
+struct Input {
+    /// Its number: 0 is the latent, `i + 1` what layer `i` gives.
+    tensor: usize,
+    shape: Shape,
+    /// What a quantum is worth.
+    scale: f32,
+    /// Extents in the ONNX model.
+    dims: Vec<usize>,
+}
+
 /// An int8 layer of the runtime and the same layer cut out of the QDQ model.
 pub struct LayerTwin<'a> {
     index: usize,
     layer: Layer<'a>,
     /// Shape of the output, the image's for the last layer.
     output: Shape,
-    /// Of what it takes, one tensor but for an addition: which these are, by the layers whose inputs they are; what a
-    /// quantum is worth; and the extents.
-    inputs: Vec<(usize, f32, Vec<usize>)>,
+    /// The tensors that it reads, each once.
+    inputs: Vec<Input>,
     twin: Twin,
 }
 
@@ -157,15 +170,19 @@ impl<'a> LayerTwin<'a> {
         blob: &Model<'a>,
     ) -> Result<Vec<Self>, VerifyError> {
         let layers = blob.layers().enumerate().map(|(index, layer)| {
-            let taken: Vec<usize> = std::iter::once(layer.source)
-                .chain(layer.operator.other())
-                .collect();
-            let part = onnx.layer(index, &taken)?;
+            let mut reads = vec![(layer.source, layer.input)];
+            let other = layer
+                .operator
+                .other()
+                .filter(|&other| other != layer.source);
+            reads.extend(other.map(|other| (other, layer.other_input())));
+            let tensors: Vec<usize> = reads.iter().map(|&(tensor, _)| tensor).collect();
+            let part = onnx.layer(index, &tensors)?;
             let scale = |tensor: usize| match tensor.checked_sub(1) {
                 Some(before) => blob.layer(before).scale,
                 None => latent::SCALE,
             };
-            let inputs = taken.iter().zip(&part.input_dims);
+            let inputs = reads.iter().zip(&part.input_dims);
             Ok(Self {
                 index,
                 layer,
@@ -175,7 +192,12 @@ impl<'a> LayerTwin<'a> {
                     layer.output
                 },
                 inputs: inputs
-                    .map(|(&tensor, dims)| (tensor, scale(tensor), dims.clone()))
+                    .map(|(&(tensor, shape), dims)| Input {
+                        tensor,
+                        shape,
+                        scale: scale(tensor),
+                        dims: dims.clone(),
+                    })
                     .collect(),
                 twin: Twin::new(referee, &part, blob, index)?,
             })
@@ -198,17 +220,17 @@ impl<'a> LayerTwin<'a> {
         tensors: &[Vec<Vec<i16>>],
         classes: &[u32],
     ) -> Result<Expected, VerifyError> {
-        let shape = spec_shape(self.layer.input);
-        let values = |tensor: usize, scale: f32| -> Vec<f32> {
+        let values = |input: &Input| -> Vec<f32> {
+            let shape = spec_shape(input.shape);
             let quanta = tensors
                 .iter()
-                .flat_map(|t| channels_first(shape, &t[tensor]));
-            quanta.map(|q| f32::from(q) * scale).collect()
+                .flat_map(|tensors| channels_first(shape, &tensors[input.tensor]));
+            quanta.map(|q| f32::from(q) * input.scale).collect()
         };
         let inputs: Vec<_> = self
             .inputs
             .iter()
-            .map(|(tensor, scale, dims)| (values(*tensor, *scale), dims.as_slice()))
+            .map(|input| (values(input), input.dims.as_slice()))
             .collect();
         let inputs: Vec<_> = inputs
             .iter()
@@ -217,6 +239,22 @@ impl<'a> LayerTwin<'a> {
         // Only the first layer is told the class.
         let classes = if self.index == 0 { classes } else { &[] };
         self.twin.run(&inputs, classes)
+    }
+
+    /// What the twin made of each of `count` latents, ordered row, column, channel.
+    pub(super) fn rounded(&self, expected: &Expected, count: usize) -> Vec<Vec<i16>> {
+        let shape = spec_shape(self.output);
+        let outputs = expected
+            .rounded
+            .chunks(expected.rounded.len() / count.max(1));
+        outputs
+            .map(|output| {
+                channels_last(shape, output)
+                    .iter()
+                    .map(|&q| q as i16)
+                    .collect()
+            })
+            .collect()
     }
 
     /// What the layer itself gave for some latents, ordered row, column, channel, in the twin's order.

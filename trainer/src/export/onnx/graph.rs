@@ -1,8 +1,7 @@
 //! A graph in the making: nodes and constants added one after another.
 
-use crate::export::fold::Operation;
 use crate::spec::Shape;
-use pocketgan::{Activation, Window};
+use pocketgan::{Activation, Operator, Window};
 use tract_onnx::pb::{
     AttributeProto, GraphProto, NodeProto, TensorProto, TensorShapeProto, TypeProto,
     ValueInfoProto, attribute_proto::AttributeType, tensor_proto::DataType,
@@ -11,9 +10,10 @@ use tract_onnx::pb::{
 
 /// What both kinds of layers have.
 pub struct LayerFacts {
-    pub operation: Operation,
-    /// The numbers of the tensors that the layer reads: 0 is the latent, `i + 1` what layer `i` gives.
-    pub reads: Vec<usize>,
+    pub operator: Operator,
+    /// The number of the tensor that the layer reads, the first one if it reads two: 0 is the latent, `i + 1` what
+    /// layer `i` gives.
+    pub source: usize,
     pub activation: Activation,
     pub input: Shape,
     pub output: Shape,
@@ -31,21 +31,21 @@ impl LayerFacts {
     /// The weights' extents in PyTorch's (and ONNX's) order.
     pub fn weight_dims(&self) -> Vec<usize> {
         let (inputs, outputs) = (self.input.channels, self.output.channels);
-        match self.operation {
-            Operation::Linear => vec![self.output.len(), self.input.len()],
-            Operation::Conv2d(w) => vec![outputs, inputs, w.kernel, w.kernel],
-            Operation::ConvTranspose2d(w) => vec![inputs, outputs, w.kernel, w.kernel],
-            Operation::Upsample { .. }
-            | Operation::AvgPool2d { .. }
-            | Operation::Add
-            | Operation::Concat => Vec::new(),
+        match self.operator {
+            Operator::Linear => vec![self.output.len(), self.input.len()],
+            Operator::Conv2d(w) => vec![outputs, inputs, w.kernel, w.kernel],
+            Operator::ConvTranspose2d(w) => vec![inputs, outputs, w.kernel, w.kernel],
+            Operator::Upsample { .. }
+            | Operator::AvgPool2d(_)
+            | Operator::Add { .. }
+            | Operator::Concat { .. } => Vec::new(),
         }
     }
 
     /// Which of [`weight_dims`](Self::weight_dims) counts the outputs.
     pub fn weight_output_axis(&self) -> i64 {
-        match self.operation {
-            Operation::ConvTranspose2d(_) => 1,
+        match self.operator {
+            Operator::ConvTranspose2d(_) => 1,
             _ => 0,
         }
     }
@@ -138,15 +138,11 @@ impl Graph {
     /// Adds a layer; `parameters` are the names of weight, bias and, in the first layer of a network with classes,
     /// class columns.
     pub fn layer(&mut self, facts: &LayerFacts, parameters: &[String], output: &str) {
-        let linear = facts.operation == Operation::Linear;
-        let inputs = facts.reads.iter().enumerate().map(|(at, &read)| {
-            let name = match at {
-                0 => "input".into(),
-                _ => format!("input{at}"),
-            };
-            self.arranged(read, !linear, facts.part(&name))
-        });
-        let inputs: Vec<String> = inputs.collect();
+        let linear = facts.operator == Operator::Linear;
+        let mut inputs = vec![self.arranged(facts.source, !linear, facts.part("input"))];
+        if let Some(other) = facts.operator.other() {
+            inputs.push(self.arranged(other, !linear, facts.part("input1")));
+        }
         let reshaped = linear && (facts.last || !facts.output.is_flat());
         let has_activation = facts.activation != Activation::None;
         let end = if reshaped {
@@ -190,11 +186,11 @@ impl Graph {
         output: &str,
     ) {
         inputs.extend_from_slice(parameters);
-        let (op, attributes) = match facts.operation {
-            Operation::Linear => ("Gemm", vec![int("transB", 1)]),
-            Operation::Conv2d(window) => ("Conv", window_attributes(window)),
-            Operation::ConvTranspose2d(window) => ("ConvTranspose", window_attributes(window)),
-            Operation::Upsample { factor } => {
+        let (op, attributes) = match facts.operator {
+            Operator::Linear => ("Gemm", vec![int("transB", 1)]),
+            Operator::Conv2d(window) => ("Conv", window_attributes(window)),
+            Operator::ConvTranspose2d(window) => ("ConvTranspose", window_attributes(window)),
+            Operator::Upsample { factor } => {
                 let factor = factor as f32;
                 let scales = Numbers::floats(&[1.0, 1.0, factor, factor]);
                 let scales = self.constant(facts.part("factors"), &[4], scales);
@@ -206,15 +202,9 @@ impl Graph {
                 ];
                 ("Resize", attributes)
             }
-            Operation::AvgPool2d { kernel, stride } => {
-                let window = vec![
-                    ints("kernel_shape", &[kernel; 2]),
-                    ints("strides", &[stride; 2]),
-                ];
-                ("AveragePool", window)
-            }
-            Operation::Add => ("Add", Vec::new()),
-            Operation::Concat => ("Concat", vec![int("axis", 1)]),
+            Operator::AvgPool2d(window) => ("AveragePool", window_attributes(window)),
+            Operator::Add { .. } => ("Add", Vec::new()),
+            Operator::Concat { .. } => ("Concat", vec![int("axis", 1)]),
         };
         self.node(op, inputs, output, attributes);
     }
@@ -260,6 +250,13 @@ impl Graph {
         let target = self.constant(format!("{output}.shape"), &[target.len()], numbers);
         self.node("Reshape", vec![input, target], &output, Vec::new());
         output
+    }
+
+    /// Adds `term` to each number of `input`; gives `output` back.
+    pub fn raised(&mut self, input: &str, output: &str, term: f32) -> String {
+        let term = self.constant(format!("{output}.term"), &[], Numbers::floats(&[term]));
+        self.node("Add", vec![input.into(), term], output, Vec::new());
+        output.into()
     }
 
     /// Rounds `input` to quanta worth `scale`; `output` is what they are worth.

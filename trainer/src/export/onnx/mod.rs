@@ -14,7 +14,7 @@ mod read;
 
 pub use read::{OnnxError, OnnxModel, Part};
 
-use super::fold::{Folded, Operation};
+use super::fold::Folded;
 use super::quantize::{Quantized, QuantizedLayer};
 use graph::{Graph, LayerFacts, Numbers};
 use pocketgan::{Activation, Operator, latent};
@@ -53,8 +53,8 @@ pub fn float_model(folded: &Folded) -> Vec<u8> {
     let count = folded.layers.len();
     for (index, layer) in folded.layers.iter().enumerate() {
         let facts = LayerFacts {
-            operation: layer.operation,
-            reads: layer.reads.clone(),
+            operator: layer.operator,
+            source: layer.source,
             activation: layer.activation,
             input: layer.input,
             output: layer.output,
@@ -98,10 +98,14 @@ pub fn int8_model(quantized: &Quantized) -> Vec<u8> {
 }
 
 fn int8_layer(graph: &mut Graph, layer: &QuantizedLayer, index: usize, output: &str) {
-    let (operation, reads) = Operation::of(layer.operator, index);
     let facts = LayerFacts {
-        operation,
-        reads,
+        // What is rounded to other quanta stands for the same numbers.
+        operator: if layer.is_copy() {
+            Operator::Upsample { factor: 1 }
+        } else {
+            layer.operator
+        },
+        source: layer.source,
         activation: layer.activation,
         input: layer.input,
         output: layer.output,
@@ -109,13 +113,27 @@ fn int8_layer(graph: &mut Graph, layer: &QuantizedLayer, index: usize, output: &
         last: output == "image",
     };
     let parameters = match layer.operator {
-        // An upsample copies quanta; there is nothing to round.
-        Operator::Upsample { .. } => return graph.layer(&facts, &[], output),
-        Operator::Add { .. } => Vec::new(),
-        _ => int8_parameters(graph, layer, &facts),
+        // Quanta are copied; there is nothing to round.
+        Operator::Upsample { .. } | Operator::Concat { .. } => {
+            return graph.layer(&facts, &[], output);
+        }
+        Operator::Add { .. } | Operator::AvgPool2d(_) => Vec::new(),
+        Operator::Linear | Operator::Conv2d(_) | Operator::ConvTranspose2d(_) => {
+            int8_parameters(graph, layer, &facts)
+        }
     };
     let float = unrounded(index);
-    graph.layer(&facts, &parameters, &float);
+    if let Operator::AvgPool2d(window) = layer.operator {
+        // The runtime rounds halves up, QuantizeLinear to even. A quarter of the least distance between two means
+        // makes both the same.
+        let elements = (window.kernel * window.kernel) as f32;
+        let mean = facts.part("mean");
+        graph.layer(&facts, &[], &mean);
+        let raised = graph.raised(&mean, &float, layer.scale / (4.0 * elements));
+        graph.continue_from(raised);
+    } else {
+        graph.layer(&facts, &parameters, &float);
+    }
     let quantized = graph.quantized(&float, output, layer.scale, layer.unsigned);
     graph.continue_from(quantized);
 }

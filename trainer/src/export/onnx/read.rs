@@ -94,16 +94,15 @@ impl OnnxModel {
         self.proto.encode_to_vec()
     }
 
-    /// Layer `index` alone: from what the layer before it gives (`[N, features]` or `[N, C, H, W]`,
-    /// in floats) to what it gives. `taken` are the layers whose inputs it takes: its own, and for an addition another.
-    /// The first layer of a model with classes takes them too.
+    /// Layer `index` alone, from the tensors that it reads (`[N, features]` or `[N, C, H, W]`, in floats) to what it
+    /// gives. `read` are the numbers of these tensors, each once. The first layer of a model with classes takes them too.
     ///
     /// # Errors
     /// [`OnnxError::Damaged`] if the model has no such layer.
-    pub fn layer(&self, index: usize, taken: &[usize]) -> Result<Part, OnnxError> {
-        let names: Vec<String> = taken
+    pub fn layer(&self, index: usize, read: &[usize]) -> Result<Part, OnnxError> {
+        let names: Vec<String> = read
             .iter()
-            .map(|taken| match taken.checked_sub(1) {
+            .map(|tensor| match tensor.checked_sub(1) {
                 Some(before) => super::layer_output(before, self.layers),
                 None => "latent".into(),
             })

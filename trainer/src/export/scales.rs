@@ -1,0 +1,171 @@
+//! Which tensors of an int8 network have one scale and one signedness.
+//!
+//! An upsampling and average pooling keep those of their input, and a concatenation has one of each for both inputs and
+//! its output (sections 2.3 and 9.2 of the blob format). An input that cannot have the other's is rounded to new quanta by
+//! a layer of its own.
+
+use super::fold::{Folded, FoldedLayer};
+use crate::spec::Shape;
+use pocketgan::{Activation, Operator, latent};
+
+/// What tensors that are concatenated have in common.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Kind {
+    /// Whether the quanta are 0 to 255 (else -128 to 127).
+    pub unsigned: bool,
+    /// What a quantum is worth where the format says it.
+    pub fixed: Option<f32>,
+}
+
+impl Kind {
+    const LATENT: Self = Self {
+        unsigned: false,
+        fixed: Some(latent::SCALE),
+    };
+
+    /// The kind of what leaves an activation.
+    fn behind(activation: Activation) -> Self {
+        Self {
+            unsigned: matches!(activation, Activation::Relu | Activation::Sigmoid),
+            fixed: match activation {
+                Activation::Tanh => Some(1.0 / 128.0),
+                Activation::Sigmoid => Some(1.0 / 256.0),
+                Activation::None | Activation::Relu | Activation::LeakyRelu { .. } => None,
+            },
+        }
+    }
+}
+
+/// A layer of an int8 network before it has numbers.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The folded layer, with the numbers of the int8 network's tensors.
+    pub layer: FoldedLayer,
+    /// Whether it is an addition that adds nothing, and rounds its input to new quanta.
+    pub is_copy: bool,
+    /// The tensor of the folded network that has the layer's values.
+    values: usize,
+}
+
+/// The layers of an int8 network: those of a folded one, and copies.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The layers, first to last.
+    pub layers: Vec<Planned>,
+    /// Of each tensor, the latent first, the place of its kind in `kinds`.
+    kind_of: Vec<usize>,
+    kinds: Vec<Kind>,
+}
+
+impl Plan {
+    /// The layers of `folded`.
+    pub fn new(folded: &Folded) -> Self {
+        let mut plan = Self {
+            layers: Vec::new(),
+            kind_of: vec![0],
+            kinds: vec![Kind::LATENT],
+        };
+        // Of each tensor of the folded network, the int8 network's.
+        let mut made = vec![0];
+        for (index, layer) in folded.layers.iter().enumerate() {
+            let mut source = made[layer.source];
+            let operator = match layer.operator {
+                Operator::Add { from } => Operator::Add { from: made[from] },
+                Operator::Concat { from } => {
+                    let mut inputs = [(layer.source, source), (from, made[from])];
+                    plan.unify(&mut inputs, folded);
+                    source = inputs[0].1;
+                    Operator::Concat { from: inputs[1].1 }
+                }
+                other => other,
+            };
+            let layer = FoldedLayer {
+                operator,
+                source,
+                ..layer.clone()
+            };
+            made.push(plan.push(layer, index + 1, false));
+        }
+        plan
+    }
+
+    /// The kinds, each with the tensors of the folded network whose values are rounded to its quanta.
+    pub fn kinds(&self) -> impl Iterator<Item = (Kind, Vec<usize>)> {
+        self.kinds.iter().enumerate().map(|(place, &kind)| {
+            let layers = self.layers.iter().zip(&self.kind_of[1..]);
+            let rounded = layers
+                .filter(|(planned, of)| **of == place && !keeps_quanta(planned.layer.operator));
+            (kind, rounded.map(|(planned, _)| planned.values).collect())
+        })
+    }
+
+    /// The place of a tensor's kind among the [`kinds`](Self::kinds), and the kind.
+    pub fn kind(&self, tensor: usize) -> (usize, Kind) {
+        let place = self.kind_of[tensor];
+        (place, self.kinds[place])
+    }
+
+    /// Adds a layer; gives the number of its output.
+    fn push(&mut self, layer: FoldedLayer, values: usize, is_copy: bool) -> usize {
+        let kind = if keeps_quanta(layer.operator) {
+            self.kind_of[layer.source]
+        } else {
+            self.kinds.push(Kind::behind(layer.activation));
+            self.kinds.len() - 1
+        };
+        self.kind_of.push(kind);
+        self.layers.push(Planned {
+            layer,
+            is_copy,
+            values,
+        });
+        self.layers.len()
+    }
+
+    /// Makes the two inputs of a concatenation, each a tensor of `folded` and the int8 network's, one kind.
+    fn unify(&mut self, inputs: &mut [(usize, usize); 2], folded: &Folded) {
+        let [a, b] = inputs.map(|(_, tensor)| self.kind(tensor).1);
+        if a != b {
+            let unsigned = a.unsigned && b.unsigned;
+            for (values, tensor) in inputs.iter_mut() {
+                let kind = self.kind(*tensor).1;
+                if kind.fixed.is_some() || kind.unsigned != unsigned {
+                    let shape = folded.shape_of(*values);
+                    let copy = FoldedLayer {
+                        activation: if unsigned {
+                            Activation::Relu
+                        } else {
+                            Activation::None
+                        },
+                        ..FoldedLayer::new(Operator::Add { from: *tensor }, *tensor, shape, shape)
+                    };
+                    *tensor = self.push(copy, *values, true);
+                }
+            }
+        }
+        let [a, b] = inputs.map(|(_, tensor)| self.kind_of[tensor]);
+        for kind in &mut self.kind_of {
+            if *kind == b {
+                *kind = a;
+            }
+        }
+    }
+}
+
+impl Folded {
+    /// The shape of a tensor.
+    fn shape_of(&self, tensor: usize) -> Shape {
+        match tensor.checked_sub(1) {
+            Some(layer) => self.layers[layer].output,
+            None => Shape::features(self.latent_size),
+        }
+    }
+}
+
+/// Whether the output of an operator has the quanta of its input.
+const fn keeps_quanta(operator: Operator) -> bool {
+    matches!(
+        operator,
+        Operator::Upsample { .. } | Operator::Concat { .. } | Operator::AvgPool2d(_)
+    )
+}
