@@ -296,9 +296,8 @@ impl Case {
         let mut tape = OwnedTape::default();
         let reference = self.composed(&mut tape, &x, &w);
         close("output", &y, &reference.as_vec(), 1e-12);
-        let &(n, h, wide, c) = reference.shape();
-        let r = Nodes::default().tensor_from_vec(numbers(y.len(), 9), (n, h, wide, c));
-        let mut g = (reference.put_tape(tape) * r).sum::<Rank0, _>().backward();
+        let from = vec![(reference, numbers(y.len(), 9))];
+        let mut g = composed::backward(&Nodes::default(), tape, from).unwrap();
         let oracle: Vec<Vec<f64>> = [&x, &w.weight, w.bias.as_ref().unwrap()]
             .map(|a| composed::gradient(&mut g, a).unwrap().as_vec())
             .to_vec();
