@@ -3,7 +3,8 @@
 //! Batch normalization goes into the weights in front of it, an upsampling by 2 and the 3x3
 //! convolution behind it become one 4x4 stride-2 transposed convolution, activations are attached to
 //! their layer, a Reshape becomes the output shape of its Linear layer, and the class embedding of a
-//! conditional network becomes a column of numbers for each class beside the first layer's bias.
+//! conditional network becomes a column of numbers for each class beside the first layer's bias. A batch normalization
+//! or an activation that can be part of no other layer becomes a 1x1 convolution with one weight for each channel.
 
 use crate::parameters::{Parameters, ParametersError};
 use crate::spec::{Layer, Network, Shape, SpecError, Step, readers};
