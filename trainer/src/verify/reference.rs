@@ -73,3 +73,63 @@ pub(super) fn carried(
     let image = changed.pop().flatten();
     Ok(image.unwrap_or_else(|| tensors[model.layer_count()].clone()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::{blob, fold::fold, quantize};
+    use crate::nn::Initialization;
+    use crate::rng::{Rng, Stream};
+    use crate::spec::{Layer, Network, Shape};
+    use quantize::{Calibration, Weights};
+
+    #[test]
+    fn a_difference_is_carried_to_the_image() {
+        let conv = |channels| Layer::Conv2d {
+            channels,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            bias: true,
+        };
+        let dense = Layer::Linear {
+            features: 2 * 4 * 4,
+            bias: true,
+        };
+        let seed = Layer::Reshape(Shape::new(2, 4, 4));
+        let mut network = Network::chain(Shape::features(5), vec![dense, seed]);
+        let branch = network.push(conv(2), &[2]);
+        let sum = network.push(Layer::Add, &[2, branch]);
+        let last = network.push(conv(1), &[sum]);
+        network.push(Layer::Tanh, &[last]);
+        let mut rng = Rng::new(1, Stream::Initialization);
+        let drawn = Initialization::Dcgan.parameters(&network, &mut rng);
+        let mut parameters = drawn.unwrap();
+        for tensor in parameters.tensors.values_mut() {
+            tensor.data.iter_mut().for_each(|value| *value *= 20.0);
+        }
+        let folded = fold(&network, &parameters).unwrap();
+        let quantized = quantize::quantize(&folded, Weights::Int8, Calibration::default());
+        let blob = blob::int8_blob(&quantized).unwrap();
+        let model = Model::parse(&blob).unwrap();
+
+        let tensors = int8(&model, &[30, -40, 25, 0, 17]).unwrap();
+        let same: Vec<&[i16]> = tensors[1..].iter().map(Vec::as_slice).collect();
+        assert_eq!(carried(&model, &tensors, &same).unwrap(), tensors[4]);
+        // The twin of the first layer differs in one place, and that of the last, which does not count.
+        let (mut first, mut last) = (tensors[1].clone(), tensors[4].clone());
+        first[7] = if first[7] > 0 { -50 } else { 50 };
+        last[3] += 9;
+        let twins = [&first[..], same[1], same[2], &last];
+        let mut expected = vec![tensors[0].clone(), first.clone()];
+        for layer in model.layers().skip(1) {
+            let other = layer.operator.other();
+            let other = other.map_or(&[][..], |other| &expected[other]);
+            let mut output = vec![0; layer.output.len()];
+            run_int8(&layer, &expected[layer.source], other, &mut output).unwrap();
+            expected.push(output);
+        }
+        assert_ne!(expected[4], tensors[4]);
+        assert_eq!(carried(&model, &tensors, &twins).unwrap(), expected[4]);
+    }
+}
