@@ -10,7 +10,7 @@ use crate::restructure::restructure;
 const HEADER_LEN: usize = 64;
 const RECORD_LEN: usize = 64;
 /// Bytes of a record that are not always 0.
-const RECORD_FIELDS: usize = 52;
+const RECORD_FIELDS: usize = 54;
 /// The most layers there can be.
 const MAX_LAYERS: u8 = 64;
 

@@ -16,7 +16,8 @@ fn main() -> ExitCode {
         [size, classes, path] => (size, Some(classes), path),
         _ => {
             return fail(
-                "usage: random_model nano|small|tiny|tiny-int4|tiny-f32|tiny-linear|tiny-skips|tiny-graph|tiny-graph-int4|tiny-graph-f32 \
+                "usage: random_model nano|small|tiny|tiny-int4|tiny-f32|tiny-linear|tiny-skips|tiny-graph|tiny-graph-int4|tiny-graph-f32|\
+                 tiny-concat \
                  [CLASSES] PATH",
             );
         }
@@ -33,10 +34,11 @@ fn main() -> ExitCode {
         "tiny-graph" => (common::tiny_graph(), Numbers::Int8),
         "tiny-graph-int4" => (common::tiny_graph(), Numbers::Int4),
         "tiny-graph-f32" => (common::tiny_graph(), Numbers::Float),
+        "tiny-concat" => (common::tiny_concat(), Numbers::Int8),
         _ => {
             return fail(
                 "the sizes are nano, small, tiny, tiny-int4, tiny-f32, tiny-linear, tiny-skips, tiny-graph, \
-                 tiny-graph-int4 and tiny-graph-f32",
+                 tiny-graph-int4, tiny-graph-f32 and tiny-concat",
             );
         }
     };

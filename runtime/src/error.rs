@@ -61,6 +61,8 @@ pub enum Error {
     UnlikeQuanta,
     /// The rows kept of a tensor, or its margins, are not what the layers that read it need (9.3, 9.4).
     BadRows,
+    /// A tensor is said to lie in the rows of another, which does not concatenate it in place (9.3).
+    BadHome,
     /// A vector that a linear layer reads has margins (9.4).
     PaddedVector,
     /// The last layer's activation does not give the output range of the header (2).
@@ -133,6 +135,9 @@ impl Error {
                 "the inputs and the output of a concatenation do not have the same quanta"
             }
             Self::BadRows => "the rows or margins kept of a tensor are not what its layers need",
+            Self::BadHome => {
+                "a tensor of the blob cannot lie in the rows of the tensor that its record names"
+            }
             Self::PaddedVector => {
                 "a vector that a linear layer reads is read by a convolution with padding too"
             }

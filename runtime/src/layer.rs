@@ -2,7 +2,7 @@
 //! costs.
 
 use crate::bytes;
-use crate::ring::{Ring, RingSize};
+use crate::ring::{Home, Ring, RingSize};
 use crate::shape::{self, Activation, Numbers, Operator, Shape};
 use crate::weights::Places;
 
@@ -40,10 +40,12 @@ pub struct Layer<'a> {
     pub(crate) signed_other: bool,
     /// Whether the output is the image.
     pub(crate) is_last: bool,
-    /// What is kept of the input, of the second input and of the output.
+    /// What is kept of the input, of the second input and of the tensor in whose rows the output lies.
     pub(crate) input_ring: RingSize,
     pub(crate) other_ring: RingSize,
     pub(crate) output_ring: RingSize,
+    /// In whose rows the output lies.
+    pub(crate) home: Home,
     pub(crate) parameters: Parameters<'a>,
 }
 
@@ -120,7 +122,7 @@ impl Layer<'_> {
     }
 
     /// Bytes of working memory that hold this layer's input rows, of the first input if there are two, while an image is
-    /// made. Layers that read one tensor share them.
+    /// made. Layers that read one tensor share them. 0 if the input lies in the rows of a concatenation's output.
     pub const fn row_buffer_bytes(&self) -> usize {
         Ring::of_input(self).words() * 4
     }
@@ -256,11 +258,11 @@ impl Ring {
         Self::new(layer.numbers, layer.other_input(), layer.other_ring, false)
     }
 
-    /// The ring of a layer's output.
+    /// The ring in whose rows a layer's output lies.
     pub const fn of_output(layer: &Layer<'_>) -> Self {
         Self::new(
             layer.numbers,
-            layer.output,
+            layer.home.shape(layer.output),
             layer.output_ring,
             layer.is_last,
         )

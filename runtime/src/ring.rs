@@ -5,6 +5,7 @@
 //! channels a plane of words, a word for each column. So neighbouring columns of a group lie side by
 //! side, as the weights of neighbouring taps do. The columns include the zeros of the padding; channels
 //! that fill up the last group are 0. The row of the output is ordered column, channel, as pixels are.
+//! So an input of an int8 concatenation can lie in the concatenation's rows, as some of their planes.
 
 use crate::invariant::divisor;
 use crate::shape::{Numbers, Shape};
@@ -26,7 +27,7 @@ impl RingSize {
         Self { rows, margins }
     }
 
-    /// Rows at once.
+    /// Rows at once; 0 of a tensor that lies in the rows of another.
     pub const fn rows(self) -> usize {
         self.rows as usize
     }
@@ -49,6 +50,64 @@ impl RingSize {
 
     pub const fn margins(self) -> [u8; 2] {
         [0; 2]
+    }
+}
+
+/// In whose rows a tensor lies: its own, or those of an int8 concatenation (section 9.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Home {
+    // Where all layers are linear, each tensor has its own.
+    #[cfg(feature = "convolution")]
+    tensor: u8,
+    #[cfg(feature = "convolution")]
+    channels: u16,
+    #[cfg(feature = "convolution")]
+    first: u16,
+}
+
+#[cfg(feature = "convolution")]
+impl Home {
+    /// The rows of a tensor of that many channels, from that group of four on.
+    pub const fn new(tensor: usize, channels: usize, first: usize) -> Self {
+        Self {
+            tensor: tensor as u8,
+            channels: channels as u16,
+            first: first as u16,
+        }
+    }
+
+    /// The tensor that has the rows in which `tensor` lies: `tensor` itself if they are its own.
+    pub const fn of(self, _tensor: usize) -> usize {
+        self.tensor as usize
+    }
+
+    /// The shape of the tensor that has the rows, from that of the one that lies there.
+    pub const fn shape(self, shape: Shape) -> Shape {
+        Shape::new(shape.height, shape.width, self.channels as usize)
+    }
+
+    /// Where the tensor begins in a row of the ring, in elements.
+    pub const fn offset(self, ring: &Ring) -> usize {
+        self.first as usize * ring.plane_len()
+    }
+}
+
+#[cfg(not(feature = "convolution"))]
+impl Home {
+    pub const fn new(_: usize, _: usize, _: usize) -> Self {
+        Self {}
+    }
+
+    pub const fn of(self, tensor: usize) -> usize {
+        tensor
+    }
+
+    pub const fn shape(self, shape: Shape) -> Shape {
+        shape
+    }
+
+    pub const fn offset(self, _: &Ring) -> usize {
+        0
     }
 }
 

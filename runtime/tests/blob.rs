@@ -576,6 +576,7 @@ fn additions_keep_to_their_rules() {
         (record(3) + 40, vec![0], Error::BadAddition),
         (record(2) + 40, vec![1], Error::Reserved),
         (record(3) + 46, vec![1], Error::Reserved),
+        (record(1) + 52, vec![4], Error::Reserved),
         (record(3) + 2, vec![1], Error::BadGeometry),
         (record(3) + 6, vec![8], Error::Overflow),
     ];
@@ -644,7 +645,9 @@ fn graphs_keep_to_their_rules() {
         (record(0) + 50, &[1], Error::LinearOverImage),
         (record(2) + 50, &[1], Error::Reserved),
         (record(2) + 51, &[1], Error::ActivationForm),
-        (record(2) + 52, &[1], Error::Reserved),
+        (record(2) + 54, &[1], Error::Reserved),
+        // The addition that reads it is no place for its rows.
+        (record(2) + 52, &[6], Error::BadHome),
         (record(2) + 40, &[1], Error::Reserved),
         (record(8) + 42, &[1], Error::Reserved),
         (record(8), &[8], Error::UnknownOperator),
@@ -676,6 +679,111 @@ fn graphs_keep_to_their_rules() {
         let float = common::graph_blob(latent, &nodes, Numbers::Float, &mut Rng::new(1));
         assert!(float.is_ok());
     }
+}
+
+/// A graph's blob, and the same one with rows of its own for every tensor.
+fn in_place_and_apart(latent: usize, nodes: &[common::Node], numbers: Numbers) -> [Vec<u8>; 2] {
+    let blob = common::graph_blob(latent, nodes, numbers, &mut Rng::new(1)).expect("a valid model");
+    let mut apart = blob.clone();
+    for index in 0..nodes.len() {
+        apart[RECORD * (index + 1) + 52..][..2].fill(0);
+    }
+    [blob, sealed(apart)]
+}
+
+/// The image of seed 1, and the words of working memory.
+fn image_of(blob: &[u8]) -> (Vec<u8>, usize) {
+    let model = Model::parse(blob).expect("a valid model");
+    let mut buffer = vec![0; model.buffer_len()];
+    let mut image = vec![0; model.image_len()];
+    let mut generator = Generator::new(&model, buffer.as_mut_slice()).expect("large enough");
+    generator.sample(1, &mut image).expect("lengths fit");
+    (image, model.buffer_len())
+}
+
+/// Such an input needs one row at once, without margins: a word for each column and group of four channels.
+#[test]
+fn inputs_in_a_concatenations_rows_take_no_memory_and_change_no_pixel() {
+    let (latent, nodes) = common::tiny_concat();
+    let [blob, apart] = in_place_and_apart(latent, &nodes, Numbers::Int8);
+    assert_eq!(common::homes(&blob), [0, 4, 4, 6, 6, 0, 9, 0, 0, 0]);
+    let ((image, words), (expected, words_apart)) = (image_of(&blob), image_of(&apart));
+    assert_eq!(image, expected);
+    assert_eq!(words + 4 * (2 + 2 + 4 + 1) + 8, words_apart);
+    let model = Model::parse(&blob).expect("a valid model");
+    let model_apart = Model::parse(&apart).expect("a valid model");
+    let bytes = [&model, &model_apart].map(|model| model.layer(3).row_buffer_bytes());
+    assert_eq!(bytes, [0, 4 * 2 * 4]);
+
+    let mut placed = 0;
+    for seed in 0..200 {
+        let graph = common::Graph::random(&mut Rng::new(seed));
+        for numbers in [Numbers::Int8, Numbers::Int4] {
+            let [blob, apart] = in_place_and_apart(graph.latent, &graph.nodes, numbers);
+            let ((image, words), (expected, words_apart)) = (image_of(&blob), image_of(&apart));
+            assert_eq!(image, expected, "{seed}");
+            let homes = common::homes(&blob);
+            let in_homes = graph.nodes.iter().zip(homes).filter(|&(_, home)| home > 0);
+            let saved = in_homes.map(|((_, plan), _)| plan.2.width * plan.2.channels.div_ceil(4));
+            let saved: Vec<usize> = saved.collect();
+            assert_eq!(words + saved.iter().sum::<usize>(), words_apart, "{seed}");
+            placed += saved.len();
+        }
+    }
+    assert!(placed > 100, "{placed}");
+}
+
+#[test]
+fn a_tensor_lies_only_in_the_rows_of_its_own_concatenation() {
+    let record = |index: usize| RECORD * (index + 1);
+    let (latent, mut nodes) = common::tiny_concat();
+    let [blob, _] = in_place_and_apart(latent, &nodes, Numbers::Int8);
+    let bad: &[(usize, u16)] = &[
+        // The second input of the last concatenation begins at channel 3.
+        (7, 9),
+        // Read by four layers, none of them a concatenation.
+        (0, 4),
+        // A convolution reads it.
+        (5, 7),
+        (8, 10),
+        // Not later, not its own reader, and not there.
+        (1, 1),
+        (1, 2),
+        (1, 3),
+        (1, 6),
+        (3, 9),
+        (1, 11),
+        (1, u16::MAX),
+        (9, 10),
+        (9, 11),
+    ];
+    for &(index, home) in bad {
+        let changed = changed(blob.clone(), record(index) + 52, &home.to_le_bytes());
+        let refused = Model::parse(&changed).err();
+        assert_eq!(refused, Some(Error::BadHome), "layer {index} in {home}");
+    }
+    let float = common::graph_blob(latent, &nodes, Numbers::Float, &mut Rng::new(1));
+    let float = float.expect("a valid model");
+    assert_eq!(common::homes(&float), [0; 10]);
+    let changed_float = changed(float, record(1) + 52, &[4]);
+    assert_eq!(Model::parse(&changed_float), Err(Error::BadHome));
+    // With a second reader, and as both inputs at once.
+    nodes[4].0 = 2;
+    let [blob, _] = in_place_and_apart(latent, &nodes, Numbers::Int8);
+    assert_eq!(common::homes(&blob), [0, 0, 4, 6, 6, 0, 9, 0, 0, 0]);
+    let shared = changed(blob, record(1) + 52, &[4]);
+    assert_eq!(Model::parse(&shared), Err(Error::BadHome));
+    let first = linear(Activation::Relu, 2, 2, 4);
+    let twice = (
+        Operator::Concat { from: 1 },
+        Activation::None,
+        Shape::new(2, 2, 8),
+    );
+    let last = windowed(twice.2, false, [1, 1, 0, 0], Activation::Tanh, 1).expect("fits");
+    let [blob, _] = in_place_and_apart(3, &[(0, first), (1, twice), (2, last)], Numbers::Int8);
+    assert_eq!(common::homes(&blob), [0; 3]);
+    let doubled = changed(blob, record(0) + 52, &[2]);
+    assert_eq!(Model::parse(&doubled), Err(Error::BadHome));
 }
 
 /// What an older version could hold is not written as a graph, and not read as one.
@@ -758,9 +866,11 @@ fn a_model_is_shown_in_few_words() {
 #[test]
 fn changed_graphs_are_refused_or_run() {
     let mut ran = 0;
-    for numbers in [Numbers::Int8, Numbers::Int4, Numbers::Float] {
-        let blob = graph(numbers);
-        let records = RECORD * 13;
+    let (latent, nodes) = common::tiny_concat();
+    let [concat, _] = in_place_and_apart(latent, &nodes, Numbers::Int8);
+    let [int8, int4, float] = [Numbers::Int8, Numbers::Int4, Numbers::Float].map(graph);
+    for blob in [int8, int4, float, concat] {
+        let records = RECORD * (1 + usize::from(blob[16]));
         let parameters = (records..blob.len() - 4).step_by(7);
         for at in (8..records).chain(parameters) {
             let byte = blob[at];

@@ -14,6 +14,7 @@ const SKIPS: Model = include_model!("data/v4-int8.pgan");
 const GRAPH: Model = include_model!("data/v5-int8.pgan");
 const INT4_GRAPH: Model = include_model!("data/v5-int4.pgan");
 const FLOAT_GRAPH: Model = include_model!("data/v5-f32.pgan");
+const CONCAT: Model = include_model!("data/v5-concat.pgan");
 
 const LINEAR: Model = include_model!("data/v4-linear.pgan");
 
@@ -77,6 +78,15 @@ fa b5 c0 0a 27 0b 16 4a
 ec 90 ce 07 78 06 3c 24
 fc fb f8 62 da 4f d3 17
 f9 ff ff fe ff ff ff e6";
+const CONCAT_IMAGE: &str = "\
+61 93 ad 79 c0 f9 be 1f
+6b eb aa 31 19 35 10 1f
+0c ec ff 59 24 06 11 38
+74 fd f0 47 41 fc be 25
+fe fe f5 92 e4 fc f6 28
+82 8a 5a cd da f5 af 36
+a4 3b 29 eb fc cd e2 3e
+50 1c 41 e5 c5 7f 85 99";
 const FLOAT_GRAPH_IMAGE: &str = "\
 30 2b 26 2a 22 28 21 22
 2a 25 1d 22 1b 21 1a 22
@@ -121,6 +131,11 @@ fn the_first_graphs_make_their_images() -> Result<(), Error> {
         &INT4_GRAPH,
         INT4_GRAPH_IMAGE,
     )
+}
+
+#[test]
+fn the_first_concatenations_in_place_make_their_image() -> Result<(), Error> {
+    assert_makes::<{ CONCAT.buffer_len() }, { CONCAT.image_len() }>(&CONCAT, CONCAT_IMAGE)
 }
 
 #[test]
@@ -262,7 +277,16 @@ fn the_first_f32_blob_with_classes_makes_its_images() -> Result<(), Error> {
 /// All of the working memory is written, and nothing behind it: it is as large as it must be, to the byte.
 #[test]
 fn working_memory_is_used_to_its_last_word() -> Result<(), Error> {
-    for model in [INT8, FLOAT, INT4, SKIPS, GRAPH, INT4_GRAPH, FLOAT_GRAPH] {
+    for model in [
+        INT8,
+        FLOAT,
+        INT4,
+        SKIPS,
+        GRAPH,
+        INT4_GRAPH,
+        FLOAT_GRAPH,
+        CONCAT,
+    ] {
         let mut buffer = vec![0; model.buffer_len() + 1];
         let mut used = 0;
         for seed in 0..64 {

@@ -120,15 +120,22 @@ fn skip_connections_match_the_reference() {
 #[test]
 fn random_graphs_match_the_reference() {
     let mut names = std::collections::BTreeSet::new();
+    let mut in_concatenations = 0;
     for seed in 0..u64::from(cases()) * 4 {
         let graph = common::Graph::random(&mut Rng::new(seed));
         for numbers in ALL {
             let blob = check_graph(&graph, numbers, seed);
             let model = Model::parse(&blob).expect("written blobs parse");
             names.extend(model.layers().map(|layer| layer.name()));
+            let homes = common::homes(&blob);
+            in_concatenations += homes.iter().filter(|&&home| home > 0).count();
         }
     }
     assert_eq!(names.len(), 7, "{names:?}");
+    assert!(
+        in_concatenations as u64 > u64::from(cases()),
+        "{in_concatenations}"
+    );
 }
 
 /// Cuts an image into ranges of rows at three random places, makes each by itself in a dirty buffer, last range first, and holds

@@ -7,8 +7,8 @@ use super::field::{
 use super::model::Model;
 use super::needs::Needs;
 use super::record::{
-    activation, addends, class_step, column_len, decode, kept_of_graph, kept_rows, length, links,
-    operator, record, scale_of, shape_of, shapes, source, split, start, version,
+    activation, addends, class_step, column_len, decode, home, kept_of_graph, kept_rows, length,
+    links, operator, record, scale_of, shape_of, shapes, source, split, start, version,
 };
 use crate::bytes::{f32_at, i32_at, part, u8_at, u16_at, zeros};
 use crate::error::Error;
@@ -154,6 +154,10 @@ const fn check_graph(model: &Model<'_>) -> Result<(), Error> {
         if rows != needs.rows(tensor) || left != needed[0] || right != needed[1] {
             return Err(Error::BadRows);
         }
+        let home = home(model.blob, tensor);
+        if home > 0 && !can_lie_in(model, tensor, home) {
+            return Err(Error::BadHome);
+        }
         tensor += 1;
     }
     let mut index = 0;
@@ -166,6 +170,34 @@ const fn check_graph(model: &Model<'_>) -> Result<(), Error> {
         index += 1;
     }
     Ok(())
+}
+
+/// Whether a tensor can lie in the rows of another (section 9.3).
+pub(super) const fn can_lie_in(model: &Model<'_>, tensor: usize, home: usize) -> bool {
+    if model.numbers.is_float() || home <= tensor || home > model.layers {
+        return false;
+    }
+    // How often the tensor is read, and whether by the other one as its second input.
+    let (mut reads, mut is_second) = (0, false);
+    let mut index = 0;
+    while index < model.layers {
+        let links = links(model, index);
+        if links.source == tensor {
+            reads += 1;
+        }
+        if matches!(links.other, Some(other) if other == tensor) {
+            reads += 1;
+            is_second = index + 1 == home;
+        }
+        index += 1;
+    }
+    let links = links(model, home - 1);
+    let is_in_place = if is_second {
+        links.input.channels.is_multiple_of(4)
+    } else {
+        links.source == tensor
+    };
+    matches!(links.operator, Operator::Concat { .. }) && reads == 1 && is_in_place
 }
 
 /// Whether a model of version 5 has what no older version has (section 9.1, item 4).

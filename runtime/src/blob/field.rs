@@ -74,7 +74,9 @@ pub(in crate::blob) mod record {
     pub const MARGINS: usize = 48;
     pub const INPUT_ORDER: usize = 50;
     pub const ACTIVATION_FORM: usize = 51;
+    /// The concatenation in whose rows the output lies; 0 if it has rows of its own.
+    pub const HOME: usize = 52;
     /// What is always 0, up to the end.
-    pub const UNUSED: usize = 52;
+    pub const UNUSED: usize = 54;
     pub const LEN: usize = 64;
 }

@@ -7,7 +7,7 @@ use super::model::Model;
 use crate::ring::Ring;
 use crate::scratch;
 
-/// The ring of a tensor.
+/// The ring of a tensor, without rows if it lies in those of another.
 // Inlined, so that a model whose layers are decoded needs no code to decode them.
 #[inline(always)]
 pub(crate) const fn ring(model: &Model<'_>, tensor: usize) -> Ring {
@@ -26,10 +26,14 @@ pub(crate) const fn ring(model: &Model<'_>, tensor: usize) -> Ring {
             &decoded
         }
     };
-    match is_input {
-        true => Ring::of_input(layer),
-        false => Ring::of_output(layer),
+    if is_input {
+        return Ring::of_input(layer);
     }
+    let mut ring = Ring::of_output(layer);
+    if layer.home.of(tensor) != tensor {
+        ring.rows = 0;
+    }
+    ring
 }
 
 /// Words of state for each tensor: the rows made so far with the layer that asked for the next one in the upper half, and

@@ -5,7 +5,7 @@ use super::model::Model;
 use crate::bytes::{f32_at, part, u8_at, u16_at, u32_at};
 use crate::latent;
 use crate::layer::{Layer, Parameters};
-use crate::ring::RingSize;
+use crate::ring::{Home, RingSize};
 use crate::shape::{self, Activation, Numbers, Operator, Shape, Window};
 use crate::window;
 
@@ -28,6 +28,7 @@ pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
         Some(other) => other,
         None => source,
     };
+    let home = home_of(model, index);
     Layer {
         operator,
         activation,
@@ -43,9 +44,10 @@ pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
         scale: f32_at(record, field::SCALE),
         class_step: class_step(record) as i32,
         addends: addends(record),
-        input_ring: ring_size(model, source),
-        other_ring: ring_size(model, other),
-        output_ring: ring_size(model, index + 1),
+        input_ring: own_ring_size(model, source),
+        other_ring: own_ring_size(model, other),
+        output_ring: ring_size(model, home.of(index + 1)),
+        home,
         parameters: with_columns(
             split(
                 parameters(model, record),
@@ -99,6 +101,40 @@ pub(super) const fn scale_of(blob: &[u8], tensor: usize) -> f32 {
     match maker(blob, tensor) {
         Some(record) => f32_at(record, field::SCALE),
         None => latent::SCALE,
+    }
+}
+
+/// The concatenation in whose rows a tensor lies by its record; 0 if it has rows of its own.
+pub(super) const fn home(blob: &[u8], tensor: usize) -> usize {
+    match maker(blob, tensor) {
+        Some(record) if version(blob) >= GRAPH_VERSION => u16_at(record, field::HOME) as usize,
+        _ => 0,
+    }
+}
+
+/// In whose rows the output of layer `index` lies: a concatenation can lie in another one itself.
+const fn home_of(model: &Model<'_>, index: usize) -> Home {
+    let (mut tensor, mut first) = (index + 1, 0);
+    while cfg!(feature = "convolution") {
+        let home = home(model.blob, tensor);
+        // Before it has been checked it may be anything.
+        if home <= tensor {
+            break;
+        }
+        if source(model.blob, home - 1) != tensor {
+            first += shapes(record(model.blob, home - 1)).0.channels / 4;
+        }
+        tensor = home;
+    }
+    Home::new(tensor, shape_of(model, tensor).channels, first)
+}
+
+/// What is kept of a tensor in rows of its own.
+const fn own_ring_size(model: &Model<'_>, tensor: usize) -> RingSize {
+    if home(model.blob, tensor) > 0 {
+        RingSize::new(0, [0; 2])
+    } else {
+        ring_size(model, tensor)
     }
 }
 

@@ -345,7 +345,8 @@ fn encode(
         _ if classes.is_some() => CLASSES_VERSION,
         _ => 1,
     };
-    put_needs(&mut blob, version, layers.len(), &needs);
+    let homes = homes(&unversioned);
+    put_needs(&mut blob, version, &needs, &homes);
     blob.extend_from_slice(&bytes::crc32(&blob).to_le_bytes());
     match Model::parse(&blob) {
         Ok(_) => Ok(blob),
@@ -430,19 +431,31 @@ fn record_mut(blob: &mut [u8], index: usize) -> &mut [u8] {
     &mut blob[at..at + RECORD_LEN]
 }
 
-/// Writes the version, and into header and records what the layers need of the tensors. What a model needs that cannot be
-/// read does not matter: the reader will refuse it.
-fn put_needs(blob: &mut [u8], version: u16, layers: usize, needs: &Needs) {
+/// For each layer the concatenation in whose rows its output can lie; 0 if there is none.
+fn homes(model: &Model<'_>) -> Vec<u16> {
+    let home_of = |tensor: usize| {
+        let mut later = tensor + 1..=model.layers;
+        later.find(|&home| check::can_lie_in(model, tensor, home))
+    };
+    (1..=model.layers)
+        .map(|tensor| home_of(tensor).unwrap_or_default() as u16)
+        .collect()
+}
+
+/// Writes the version, and into header and records what the layers need of the tensors and where their outputs lie. What a
+/// model needs that cannot be read does not matter: the reader will refuse it.
+fn put_needs(blob: &mut [u8], version: u16, needs: &Needs, homes: &[u16]) {
     for at in [header::WRITTEN, header::READER] {
         blob[at..at + 2].copy_from_slice(&version.to_le_bytes());
     }
     if version == GRAPH_VERSION {
         blob[header::MARGINS..header::UNUSED].copy_from_slice(&needs.margins(0));
     }
-    for index in 0..layers {
+    for (index, home) in homes.iter().enumerate() {
         let record = record_mut(blob, index);
         let rows = if version == GRAPH_VERSION {
             record[field::MARGINS..field::INPUT_ORDER].copy_from_slice(&needs.margins(index + 1));
+            record[field::HOME..field::UNUSED].copy_from_slice(&home.to_le_bytes());
             needs.rows(index + 1) as u16
         } else {
             record[field::SOURCE..field::MARGINS].fill(0);

@@ -129,7 +129,8 @@ pub(crate) fn copy_row(
     }
 }
 
-/// Computes row `y` of a concatenation's output into `out`, a row of `out_ring`, from the rows of its inputs' rings.
+/// Computes row `y` of a concatenation's output into `out`, a row of `out_ring`, from the rows of its inputs' rings. An input
+/// that has no rows of its own is in `out` already.
 #[inline(never)]
 pub(crate) fn concat_row(
     layer: &Layer<'_>,
@@ -142,7 +143,9 @@ pub(crate) fn concat_row(
     let first = (Ring::of_input(layer), input, 0);
     let second = (Ring::of_other(layer), other, layer.input.channels);
     for (ring, input, channel) in [first, second] {
-        copy_row(&ring, y, 1, input, out_ring, channel, out);
+        if ring.rows > 0 {
+            copy_row(&ring, y, 1, input, out_ring, channel, out);
+        }
     }
 }
 

@@ -633,6 +633,47 @@ pub fn tiny_graph() -> (usize, Vec<Node>) {
     (4, nodes)
 }
 
+/// A graph of three concatenations and 8x8 pixels: one of which is an input of the second, and a third whose second input begins
+/// inside a group of four channels.
+pub fn tiny_concat() -> (usize, Vec<Node>) {
+    let relu = Activation::Relu;
+    let layer = |input, transposed, window, channels| {
+        windowed(input, transposed, window, relu, channels).expect("fits")
+    };
+    let concat = |from, height, channels| {
+        let shape = Shape::new(height, height, channels);
+        (Operator::Concat { from }, Activation::None, shape)
+    };
+    let first = linear(relu, 4, 4, 6);
+    let inner = concat(3, 4, 13);
+    let outer = concat(4, 4, 17);
+    let fine = layer(outer.2, true, [4, 2, 1, 0], 3);
+    let third = concat(8, 8, 9);
+    let last = windowed(third.2, false, [3, 1, 1, 0], Activation::Tanh, 1).expect("fits");
+    let nodes = vec![
+        (0, first),
+        (1, layer(first.2, false, [3, 1, 1, 0], 8)),
+        (1, layer(first.2, false, [1, 1, 0, 0], 5)),
+        (2, inner),
+        (1, layer(first.2, true, [3, 1, 1, 0], 4)),
+        (5, outer),
+        (6, fine),
+        (1, upsample(first.2, 2)),
+        (7, third),
+        (9, last),
+    ];
+    (4, nodes)
+}
+
+/// For each layer of a graph's blob the tensor in whose rows its output lies, 0 if in its own.
+pub fn homes(blob: &[u8]) -> Vec<usize> {
+    let layers = usize::from(u16::from_le_bytes([blob[16], blob[17]]));
+    let home = |index: usize| [52, 53].map(|at| blob[64 * (index + 1) + at]);
+    (0..layers)
+        .map(|index| u16::from_le_bytes(home(index)).into())
+        .collect()
+}
+
 /// A model of linear layers alone, with every activation, and 8x8 pixels.
 pub fn tiny_linear() -> (usize, Vec<Plan>) {
     let leaky = Activation::LeakyRelu { slope: 0.2 };
