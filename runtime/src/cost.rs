@@ -2,7 +2,7 @@
 //! each part of the code runs and what it takes there. Needs feature `writer`, and with it the standard library.
 //!
 //! How often follows from the model alone, by the same geometry that the kernels use. What each part takes was fitted, for
-//! each core, to the counts of some 1,800 small and large models under QEMU (`cargo xtask cost`); `docs/device.md` says how
+//! each core, to the counts of some 2,000 small and large models under QEMU (`cargo xtask cost`); `docs/device.md` says how
 //! far the figures are off. What code and stack take is [`firmware`]'s.
 
 pub mod firmware;
@@ -62,6 +62,15 @@ enum Part {
     UpsampleElement,
     AddRow,
     AddElement,
+    /// What a row of a layer of a graph takes besides.
+    GraphRow,
+    ConcatRow,
+    /// Of what is copied.
+    ConcatElement,
+    PoolRow,
+    /// Under a window, those that fill up groups of four channels too.
+    PoolElement,
+    PoolOutput,
     Unpacking,
     UnpackedWord,
     UnpackedMultiplier,
@@ -95,7 +104,11 @@ pub fn counts(model: &Model<'_>) -> Option<Vec<Counts>> {
     for index in (0..model.layer_count()).rev() {
         let layer = model.layer(index);
         let made = rows[index + 1];
-        all.push(of_layer(&layer, made));
+        let mut layer_counts = of_layer(&layer, made);
+        if model.is_graph() {
+            layer_counts[Part::GraphRow as usize] = made as u64;
+        }
+        all.push(layer_counts);
         let needed = |y| window::rows_needed(layer.operator, layer.input.height, y);
         let needed = (0..made).map(needed).max().unwrap_or_default();
         rows[layer.source] = rows[layer.source].max(needed);
@@ -116,17 +129,24 @@ fn of_layer(layer: &Layer<'_>, rows: usize) -> Counts {
         counts: [0; PARTS],
     };
     match (layer.operator, Axis::of(layer.operator)) {
-        // A concatenation copies elements, as an upsample does.
-        (Operator::Upsample { .. } | Operator::Concat { .. }, _) => {
+        (Operator::Upsample { .. }, _) => {
             counts.add(Part::UpsampleRow, rows);
             counts.add(Part::UpsampleElement, rows * layer.output.row_len());
         }
-        // Average pooling has no terms of its own: each element of a window counts as one of an addition.
+        (Operator::Concat { .. }, _) => {
+            counts.add(Part::ConcatRow, rows);
+            let inputs = [Ring::of_input(layer), Ring::of_other(layer)];
+            for input in inputs.iter().filter(|input| input.rows > 0) {
+                counts.add(Part::ConcatElement, rows * input.shape.row_len());
+            }
+        }
         (Operator::AvgPool2d(window), _) => {
-            let elements = rows * layer.output.row_len();
-            counts.add(Part::AddRow, rows);
-            counts.add(Part::AddElement, elements * window.kernel * window.kernel);
-            counts.add(Part::NoneOutput, elements);
+            let columns = rows * layer.output.width;
+            let channels = layer.output.channels;
+            let filled = columns * channels.next_multiple_of(4);
+            counts.add(Part::PoolRow, rows);
+            counts.add(Part::PoolElement, filled * window.kernel * window.kernel);
+            counts.add(Part::PoolOutput, columns * channels);
         }
         (Operator::Add { .. }, _) => {
             let elements = rows * layer.output.row_len();

@@ -384,6 +384,12 @@ pub(super) const fn shape_at(bytes: &[u8], at: usize) -> Shape {
 }
 
 impl<'a> Model<'a> {
+    /// Whether the blob is of the version that has graphs.
+    #[cfg(feature = "writer")]
+    pub(crate) const fn is_graph(&self) -> bool {
+        version(self.blob) >= GRAPH_VERSION
+    }
+
     /// Layer `index`, or the last one if there is none of that index.
     pub const fn layer(&self, index: usize) -> Layer<'a> {
         let last = self.layers - 1;
