@@ -48,8 +48,8 @@ impl<const N: usize> AsMut<[u32]> for Buffer<N> {
 /// An image is made row by row: [`begin`](Self::begin) begins one, [`next_row`](Self::next_row) makes a row of it. The other
 /// methods are loops over these rows.
 ///
-/// After [`new`](Self::new) the only possible errors are a slice of the wrong length, rows that there are not and, for a
-/// model with classes, no class chosen or one that there is not.
+/// After [`new`](Self::new) the only possible errors are a slice of the wrong length, rows outside of the image and, for a
+/// model with classes, no class chosen or an unknown one.
 #[derive(Debug)]
 pub struct Generator<'m, 'b> {
     model: Model<'m>,
@@ -98,7 +98,7 @@ impl<'m, 'b> Generator<'m, 'b> {
         &self.model
     }
 
-    /// Makes images of `class` from now on; an image that was begun is not gone on with. A model with classes needs one before
+    /// Makes images of `class` from now on; an image that was begun is dropped. A model with classes needs one before
     /// the first image, unless it came as [`Model::of_class`].
     ///
     /// ```
@@ -126,8 +126,8 @@ impl<'m, 'b> Generator<'m, 'b> {
         Ok(())
     }
 
-    /// Begins the image of `seed`, of which [`next_row`](Self::next_row) makes the rows; an image that was begun before is
-    /// not gone on with. Takes as long as drawing the latent.
+    /// Begins the image of `seed`, of which [`next_row`](Self::next_row) makes the rows; an image that was begun before
+    /// is dropped. Takes as long as drawing the latent.
     ///
     /// # Errors
     /// [`Error::ClassMissing`] if the model has classes and none was chosen.

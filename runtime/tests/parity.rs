@@ -283,7 +283,7 @@ fn a_sink_that_fails_stops_the_image_and_tells_why() {
     assert_eq!(
         generator.next_row(),
         None,
-        "the image of another class is not gone on with"
+        "the image of another class is dropped"
     );
 }
 
