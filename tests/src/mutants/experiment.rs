@@ -185,7 +185,7 @@ impl<'a> Faulty<'a> {
     /// output.
     fn output(&self, i: usize, tensors: &[Vec<i16>]) -> Vec<i16> {
         let layer = &self.layers[i % self.layers.len()];
-        let (input, shape) = (&tensors[self.index], layer.output);
+        let (input, shape) = (&tensors[layer.source], layer.output);
         let mut output = tensors[self.index + 1].clone();
         let finish = |products: i32| {
             let acc = layer.start_i32(self.channel) + products;

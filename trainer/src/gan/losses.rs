@@ -7,7 +7,7 @@ use dfdx::prelude::{NoneTape, Tape, TryAdd, TryMul, TrySub};
 use dfdx::tensor_ops::Device;
 use serde::{Deserialize, Serialize};
 
-/// What the two networks play for.
+/// The loss of an adversarial recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Objective {

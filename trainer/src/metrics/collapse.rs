@@ -241,7 +241,7 @@ impl fmt::Display for Sign {
 }
 
 impl Limits {
-    /// What figures must reach to be clearly well: a quarter more, so that one near its limit is not now one and now
+    /// What figures must reach to be clearly healthy: a quarter more, so that one near its limit is not now one and now
     /// the other.
     pub fn clear(self) -> Self {
         const MORE: f64 = 1.25;

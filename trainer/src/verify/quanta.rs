@@ -100,7 +100,7 @@ impl<'a> Quanta<'a> {
         for (twin, differences) in &self.layers {
             comparisons.extend(differences.of_layer(&what(&twin.name())));
         }
-        // What a faulty layer does is no excuse.
+        // The differences of a faulty layer do not raise the bound.
         let carried = if comparisons.iter().all(Comparison::passes) {
             self.carried.mean()
         } else {

@@ -65,7 +65,8 @@ pub(super) fn carried(
         if index + 1 < model.layer_count() {
             let [least, greatest] = range_of(&layer);
             for ((q, &own), &twin) in output.iter_mut().zip(own).zip(twins[index]) {
-                *q = (*q + twin - own).clamp(least, greatest);
+                let moved = i32::from(*q) + i32::from(twin) - i32::from(own);
+                *q = moved.clamp(least.into(), greatest.into()) as i16;
             }
         }
         changed.push((output != *own).then_some(output));

@@ -126,7 +126,7 @@ fn moved_pictures_give_the_same_run() {
     let before = config();
     let outcome = place.outcome("run");
     let said = place.ends_with(0, "fit --resume run --dataset folder:again");
-    assert!(said.contains("names folder:again now"), "{said}");
+    assert!(said.contains("says now where the images are"), "{said}");
     assert_eq!(config(), before.replace("folder:moved", "folder:again"));
     place.ends_with(0, "eval run --samples 10");
     assert!(place.path("run/summary.json").is_file());

@@ -282,7 +282,7 @@ fn check_data(plan: &Plan, resumed: &Resumed, now: &Fingerprint) -> Result<bool,
 /// Puts into the configuration of a finished run where its images lie now.
 ///
 /// # Errors
-/// Images that are not there, or others; a run that has no record of its images.
+/// Images that are missing or others; another data set, where the run has no record of its images.
 fn record_place(plan: &Plan) -> Result<(), Failure> {
     let images = data::load(&plan.dataset, Split::Train, &plan.data_options())?;
     let recorded = plan.options.fingerprint.as_ref();
@@ -297,9 +297,8 @@ fn record_place(plan: &Plan) -> Result<(), Failure> {
     }
     folder::record_data(plan)?;
     tell!(
-        "the configuration of {} names {} now",
-        plan.out.display(),
-        plan.dataset
+        "the configuration of {} says now where the images are",
+        plan.out.display()
     );
     Ok(())
 }

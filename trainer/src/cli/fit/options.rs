@@ -59,13 +59,13 @@ pub(super) struct Options {
     /// How wide the networks of a convolutional recipe are [default: small].
     #[arg(long)]
     pub size: Option<Size>,
-    /// How wide the discriminator is, which no device runs: nano, small or full [default: as --size says].
-    #[arg(long, value_name = "SIZE", hide_possible_values = true, help_heading = ADVERSARIAL)]
+    /// How wide the discriminator is, which no device runs [default: as --size says].
+    #[arg(long, value_name = "SIZE", help_heading = ADVERSARIAL)]
     discriminator_size: Option<Size>,
     /// Tell both networks the class of an image, so that one can ask for a class [default: the recipe's].
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     conditional: Option<bool>,
-    /// What the networks play for [default: the recipe's].
+    /// The loss of both networks [default: the recipe's].
     #[arg(long, help_heading = ADVERSARIAL)]
     loss: Option<Objective>,
     /// What keeps the discriminator's gradient in bounds [default: the recipe's].
@@ -112,7 +112,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "STEPS", default_value_t = 1000, help_heading = CIRCUMSTANCE)]
     pub checkpoint_every: u32,
     /// Checkpoints to keep, the newest; kept besides are the one with the best score, the newest that is not due to a
-    /// stop and, unless --on-collapse is warn, those that a collapse would have to be mended from.
+    /// stop and, unless --on-collapse is warn, those that a collapse would be rolled back to.
     #[arg(long, value_name = "COUNT", default_value_t = 3, help_heading = CIRCUMSTANCE)]
     pub keep: u32,
     /// What to do about a loss or a weight that is no longer a number.

@@ -1,4 +1,4 @@
-//! The models that can be trained by name, one file each: networks, what they play for, and optimizer. A flag or a
+//! The models that can be trained by name, one file each: networks, loss and optimizer. A flag or a
 //! key of the configuration replaces any of the parts.
 
 mod cdcgan;
