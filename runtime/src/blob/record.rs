@@ -117,8 +117,8 @@ const fn home_of(model: &Model<'_>, index: usize) -> Home {
     let (mut tensor, mut first) = (index + 1, 0);
     while cfg!(feature = "convolution") {
         let home = home(model.blob, tensor);
-        // Before it has been checked it may be anything.
-        if home <= tensor {
+        // Before it has been checked it may be anything: even past the last tensor, where no records are.
+        if home <= tensor || home > model.layers {
             break;
         }
         if source(model.blob, home - 1) != tensor {
@@ -412,5 +412,37 @@ impl<'a> Model<'a> {
     pub fn layers(&self) -> impl ExactSizeIterator<Item = Layer<'a>> + use<'a> {
         let model = *self;
         (0..self.layers).map(move |index| model.layer(index))
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "convolution")]
+mod tests {
+    use super::*;
+
+    /// Section 9.3: a concatenation comes after the tensor that lies in it, and is a layer of the model.
+    #[test]
+    fn no_tensor_lies_where_there_is_no_record() {
+        let blob = include_bytes!("../../tests/data/v5-concat.pgan");
+        let parsed = Model::parse(blob).expect("a valid model");
+        let layers = parsed.layers;
+        for index in 0..layers {
+            for home in (0..=100).chain([255, 256, u16::MAX]) {
+                let mut changed = *blob;
+                let at = HEADER_LEN + index * RECORD_LEN + field::HOME;
+                changed[at..at + 2].copy_from_slice(&home.to_le_bytes());
+                let model = Model {
+                    blob: &changed,
+                    ..parsed
+                };
+                let of = decode(&model, index).home.of(index + 1);
+                let home = usize::from(home);
+                if (index + 2..=layers).contains(&home) {
+                    assert!((home..=layers).contains(&of), "layer {index} in {home}");
+                } else {
+                    assert_eq!(of, index + 1, "layer {index} in {home}");
+                }
+            }
+        }
     }
 }
