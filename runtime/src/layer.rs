@@ -11,7 +11,7 @@ use crate::weights::Places;
 pub struct Layer<'a> {
     /// The operator.
     pub operator: Operator,
-    /// The activation behind it.
+    /// The activation after it.
     pub activation: Activation,
     /// The tensor that the layer reads, the first one if it reads two: 0 is the latent, `i + 1` the output of layer `i`.
     pub source: usize,
@@ -104,6 +104,21 @@ impl Layer<'_> {
     /// ([`Model::of_class`](crate::Model::of_class)).
     pub const fn needs_class(&self) -> bool {
         !self.parameters.columns.is_empty() && self.parameters.column.is_empty()
+    }
+
+    /// This layer with the column of a class, if it has columns and one was chosen.
+    #[inline(always)]
+    pub(crate) const fn of_class(mut self, class: Option<usize>) -> Self {
+        if let Some(class) = class
+            && !self.parameters.columns.is_empty()
+        {
+            let len = self.outputs() * self.numbers.column_bytes() as usize;
+            self.parameters.column = match bytes::part(self.parameters.columns, class * len, len) {
+                Some(column) => column,
+                None => &[],
+            };
+        }
+        self
     }
 
     /// Shape of the second input; that of the first one if there is one only.

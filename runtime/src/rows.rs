@@ -54,6 +54,7 @@ where
 
 /// Why [`Generator::try_sample_rows`](crate::Generator::try_sample_rows) stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SampleError<E> {
     /// The call was wrong; no row was made.
     Call(Error),

@@ -70,7 +70,7 @@ fn draw(
     let drawn = generator.try_sample_rows(seed, &mut rows);
     drawn.map_err(|error| match error {
         SampleError::Call(error) => error.into(),
-        SampleError::Sink(_) => Failure::Display,
+        _ => Failure::Display,
     })
 }
 

@@ -57,9 +57,10 @@ pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
                 output,
             ),
             column_len(model, index, operator, output) as usize,
-            model,
+            model.classes,
         ),
     }
+    .of_class(model.class)
 }
 
 /// The bytes of a checked record's parameters.
@@ -117,8 +118,8 @@ const fn home_of(model: &Model<'_>, index: usize) -> Home {
     let (mut tensor, mut first) = (index + 1, 0);
     while cfg!(feature = "convolution") {
         let home = home(model.blob, tensor);
-        // Before it has been checked it may be anything.
-        if home <= tensor {
+        // Before it has been checked it may be anything: even past the last tensor, where no records are.
+        if home <= tensor || home > model.layers {
             break;
         }
         if source(model.blob, home - 1) != tensor {
@@ -224,24 +225,17 @@ pub(super) const fn column_len(
     shape::outputs(operator, output) as u64 * model.numbers.column_bytes()
 }
 
-/// The parameters with the last bytes of the weights taken for what they are: the columns of `len` bytes, among
-/// which is that of the model's class.
+/// The parameters with the last bytes of the weights taken for what they are: the columns of `len` bytes for each
+/// class.
 const fn with_columns<'a>(
     mut parameters: Parameters<'a>,
     len: usize,
-    model: &Model<'a>,
+    classes: usize,
 ) -> Parameters<'a> {
-    if len == 0 {
-        return parameters;
-    }
-    let columns = model.classes.wrapping_mul(len);
-    let weights = parameters.weights.len().saturating_sub(columns);
-    (parameters.weights, parameters.columns) = split_at(parameters.weights, weights);
-    if let Some(class) = model.class {
-        parameters.column = match part(parameters.columns, class * len, len) {
-            Some(column) => column,
-            None => &[],
-        };
+    if len > 0 {
+        let columns = classes.wrapping_mul(len);
+        let weights = parameters.weights.len().saturating_sub(columns);
+        (parameters.weights, parameters.columns) = split_at(parameters.weights, weights);
     }
     parameters
 }
@@ -396,13 +390,17 @@ impl<'a> Model<'a> {
         decode(self, if index < last { index } else { last })
     }
 
-    /// All layers, decoded.
+    /// All layers, decoded without the column of a class.
     #[doc(hidden)]
     pub const fn decode_layers<const N: usize>(&self) -> [Layer<'a>; N] {
-        let mut layers = [self.layer(0); N];
+        let model = Self {
+            class: None,
+            ..*self
+        };
+        let mut layers = [model.layer(0); N];
         let mut index = 0;
         while index < N {
-            layers[index] = self.layer(index);
+            layers[index] = model.layer(index);
             index += 1;
         }
         layers
@@ -412,5 +410,37 @@ impl<'a> Model<'a> {
     pub fn layers(&self) -> impl ExactSizeIterator<Item = Layer<'a>> + use<'a> {
         let model = *self;
         (0..self.layers).map(move |index| model.layer(index))
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "convolution")]
+mod tests {
+    use super::*;
+
+    /// Section 9.3: a concatenation comes after the tensor that lies in it, and is a layer of the model.
+    #[test]
+    fn no_tensor_lies_where_there_is_no_record() {
+        let blob = include_bytes!("../../tests/data/v5-concat.pgan");
+        let parsed = Model::parse(blob).expect("a valid model");
+        let layers = parsed.layers;
+        for index in 0..layers {
+            for home in (0..=100).chain([255, 256, u16::MAX]) {
+                let mut changed = *blob;
+                let at = HEADER_LEN + index * RECORD_LEN + field::HOME;
+                changed[at..at + 2].copy_from_slice(&home.to_le_bytes());
+                let model = Model {
+                    blob: &changed,
+                    ..parsed
+                };
+                let of = decode(&model, index).home.of(index + 1);
+                let home = usize::from(home);
+                if (index + 2..=layers).contains(&home) {
+                    assert!((home..=layers).contains(&of), "layer {index} in {home}");
+                } else {
+                    assert_eq!(of, index + 1, "layer {index} in {home}");
+                }
+            }
+        }
     }
 }
