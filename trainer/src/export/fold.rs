@@ -1,14 +1,16 @@
 //! Folding: a trained network as the layers that the runtime runs.
 //!
-//! Batch normalization goes into the weights in front of it, an upsampling by 2 and the 3x3
-//! convolution behind it become one 4x4 stride-2 transposed convolution, activations are attached to
+//! Batch normalization goes into the weights before it, an upsampling by 2 and the 3x3
+//! convolution after it become one 4x4 stride-2 transposed convolution, activations are attached to
 //! their layer, a Reshape becomes the output shape of its Linear layer, and the class embedding of a
 //! conditional network becomes a column of numbers for each class beside the first layer's bias. A batch normalization
-//! or an activation that can be part of no other layer becomes a 1x1 convolution with one weight for each channel.
+//! or an activation that can be part of no other layer becomes a 1x1 convolution with one weight for each channel. A
+//! vector that a Linear layer and a window with margins both read is copied for the window.
 
 use crate::parameters::{Parameters, ParametersError};
 use crate::spec::{Layer, Network, Shape, SpecError, Step, readers};
 use pocketgan::{Activation, Operator, Window};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The window of a 1x1 convolution.
 const POINT: Window = Window {
@@ -17,6 +19,9 @@ const POINT: Window = Window {
     padding: 0,
     output_padding: 0,
 };
+
+/// The most channels that the blob's format has room for.
+const MOST_CHANNELS: usize = 4096;
 
 /// A network in the runtime's layers, with float parameters. Its tensors are numbered: 0 is the latent, `i + 1` what
 /// layer `i` gives.
@@ -37,7 +42,7 @@ pub struct FoldedLayer {
     pub operator: Operator,
     /// The number of the tensor that it reads, the first one if it reads two.
     pub source: usize,
-    /// The activation behind it: none of an upsampling, a concatenation or average pooling.
+    /// The activation after it: none of an upsampling, a concatenation or average pooling.
     pub activation: Activation,
     /// Shape of the first tensor that it reads.
     pub input: Shape,
@@ -94,11 +99,12 @@ pub fn fold(network: &Network, parameters: &Parameters) -> Result<Folded, FoldEr
     let mut folding = Folding {
         parameters,
         readers: readers(&steps),
+        end: steps.iter().rposition(|step| !is_identity(step)),
         layers: Vec::new(),
         made: vec![0],
     };
     let mut rest = steps.as_slice();
-    if let [embedding, linear, behind @ ..] = rest
+    if let [embedding, linear, others @ ..] = rest
         && let Layer::ClassEmbedding { channels, .. } = *embedding.layer
         && let Layer::Linear { .. } = linear.layer
         && linear.reads == [1]
@@ -108,12 +114,12 @@ pub fn fold(network: &Network, parameters: &Parameters) -> Result<Folded, FoldEr
         folding.add(linear)?;
         let table = parameters.get(embedding.index, "embedding");
         fold_embedding(&mut folding.layers, channels, table.unwrap_or_default());
-        rest = behind;
+        rest = others;
     }
     for step in rest {
         folding.add(step)?;
     }
-    let layers = folding.layers;
+    let layers = with_copied_vectors(folding.layers);
     match layers.last().map(|layer| layer.activation) {
         Some(Activation::Tanh | Activation::Sigmoid) => Ok(Folded {
             latent_size: network.input.len(),
@@ -135,11 +141,26 @@ fn refuse(step: &Step<'_>, reason: &'static str) -> FoldError {
     }
 }
 
+/// Whether a step gives what it reads.
+fn is_identity(step: &Step<'_>) -> bool {
+    match *step.layer {
+        // One element is its own mean.
+        Layer::AvgPool2d { kernel: 1, .. } | Layer::Reshape(_) | Layer::Flatten => {
+            step.input == step.output
+        }
+        // A slope of 1 is no activation at all.
+        Layer::LeakyRelu { slope } => slope as f32 >= 1.0,
+        _ => false,
+    }
+}
+
 /// A network that is folded layer by layer.
 struct Folding<'a> {
     parameters: &'a Parameters,
     /// How many layers read each tensor of the network.
     readers: Vec<usize>,
+    /// The last step that changes what it reads.
+    end: Option<usize>,
     layers: Vec<FoldedLayer>,
     /// For each tensor of the network so far, the folded network's.
     made: Vec<usize>,
@@ -148,6 +169,7 @@ struct Folding<'a> {
 impl Folding<'_> {
     fn add(&mut self, step: &Step<'_>) -> Result<(), FoldError> {
         match *step.layer {
+            _ if is_identity(step) => self.same(step),
             Layer::Linear { .. } if !step.input.is_flat() => {
                 return Err(refuse(step, "needs a vector for an input"));
             }
@@ -182,10 +204,8 @@ impl Folding<'_> {
                 self.operator(step, Operator::ConvTranspose2d(window));
             }
             Layer::Upsample { factor } => self.operator(step, Operator::Upsample { factor }),
-            // One element is its own mean.
-            Layer::AvgPool2d { kernel: 1, .. } if step.input == step.output => self.same(step),
             Layer::AvgPool2d { kernel: 1, stride } => {
-                self.pointwise(step, Window { stride, ..POINT }, |_| [1.0, 0.0]);
+                self.pointwise(step, Window { stride, ..POINT }, |_| [1.0, 0.0])?;
             }
             Layer::AvgPool2d { kernel, stride } => {
                 let window = Window {
@@ -208,11 +228,9 @@ impl Folding<'_> {
             Layer::ClassEmbedding { .. } => {
                 return Err(refuse(
                     step,
-                    "stands elsewhere than in front of the first Linear layer",
+                    "stands elsewhere than before the first Linear layer",
                 ));
             }
-            // A slope of 1 is no activation at all.
-            Layer::LeakyRelu { slope } if slope as f32 >= 1.0 => self.same(step),
             Layer::Relu => self.attach(step, Activation::Relu)?,
             Layer::LeakyRelu { slope } => {
                 let slope = slope as f32;
@@ -220,7 +238,6 @@ impl Folding<'_> {
             }
             Layer::Tanh => self.attach(step, Activation::Tanh)?,
             Layer::Sigmoid => self.attach(step, Activation::Sigmoid)?,
-            Layer::Reshape(_) | Layer::Flatten if step.input == step.output => self.same(step),
             Layer::Reshape(_) | Layer::Flatten => self.reshape(step)?,
         }
         Ok(())
@@ -286,8 +303,14 @@ impl Folding<'_> {
         step: &Step<'_>,
         window: Window,
         of_channel: impl Fn(usize) -> [f64; 2],
-    ) {
+    ) -> Result<(), FoldError> {
         let channels = step.input.channels;
+        if channels > MOST_CHANNELS {
+            return Err(refuse(
+                step,
+                "can be part of no other layer, and a layer of its own has at most 4096 channels",
+            ));
+        }
         let mut weight = vec![0.0; channels * channels];
         let mut bias = Vec::with_capacity(channels);
         for channel in 0..channels {
@@ -302,6 +325,7 @@ impl Folding<'_> {
             ..FoldedLayer::new(Operator::Conv2d(window), source, step.input, step.output)
         });
         self.made.push(self.layers.len());
+        Ok(())
     }
 
     /// The folded layer that makes what a step reads, if nothing else reads that.
@@ -325,24 +349,18 @@ impl Folding<'_> {
         self.merged(step);
     }
 
-    /// A batch norm becomes part of the layer that makes what it reads; where others read that too, or that layer has no
-    /// weights, a 1x1 convolution.
+    /// A batch norm becomes part of the layer that makes what it reads; where others read that too, or that layer has
+    /// an activation or no weights, a 1x1 convolution.
     fn batch_norm(&mut self, step: &Step<'_>, epsilon: f64) -> Result<(), FoldError> {
         let norm = BatchNorm::new(step, self.parameters, epsilon);
         match self.sole(step) {
             Some(layer) if layer.activation == Activation::None && has_weights(layer.operator) => {
                 norm.fold(layer, step.input);
                 self.merged(step);
-            }
-            Some(layer) if has_weights(layer.operator) => {
-                return Err(refuse(
-                    step,
-                    "must stand behind a Linear, Conv2d or ConvTranspose2d layer, in front of its activation",
-                ));
+                Ok(())
             }
             _ => self.pointwise(step, POINT, |c| [norm.factor[c], norm.of(c, 0.0)]),
         }
-        Ok(())
     }
 
     /// Adds the table of a ClassShift, `[classes][features]`, to what the classes add to the bias.
@@ -365,15 +383,16 @@ impl Folding<'_> {
             }
             _ => Err(refuse(
                 step,
-                "must stand behind the first Linear layer, in front of its activation",
+                "must stand after the first Linear layer, before its activation",
             )),
         }
     }
 
-    /// An activation becomes part of the layer that makes what it reads. Behind upsampled or joined tensors it becomes
-    /// part of the layers that make these. Where that cannot be, it stands behind a 1x1 convolution that changes nothing.
+    /// An activation becomes part of the layer that makes what it reads. After upsampled or joined tensors it becomes
+    /// part of the layers that make these. Where that cannot be, it becomes part of a 1x1 convolution that changes
+    /// nothing.
     fn attach(&mut self, step: &Step<'_>, activation: Activation) -> Result<(), FoldError> {
-        let is_last = self.readers[step.index + 1] == 0;
+        let is_last = self.end == Some(step.index);
         let mut makers = Vec::new();
         let tensor = self.made[step.reads[0]];
         if self.find_makers(tensor, &mut makers) && (!is_last || makers == [tensor - 1]) {
@@ -383,22 +402,14 @@ impl Folding<'_> {
             self.merged(step);
             return Ok(());
         }
-        match self.sole(step) {
-            Some(layer) if layer.activation != Activation::None => Err(refuse(
-                step,
-                "stands behind another activation: leave out one of the two",
-            )),
-            _ => {
-                self.pointwise(step, POINT, |_| [1.0, 0.0]);
-                if let Some(layer) = self.layers.last_mut() {
-                    layer.activation = activation;
-                }
-                Ok(())
-            }
+        self.pointwise(step, POINT, |_| [1.0, 0.0])?;
+        if let Some(layer) = self.layers.last_mut() {
+            layer.activation = activation;
         }
+        Ok(())
     }
 
-    /// Finds the layers of which an activation behind a tensor can be a part; says whether there are such.
+    /// Finds the layers of which an activation after a tensor can be a part; says whether there are such.
     fn find_makers(&self, tensor: usize, makers: &mut Vec<usize>) -> bool {
         let Some(index) = tensor.checked_sub(1) else {
             return false;
@@ -436,10 +447,41 @@ impl Folding<'_> {
             }
             _ => Err(refuse(
                 step,
-                "must stand behind a Linear layer that nothing else reads",
+                "must stand after a Linear layer that nothing else reads",
             )),
         }
     }
+}
+
+/// The layers with a copy, made by an upsampling by 1, of each vector that a linear layer and a window with margins
+/// both read: the windows read the copy, since the blob's format has no margins beside a linear layer's input (section 9.4).
+fn with_copied_vectors(layers: Vec<FoldedLayer>) -> Vec<FoldedLayer> {
+    let read_by_linear = layers
+        .iter()
+        .filter(|layer| layer.operator == Operator::Linear)
+        .map(|layer| layer.source)
+        .collect::<BTreeSet<_>>();
+    let mut copies = BTreeMap::new();
+    let mut numbered = Vec::with_capacity(layers.len());
+    // Of each tensor, the new number.
+    let mut made = vec![0];
+    for mut layer in layers {
+        let old = layer.source;
+        layer.source = made[old];
+        if let Operator::Add { from } | Operator::Concat { from } = &mut layer.operator {
+            *from = made[*from];
+        }
+        if layer.has_margins() && read_by_linear.contains(&old) {
+            layer.source = *copies.entry(old).or_insert_with(|| {
+                let copy = Operator::Upsample { factor: 1 };
+                numbered.push(FoldedLayer::new(copy, made[old], layer.input, layer.input));
+                numbered.len()
+            });
+        }
+        numbered.push(layer);
+        made.push(numbered.len());
+    }
+    numbered
 }
 
 /// Takes the embedding `table`, `[classes, channels]`, out of the inputs of the first layer, the last of which it
@@ -465,7 +507,7 @@ fn fold_embedding(layers: &mut [FoldedLayer], channels: usize, table: &[f32]) {
     layer.input = Shape::features(latent_size);
 }
 
-/// Puts a 3x3 convolution into the upsampling by 2 in front of it, if these two are such.
+/// Puts a 3x3 convolution into the upsampling by 2 before it, if these two are such.
 fn merge(before: &mut FoldedLayer, layer: &FoldedLayer) -> bool {
     const SAME: Window = Window {
         kernel: 3,
@@ -545,7 +587,7 @@ impl<'a> BatchNorm<'a> {
         centred * self.factor[channel] + f64::from(self.beta[channel])
     }
 
-    /// Goes into the weights, the bias and the columns of the layer in front of it.
+    /// Goes into the weights, the bias and the columns of the layer before it.
     fn fold(&self, layer: &mut FoldedLayer, input: Shape) {
         // A Linear layer has a bias for each element of a channel.
         let area = match layer.operator {
@@ -591,6 +633,23 @@ impl FoldedLayer {
             weight: Vec::new(),
             bias: Vec::new(),
             columns: Vec::new(),
+        }
+    }
+
+    /// Whether a layer that reads a vector reads columns beside it too.
+    const fn has_margins(&self) -> bool {
+        match self.operator {
+            Operator::Conv2d(window) => window.padding > 0,
+            Operator::ConvTranspose2d(window) => {
+                let Window {
+                    kernel,
+                    stride,
+                    padding,
+                    ..
+                } = window;
+                kernel > stride + padding || self.output.width + padding > stride
+            }
+            _ => false,
         }
     }
 
