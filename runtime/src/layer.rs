@@ -11,7 +11,7 @@ use crate::weights::Places;
 pub struct Layer<'a> {
     /// The operator.
     pub operator: Operator,
-    /// The activation after it.
+    /// The activation behind it.
     pub activation: Activation,
     /// The tensor that the layer reads, the first one if it reads two: 0 is the latent, `i + 1` the output of layer `i`.
     pub source: usize,

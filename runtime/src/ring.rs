@@ -32,7 +32,7 @@ impl RingSize {
         self.rows as usize
     }
 
-    /// Columns of zeros in front of the first column, and after the last one.
+    /// Columns of zeros in front of the first column, and behind the last one.
     pub const fn margins(self) -> [u8; 2] {
         self.margins
     }
@@ -129,7 +129,10 @@ pub(crate) struct Ring {
 impl Ring {
     pub const fn new(numbers: Numbers, shape: Shape, size: RingSize, is_image: bool) -> Self {
         let plain = is_image || numbers.is_float();
-        let [left, right] = if plain { [0; 2] } else { size.margins() };
+        let [left, right] = match plain {
+            true => [0; 2],
+            false => size.margins(),
+        };
         Self {
             numbers,
             shape,
@@ -167,10 +170,9 @@ impl Ring {
     /// Where row `y` starts, in elements.
     pub const fn row_start(&self, y: usize) -> usize {
         // Rows of linear layers' rings are alone.
-        if cfg!(feature = "convolution") {
-            y % divisor(self.rows) * self.row_len()
-        } else {
-            0
+        match cfg!(feature = "convolution") {
+            true => y % divisor(self.rows) * self.row_len(),
+            false => 0,
         }
     }
 

@@ -76,7 +76,7 @@ pub enum Operator {
         /// The second one, counted as [`Layer::source`](crate::Layer::source) is: the input of the layer of this index in a chain.
         from: usize,
     },
-    /// The channels of two tensors of one height and width, one tensor's after the other's.
+    /// The channels of two tensors of one height and width, one tensor's behind the other's.
     Concat {
         /// The second one, counted as [`Layer::source`](crate::Layer::source) is.
         from: usize,
@@ -126,7 +126,7 @@ impl Operator {
     }
 }
 
-/// The function fused after a layer's operator.
+/// The function fused behind a layer's operator.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation {
     /// The identity.

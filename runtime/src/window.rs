@@ -176,7 +176,7 @@ pub(crate) const fn most_rows(operator: Operator, height: usize) -> usize {
     }
 }
 
-/// The columns in front of the first and after the last that a layer reads (section 9.4).
+/// The columns in front of the first and behind the last that a layer reads (section 9.4).
 pub(crate) const fn margins(operator: Operator, width: usize, output_width: usize) -> [u8; 2] {
     let Some(axis) = Axis::of(operator) else {
         return [0; 2];

@@ -39,7 +39,7 @@ pub(in crate::blob) mod header {
     pub const INPUT_KIND: usize = 30;
     pub const DISTRIBUTION: usize = 31;
     pub const WORK: usize = 32;
-    /// The margins of tensor 0: left, and right after it.
+    /// The margins of tensor 0: left, and right behind it.
     pub const MARGINS: usize = 40;
     /// What is always 0, up to the end.
     pub const UNUSED: usize = 42;
@@ -70,7 +70,7 @@ pub(in crate::blob) mod record {
     pub const ADDENDS: usize = 42;
     /// The tensor that is the first input.
     pub const SOURCE: usize = 46;
-    /// The margins of the output: left, and right after it.
+    /// The margins of the output: left, and right behind it.
     pub const MARGINS: usize = 48;
     pub const INPUT_ORDER: usize = 50;
     pub const ACTIVATION_FORM: usize = 51;

@@ -225,8 +225,7 @@ pub(super) const fn column_len(
     shape::outputs(operator, output) as u64 * model.numbers.column_bytes()
 }
 
-/// The parameters with the last bytes of the weights taken for what they are: the columns of `len` bytes for each
-/// class.
+/// The parameters with the last bytes of the weights taken for what they are: the columns of `len` bytes for each class.
 const fn with_columns<'a>(
     mut parameters: Parameters<'a>,
     len: usize,

@@ -24,7 +24,7 @@ use crate::{bytes, latent, weights};
 pub struct LayerSpec {
     /// The operator.
     pub operator: Operator,
-    /// The activation after it.
+    /// The activation behind it.
     pub activation: Activation,
     /// The tensor that the layer reads, the first one if it reads two: 0 is the latent, `i + 1` the output of layer `i`. In a
     /// chain it is the layer's own index.
@@ -62,7 +62,7 @@ pub enum Parameters {
         /// its worth itself. The writer finds the shift and the fixed-point numbers, those of
         /// LeakyReLU's slope too.
         multipliers: Vec<f64>,
-        /// `s_out`: 1/128 after tanh, 1/256 after sigmoid.
+        /// `s_out`: 1/128 behind tanh, 1/256 behind sigmoid.
         scale: f32,
     },
     /// Of an int8 addition; one of f32 has none.

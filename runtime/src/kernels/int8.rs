@@ -21,7 +21,7 @@ pub(crate) type Accumulators = [[i32; TILE]; BLOCK];
 #[derive(Clone, Copy)]
 pub(crate) struct Phase<'a> {
     pub layer: &'a Layer<'a>,
-    /// Input rows that lie one after the other, from the column on that the first output's first tap
+    /// Input rows that lie one behind the other, from the column on that the first output's first tap
     /// reads; two runs of them, since a ring has an end.
     pub rows: [&'a [u32]; 2],
     /// Groups of four channels in each run, one row's after another's.
@@ -83,7 +83,7 @@ pub(crate) trait Kernels {
 
     /// Computes some outputs of a linear layer from `input`, a vector: `weights` has four for each of
     /// four outputs in turn, for group after group of the input, and so on for the next four outputs, which
-    /// go into `out` `group_step` places after the four before them.
+    /// go into `out` `group_step` places behind the four before them.
     fn linear(
         outputs: &Outputs<'_>,
         input: &[u32],
@@ -287,7 +287,7 @@ pub(crate) fn linear_pixel<K: Kernels>(
     K::linear(outputs, input, weights, out, group_step);
 }
 
-/// Outputs of a linear layer that lie one after the other.
+/// Outputs of a linear layer that lie one behind the other.
 #[derive(Clone, Copy)]
 pub(crate) struct Outputs<'a> {
     pub layer: &'a Layer<'a>,
