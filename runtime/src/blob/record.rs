@@ -57,10 +57,9 @@ pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
                 output,
             ),
             column_len(model, index, operator, output) as usize,
-            model.classes,
+            model,
         ),
     }
-    .of_class(model.class)
 }
 
 /// The bytes of a checked record's parameters.
@@ -225,16 +224,24 @@ pub(super) const fn column_len(
     shape::outputs(operator, output) as u64 * model.numbers.column_bytes()
 }
 
-/// The parameters with the last bytes of the weights taken for what they are: the columns of `len` bytes for each class.
+/// The parameters with the last bytes of the weights taken for what they are: the columns of `len` bytes, among
+/// which is that of the model's class.
 const fn with_columns<'a>(
     mut parameters: Parameters<'a>,
     len: usize,
-    classes: usize,
+    model: &Model<'a>,
 ) -> Parameters<'a> {
-    if len > 0 {
-        let columns = classes.wrapping_mul(len);
-        let weights = parameters.weights.len().saturating_sub(columns);
-        (parameters.weights, parameters.columns) = split_at(parameters.weights, weights);
+    if len == 0 {
+        return parameters;
+    }
+    let columns = model.classes.wrapping_mul(len);
+    let weights = parameters.weights.len().saturating_sub(columns);
+    (parameters.weights, parameters.columns) = split_at(parameters.weights, weights);
+    if let Some(class) = model.class {
+        parameters.column = match part(parameters.columns, class * len, len) {
+            Some(column) => column,
+            None => &[],
+        };
     }
     parameters
 }
@@ -389,17 +396,13 @@ impl<'a> Model<'a> {
         decode(self, if index < last { index } else { last })
     }
 
-    /// All layers, decoded without the column of a class.
+    /// All layers, decoded.
     #[doc(hidden)]
     pub const fn decode_layers<const N: usize>(&self) -> [Layer<'a>; N] {
-        let model = Self {
-            class: None,
-            ..*self
-        };
-        let mut layers = [model.layer(0); N];
+        let mut layers = [self.layer(0); N];
         let mut index = 0;
         while index < N {
-            layers[index] = model.layer(index);
+            layers[index] = self.layer(index);
             index += 1;
         }
         layers
