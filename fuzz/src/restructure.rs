@@ -1,5 +1,5 @@
-//! Changes of the layers of a blob that is no graph, after which shapes, lengths, places and work agree again, as in sections 1 to 3 of
-//! the blob format: what is still wrong then is one number out of its range, or nothing.
+//! Changes of the layers of a blob that is no graph, after which shapes, lengths, places and work agree again, as in
+//! sections 1 to 3 of the blob format: what is still wrong then is one number out of its range, or nothing.
 
 use pocketgan::Rng;
 
@@ -34,7 +34,8 @@ struct Layer {
     parameters: Vec<u8>,
 }
 
-/// The blob with one or two changes of its layers, not yet sealed; `None` if it is none, is a graph or would be too long.
+/// The blob with one or two changes of its layers, not yet sealed; `None` if it is none, is a graph or would be too
+/// long.
 pub fn restructure(blob: &[u8], max_len: usize, rng: &mut Rng) -> Option<Vec<u8>> {
     let mut header: [u8; HEADER_LEN] = *blob.first_chunk()?;
     if get(&header, READER) >= GRAPH_VERSION {

@@ -1,5 +1,5 @@
-//! Writes int8 models with every small window, larger ones, graphs, and some in int4, and the images that the reference kernels make
-//! of them, so that a device can check its own kernels against them, and be told how long they take:
+//! Writes int8 models with every small window, larger ones, graphs, and some in int4, and the images that the reference
+//! kernels make of them, so that a device can check its own kernels against them, and be told how long they take:
 //!
 //! `cargo run -p pocketgan --features writer --example cases -- cases.bin`
 //!

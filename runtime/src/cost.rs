@@ -1,9 +1,9 @@
-//! What an int8 or int4 image takes, before it is made: the executed instructions of each layer on a core, from how often
-//! each part of the code runs and what it takes there. Needs feature `writer`, and with it the standard library.
+//! What an int8 or int4 image takes, before it is made: the executed instructions of each layer on a core, from how
+//! often each part of the code runs and what it takes there. Needs feature `writer`, and with it the standard library.
 //!
-//! How often follows from the model alone, by the same geometry that the kernels use. What each part takes was fitted, for
-//! each core, to the counts of some 2,000 small and large models under QEMU (`cargo xtask cost`); `docs/device.md` says how
-//! far the figures are off. What code and stack take is [`firmware`]'s.
+//! How often follows from the model alone, by the same geometry that the kernels use. What each part takes was fitted,
+//! for each core, to the counts of some 2,000 small and large models under QEMU (`cargo xtask cost`); `docs/device.md`
+//! says how far the figures are off. What code and stack take is [`firmware`]'s.
 
 pub mod firmware;
 
@@ -86,7 +86,8 @@ pub const PARTS: usize = Part::Turns as usize + 16;
 /// How often each part runs.
 pub type Counts = [u64; PARTS];
 
-/// How often each part runs for an image of the model: outside of its layers, and for each of them. `None` for an f32 model.
+/// How often each part runs for an image of the model: outside of its layers, and for each of them. `None` for an f32
+/// model.
 pub fn counts(model: &Model<'_>) -> Option<Vec<Counts>> {
     if model.numbers().is_float() {
         return None;
@@ -182,18 +183,20 @@ impl Counter<'_> {
     fn linear(&mut self) {
         let Layer { input, output, .. } = *self.layer;
         let pixels = self.rows * output.width;
-        let at_once = match self.layer.numbers.is_int4() {
-            true => scratch::OUTPUTS,
-            false => output.channels,
+        let at_once = if self.layer.numbers.is_int4() {
+            scratch::OUTPUTS
+        } else {
+            output.channels
         };
         self.add(Part::LinearRow, self.rows);
         for first in (0..output.channels).step_by(at_once) {
             let channels = (output.channels - first).min(at_once);
             let fours = pixels * channels.div_ceil(4);
             let turns = fours * input.channels.div_ceil(4);
-            let turn = match self.layer.signed_input {
-                true => Part::LinearSignedTurn,
-                false => Part::LinearTurn,
+            let turn = if self.layer.signed_input {
+                Part::LinearSignedTurn
+            } else {
+                Part::LinearTurn
             };
             self.add(turn, turns);
             if channels % 4 == 0 && self.layer.activation == Activation::Relu {
@@ -262,9 +265,10 @@ impl Counter<'_> {
             tiles.push((count, [left, behind == input.width as isize + 1]));
             done += count;
         }
-        let at_once = match self.layer.numbers.is_int4() {
-            true => BLOCK,
-            false => output.channels,
+        let at_once = if self.layer.numbers.is_int4() {
+            BLOCK
+        } else {
+            output.channels
         };
         for first in (0..output.channels).step_by(at_once) {
             let channels = (output.channels - first).min(at_once);

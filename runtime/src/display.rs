@@ -7,9 +7,9 @@ use embedded_graphics_core::primitives::Rectangle;
 
 /// Draws each row of a picture as it is made.
 ///
-/// The rows come from [`Generator::try_sample_rows`](crate::Generator::try_sample_rows), which stops at the display's first
-/// failure and gives it back, or from [`Generator::sample_rows`](crate::Generator::sample_rows), which makes all rows; how the
-/// drawing went is then [`result`](Self::result).
+/// The rows come from [`Generator::try_sample_rows`](crate::Generator::try_sample_rows), which stops at the display's
+/// first failure and gives it back, or from [`Generator::sample_rows`](crate::Generator::sample_rows), which makes all
+/// rows; how the drawing went is then [`result`](Self::result).
 ///
 /// ```
 /// use embedded_graphics::{mock_display::MockDisplay, pixelcolor::Gray8, prelude::*};

@@ -48,8 +48,8 @@ pub enum Error {
     BadGeometry,
     /// A layer's extents are out of range, or the output is not what its operator makes (2).
     BadShape,
-    /// An addition does not come behind the layer whose input it adds, has another shape than that, needs a row before it
-    /// is made, or more or fewer rows than are kept for it (8).
+    /// An addition does not come behind the layer whose input it adds, has another shape than that, needs a row before
+    /// it is made, or more or fewer rows than are kept for it (8).
     BadAddition,
     /// A layer reads a tensor that is not made before it (9.1).
     ReadsLater,

@@ -45,11 +45,11 @@ impl<const N: usize> AsMut<[u32]> for Buffer<N> {
 
 /// Makes images from a model in a caller's buffer.
 ///
-/// An image is made row by row: [`begin`](Self::begin) begins one, [`next_row`](Self::next_row) makes a row of it. The other
-/// methods are loops over these rows.
+/// An image is made row by row: [`begin`](Self::begin) begins one, [`next_row`](Self::next_row) makes a row of it. The
+/// other methods are loops over these rows.
 ///
-/// After [`new`](Self::new) the only possible errors are a slice of the wrong length, rows outside of the image and, for a
-/// model with classes, no class chosen or an unknown one.
+/// After [`new`](Self::new) the only possible errors are a slice of the wrong length, rows outside of the image and,
+/// for a model with classes, no class chosen or an unknown one.
 #[derive(Debug)]
 pub struct Generator<'m, 'b> {
     model: Model<'m>,
@@ -150,13 +150,14 @@ impl<'m, 'b> Generator<'m, 'b> {
 
     /// Begins the image of `seed` of which only `rows` are wanted: [`next_row`](Self::next_row) makes these.
     ///
-    /// They have the bits of the whole image. Of the tensors before the image only the rows are made that these rows need. So
-    /// two generators, each with a buffer of its own, share an image between two cores, and a display redraws a part.
+    /// They have the bits of the whole image. Of the tensors before the image only the rows are made that these rows
+    /// need. So two generators, each with a buffer of its own, share an image between two cores, and a display redraws
+    /// a part.
     ///
-    /// Two parts of an image cost more than the whole. The rows of earlier tensors that both need are made twice: as many as a
-    /// window reads at once, for each layer. The rows before `rows` are counted, though not made, which takes some 300
-    /// instructions for each row of each tensor on a Cortex-M4, and 130 bytes of stack. The rows of earlier tensors that come
-    /// first are made here and not by the first [`next_row`](Self::next_row).
+    /// Two parts of an image cost more than the whole. The rows of earlier tensors that both need are made twice: as
+    /// many as a window reads at once, for each layer. The rows before `rows` are counted, though not made, which takes
+    /// some 300 instructions for each row of each tensor on a Cortex-M4, and 130 bytes of stack. The rows of earlier
+    /// tensors that come first are made here and not by the first [`next_row`](Self::next_row).
     ///
     /// # Errors
     /// [`Error::NoSuchRows`] if `rows` is not within 0 to the image's height or ends before it starts;
@@ -173,8 +174,8 @@ impl<'m, 'b> Generator<'m, 'b> {
         Ok(())
     }
 
-    /// Makes the next row of the image that was begun; `None` if it is complete, or none was begun. Between two calls the
-    /// generator may wait as long as it likes: its buffer holds what it needs.
+    /// Makes the next row of the image that was begun; `None` if it is complete, or none was begun. Between two calls
+    /// the generator may wait as long as it likes: its buffer holds what it needs.
     ///
     /// ```
     /// use pocketgan::{Buffer, Generator, Model};
@@ -446,10 +447,10 @@ impl<'m, 'b> Generator<'m, 'b> {
         self.words.get_mut(start..).guaranteed()
     }
 
-    /// Goes on to row `y` of the image: makes those rows of the other tensors that rows from `y` on need and that a whole image
-    /// has by then, and tells `made` each one's tensor and number.
-    // In the order of a whole image, since in another one a ring might not be long enough: if a layer made several rows at once
-    // to begin with, it could overwrite what another branch still has to read.
+    /// Goes on to row `y` of the image: makes those rows of the other tensors that rows from `y` on need and that a
+    /// whole image has by then, and tells `made` each one's tensor and number.
+    // In the order of a whole image, since in another one a ring might not be long enough: if a layer made several rows
+    // at once to begin with, it could overwrite what another branch still has to read.
     #[inline(never)]
     fn skip_to(&mut self, y: usize, mut made: impl FnMut(usize, usize)) {
         let first = FirstRows::of(&self.model, y);
@@ -474,8 +475,9 @@ impl<'m, 'b> Generator<'m, 'b> {
         }
     }
 
-    /// Makes the next row of layer `index` if `is_wanted` says so of its output's tensor and number, and counts it, or asks
-    /// another layer for a row that it needs first; returns the layer whose turn is next, `None` behind the last one.
+    /// Makes the next row of layer `index` if `is_wanted` says so of its output's tensor and number, and counts it, or
+    /// asks another layer for a row that it needs first; returns the layer whose turn is next, `None` behind the last
+    /// one.
     #[inline(always)]
     fn step(
         &mut self,
@@ -520,15 +522,14 @@ impl<'m, 'b> Generator<'m, 'b> {
             return unexpected();
         };
         let input = rows(before, source(layer, index));
-        let (after, scratch) = match layer.numbers.is_int4() {
-            true => {
-                // Behind the last ring.
-                let last = self.model.layer_count();
-                let behind = state(before, last * 2 + 1) + memory::ring(&self.model, last).words();
-                let behind = behind.saturating_sub(end);
-                after.split_at_mut_checked(behind).guaranteed()
-            }
-            false => (after, &mut [][..]),
+        let (after, scratch) = if layer.numbers.is_int4() {
+            // After the last ring.
+            let last = self.model.layer_count();
+            let rings_end = state(before, last * 2 + 1) + memory::ring(&self.model, last).words();
+            let rings = rings_end.saturating_sub(end);
+            after.split_at_mut_checked(rings).guaranteed()
+        } else {
+            (after, &mut [][..])
         };
         // Asked for first, so that firmware whose layers all have weights has no code for the others.
         let has_weights = !GRAPHS || !layer.parameters.weights.is_empty();
@@ -577,9 +578,10 @@ impl<'m, 'b> Generator<'m, 'b> {
 
     /// The layer that asked for a row of layer `index`.
     fn asker(&self, index: usize) -> usize {
-        match GRAPHS {
-            true => state(self.words, (index + 1) * 2) >> 16,
-            false => index + 1,
+        if GRAPHS {
+            state(self.words, (index + 1) * 2) >> 16
+        } else {
+            index + 1
         }
     }
 
@@ -615,7 +617,8 @@ impl<'m, 'b> Generator<'m, 'b> {
     }
 }
 
-/// Whether there are models that are no chains: layers that read one tensor each, of which every one is read, make a chain.
+/// Whether there are models that are no chains: layers that read one tensor each, of which every one is read, make a
+/// chain.
 const GRAPHS: bool = cfg!(feature = "convolution");
 
 /// The tensor that layer `index` reads first.
@@ -624,13 +627,14 @@ fn source(layer: &Layer<'_>, index: usize) -> usize {
     if GRAPHS { layer.source } else { index }
 }
 
-/// The ring of a tensor that is not the last, in the words in front of the ring of a layer's output that reads it; empty if it
-/// lies in the rows of another tensor.
+/// The ring of a tensor that is not the last, in the words in front of the ring of a layer's output that reads it;
+/// empty if it lies in the rows of another tensor.
 fn rows(words: &[u32], tensor: usize) -> &[u32] {
     let start = state(words, tensor * 2 + 1);
-    let end = match GRAPHS {
-        true => state(words, tensor * 2 + 3),
-        false => words.len(),
+    let end = if GRAPHS {
+        state(words, tensor * 2 + 3)
+    } else {
+        words.len()
     };
     words.get(start..end).guaranteed()
 }
@@ -696,8 +700,8 @@ mod tests {
     use std::vec;
     use std::vec::Vec;
 
-    /// The rows that an output row needs of each tensor that the layer reads, from the definition of the operator: tensor, first
-    /// row, one after the last.
+    /// The rows that an output row needs of each tensor that the layer reads, from the definition of the operator:
+    /// tensor, first row, one after the last.
     fn reads(layer: &Layer<'_>, y: usize) -> Vec<(usize, usize, usize)> {
         let height = layer.input.height;
         let taps: Vec<usize> = match layer.operator {
@@ -727,8 +731,8 @@ mod tests {
         maker.map_or(tensor, |layer| layer.home.of(tensor))
     }
 
-    /// The most rows of each tensor that were made, in part at least, and were still to be read, seen after every step of the
-    /// generator.
+    /// The most rows of each tensor that were made, in part at least, and were still to be read, seen after every step
+    /// of the generator.
     fn high_water(model: &Model<'_>) -> Vec<usize> {
         let layers: Vec<_> = model.layers().collect();
         let count = layers.len();
@@ -766,7 +770,8 @@ mod tests {
         most
     }
 
-    /// The rows that rows of the image need of each tensor, by the definitions of the operators; the image's own rows among them.
+    /// The rows that rows of the image need of each tensor, by the definitions of the operators; the image's own rows
+    /// among them.
     fn needed(model: &Model<'_>, rows: Range<usize>) -> Vec<Vec<usize>> {
         let layers: Vec<_> = model.layers().collect();
         let mut needed = vec![Vec::new(); layers.len() + 1];
@@ -844,9 +849,10 @@ mod tests {
             let measured = high_water(&model);
             for (tensor, rows) in measured.into_iter().enumerate() {
                 // A row that lies in another tensor's is read at once.
-                let expected = match home(&layers, tensor) == tensor {
-                    true => memory::ring(&model, tensor).rows,
-                    false => 1,
+                let expected = if home(&layers, tensor) == tensor {
+                    memory::ring(&model, tensor).rows
+                } else {
+                    1
                 };
                 assert_eq!(expected, rows, "tensor {tensor}");
                 kept += rows;
@@ -855,7 +861,8 @@ mod tests {
         assert!(kept > 3 * 13, "{kept}");
     }
 
-    /// A step that makes a row of a concatenation changes the bytes of the inputs that have rows of their own, and no others.
+    /// A step that makes a row of a concatenation changes the bytes of the inputs that have rows of their own, and no
+    /// others.
     #[test]
     fn what_lies_in_a_concatenation_is_not_copied() {
         let model = Model::parse(include_bytes!("../tests/data/v5-concat.pgan")).expect("valid");

@@ -13,7 +13,8 @@ pub struct Layer<'a> {
     pub operator: Operator,
     /// The activation behind it.
     pub activation: Activation,
-    /// The tensor that the layer reads, the first one if it reads two: 0 is the latent, `i + 1` the output of layer `i`.
+    /// The tensor that the layer reads, the first one if it reads two: 0 is the latent, `i + 1` the output of layer
+    /// `i`.
     pub source: usize,
     /// Shape of the input, the first one if there are two.
     pub input: Shape,
@@ -121,8 +122,8 @@ impl Layer<'_> {
         }
     }
 
-    /// Bytes of working memory that hold this layer's input rows, of the first input if there are two, while an image is
-    /// made. Layers that read one tensor share them. 0 if the input lies in the rows of a concatenation's output.
+    /// Bytes of working memory that hold this layer's input rows, of the first input if there are two, while an image
+    /// is made. Layers that read one tensor share them. 0 if the input lies in the rows of a concatenation's output.
     pub const fn row_buffer_bytes(&self) -> usize {
         Ring::of_input(self).words() * 4
     }

@@ -89,8 +89,8 @@ mod shape;
 mod weights;
 mod window;
 
-/// What the trainer, the tests and the tools of this repository take from the kernels. It is not part of the API: it may
-/// change in any version.
+/// What the trainer, the tests and the tools of this repository take from the kernels. It is not part of the API: it
+/// may change in any version.
 #[cfg(feature = "writer")]
 #[doc(hidden)]
 pub mod internals {

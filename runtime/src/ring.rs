@@ -129,10 +129,7 @@ pub(crate) struct Ring {
 impl Ring {
     pub const fn new(numbers: Numbers, shape: Shape, size: RingSize, is_image: bool) -> Self {
         let plain = is_image || numbers.is_float();
-        let [left, right] = match plain {
-            true => [0; 2],
-            false => size.margins(),
-        };
+        let [left, right] = if plain { [0; 2] } else { size.margins() };
         Self {
             numbers,
             shape,
@@ -170,9 +167,10 @@ impl Ring {
     /// Where row `y` starts, in elements.
     pub const fn row_start(&self, y: usize) -> usize {
         // Rows of linear layers' rings are alone.
-        match cfg!(feature = "convolution") {
-            true => y % divisor(self.rows) * self.row_len(),
-            false => 0,
+        if cfg!(feature = "convolution") {
+            y % divisor(self.rows) * self.row_len()
+        } else {
+            0
         }
     }
 

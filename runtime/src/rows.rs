@@ -27,7 +27,8 @@ impl<F: FnMut(usize, &[u8])> RowSink for F {
     }
 }
 
-/// Takes an image's rows as they are made, top to bottom, where that can fail: a display behind a bus, a file, a socket.
+/// Takes an image's rows as they are made, top to bottom, where that can fail: a display behind a bus, a file, a
+/// socket.
 ///
 /// Any `FnMut(usize, &[u8]) -> Result<(), E>` is one.
 pub trait TryRowSink {

@@ -10,8 +10,8 @@ pub(crate) const BLOCK: usize = 4;
 /// Outputs of a linear layer that are unpacked together: whole groups of four.
 pub(crate) const OUTPUTS: usize = 8;
 
-/// Words that a layer's unpacked parameters take: the multipliers of as many channels as are unpacked together, and their
-/// weights with what shares their first and last eight.
+/// Words that a layer's unpacked parameters take: the multipliers of as many channels as are unpacked together, and
+/// their weights with what shares their first and last eight.
 pub(crate) const fn scratch_len(layer: &Layer<'_>) -> usize {
     let groups = layer.input.channels.div_ceil(4);
     let channels = layer.output.channels;

@@ -73,7 +73,8 @@ pub enum Operator {
     },
     /// The sum of two tensors of one shape: a skip connection.
     Add {
-        /// The second one, counted as [`Layer::source`](crate::Layer::source) is: the input of the layer of this index in a chain.
+        /// The second one, counted as [`Layer::source`](crate::Layer::source) is: the input of the layer of this index
+        /// in a chain.
         from: usize,
     },
     /// The channels of two tensors of one height and width, one tensor's behind the other's.
@@ -107,8 +108,16 @@ impl Operator {
         }
     }
 
-    /// Whether the output's quanta are worth what those of the input are, and signed as they are.
-    pub(crate) const fn keeps_quanta(self) -> bool {
+    /// Whether the layer has weights and a bias.
+    pub const fn has_weights(self) -> bool {
+        matches!(
+            self,
+            Self::Linear | Self::Conv2d(_) | Self::ConvTranspose2d(_)
+        )
+    }
+
+    /// Whether an int8 output's quanta are worth what those of the input are, and signed as they are.
+    pub const fn keeps_quanta(self) -> bool {
         matches!(
             self,
             Self::Upsample { .. } | Self::Concat { .. } | Self::AvgPool2d(_)

@@ -611,8 +611,8 @@ fn graphs_keep_to_their_rules() {
         64, 0, 384, 1280, 4320, 192, 7680, 0, 704, 25_344, 2304, 2304,
     ];
     assert!(model.layers().map(|layer| layer.macs()).eq(macs));
-    // What is kept of each output, and the columns beside it: of the addition's, what the transposed convolution and the
-    // upsample need.
+    // What is kept of each output, and the columns beside it: of the addition's, what the transposed convolution and
+    // the upsample need.
     assert_eq!(int8[record(5) + 38], 2);
     assert_eq!(int8[record(5) + 48..record(5) + 50], [1, 1]);
     assert_eq!(int8[record(9) + 38], 3);
@@ -861,8 +861,8 @@ fn a_model_is_shown_in_few_words() {
     assert!(shown.len() < 300, "{shown}");
 }
 
-/// Every byte of a graph's header and records, changed in some ways, and some of its parameters, with the checksum made right:
-/// whatever still parses runs.
+/// Every byte of a graph's header and records, changed in some ways, and some of its parameters, with the checksum made
+/// right: whatever still parses runs.
 #[test]
 fn changed_graphs_are_refused_or_run() {
     let mut ran = 0;
@@ -890,8 +890,8 @@ fn changed_graphs_are_refused_or_run() {
     assert!(ran > 1000, "{ran}");
 }
 
-/// As [`with_addition`], of a picture that is made small and large again: its second row is made from the first one alone, and
-/// is not there when version 4 would add it.
+/// As [`with_addition`], of a picture that is made small and large again: its second row is made from the first one
+/// alone, and is not there when version 4 would add it.
 fn halved() -> Vec<common::Plan> {
     let mut plans = with_addition();
     let half = windowed(plans[0].2, false, [1, 2, 0, 0], Activation::Relu, 3);

@@ -138,8 +138,8 @@ fn random_graphs_match_the_reference() {
     );
 }
 
-/// Cuts an image into ranges of rows at three random places, makes each by itself in a dirty buffer, last range first, and holds
-/// their rows against the whole image's.
+/// Cuts an image into ranges of rows at three random places, makes each by itself in a dirty buffer, last range first,
+/// and holds their rows against the whole image's.
 fn check_ranges(model: &Model, seed: u64) {
     let (height, row_len) = (model.output().height, model.output().row_len());
     let mut buffer = vec![0xdead_beef; model.buffer_len()];
@@ -190,8 +190,8 @@ fn any_split_into_ranges_of_rows_has_the_bits_of_the_whole_image() {
     }
 }
 
-/// Two branches with windows, behind each of which is a window, over one tensor: making the rows of one branch at once would
-/// overwrite rows of the tensor that the other branch still has to read.
+/// Two branches with windows, behind each of which is a window, over one tensor: making the rows of one branch at once
+/// would overwrite rows of the tensor that the other branch still has to read.
 #[test]
 fn branches_that_are_begun_midway_keep_the_rows_that_they_share() {
     let shaped = linear(Activation::Relu, 24, 5, 4);

@@ -107,8 +107,8 @@ fn folders() -> std::io::Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// How a good network fares in `runs` verifications, of other latents each time. Gives how often it was rejected, by the
-/// bound without what the differences of inner layers add to it, which rejects more.
+/// How a good network fares in `runs` verifications, of other latents each time. Gives how often it was rejected, by
+/// the bound without what the differences of inner layers add to it, which rejects more.
 fn print_runs(name: &str, model: &ExportedModel, runs: usize) -> Result<usize, VerifyError> {
     let blob = Model::parse(&model.int8_blob)?;
     let mut twin = NetworkTwin::new(Referee::OnnxRuntime, &model.int8_onnx, &blob)?;

@@ -11,8 +11,8 @@ pub fn generator(seed: u64) -> Network {
     graph.pictures(latent)
 }
 
-/// A random generator of residual blocks: those of SNGAN (Miyato et al. 2018), with batch norm and ReLU in front of each
-/// convolution, or those of ResNet (He et al. 2015), with ReLU behind the sum.
+/// A random generator of residual blocks: those of SNGAN (Miyato et al. 2018), with batch norm and ReLU in front of
+/// each convolution, or those of ResNet (He et al. 2015), with ReLU behind the sum.
 pub fn residual(seed: u64) -> Network {
     let mut graph = Graph::new(seed, Shape::features(12));
     let is_sngan = graph.between(0, 1) == 1;

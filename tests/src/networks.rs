@@ -9,8 +9,8 @@ fn uniform(rng: &mut Rng) -> f32 {
     rng.next_u32() as f32 / (1u64 << 31) as f32 - 1.0
 }
 
-/// Random parameters of a network: batch-norm statistics near 0 and 1, embeddings of variance 1, weights of variance 2 over the
-/// products of an output, and a sixteenth of that in the last layer, so that few pixels saturate.
+/// Random parameters of a network: batch-norm statistics near 0 and 1, embeddings of variance 1, weights of variance 2
+/// over the products of an output, and a sixteenth of that in the last layer, so that few pixels saturate.
 pub fn random_parameters(network: &Network, seed: u64) -> Parameters {
     let mut rng = Rng::new(seed);
     let mut parameters = Parameters::default();

@@ -73,9 +73,10 @@ impl Samples {
 
     /// How many images have to be made.
     pub fn most(self, with_inception: bool) -> usize {
-        match with_inception {
-            true => self.plain.max(self.inception),
-            false => self.plain,
+        if with_inception {
+            self.plain.max(self.inception)
+        } else {
+            self.plain
         }
     }
 }

@@ -7,11 +7,12 @@
 const PARALLEL: f64 = 1e-9;
 
 /// Spherical interpolation of `a` and `b`, which have as many components, at `t` from 0 (`a`) to 1 (`b`): the direction
-/// turns at an even pace in the plane of the two, and the length goes evenly from one's to the other's. (For equal lengths
-/// that is Shoemake's formula.)
+/// turns at an even pace in the plane of the two, and the length goes evenly from one's to the other's. (For equal
+/// lengths that is Shoemake's formula.)
 ///
-/// A plane that the two do not give is chosen. For opposite vectors it is that of `a` and the axis on which it has least,
-/// the first of several. Parallel vectors need none. Where a vector is 0, and in one dimension, the way is straight.
+/// A plane that the two do not give is chosen. For opposite vectors it is that of `a` and the axis on which it has
+/// least, the first of several. Parallel vectors need none. Where a vector is 0, and in one dimension, the way is
+/// straight.
 pub fn slerp(a: &[f64], b: &[f64], t: f64) -> Vec<f64> {
     let straight = || mix(a, b, 1.0 - t, t);
     let (of_a, of_b) = (length(a), length(b));

@@ -18,8 +18,8 @@ pub struct Arguments {
 const MODELS: [&str; 2] = ["nano", "small"];
 const ENGINES: [&str; 4] = ["f32", "int8", "tract", "onnxruntime"];
 
-/// How often the whole benchmark is run: the machine may be slow for seconds, while one engine is at work and the others are
-/// not.
+/// How often the whole benchmark is run: the machine may be slow for seconds, while one engine is at work and the
+/// others are not.
 const ROUNDS: usize = 6;
 
 /// What criterion keeps of a benchmark's samples.
@@ -36,8 +36,8 @@ struct Outcome {
     ns_per_image: f64,
 }
 
-/// Runs the benchmark some times and prints the fastest of each one's samples: what other programs do to the machine can
-/// only make a sample slower.
+/// Runs the benchmark some times and prints the fastest of each one's samples: what other programs do to the machine
+/// can only make a sample slower.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! The licence of every crate in the lock files, those of the firmware and the fuzzers too, against the list in `deny.toml`.
+//! The licence of every crate in the lock files, those of the firmware and the fuzzers too, against the list in
+//! `deny.toml`.
 
 use std::fs;
 use std::path::Path;

@@ -32,7 +32,8 @@ enum Step {
     Cuda,
     /// The tests of xtask.
     Xtask,
-    /// The runtime's tests with overflow checks, and its parity tests with the portable kernels, with SSE2's and with AVX2's.
+    /// The runtime's tests with overflow checks, and its parity tests with the portable kernels, with SSE2's and with
+    /// AVX2's.
     Runtime,
     /// The trainer's tests, optimized.
     Trainer,

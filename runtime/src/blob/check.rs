@@ -88,7 +88,8 @@ pub(super) fn first_refused(model: &Model<'_>) -> Option<usize> {
     (0..model.layers).find(|&index| check(model, record(model.blob, index), index).is_err())
 }
 
-/// Whether the last layer is linear, and its shape is that of the output with each row's elements as channels (section 2.5).
+/// Whether the last layer is linear, and its shape is that of the output with each row's elements as channels (section
+/// 2.5).
 const fn is_rows_of(model: &Model<'_>, shape: Shape) -> bool {
     let operator = operator(record(model.blob, model.layers - 1));
     version(model.blob) >= ADD_VERSION

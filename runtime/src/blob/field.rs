@@ -1,4 +1,5 @@
-//! The format's versions and limits, and where the fields of the header and of a record lie, in bytes (sections 1.1 and 1.2).
+//! The format's versions and limits, and where the fields of the header and of a record lie, in bytes (sections 1.1 and
+//! 1.2).
 
 /// The newest version of the format that this reader knows.
 pub const FORMAT_VERSION: u16 = 5;

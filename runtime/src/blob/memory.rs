@@ -11,11 +11,12 @@ use crate::scratch;
 // Inlined, so that a model whose layers are decoded needs no code to decode them.
 #[inline(always)]
 pub(crate) const fn ring(model: &Model<'_>, tensor: usize) -> Ring {
-    // Of the first layers there is always one that reads the latent, since there is nothing else yet. In a chain each layer reads
-    // the tensor of its own number.
-    let is_input = match cfg!(feature = "convolution") {
-        true => tensor == 0,
-        false => tensor < model.layer_count(),
+    // Of the first layers there is always one that reads the latent, since there is nothing else yet. In a chain each
+    // layer reads the tensor of its own number.
+    let is_input = if cfg!(feature = "convolution") {
+        tensor == 0
+    } else {
+        tensor < model.layer_count()
     };
     let index = if is_input { tensor } else { tensor - 1 };
     let decoded;
@@ -36,8 +37,8 @@ pub(crate) const fn ring(model: &Model<'_>, tensor: usize) -> Ring {
     ring
 }
 
-/// Words of state for each tensor: the rows made so far with the layer that asked for the next one in the upper half, and
-/// where the ring starts.
+/// Words of state for each tensor: the rows made so far with the layer that asked for the next one in the upper half,
+/// and where the ring starts.
 pub(crate) const fn state_len(model: &Model<'_>) -> usize {
     2 * (model.layer_count() + 1)
 }

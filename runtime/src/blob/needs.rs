@@ -57,8 +57,8 @@ pub(crate) struct Needs {
 }
 
 impl Needs {
-    /// What the layers of a model need, whose layers read what is made before them. Takes a fixed number of steps for each row
-    /// of each tensor.
+    /// What the layers of a model need, whose layers read what is made before them. Takes a fixed number of steps for
+    /// each row of each tensor.
     pub const fn of(model: &Model<'_>) -> Self {
         let mut needs = Self {
             made: PerTensor::new(0),
@@ -89,9 +89,10 @@ impl Needs {
 
     /// The margins of a tensor (section 9.4).
     pub const fn margins(&self, tensor: usize) -> [u8; 2] {
-        match tensor < self.margins.len() {
-            true => self.margins[tensor],
-            false => [0; 2],
+        if tensor < self.margins.len() {
+            self.margins[tensor]
+        } else {
+            [0; 2]
         }
     }
 
@@ -100,7 +101,8 @@ impl Needs {
         self.added.get(tensor)
     }
 
-    /// Whether a row of an addition's second input was not made yet when it was to be added, which version 4 does not have.
+    /// Whether a row of an addition's second input was not made yet when it was to be added, which version 4 does not
+    /// have.
     pub const fn is_late(&self) -> bool {
         self.late
     }

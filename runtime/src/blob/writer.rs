@@ -26,8 +26,8 @@ pub struct LayerSpec {
     pub operator: Operator,
     /// The activation behind it.
     pub activation: Activation,
-    /// The tensor that the layer reads, the first one if it reads two: 0 is the latent, `i + 1` the output of layer `i`. In a
-    /// chain it is the layer's own index.
+    /// The tensor that the layer reads, the first one if it reads two: 0 is the latent, `i + 1` the output of layer
+    /// `i`. In a chain it is the layer's own index.
     pub source: usize,
     /// Shape of the output.
     pub output: Shape,
@@ -283,9 +283,10 @@ fn encode(
         let layer = Encoder {
             index,
             spec,
-            stored: match index + 1 == layers.len() {
-                true => as_stored(spec, numbers),
-                false => spec.output,
+            stored: if index + 1 == layers.len() {
+                as_stored(spec, numbers)
+            } else {
+                spec.output
             },
             numbers,
             input,
@@ -415,14 +416,16 @@ impl<const LEN: usize> Fields<LEN> {
     }
 }
 
-/// The shape that the last layer's record has: of a linear layer, the one with fewer places left over in groups of four.
+/// The shape that the last layer's record has: of a linear layer, the one with fewer places left over in groups of
+/// four.
 fn as_stored(last: &LayerSpec, numbers: Numbers) -> Shape {
     let (own, rows) = (last.output, last.output.rows_as_channels());
     let places = |shape: Shape| shape.width.saturating_mul(weights::ceil4(shape.channels));
     let is_grouped = last.operator == Operator::Linear && numbers != Numbers::Float;
-    match is_grouped && places(rows) < places(own) && rows.channels <= MAX_EXTENT {
-        true => rows,
-        false => own,
+    if is_grouped && places(rows) < places(own) && rows.channels <= MAX_EXTENT {
+        rows
+    } else {
+        own
     }
 }
 
@@ -442,8 +445,8 @@ fn homes(model: &Model<'_>) -> Vec<u16> {
         .collect()
 }
 
-/// Writes the version, and into header and records what the layers need of the tensors and where their outputs lie. What a
-/// model needs that cannot be read does not matter: the reader will refuse it.
+/// Writes the version, and into header and records what the layers need of the tensors and where their outputs lie.
+/// What a model needs that cannot be read does not matter: the reader will refuse it.
 fn put_needs(blob: &mut [u8], version: u16, needs: &Needs, homes: &[u16]) {
     for at in [header::WRITTEN, header::READER] {
         blob[at..at + 2].copy_from_slice(&version.to_le_bytes());

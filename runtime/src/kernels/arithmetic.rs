@@ -258,9 +258,10 @@ mod tests {
     /// The stated error of the float activations: libm's, or micromath's exp inside.
     #[test]
     fn float_activations_keep_their_stated_error() {
-        let bounds = match cfg!(feature = "micromath") {
-            true => [1.1e-3, 6e-4],
-            false => [1e-6; 2],
+        let bounds = if cfg!(feature = "micromath") {
+            [1.1e-3, 6e-4]
+        } else {
+            [1e-6; 2]
         };
         let (mut tanh_error, mut sigmoid_error) = (0.0, 0.0);
         for i in -200_000..=200_000 {

@@ -14,8 +14,8 @@ use crate::ring::Ring;
 use crate::shape::{Operator, PixelRange};
 use crate::window::Axis;
 
-/// Computes row `y` of the output of a layer that has weights, or of an upsample, into `out`, a row of `out_ring`, from the
-/// rows of its input's ring.
+/// Computes row `y` of the output of a layer that has weights, or of an upsample, into `out`, a row of `out_ring`, from
+/// the rows of its input's ring.
 ///
 /// `scratch` is for an int4 layer to be unpacked in: [`scratch_len`](crate::scratch::scratch_len) words.
 #[cfg_attr(feature = "convolution", inline(never))]
@@ -56,9 +56,10 @@ fn int8_row_by<K: Kernels>(
         }
         (_, Some(axis)) => {
             let convolution = int8::Convolution::new(layer, axis, y, input);
-            match layer.numbers.is_int4() {
-                true => convolution.run_int4::<K>(out_ring, out, scratch),
-                false => convolution.run::<K>(out_ring, out),
+            if layer.numbers.is_int4() {
+                convolution.run_int4::<K>(out_ring, out, scratch)
+            } else {
+                convolution.run::<K>(out_ring, out)
             }
         }
         (_, None) if layer.numbers.is_int4() => {

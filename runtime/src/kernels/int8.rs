@@ -129,8 +129,8 @@ pub(crate) fn copy_row(
     }
 }
 
-/// Computes row `y` of a concatenation's output into `out`, a row of `out_ring`, from the rows of its inputs' rings. An input
-/// that has no rows of its own is in `out` already.
+/// Computes row `y` of a concatenation's output into `out`, a row of `out_ring`, from the rows of its inputs' rings. An
+/// input that has no rows of its own is in `out` already.
 #[inline(never)]
 pub(crate) fn concat_row(
     layer: &Layer<'_>,

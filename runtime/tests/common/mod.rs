@@ -118,8 +118,8 @@ pub fn every_small_window() -> Vec<(Vec<Plan>, u64)> {
     models
 }
 
-/// Generators of four layers and more as they are in use: one dense layer or two, and windows behind one another that double the
-/// picture twice or leave it as it is, some behind an upsample. Each with a seed of its own.
+/// Generators of four layers and more as they are in use: one dense layer or two, and windows behind one another that
+/// double the picture twice or leave it as it is, some behind an upsample. Each with a seed of its own.
 pub fn larger() -> Vec<(Vec<Plan>, u64)> {
     const WINDOWS: [(bool, [usize; 4]); 4] = [
         (true, [4, 2, 1, 0]),
@@ -204,12 +204,13 @@ pub fn pooled(input: Shape, kernel: usize, stride: usize) -> Option<Plan> {
     }
 }
 
-/// A graph of random layers: branches that are joined again by additions and concatenations, over pictures of `2^level` times
-/// a size.
+/// A graph of random layers: branches that are joined again by additions and concatenations, over pictures of `2^level`
+/// times a size.
 pub struct Graph {
     pub latent: usize,
     pub nodes: Vec<Node>,
-    /// The shape of each tensor; what its quanta are: of no activation, of tanh, of sigmoid or of ReLU; whether it is read.
+    /// The shape of each tensor; what its quanta are: of no activation, of tanh, of sigmoid or of ReLU; whether it is
+    /// read.
     tensors: Vec<(Shape, usize, bool)>,
 }
 
@@ -633,8 +634,8 @@ pub fn tiny_graph() -> (usize, Vec<Node>) {
     (4, nodes)
 }
 
-/// A graph of three concatenations and 8x8 pixels: one of which is an input of the second, and a third whose second input begins
-/// inside a group of four channels.
+/// A graph of three concatenations and 8x8 pixels: one of which is an input of the second, and a third whose second
+/// input begins inside a group of four channels.
 pub fn tiny_concat() -> (usize, Vec<Node>) {
     let relu = Activation::Relu;
     let layer = |input, transposed, window, channels| {

@@ -70,13 +70,7 @@ impl Mutant {
 /// Whether a layer has what a fault needs.
 fn has(layer: &Layer<'_>, fault: Fault) -> bool {
     match (fault, layer.operator) {
-        (
-            _,
-            Operator::Upsample { .. }
-            | Operator::Add { .. }
-            | Operator::Concat { .. }
-            | Operator::AvgPool2d(_),
-        ) => false,
+        (_, operator) if !operator.has_weights() => false,
         (Fault::Multiplier | Fault::Bias | Fault::Weight, _) => true,
         (Fault::Taps, Operator::Conv2d(window)) => window.kernel > 1,
         (Fault::Taps, Operator::ConvTranspose2d(window)) => window.kernel > window.stride,

@@ -103,7 +103,8 @@ fn every_engine_agrees_on_random_generators() {
     );
 }
 
-/// Tanh in the middle of a network rounds one quantum in a hundred to the other side, and the layers behind magnify that.
+/// Tanh in the middle of a network rounds one quantum in a hundred to the other side, and the layers behind magnify
+/// that.
 #[test]
 fn differences_of_inner_layers_count_for_the_whole_network() {
     let network = graphs::generator(10);

@@ -33,9 +33,10 @@ fn check(paths: &[PathBuf]) -> Result<String, String> {
         .args(paths)
         .output()
         .expect("POCKETGAN_PYTHON names a program");
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 }
 

@@ -13,9 +13,9 @@ use std::path::PathBuf;
 /// The folder must hold model.onnx, model-int8.onnx, model.pgan and model-f32.pgan, as `trainer fit` leaves them.
 ///
 /// int8: each layer, given the same input, may differ from the same layer of the QDQ model by one quantum, and by 9/16
-/// of one from what that has before it rounds. The whole network is bounded on average, since a number that rounds to the
-/// other side in an early layer can move a pixel by many quanta: over all pixels, what is beyond these 9/16 may come to
-/// 0.05 quanta, and as much more as the differences of the layers before the last move the pixels.
+/// of one from what that has before it rounds. The whole network is bounded on average, since a number that rounds to
+/// the other side in an early layer can move a pixel by many quanta: over all pixels, what is beyond these 9/16 may
+/// come to 0.05 quanta, and as much more as the differences of the layers before the last move the pixels.
 ///
 /// Floats: pixels may differ by 2e-6 on average, and by 1e-4 at most. In both, the runtime's fast kernels must give the
 /// very bits of its reference kernels. A model with classes is asked for each in turn.

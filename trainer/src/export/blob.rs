@@ -18,12 +18,13 @@ pub fn float_blob(folded: &Folded) -> Result<Vec<u8>, WriteError> {
         activation: layer.activation,
         source: layer.source,
         output: runtime_shape(layer.output),
-        parameters: match layer.bias.is_empty() {
-            true => Parameters::None,
-            false => Parameters::Float {
+        parameters: if layer.operator.has_weights() {
+            Parameters::Float {
                 weights: layer.weight.clone(),
                 bias: layer.bias.clone(),
-            },
+            }
+        } else {
+            Parameters::None
         },
     });
     let columns = folded.layers.first().map(|layer| layer.columns.clone());
@@ -51,11 +52,9 @@ pub fn int8_blob(quantized: &Quantized) -> Result<Vec<u8>, WriteError> {
             source: layer.source,
             output: runtime_shape(layer.output),
             parameters: match layer.operator {
-                Operator::Upsample { .. } | Operator::Concat { .. } | Operator::AvgPool2d(_) => {
-                    Parameters::None
-                }
+                operator if operator.keeps_quanta() => Parameters::None,
                 Operator::Add { .. } => Parameters::Add {
-                    multipliers: [layer.input_scale, layer.added_scale]
+                    multipliers: [layer.input_scale, layer.added_scale.unwrap_or(0.0)]
                         .map(|scale| f64::from(scale) / unit),
                     scale: layer.scale,
                 },

@@ -247,7 +247,7 @@ impl Folding<'_> {
     fn operator(&mut self, step: &Step<'_>, operator: Operator) {
         let bias_len = match operator {
             Operator::Linear => step.output.len(),
-            _ if has_weights(operator) => step.output.channels,
+            _ if operator.has_weights() => step.output.channels,
             _ => 0,
         };
         let weight = self.parameters.get(step.index, "weight");
@@ -354,7 +354,7 @@ impl Folding<'_> {
     fn batch_norm(&mut self, step: &Step<'_>, epsilon: f64) -> Result<(), FoldError> {
         let norm = BatchNorm::new(step, self.parameters, epsilon);
         match self.sole(step) {
-            Some(layer) if layer.activation == Activation::None && has_weights(layer.operator) => {
+            Some(layer) if layer.activation == Activation::None && layer.operator.has_weights() => {
                 norm.fold(layer, step.input);
                 self.merged(step);
                 Ok(())
@@ -454,7 +454,8 @@ impl Folding<'_> {
 }
 
 /// The layers with a copy, made by an upsampling by 1, of each vector that a linear layer and a window with margins
-/// both read: the windows read the copy, since the blob's format has no margins beside a linear layer's input (section 9.4).
+/// both read: the windows read the copy, since the blob's format has no margins beside a linear layer's input (section
+/// 9.4).
 fn with_copied_vectors(layers: Vec<FoldedLayer>) -> Vec<FoldedLayer> {
     let read_by_linear = layers
         .iter()
@@ -606,14 +607,6 @@ impl<'a> BatchNorm<'a> {
             layer.weight[i] = (f64::from(layer.weight[i]) * self.factor[c]) as f32;
         }
     }
-}
-
-/// Whether an operator has weights and a bias.
-const fn has_weights(operator: Operator) -> bool {
-    matches!(
-        operator,
-        Operator::Linear | Operator::Conv2d(_) | Operator::ConvTranspose2d(_)
-    )
 }
 
 impl FoldedLayer {

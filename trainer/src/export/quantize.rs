@@ -1,5 +1,5 @@
-//! Post-training quantization to int8, or to int8 with weights of 4 bits: symmetric weights per output channel, calibrated
-//! activations.
+//! Post-training quantization to int8, or to int8 with weights of 4 bits: symmetric weights per output channel,
+//! calibrated activations.
 //!
 //! Every scale in a [`Quantized`] network is the one that the integer path realizes (section 4.2 of
 //! the blob format): a quantum of an accumulator is worth `input_scale * weight_scale[output]`.
@@ -119,9 +119,9 @@ pub struct QuantizedLayer {
     pub class_step: u16,
     /// What a quantum of the input is worth.
     pub input_scale: f32,
-    /// Of an addition: what a quantum of what is added to the input is worth. 0 of one that adds nothing, and rounds its
-    /// input to other quanta, and of other layers.
-    pub added_scale: f32,
+    /// Of an addition: what a quantum of what is added to the input is worth. `None` of one that adds nothing, and
+    /// rounds its input to other quanta, and of other layers.
+    pub added_scale: Option<f32>,
     /// What a quantum of the output is worth.
     pub scale: f32,
     /// Whether the output's quanta are 0 to 255 (else -128 to 127).
@@ -131,7 +131,7 @@ pub struct QuantizedLayer {
 impl QuantizedLayer {
     /// Whether the layer is an addition that adds nothing.
     pub fn is_copy(&self) -> bool {
-        matches!(self.operator, Operator::Add { .. }) && self.added_scale == 0.0
+        matches!(self.operator, Operator::Add { .. }) && self.added_scale.is_none()
     }
 
     /// What a quantum of the accumulator is worth, for each output or output channel.
@@ -166,8 +166,8 @@ fn with_scales(folded: &Folded, weights: Weights, plan: &Plan, scales: &[f32]) -
         let quantized = quantize_layer(layer, weights, scale_of(layer.source), scale_of(index + 1));
         QuantizedLayer {
             added_scale: match layer.operator {
-                Operator::Add { from } if !planned.is_copy => scale_of(from),
-                _ => 0.0,
+                Operator::Add { from } if !planned.is_copy => Some(scale_of(from)),
+                _ => None,
             },
             unsigned: plan.kind(index + 1).1.unsigned,
             ..quantized
@@ -213,7 +213,7 @@ fn quantize_layer(
         class_step,
         weight_scale,
         input_scale,
-        added_scale: 0.0,
+        added_scale: None,
         scale,
         unsigned: false,
     }
@@ -279,8 +279,8 @@ fn weight_scales(layer: &FoldedLayer, weights: Weights, input_scale: f32, scale:
     }
 }
 
-/// `scales` rounded up so that each is a number of 16 bits times `unit` and a power of two, the same for all of them. The
-/// multipliers of an int4 blob then say them exactly.
+/// `scales` rounded up so that each is a number of 16 bits times `unit` and a power of two, the same for all of them.
+/// The multipliers of an int4 blob then say them exactly.
 fn with_short_multipliers(scales: &[f64], unit: f64) -> Vec<f32> {
     let largest = scales.iter().fold(0.0, |a: f64, &b| a.max(b));
     let quantum = 2f64.powi((largest / unit / 65_535.0).log2().ceil() as i32) * unit;

@@ -1,8 +1,8 @@
 //! Which tensors of an int8 network have one scale and one signedness.
 //!
 //! An upsampling and average pooling keep those of their input, and a concatenation has one of each for both inputs and
-//! its output (sections 2.3 and 9.2 of the blob format). An input that cannot have the other's is rounded to new quanta by
-//! a layer of its own.
+//! its output (sections 2.3 and 9.2 of the blob format). An input that cannot have the other's is rounded to new quanta
+//! by a layer of its own.
 
 use super::fold::{Folded, FoldedLayer};
 use crate::spec::Shape;
@@ -24,7 +24,7 @@ impl Kind {
     };
 
     /// The kind of what leaves an activation.
-    fn behind(activation: Activation) -> Self {
+    fn after(activation: Activation) -> Self {
         Self {
             unsigned: matches!(activation, Activation::Relu | Activation::Sigmoid),
             fixed: match activation {
@@ -94,7 +94,7 @@ impl Plan {
         self.kinds.iter().enumerate().map(|(place, &kind)| {
             let layers = self.layers.iter().zip(&self.kind_of[1..]);
             let rounded = layers
-                .filter(|(planned, of)| **of == place && !keeps_quanta(planned.layer.operator));
+                .filter(|(planned, of)| **of == place && !planned.layer.operator.keeps_quanta());
             (kind, rounded.map(|(planned, _)| planned.values).collect())
         })
     }
@@ -107,10 +107,10 @@ impl Plan {
 
     /// Adds a layer; gives the number of its output.
     fn push(&mut self, layer: FoldedLayer, values: usize, is_copy: bool) -> usize {
-        let kind = if keeps_quanta(layer.operator) {
+        let kind = if layer.operator.keeps_quanta() {
             self.kind_of[layer.source]
         } else {
-            self.kinds.push(Kind::behind(layer.activation));
+            self.kinds.push(Kind::after(layer.activation));
             self.kinds.len() - 1
         };
         self.kind_of.push(kind);
@@ -160,12 +160,4 @@ impl Folded {
             None => Shape::features(self.latent_size),
         }
     }
-}
-
-/// Whether the output of an operator has the quanta of its input.
-const fn keeps_quanta(operator: Operator) -> bool {
-    matches!(
-        operator,
-        Operator::Upsample { .. } | Operator::Concat { .. } | Operator::AvgPool2d(_)
-    )
 }

@@ -1,7 +1,7 @@
 //! The whole state of a run in one safetensors file.
 //!
-//! The file's only metadata is a JSON object with all that is no tensor. Its first key is the SHA-256 of the whole file, taken with
-//! zeros in the sum's own place, so that no altered byte goes unseen. Tensors, all f32:
+//! The file's only metadata is a JSON object with all that is no tensor. Its first key is the SHA-256 of the whole
+//! file, taken with zeros in the sum's own place, so that no altered byte goes unseen. Tensors, all f32:
 //!
 //! | names | what |
 //! |---|---|
@@ -288,15 +288,16 @@ impl OldState {
         // An encoder has two numbers for each of a latent, a discriminator one in all.
         let moments = Shape::features(2 * self.generator.input.len());
         let is_variational = self.discriminator.output() == Ok(moments);
-        let (networks, losses) = match is_variational {
-            true => (
+        let (networks, losses) = if is_variational {
+            (
                 Variational::networks(self.generator, self.discriminator),
                 Variational::LOSSES,
-            ),
-            false => (
+            )
+        } else {
+            (
                 Adversarial::networks(self.generator, self.discriminator),
                 Adversarial::LOSSES,
-            ),
+            )
         };
         let names = networks.iter().map(|named| named.name.clone());
         let losses = losses.map(|loss| loss.key.to_owned());
@@ -369,9 +370,10 @@ fn check_sum(bytes: &[u8], sum: &str) -> Result<(), DecodeError> {
     let place = find(bytes, sum).ok_or(DecodeError::Sum)?;
     let mut blank = bytes.to_vec();
     blank[place].copy_from_slice(NO_SUM.as_bytes());
-    match sha256(&blank) == sum {
-        true => Ok(()),
-        false => Err(DecodeError::Sum),
+    if sha256(&blank) == sum {
+        Ok(())
+    } else {
+        Err(DecodeError::Sum)
     }
 }
 

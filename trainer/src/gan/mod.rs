@@ -1,5 +1,5 @@
-//! Generative adversarial networks (Goodfellow et al. 2014), and variational autoencoders (Kingma & Welling 2014) beside
-//! them: networks, losses, the training step and the loop around it.
+//! Generative adversarial networks (Goodfellow et al. 2014), and variational autoencoders (Kingma & Welling 2014)
+//! beside them: networks, losses, the training step and the loop around it.
 
 mod adversarial;
 pub mod checkpoint;

@@ -90,7 +90,7 @@ impl Reference {
 
     /// The figures of generated images, pixels `(N, C, H, W)`. The distances are those of the first [`AT_ONCE`], or of
     /// as many as there are training images. All are rounded to six decimals, so that a figure that is read back from a
-    /// log is the one that was judged. The bits do not depend on the number of threads.
+    /// log is the one that was compared with the limits. The bits do not depend on the number of threads.
     pub fn diversity(&self, pixels: &[u8]) -> Diversity {
         let count = AT_ONCE.min(self.count()).min(pixels.len() / self.len);
         let compared = &pixels[..count * self.len];

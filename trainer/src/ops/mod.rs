@@ -75,9 +75,8 @@ pub enum Sums {
     #[default]
     Fast,
     /// A batch is cut into two to this power equal parts. A part's sum is what a machine computes that has nothing else
-    /// of the batch. The parts' sums are added in a balanced tree, neighbours first:
-    /// `((0 + 1) + (2 + 3)) + ((4 + 5) + (6 + 7))`. So machines that have some of the parts each can come to the bits of
-    /// one.
+    /// of the batch. The parts' sums are added in a balanced tree, neighbours first: `((0 + 1) + (2 + 3)) + ((4 + 5) +
+    /// (6 + 7))`. So machines that have some of the parts each can come to the bits of one.
     Tree(u8),
 }
 
@@ -160,8 +159,8 @@ pub trait Device<E: Dtype>: Clone + std::fmt::Debug + 'static {
         dims: Dims,
     ) -> Result<Self::Array, Self::Err>;
 
-    /// Runs what the tape has recorded backward from some arrays. Each comes with the gradient of a loss with respect to
-    /// it, in the order of its dims.
+    /// Runs what the tape has recorded backward from some arrays. Each comes with the gradient of a loss with respect
+    /// to it, in the order of its dims.
     fn backward(
         &self,
         tape: OwnedTape<E, Self::Nodes>,

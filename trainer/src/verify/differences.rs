@@ -9,8 +9,8 @@ use super::twin::Expected;
 const UNROUNDED_BOUND: f64 = 0.5 + 1.0 / 16.0;
 /// How far a layer's quanta may be from its twin's, which follows.
 const LAYER_BOUND: f64 = 1.0;
-/// How far the pixels of a network may be from its twin's on average, in quanta and beyond [`UNROUNDED_BOUND`], if no layer
-/// but the last differs from its twin.
+/// How far the pixels of a network may be from its twin's on average, in quanta and beyond [`UNROUNDED_BOUND`], if no
+/// layer but the last differs from its twin.
 const NETWORK_BOUND: f64 = 0.05;
 
 const UNIT: &str = "quanta";

@@ -5,7 +5,7 @@ use crate::engines::{
     Arithmetic, EngineError, Graph, OrtGraph, TractGraph, channels_first, channels_last, spec_shape,
 };
 use crate::export::onnx::{OnnxModel, Part};
-use pocketgan::{Activation, Layer, Model, Operator, Shape, latent};
+use pocketgan::{Activation, Layer, Model, Shape, latent};
 use prost::Message;
 
 /// Who runs the int8 ONNX model.
@@ -97,11 +97,10 @@ impl Twin {
 
 /// The least and the greatest quantum that a layer gives (sections 4.2 and 9.2 of the blob format).
 pub(super) fn range_of(layer: &Layer<'_>) -> [i16; 2] {
-    let is_signed = match layer.operator {
-        Operator::Upsample { .. } | Operator::Concat { .. } | Operator::AvgPool2d(_) => {
-            layer.signed_input
-        }
-        _ => !matches!(layer.activation, Activation::Relu | Activation::Sigmoid),
+    let is_signed = if layer.operator.keeps_quanta() {
+        layer.signed_input
+    } else {
+        !matches!(layer.activation, Activation::Relu | Activation::Sigmoid)
     };
     if is_signed { [-128, 127] } else { [0, 255] }
 }

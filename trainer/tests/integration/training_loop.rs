@@ -4,7 +4,8 @@ use pocketgan_trainer::data::Fingerprint;
 use pocketgan_trainer::files::sha256;
 use pocketgan_trainer::gan::checkpoint::{Checkpoint, DecodeError};
 use pocketgan_trainer::gan::fit::{
-    Ended, FitError, Judge, Length, Line, OnCollapse, OnNan, Progress, Run, Source, Watch, fit,
+    Ended, FitError, Length, Line, OnCollapse, OnNan, Progress, Run, ScoreFunction, Source, Watch,
+    fit,
 };
 use pocketgan_trainer::gan::store::{Store, StoreError};
 use pocketgan_trainer::gan::{Adversarial, Likelihood, Losses, Objective, Settings, Variational};
@@ -289,7 +290,7 @@ impl Bench {
         self.rated(fate, &mut |_| Ok(None))
     }
 
-    fn rated(&self, fate: Fate, judge: &mut Judge<'_, Cpu>) -> Part {
+    fn rated(&self, fate: Fate, judge: &mut ScoreFunction<'_, Cpu>) -> Part {
         let from = self.newest();
         let rolled_back = from.as_ref().is_some_and(|from| from.rollbacks > 0);
         self.images.cured.store(rolled_back, Ordering::Relaxed);

@@ -142,8 +142,8 @@ impl Bare {
         Ok(())
     }
 
-    /// Checks that the whole firmware of a model of linear layers, interrupt vectors and all, is not larger than it may be
-    /// beside the blob.
+    /// Checks that the whole firmware of a model of linear layers, interrupt vectors and all, is not larger than it may
+    /// be beside the blob.
     ///
     /// # Errors
     ///

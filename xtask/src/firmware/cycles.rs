@@ -137,9 +137,10 @@ fn trace(
 /// What makes this QEMU translate one instruction at a time.
 fn one_at_a_time() -> Result<&'static [&'static str]> {
     let help = process::output(process::command("qemu-system-arm").arg("-help"))?;
-    Ok(match help.contains("one-insn-per-tb") {
-        true => &["-accel", "tcg,one-insn-per-tb=on"],
-        false => &["-singlestep"],
+    Ok(if help.contains("one-insn-per-tb") {
+        &["-accel", "tcg,one-insn-per-tb=on"]
+    } else {
+        &["-singlestep"]
     })
 }
 

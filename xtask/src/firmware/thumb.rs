@@ -118,9 +118,10 @@ fn short(first: u16) -> Kind {
 }
 
 fn many(load: bool, registers: u32) -> Kind {
-    match load {
-        true => Kind::Load { registers },
-        false => Kind::Store { registers },
+    if load {
+        Kind::Load { registers }
+    } else {
+        Kind::Store { registers }
     }
 }
 

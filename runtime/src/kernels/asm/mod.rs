@@ -275,9 +275,10 @@ impl Phase<'_> {
     /// The loop for one tap.
     #[inline(always)]
     fn one_tap(&self) -> Loop {
-        match self.layer.signed_input {
-            true => Loop::SIGNED_ONE_TAP,
-            false => Loop::ONE_TAP,
+        if self.layer.signed_input {
+            Loop::SIGNED_ONE_TAP
+        } else {
+            Loop::ONE_TAP
         }
     }
 }

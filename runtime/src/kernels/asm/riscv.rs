@@ -198,7 +198,8 @@ macro_rules! table {
 /// `multipliers` and `out`, must reach for each channel. `len` and `channels` must not be 0.
 #[inline(never)]
 pub(super) unsafe fn sums(job: &mut Job) {
-    // SAFETY: reads only what the caller vouches for, writes outputs or accumulators and the job. The table has a place for each `which`, the second one for each `size`.
+    // SAFETY: reads only what the caller vouches for, writes outputs or accumulators and the job. The table has a place
+    // for each `which`, the second one for each `size`.
     unsafe {
         asm!(
             "lw t0, {which}(a0)",
@@ -369,8 +370,8 @@ pub(super) unsafe fn sums(job: &mut Job) {
 /// `multipliers`, `out` must be aligned to words too, and reach for a tile's sums.
 #[inline(never)]
 pub(super) unsafe fn linear(job: &mut Linear) {
-    // s2 to s5 are the accumulators, a2 to a5 and t3 weights and products, t2 a byte of the input; a6 and a7 point to the
-    // input and the weights, t6 to the input's end.
+    // s2 to s5 are the accumulators, a2 to a5 and t3 weights and products, t2 a byte of the input; a6 and a7 point to
+    // the input and the weights, t6 to the input's end.
     macro_rules! product {
         ($acc:literal, $weight:literal) => {
             concat!(

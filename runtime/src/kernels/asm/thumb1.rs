@@ -392,9 +392,9 @@ pub(super) unsafe fn sums(job: &mut Job) {
 /// `multipliers`, `out` must be aligned to words too, and reach for a tile's sums.
 #[inline(never)]
 pub(super) unsafe fn linear(job: &mut Linear) {
-    // r8 to r11 are the accumulators, r0 to r3 the bytes of a group, r4 a word of weights, r5 a weight and then a product;
-    // r7 and r6 point to the input and the weights, r12 to the input's end, lr to the loop. On the stack the job, and behind it the
-    // accumulators.
+    // r8 to r11 are the accumulators, r0 to r3 the bytes of a group, r4 a word of weights, r5 a weight and then a
+    // product; r7 and r6 point to the input and the weights, r12 to the input's end, lr to the loop. On the stack the
+    // job, and behind it the accumulators.
     macro_rules! output {
         ($acc:literal) => {
             concat!(

@@ -20,9 +20,10 @@ const SHARING: usize = 8;
 pub(crate) fn row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f32]) {
     // SAFETY: this machine has what they need.
     unsafe {
-        match has_avx512() {
-            true => avx512_row(layer, y, input, out),
-            false => avx2_row(layer, y, input, out),
+        if has_avx512() {
+            avx512_row(layer, y, input, out)
+        } else {
+            avx2_row(layer, y, input, out)
         }
     }
 }

@@ -86,9 +86,10 @@ macro_rules! kernels {
             ) {
                 // SAFETY: as above.
                 unsafe {
-                    match outputs.layer.signed_input {
-                        true => Self::linear::<true>(outputs, input, weights, out, group_step),
-                        false => Self::linear::<false>(outputs, input, weights, out, group_step),
+                    if outputs.layer.signed_input {
+                        Self::linear::<true>(outputs, input, weights, out, group_step)
+                    } else {
+                        Self::linear::<false>(outputs, input, weights, out, group_step)
                     }
                 }
             }

@@ -1,5 +1,5 @@
-//! Convolutions of few output channels, whose vectors hold neighbouring outputs. Their inputs are read from planes, where
-//! the columns of a channel lie side by side.
+//! Convolutions of few output channels, whose vectors hold neighbouring outputs. Their inputs are read from planes,
+//! where the columns of a channel lie side by side.
 #![allow(unsafe_code)]
 
 use crate::invariant::Guaranteed;

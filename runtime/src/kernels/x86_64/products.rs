@@ -38,9 +38,10 @@ impl<const SIGNED: bool> Pairs<SIGNED> {
     #[inline(always)]
     fn widened(bytes: __m128i) -> __m256i {
         // SAFETY: this machine has AVX2, here and below.
-        match SIGNED {
-            true => unsafe { _mm256_cvtepi8_epi16(bytes) },
-            false => unsafe { _mm256_cvtepu8_epi16(bytes) },
+        if SIGNED {
+            unsafe { _mm256_cvtepi8_epi16(bytes) }
+        } else {
+            unsafe { _mm256_cvtepu8_epi16(bytes) }
         }
     }
 }
@@ -111,9 +112,10 @@ impl<const SIGNED: bool> Products for Quads<SIGNED> {
     fn add([sums, off]: [__m256i; 2], columns: __m256i, weights: i32) -> [__m256i; 2] {
         unsafe {
             let weights = _mm256_set1_epi32(weights);
-            let off = match SIGNED {
-                true => _mm256_dpbusd_epi32(off, _mm256_set1_epi8(-128), weights),
-                false => off,
+            let off = if SIGNED {
+                _mm256_dpbusd_epi32(off, _mm256_set1_epi8(-128), weights)
+            } else {
+                off
             };
             [_mm256_dpbusd_epi32(sums, columns, weights), off]
         }

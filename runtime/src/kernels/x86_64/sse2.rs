@@ -34,9 +34,10 @@ impl Kernels for Sse2 {
     fn tile(phase: &mut Phase<'_>, tile: &Tile, out: &mut [u8]) {
         // SAFETY: every x86-64 has SSE2.
         unsafe {
-            match phase.layer.signed_input {
-                true => run_tile::<true>(phase, tile, out),
-                false => run_tile::<false>(phase, tile, out),
+            if phase.layer.signed_input {
+                run_tile::<true>(phase, tile, out)
+            } else {
+                run_tile::<false>(phase, tile, out)
             }
         }
     }
@@ -50,9 +51,10 @@ impl Kernels for Sse2 {
     ) {
         // SAFETY: every x86-64 has SSE2.
         unsafe {
-            match outputs.layer.signed_input {
-                true => run_linear::<true>(outputs, input, weights, out, group_step),
-                false => run_linear::<false>(outputs, input, weights, out, group_step),
+            if outputs.layer.signed_input {
+                run_linear::<true>(outputs, input, weights, out, group_step)
+            } else {
+                run_linear::<false>(outputs, input, weights, out, group_step)
             }
         }
     }

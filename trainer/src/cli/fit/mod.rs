@@ -167,7 +167,7 @@ fn on_device(session: Session) -> Result<(), Failure> {
 
 fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     let Session { mut plan, resumed } = session;
-    let judge = FidCls::new(&plan.dataset).map_err(anyhow::Error::from)?;
+    let fid_cls = FidCls::new(&plan.dataset).map_err(anyhow::Error::from)?;
     let images = data::load(&plan.dataset, Split::Train, &plan.data_options())?;
     let fingerprint = Fingerprint::of(&images);
     let changed_data = match &resumed {
@@ -209,7 +209,7 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     );
     let asked = signals::listen()?;
     let mut watch = Screen::new(plan.game, asked.clone());
-    let mut score = |generator: &_| judge.as_ref().map(|j| j.score(generator)).transpose();
+    let mut score = |generator: &_| fid_cls.as_ref().map(|it| it.score(generator)).transpose();
     let ended = fit::fit(device, &run, &images, from.as_ref(), &mut score, &mut watch);
     watch.finish();
     let steps = match ended.map_err(failure)? {

@@ -62,8 +62,9 @@ fn file(folder: &Path, name: &str, rank: usize) -> Result<Option<File>, DataErro
 }
 
 fn elements(path: &Path, bytes: &[u8], rank: usize) -> Result<(Vec<usize>, Vec<u8>), FileProblem> {
-    match path.extension().is_some_and(|extension| extension == "gz") {
-        true => read(MultiGzDecoder::new(bytes), rank, LARGEST),
-        false => read(bytes, rank, LARGEST),
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        read(MultiGzDecoder::new(bytes), rank, LARGEST)
+    } else {
+        read(bytes, rank, LARGEST)
     }
 }

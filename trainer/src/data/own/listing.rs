@@ -141,8 +141,8 @@ impl Listing {
     }
 }
 
-/// Where all pictures that can be read are in one split, takes the one of the least hash for testing, if there are two, and
-/// the others for training.
+/// Where all pictures that can be read are in one split, takes the one of the least hash for testing, if there are two,
+/// and the others for training.
 fn share(found: &[Found], hashes: &[u64], is_test: &mut [bool]) {
     let is_readable = |i: &usize| picture::is_readable(&found[*i].path);
     let [train, test] = [false, true].map(|test| {

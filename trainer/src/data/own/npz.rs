@@ -201,14 +201,16 @@ impl Integer {
 
     fn value(&self, element: &[u8]) -> i128 {
         let push = |sum: i128, &byte: &u8| sum << 8 | i128::from(byte);
-        let value = match self.is_big_endian {
-            true => element.iter().fold(0, push),
-            false => element.iter().rev().fold(0, push),
+        let value = if self.is_big_endian {
+            element.iter().fold(0, push)
+        } else {
+            element.iter().rev().fold(0, push)
         };
         let bits = 8 * element.len();
-        match self.is_signed && value >> (bits - 1) == 1 {
-            true => value - (1 << bits),
-            false => value,
+        if self.is_signed && value >> (bits - 1) == 1 {
+            value - (1 << bits)
+        } else {
+            value
         }
     }
 }

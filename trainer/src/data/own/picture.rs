@@ -130,9 +130,10 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, PictureProblem> {
 fn square(picture: DynamicImage) -> DynamicImage {
     let (width, height) = (picture.width(), picture.height());
     let side = width.min(height);
-    match width == height {
-        true => picture,
-        false => picture.crop_imm((width - side) / 2, (height - side) / 2, side, side),
+    if width == height {
+        picture
+    } else {
+        picture.crop_imm((width - side) / 2, (height - side) / 2, side, side)
     }
 }
 

@@ -232,9 +232,10 @@ impl Graph {
     fn arranged(&mut self, tensor: usize, picture: bool, output: String) -> String {
         let tensor = &self.tensors[tensor];
         let (name, shape) = (tensor.name.clone(), tensor.shape);
-        match tensor.picture == picture {
-            true => name,
-            false => self.reshape(name, picture, shape, output),
+        if tensor.picture == picture {
+            name
+        } else {
+            self.reshape(name, picture, shape, output)
         }
     }
 
@@ -242,9 +243,10 @@ impl Graph {
     fn reshape(&mut self, input: String, picture: bool, shape: Shape, output: String) -> String {
         let sizes = [shape.channels, shape.height, shape.width].map(|n| n as i64);
         let mut target = vec![0];
-        match picture {
-            true => target.extend(sizes),
-            false => target.push(shape.len() as i64),
+        if picture {
+            target.extend(sizes)
+        } else {
+            target.push(shape.len() as i64)
         }
         let numbers = Numbers::integers(&target);
         let target = self.constant(format!("{output}.shape"), &[target.len()], numbers);
@@ -323,9 +325,10 @@ impl Graph {
 
 fn value_info(tensor: &Tensor) -> ValueInfoProto {
     let shape = tensor.shape;
-    let sizes = match tensor.picture {
-        true => vec![shape.channels, shape.height, shape.width],
-        false => vec![shape.len()],
+    let sizes = if tensor.picture {
+        vec![shape.channels, shape.height, shape.width]
+    } else {
+        vec![shape.len()]
     };
     tensor_info(&tensor.name, DataType::Float, sizes)
 }

@@ -95,7 +95,8 @@ impl OnnxModel {
     }
 
     /// Layer `index` alone, from the tensors that it reads (`[N, features]` or `[N, C, H, W]`, in floats) to what it
-    /// gives. `read` are the numbers of these tensors, each once. The first layer of a model with classes takes them too.
+    /// gives. `read` are the numbers of these tensors, each once. The first layer of a model with classes takes them
+    /// too.
     ///
     /// # Errors
     /// [`OnnxError::Damaged`] if the model has no such layer.

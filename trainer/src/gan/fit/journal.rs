@@ -21,7 +21,8 @@ use std::time::Duration;
 /// Steps from one line of the log to the next.
 const LOG_EVERY: u32 = 50;
 
-/// Columns of a sample grid: about eight, or one for each class if the generator is told them and they are not too many.
+/// Columns of a sample grid: about eight, or one for each class if the generator is told them and they are not too
+/// many.
 pub fn columns(generator: &Network) -> usize {
     match generator.classes() {
         Some(classes @ 2..=16) => classes * (8 / classes).max(1),
@@ -66,8 +67,8 @@ impl Line {
     }
 }
 
-/// The other kind of line in `stats.jsonl`, one at an epoch's end: how the averaged generator scores. It
-/// has `step`, `epoch` and `elapsed_s` like the others, the figures of [`Score`], the share of the classes that are seen
+/// The other kind of line in `stats.jsonl`, one at an epoch's end: how the averaged generator scores. It has `step`,
+/// `epoch` and `elapsed_s` like the others, the figures of [`Score`], the share of the classes that are seen
 /// ([`collapse::class_coverage`]), and no losses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScoreLine {

@@ -23,7 +23,7 @@ pub use error::{FitError, Trouble};
 use journal::Journal;
 pub use journal::{Line, ScoreLine, columns, grid};
 use recovery::Recovery;
-pub use run::{Judge, Length, OnCollapse, OnNan, Progress, Run, Watch};
+pub use run::{Length, OnCollapse, OnNan, Progress, Run, ScoreFunction, Watch};
 use saving::Checkpoints;
 use std::path::Path;
 use std::thread;
@@ -62,13 +62,13 @@ pub fn fit<D: Device<f32>>(
     run: &Run,
     source: &dyn Source,
     from: Option<&Checkpoint>,
-    judge: &mut Judge<'_, D>,
+    score_function: &mut ScoreFunction<'_, D>,
     watch: &mut dyn Watch,
 ) -> Result<Ended<D>, FitError> {
     let flips = run.flip.then_some(run.settings.seed);
     thread::scope(|scope| {
         let batches = Batches::new(scope, source, &run.order(source), flips);
-        Loop::new(device, run, source, batches, from, judge, watch)?.go()
+        Loop::new(device, run, source, batches, from, score_function, watch)?.go()
     })
 }
 
@@ -83,7 +83,7 @@ enum Next {
 struct Loop<'a, D: Device<f32>> {
     device: D,
     run: &'a Run,
-    judge: &'a mut Judge<'a, D>,
+    score_function: &'a mut ScoreFunction<'a, D>,
     watch: &'a mut dyn Watch,
     gan: Gan<D>,
     order: Order,
@@ -106,7 +106,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         source: &dyn Source,
         batches: Batches<'a>,
         from: Option<&Checkpoint>,
-        judge: &'a mut Judge<'a, D>,
+        score_function: &'a mut ScoreFunction<'a, D>,
         watch: &'a mut dyn Watch,
     ) -> Result<Self, FitError> {
         let order = run.order(source);
@@ -126,7 +126,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
             gan: recovery.restore(&device, from)?,
             device,
             run,
-            judge,
+            score_function,
             watch,
             order,
             batches,
@@ -259,7 +259,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
     /// The score of the averaged generator. One that fails is told, and does not end the run.
     fn rate(&mut self, epoch: u32) -> Result<Option<f64>, FitError> {
         let step = self.gan.steps();
-        let score = match (self.judge)(self.gan.average()) {
+        let score = match (self.score_function)(self.gan.average()) {
             Ok(Some(score)) if score.fid_cls.is_finite() => score,
             Ok(_) => return Ok(None),
             Err(error) => {

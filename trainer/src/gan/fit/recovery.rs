@@ -72,8 +72,8 @@ impl<'a> Recovery<'a> {
         None
     }
 
-    /// The last good checkpoint to go back to, with half the learning rate; `None` is the beginning, where there was none
-    /// yet.
+    /// The last good checkpoint to go back to, with half the learning rate; `None` is the beginning, where there was
+    /// none yet.
     ///
     /// # Errors
     /// The end of the run: it was told to stop, has no time left, lacks the checkpoint, or was rolled back too often.

@@ -116,4 +116,4 @@ pub trait Watch {
 
 /// Scores the averaged generator at an epoch's end; `None` where there is nothing to tell. It must not depend
 /// on anything but the generator, for a resumed run is scored again.
-pub type Judge<'a, D> = dyn FnMut(&Model<D>) -> Result<Option<Score>, ModelError> + 'a;
+pub type ScoreFunction<'a, D> = dyn FnMut(&Model<D>) -> Result<Option<Score>, ModelError> + 'a;
