@@ -3,7 +3,7 @@
 use crate::common::{Place, complaint, signal};
 use image::{Rgb, RgbImage};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 /// Pictures of one colour each, of which no two are alike.
 pub fn pictures(folder: &Path, count: u32, red: u32) {
@@ -292,16 +292,26 @@ fn eval_reads_the_data_as_the_run_did() {
     assert!(said.contains("folder:PATH only"), "{said}");
 }
 
+/// Runs `trainer` as often at once; gives how each ended.
+fn together(place: &Place, count: usize, line: &str) -> Vec<Output> {
+    let start = |_| {
+        let mut command = place.command(line);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let runs: Vec<_> = (0..count).map(start).collect();
+    runs.into_iter()
+        .map(|run| run.wait_with_output().unwrap())
+        .collect()
+}
+
 /// Six runs that are started together each get a folder.
 #[test]
 fn runs_started_together_get_a_folder_each() {
     let place = Place::new();
     pictures(&place.path("own"), 24, 10);
-    let mut runs: Vec<_> = (0..6)
-        .map(|_| place.start(&format!("{FIT} --epochs 2")))
-        .collect();
-    for run in &mut runs {
-        assert!(run.wait().unwrap().success());
+    for end in together(&place, 6, &format!("{FIT} --epochs 2")) {
+        assert!(end.status.success(), "{end:?}");
     }
     let names = std::fs::read_dir(place.path("runs")).unwrap();
     let mut names: Vec<_> = names
@@ -331,20 +341,7 @@ fn one_of_two_runs_gets_a_folder() {
     std::fs::create_dir(place.path("volume")).unwrap();
     std::fs::create_dir(place.path("volume/lost+found")).unwrap();
     for out in ["new", "volume"] {
-        let line = format!("{FIT} --epochs 2 --out {out}");
-        let start = || {
-            place
-                .command(&line)
-                .stdout(Stdio::null())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap()
-        };
-        let runs: Vec<_> = (0..3).map(|_| start()).collect();
-        let ends: Vec<_> = runs
-            .into_iter()
-            .map(|run| run.wait_with_output().unwrap())
-            .collect();
+        let ends = together(&place, 3, &format!("{FIT} --epochs 2 --out {out}"));
         let (won, lost): (Vec<_>, Vec<_>) = ends.into_iter().partition(|end| end.status.success());
         assert_eq!((won.len(), lost.len()), (1, 2), "{out}");
         for end in lost {

@@ -109,32 +109,27 @@ pub(super) fn check_place(out: &Path) -> Result<(), Failure> {
 pub(super) fn begin(plan: &mut Plan) -> Result<Claim, Failure> {
     let Some(usual) = plan.usual_out.clone() else {
         check_new(&plan.out)?;
-        return begin_in(plan)?.map_or_else(|| taken(&plan.out), Ok);
+        if plan.out.is_dir() {
+            return begin_in_empty(plan);
+        }
+        return create(plan)?.map_or_else(|| taken(&plan.out), Ok);
     };
     let begun = numbered(&usual).find_map(|out| {
         plan.out = out;
-        // An empty folder may be what another run is beginning in.
+        // What is there by now may be a run that has just begun, in an empty folder too.
         if plan.out.symlink_metadata().is_ok() {
             None
         } else {
-            begin_in(plan).transpose()
+            create(plan).transpose()
         }
     });
     begun.unwrap_or_else(|| taken(&usual))
 }
 
-/// `None` where something else has come to be there.
-fn begin_in(plan: &Plan) -> Result<Option<Claim>, Failure> {
-    let config = plan.to_toml()?;
-    if plan.out.is_dir() {
-        begin_in_empty(&plan.out, &config).map(Some)
-    } else {
-        create(&plan.out, &config)
-    }
-}
-
 /// Makes a folder that is there with its configuration, claimed, or not at all; `None` where something has its name.
-fn create(out: &Path, config: &str) -> Result<Option<Claim>, Failure> {
+fn create(plan: &Plan) -> Result<Option<Claim>, Failure> {
+    let out = plan.out.as_path();
+    let config = plan.to_toml()?;
     let parent = match out.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -144,7 +139,7 @@ fn create(out: &Path, config: &str) -> Result<Option<Claim>, Failure> {
         .take_while(|path| !path.exists())
         .collect();
     made.retain(|path| !path.as_os_str().is_empty());
-    let begun = create_below(parent, out, config);
+    let begun = create_below(parent, out, &config);
     if !matches!(begun, Ok(Some(_))) {
         // What was made for it and is empty goes again.
         made.iter().for_each(|path| drop(std::fs::remove_dir(path)));
@@ -182,7 +177,9 @@ fn create_below(parent: &Path, out: &Path, config: &str) -> Result<Option<Claim>
 }
 
 /// Begins in a folder that holds nothing, as a mounted volume does.
-fn begin_in_empty(out: &Path, config: &str) -> Result<Claim, Failure> {
+fn begin_in_empty(plan: &Plan) -> Result<Claim, Failure> {
+    let out = plan.out.as_path();
+    let config = plan.to_toml()?;
     let claim = Claim::new(out)?;
     check_new(out)?;
     let path = out.join(CONFIG);
