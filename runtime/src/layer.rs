@@ -63,7 +63,7 @@ pub(crate) struct Parameters<'a> {
     pub column: &'a [u8],
 }
 
-impl Parameters<'_> {
+impl<'a> Parameters<'a> {
     /// No parameters.
     pub const NONE: Self = Self {
         bias: &[],
@@ -73,6 +73,15 @@ impl Parameters<'_> {
         columns: &[],
         column: &[],
     };
+
+    /// The column of `len` bytes of a class.
+    #[inline(always)]
+    pub const fn column_of(&self, class: usize, len: usize) -> &'a [u8] {
+        match bytes::part(self.columns, class * len, len) {
+            Some(column) => column,
+            None => &[],
+        }
+    }
 }
 
 impl Layer<'_> {
@@ -105,6 +114,16 @@ impl Layer<'_> {
     /// ([`Model::of_class`](crate::Model::of_class)).
     pub const fn needs_class(&self) -> bool {
         !self.parameters.columns.is_empty() && self.parameters.column.is_empty()
+    }
+
+    /// This layer with the column of a class, if it has columns and one was chosen.
+    #[inline(always)]
+    pub(crate) const fn of_class(mut self, class: Option<usize>) -> Self {
+        if let Some(class) = class {
+            let len = self.outputs() * self.numbers.column_bytes() as usize;
+            self.parameters.column = self.parameters.column_of(class, len);
+        }
+        self
     }
 
     /// Shape of the second input; that of the first one if there is one only.

@@ -224,8 +224,8 @@ pub(super) const fn column_len(
     shape::outputs(operator, output) as u64 * model.numbers.column_bytes()
 }
 
-/// The parameters with the last bytes of the weights taken for what they are: the columns of `len` bytes, among
-/// which is that of the model's class.
+/// The parameters with the last bytes of the weights taken for what they are: the columns of `len` bytes for each class,
+/// among which is that of the model's class.
 const fn with_columns<'a>(
     mut parameters: Parameters<'a>,
     len: usize,
@@ -238,10 +238,7 @@ const fn with_columns<'a>(
     let weights = parameters.weights.len().saturating_sub(columns);
     (parameters.weights, parameters.columns) = split_at(parameters.weights, weights);
     if let Some(class) = model.class {
-        parameters.column = match part(parameters.columns, class * len, len) {
-            Some(column) => column,
-            None => &[],
-        };
+        parameters.column = parameters.column_of(class, len);
     }
     parameters
 }
@@ -396,13 +393,17 @@ impl<'a> Model<'a> {
         decode(self, if index < last { index } else { last })
     }
 
-    /// All layers, decoded.
+    /// All layers, decoded without the column of a class.
     #[doc(hidden)]
     pub const fn decode_layers<const N: usize>(&self) -> [Layer<'a>; N] {
-        let mut layers = [self.layer(0); N];
+        let model = Self {
+            class: None,
+            ..*self
+        };
+        let mut layers = [model.layer(0); N];
         let mut index = 0;
         while index < N {
-            layers[index] = self.layer(index);
+            layers[index] = model.layer(index);
             index += 1;
         }
         layers
