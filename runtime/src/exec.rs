@@ -535,10 +535,19 @@ impl<'m, 'b> Generator<'m, 'b> {
         let has_weights = !GRAPHS || !layer.parameters.weights.is_empty();
         let row = out_ring.row_start(y);
         let range = row + layer.home.offset(&out_ring)..row + out_ring.row_len();
+        let operator = layer.operator;
+        // The class's column goes into a copy. The operator is read from the layer itself, which the compiler knows.
+        let of_class;
+        let layer = if GRAPHS && layer.needs_class() {
+            of_class = layer.of_class(self.model.class());
+            &of_class
+        } else {
+            layer
+        };
         if layer.numbers.is_float() {
             let out = must_cast_slice_mut(after).get_mut(range);
             let (input, out) = (must_cast_slice(input), out.guaranteed());
-            match layer.operator {
+            match operator {
                 _ if has_weights => backend::float_row(layer, y, input, out),
                 Operator::Add { from } => {
                     float::add_row(layer, y, input, must_cast_slice(rows(before, from)), out);
@@ -551,7 +560,7 @@ impl<'m, 'b> Generator<'m, 'b> {
         } else {
             let out = must_cast_slice_mut(after).get_mut(range);
             let out = out.guaranteed();
-            match layer.operator {
+            match operator {
                 _ if has_weights => backend::int8_row(layer, y, input, &out_ring, out, scratch),
                 Operator::Add { from } => {
                     int8::add_row(layer, y, input, rows(before, from), &out_ring, out);
@@ -639,16 +648,18 @@ fn rows(words: &[u32], tensor: usize) -> &[u32] {
     words.get(start..end).guaranteed()
 }
 
-/// A layer of a model: the one it was included with, or one decoded into `decoded`.
+/// A layer of a model: the one it was included with, which has no class's column, or one decoded into `decoded`.
+// Without graphs the layer that needs a column is decoded with it: that is less code than a copy.
 #[inline(always)]
 fn layer<'l, 'm>(
     model: &Model<'m>,
     index: usize,
     decoded: &'l mut Option<Layer<'m>>,
 ) -> &'l Layer<'m> {
+    let lacks_column = !GRAPHS && index == 0 && model.class().is_some();
     match model.decoded_layer(index) {
-        Some(layer) => layer,
-        None => decoded.insert(model.layer(index)),
+        Some(layer) if !lacks_column => layer,
+        _ => decoded.insert(model.layer(index)),
     }
 }
 

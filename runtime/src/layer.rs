@@ -107,6 +107,21 @@ impl Layer<'_> {
         !self.parameters.columns.is_empty() && self.parameters.column.is_empty()
     }
 
+    /// This layer with the column of a class, if it has columns and one was chosen.
+    #[inline(always)]
+    pub(crate) const fn of_class(mut self, class: Option<usize>) -> Self {
+        if let Some(class) = class
+            && !self.parameters.columns.is_empty()
+        {
+            let len = self.outputs() * self.numbers.column_bytes() as usize;
+            self.parameters.column = match bytes::part(self.parameters.columns, class * len, len) {
+                Some(column) => column,
+                None => &[],
+            };
+        }
+        self
+    }
+
     /// Shape of the second input; that of the first one if there is one only.
     pub const fn other_input(&self) -> Shape {
         let Shape {

@@ -124,15 +124,12 @@ impl<'a> Model<'a> {
         self.layers
     }
 
-    /// Layer `index`, or the last one, if it was decoded beforehand and does not depend on the class.
+    /// Layer `index`, or the last one, if it was decoded beforehand, without the column of a class.
     #[inline(always)]
     pub(crate) const fn decoded_layer(&self, index: usize) -> Option<&'a Layer<'a>> {
         let Some(last) = self.decoded.0.len().checked_sub(1) else {
             return None;
         };
-        if index == 0 && self.class.is_some() {
-            return None;
-        }
         Some(&self.decoded.0[if index < last { index } else { last }])
     }
 

@@ -57,9 +57,10 @@ pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
                 output,
             ),
             column_len(model, index, operator, output) as usize,
-            model,
+            model.classes,
         ),
     }
+    .of_class(model.class)
 }
 
 /// The bytes of a checked record's parameters.
@@ -224,24 +225,16 @@ pub(super) const fn column_len(
     shape::outputs(operator, output) as u64 * model.numbers.column_bytes()
 }
 
-/// The parameters with the last bytes of the weights taken for what they are: the columns of `len` bytes, among
-/// which is that of the model's class.
+/// The parameters with the last bytes of the weights taken for what they are: the columns of `len` bytes for each class.
 const fn with_columns<'a>(
     mut parameters: Parameters<'a>,
     len: usize,
-    model: &Model<'a>,
+    classes: usize,
 ) -> Parameters<'a> {
-    if len == 0 {
-        return parameters;
-    }
-    let columns = model.classes.wrapping_mul(len);
-    let weights = parameters.weights.len().saturating_sub(columns);
-    (parameters.weights, parameters.columns) = split_at(parameters.weights, weights);
-    if let Some(class) = model.class {
-        parameters.column = match part(parameters.columns, class * len, len) {
-            Some(column) => column,
-            None => &[],
-        };
+    if len > 0 {
+        let columns = classes.wrapping_mul(len);
+        let weights = parameters.weights.len().saturating_sub(columns);
+        (parameters.weights, parameters.columns) = split_at(parameters.weights, weights);
     }
     parameters
 }
@@ -396,13 +389,17 @@ impl<'a> Model<'a> {
         decode(self, if index < last { index } else { last })
     }
 
-    /// All layers, decoded.
+    /// All layers, decoded without the column of a class.
     #[doc(hidden)]
     pub const fn decode_layers<const N: usize>(&self) -> [Layer<'a>; N] {
-        let mut layers = [self.layer(0); N];
+        let model = Self {
+            class: None,
+            ..*self
+        };
+        let mut layers = [model.layer(0); N];
         let mut index = 0;
         while index < N {
-            layers[index] = self.layer(index);
+            layers[index] = model.layer(index);
             index += 1;
         }
         layers
