@@ -1,4 +1,4 @@
-//! Blobs that are taken apart and made to agree again, against the runtime's parser and writer.
+//! The seed corpus, and blobs that are taken apart and made to agree again, against the runtime's parser and writer.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,26 @@ fn blobs(folder: &str) -> Vec<PathBuf> {
     blobs.sort();
     assert!(!blobs.is_empty(), "{folder}");
     blobs
+}
+
+/// `cargo run --example seeds` writes the files that are there.
+#[test]
+fn the_seeds_are_those_of_the_example() {
+    let files = blobs("fuzz/seeds");
+    let seeds = forge::seeds();
+    assert_eq!(files.len(), seeds.len());
+    for (index, (path, seed)) in files.iter().zip(seeds).enumerate() {
+        assert!(
+            path.ends_with(format!("{index:02}.pgan")),
+            "{}",
+            path.display()
+        );
+        assert!(
+            fs::read(path).expect("a blob") == seed,
+            "{}",
+            path.display()
+        );
+    }
 }
 
 /// The writer's own bytes come out where nothing is changed.
