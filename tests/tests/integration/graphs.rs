@@ -11,7 +11,7 @@ use pocketgan_trainer::export::{self, Bundle, blob};
 use pocketgan_trainer::nn::Model;
 use pocketgan_trainer::ops::Cpu;
 use pocketgan_trainer::parameters::Parameters;
-use pocketgan_trainer::spec::{Layer, Network};
+use pocketgan_trainer::spec::{Layer, Network, Shape};
 use pocketgan_trainer::verify::{ExportedModel, Referee, verify_by};
 
 const COUNT: usize = 8;
@@ -101,6 +101,50 @@ fn every_engine_agrees_on_random_generators() {
         copies > 0,
         "no input of a concatenation was rounded to new quanta"
     );
+}
+
+/// What leaves tanh has the format's scale, and is copied where it is concatenated with what has another one.
+#[test]
+fn concatenations_of_one_scale_share_copies() {
+    let network = |concatenations: &[[usize; 2]]| {
+        let mut network = Network::chain(Shape::features(8), Vec::new());
+        let dense = network.push(networks::linear(32), &[0]);
+        let picture = network.push(Layer::Reshape(Shape::new(2, 4, 4)), &[dense]);
+        let inner = network.push(networks::conv3(3), &[picture]);
+        let [tanh, sigmoid] = [Layer::Tanh, Layer::Sigmoid].map(|activation| {
+            let convolved = network.push(networks::conv3(2), &[picture]);
+            network.push(activation, &[convolved])
+        });
+        let mut tensors = vec![inner, tanh, sigmoid];
+        for &[a, b] in concatenations {
+            let joined = network.push(Layer::Concat, &[tensors[a], tensors[b]]);
+            let convolved = network.push(networks::conv3(2), &[joined]);
+            tensors.extend([joined, convolved]);
+        }
+        let ends = (tensors.iter()).map(|&tensor| network.push(networks::conv3(1), &[tensor]));
+        let ends: Vec<usize> = ends.collect();
+        let sum = network.push(Layer::Add, &ends);
+        network.push(Layer::Tanh, &[sum]);
+        network
+    };
+    let (inner, tanh, sigmoid, joined, convolved) = (0, 1, 2, 3, 4);
+    for (what, concatenations, copies) in [
+        ("one", &[[inner, tanh]][..], 1),
+        ("the same again", &[[inner, tanh], [inner, tanh]], 1),
+        ("in another order", &[[tanh, sigmoid], [sigmoid, tanh]], 2),
+        ("joined again", &[[inner, tanh], [joined, tanh]], 1),
+        ("another scale", &[[inner, tanh], [convolved, tanh]], 2),
+        ("another tensor", &[[inner, tanh], [inner, sigmoid]], 2),
+    ] {
+        let network = network(concatenations);
+        let parameters = networks::random_parameters(&network, 3);
+        let bundle = Bundle::new(&network, &parameters, Weights::Int8, Calibration::default());
+        let bundle = bundle.unwrap_or_else(|error| panic!("{what}: {error}"));
+        let [float, int8] =
+            [&bundle.float_blob, &bundle.int8_blob].map(|blob| Blob::parse(blob).unwrap());
+        assert_eq!(int8.layer_count() - float.layer_count(), copies, "{what}");
+        parity::check(what, &parity::read(bundle), Referee::OnnxRuntime);
+    }
 }
 
 /// Tanh in the middle of a network rounds one quantum in a hundred to the other side, and the layers behind magnify
