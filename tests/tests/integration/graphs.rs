@@ -147,8 +147,8 @@ fn concatenations_of_one_scale_share_copies() {
     }
 }
 
-/// Tanh in the middle of a network rounds one quantum in a hundred to the other side, and the layers behind magnify
-/// that.
+/// Tanh in the middle of a network rounds one quantum in a hundred to the other side, and the layers after it magnify
+/// that. The bound takes it in and is no larger than `docs/verification.md` derives from the mean.
 #[test]
 fn differences_of_inner_layers_count_for_the_whole_network() {
     let network = graphs::generator(10);
@@ -159,11 +159,9 @@ fn differences_of_inner_layers_count_for_the_whole_network() {
     assert!(found.failures().is_empty(), "{:?}", found.failures());
     let whole = found.comparisons.last().unwrap();
     let bound = whole.mean_bound.unwrap();
-    assert!(
-        whole.mean > 0.05 && bound < 3.0 * whole.mean,
-        "{} of {bound}",
-        whole.mean
-    );
+    assert!(whole.mean > 0.05, "{} of {bound}", whole.mean);
+    let derived = 0.05 + 16.0 / 7.0 * whole.mean;
+    assert!(bound < derived, "{bound} of {derived}");
 }
 
 /// Files of a graph on the disk, and made again from its f32 blob.
