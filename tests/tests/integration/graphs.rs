@@ -1,7 +1,7 @@
 //! Networks with branches: the trainer's own forward pass against ONNX Runtime and tract.
 
 use crate::parity;
-use pocketgan::Model as Blob;
+use pocketgan::{Model as Blob, Operator};
 use pocketgan_tests::{graphs, networks, unfolded};
 use pocketgan_trainer::engines::{Arithmetic, Engine, OrtEngine, OrtGraph, TractEngine, latents};
 use pocketgan_trainer::export::fold::fold;
@@ -62,6 +62,11 @@ fn generators(count: u64) -> impl Iterator<Item = (String, u64, Network)> {
         [
             (format!("generator {seed}"), seed, graphs::generator(seed)),
             (format!("residual {seed}"), seed, graphs::residual(seed)),
+            (
+                format!("shared vector {seed}"),
+                seed,
+                graphs::shared_vector(seed),
+            ),
         ]
     })
 }
@@ -69,7 +74,7 @@ fn generators(count: u64) -> impl Iterator<Item = (String, u64, Network)> {
 /// f32, int8 and int4, as `trainer verify` has it.
 #[test]
 fn every_engine_agrees_on_random_generators() {
-    let (mut seen, mut copies) = (Vec::new(), 0);
+    let (mut seen, mut copies, mut copied_vectors) = (Vec::new(), 0, 0);
     for (what, seed, network) in generators(6) {
         let parameters = networks::random_parameters(&network, seed);
         for weights in [Weights::Int8, Weights::Int4] {
@@ -82,6 +87,9 @@ fn every_engine_agrees_on_random_generators() {
                 fold(&network, &parameters).unwrap()
             );
             copies += int8.layer_count() - float.layer_count();
+            let is_copy =
+                |layer: &pocketgan::Layer| layer.operator == Operator::Upsample { factor: 1 };
+            copied_vectors += int8.layers().filter(is_copy).count();
             seen.extend(int8.layers().map(|layer| layer.name()));
             parity::check(&what, &parity::read(bundle), Referee::OnnxRuntime);
         }
@@ -100,6 +108,10 @@ fn every_engine_agrees_on_random_generators() {
     assert!(
         copies > 0,
         "no input of a concatenation was rounded to new quanta"
+    );
+    assert!(
+        copied_vectors > 0,
+        "no vector was copied for a window with margins"
     );
 }
 
