@@ -1,8 +1,11 @@
 //! Blobs that are right in what a fuzzer would never guess.
 
+use std::collections::BTreeMap;
+
 use pocketgan::{Activation, Numbers, Operator, Rng, Shape};
 
 use crate::common::{self, ACTIVATIONS, Plan};
+use crate::layers::{Blob, header};
 
 const MAGIC: &[u8; 8] = b"\x89PGAN\r\n\x1a";
 const CRC_LEN: usize = 4;
@@ -10,6 +13,34 @@ const CRC_LEN: usize = 4;
 const MAX_OUTPUTS: usize = 3000;
 /// A forged model has no more weights than this.
 const MAX_WEIGHTS: usize = 6000;
+
+/// Seeds of one kind, and the largest of a chain and of a graph, in bytes.
+const EACH: usize = 2;
+const LARGEST: usize = 2500;
+const LARGEST_GRAPH: usize = 5000;
+
+/// The seed corpus: random chains and graphs of every version and kind of numbers, with and without additions, and blobs at the edges of the format.
+///
+/// # Panics
+/// If the writer does not take the blobs at the edges.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let mut kinds = BTreeMap::new();
+    for seed in 0..2000 {
+        let chain = model(&mut Rng::new(seed)).filter(|blob| blob.len() <= LARGEST);
+        let graph = graph(&mut Rng::new(seed)).filter(|blob| blob.len() <= LARGEST_GRAPH);
+        for blob in [chain, graph].into_iter().flatten() {
+            let (version, numbers) = (blob[header::READER], blob[header::NUMBERS]);
+            let additions = Blob::read(&blob).is_some_and(|blob| blob.has_additions());
+            let kind = (version, numbers, additions);
+            let blobs: &mut Vec<Vec<u8>> = kinds.entry(kind).or_default();
+            if blobs.len() < EACH {
+                blobs.push(blob);
+            }
+        }
+    }
+    let edges = edges().expect("the edges are within the format");
+    kinds.into_values().flatten().chain(edges).collect()
+}
 
 /// Puts in the magic, the length and the checksum that the bytes must have.
 pub fn seal(blob: &mut [u8]) {
@@ -59,7 +90,7 @@ pub fn graph(rng: &mut Rng) -> Option<Vec<u8>> {
 }
 
 /// Blobs with the largest picture there can be, and with the tallest column that these windows make.
-pub fn edges() -> Option<Vec<Vec<u8>>> {
+fn edges() -> Option<Vec<Vec<u8>>> {
     let point = common::linear(Activation::Relu, 1, 1, 1);
     let mut largest = vec![point];
     for factor in [8, 8, 8, 4] {

@@ -2,6 +2,8 @@
 
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
+mod connect;
+mod layers;
 
 pub mod forge;
 pub mod image;

@@ -5,10 +5,9 @@ use libfuzzer_sys::fuzzer_mutate;
 use pocketgan::Rng;
 
 use crate::forge::{self, between};
+use crate::layers::{HEADER_LEN, RECORD_LEN};
 use crate::restructure::restructure;
 
-const HEADER_LEN: usize = 64;
-const RECORD_LEN: usize = 64;
 /// Bytes of a record that are not always 0.
 const RECORD_FIELDS: usize = 54;
 /// The most layers there can be.
@@ -22,7 +21,8 @@ pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize
         1 => replace(data, max_size, forge::model(&mut rng)).unwrap_or(size),
         2 => replace(data, max_size, forge::graph(&mut rng)).unwrap_or(size),
         3..=6 => {
-            let changed = restructure(&data[..size], max_size, &mut rng);
+            let changes = between(&mut rng, 1, 2);
+            let changed = restructure(&data[..size], changes, max_size, &mut rng);
             replace(data, max_size, changed).unwrap_or(size)
         }
         7..=8 => {

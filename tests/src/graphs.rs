@@ -36,6 +36,30 @@ pub fn residual(seed: u64) -> Network {
     graph.network
 }
 
+/// A random generator with a vector that a linear layer and a window both read, and a batch norm after an activation.
+pub fn shared_vector(seed: u64) -> Network {
+    let mut graph = Graph::new(seed, Shape::features(12));
+    let mut vector = 0;
+    if graph.between(0, 1) == 1 {
+        let dense = graph.push(linear(10), &[0]);
+        vector = graph.maybe_active(dense);
+    }
+    let channels = graph.between(2, 4);
+    let (grown, side) = graph.grown(vector, channels);
+    let shape = Shape::new(channels, side, side);
+    let dense = graph.push(linear(shape.len()), &[vector]);
+    let picture = graph.push(Layer::Reshape(shape), &[dense]);
+    let joint = graph.one_of(&[Layer::Add, Layer::Concat]);
+    let joined = graph.push(joint, &[picture, grown]);
+    let wide = graph.push(conv1(channels), &[joined]);
+    let active = graph.maybe_active(wide);
+    let normalized = graph.normalized(active);
+    let last = graph.push(conv3(2), &[normalized]);
+    let end = graph.one_of(&[Layer::Tanh, Layer::Sigmoid]);
+    graph.push(end, &[last]);
+    graph.network
+}
+
 /// A random critic of pictures, with layers that only training has, and some of the others where no device has them.
 pub fn critic(seed: u64) -> Network {
     let shape = Shape::new(2, 9, 8);
@@ -138,6 +162,40 @@ impl Graph {
     fn normalized(&mut self, tensor: usize) -> usize {
         let normalized = self.push(Layer::batch_norm(), &[tensor]);
         self.push(Layer::Relu, &[normalized])
+    }
+
+    /// A picture made of a vector by a window, and the picture's height and width.
+    fn grown(&mut self, vector: usize, channels: usize) -> (usize, usize) {
+        let transposed = |[kernel, stride, padding, output_padding]: [usize; 4]| {
+            let layer = Layer::ConvTranspose2d {
+                channels,
+                kernel,
+                stride,
+                padding,
+                output_padding,
+                bias: true,
+            };
+            (layer, kernel + output_padding - 2 * padding)
+        };
+        let wide = Layer::Conv2d {
+            channels,
+            kernel: 3,
+            stride: 1,
+            padding: 2,
+            bias: true,
+        };
+        let windows = [
+            transposed([4, 2, 1, 0]),
+            transposed([4, 1, 0, 0]),
+            transposed([4, 4, 0, 0]),
+            transposed([2, 2, 0, 1]),
+            (wide, 3),
+        ];
+        if self.between(0, windows.len()) == 0 {
+            return (self.upsampled(vector, conv3(channels)), 2);
+        }
+        let (window, side) = self.one_of(&windows);
+        (self.push(window, &[vector]), side)
     }
 
     /// A picture upsampled by 2, and one convolution of it.

@@ -36,7 +36,8 @@ pub fn random_parameters(network: &Network, seed: u64) -> Parameters {
     parameters
 }
 
-pub(crate) fn linear(features: usize) -> Layer {
+/// A Linear layer with a bias.
+pub fn linear(features: usize) -> Layer {
     Layer::Linear {
         features,
         bias: true,
@@ -54,7 +55,8 @@ fn conv_transpose(channels: usize) -> Layer {
     }
 }
 
-pub(crate) fn conv3(channels: usize) -> Layer {
+/// A 3x3 convolution that keeps the picture's size.
+pub fn conv3(channels: usize) -> Layer {
     Layer::Conv2d {
         channels,
         kernel: 3,

@@ -77,15 +77,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         println!("{:<6} {:<12} {:>12}", "model", "engine", "us per image");
     }
     for outcome in outcomes {
-        match arguments.json {
-            true => println!("{}", serde_json::to_string(&outcome)?),
-            false => {
-                let microseconds = outcome.ns_per_image / 1000.0;
-                println!(
-                    "{:<6} {:<12} {microseconds:>12.1}",
-                    outcome.model, outcome.engine
-                );
-            }
+        if arguments.json {
+            println!("{}", serde_json::to_string(&outcome)?);
+        } else {
+            let microseconds = outcome.ns_per_image / 1000.0;
+            println!(
+                "{:<6} {:<12} {microseconds:>12.1}",
+                outcome.model, outcome.engine
+            );
         }
     }
     Ok(())

@@ -31,13 +31,18 @@ pub struct Arguments {
     target: Vec<String>,
 }
 
-/// Runs the targets, one after the other, from the seeds and from what earlier runs have learnt.
+/// Runs the tests of the fuzzers' own code, and then the targets, one after the other, from the seeds and from what
+/// earlier runs have learnt.
 ///
 /// # Errors
 ///
-/// No cargo-fuzz, or a finding; its file is named.
+/// No cargo-fuzz, a failing test, or a finding; its file is named.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let program = find_cargo_fuzz()?;
+    let mut tests = process::cargo();
+    tests.args(["test", "--release", "--locked", "--target-dir"]);
+    tests.arg(workspace::target().join("fuzz"));
+    process::run(tests.current_dir(folder())).context("the fuzzers' own tests fail")?;
     for target in TARGETS {
         if arguments.target.is_empty() || arguments.target.iter().any(|wanted| wanted == target) {
             fuzz(&program, target, arguments.seconds)?;

@@ -152,7 +152,12 @@ fn layers_that_change_nothing_may_end_a_network() {
         kernel: 1,
         stride: 1,
     };
-    let identities = [mean, Layer::Reshape(shape), Layer::LeakyRelu { slope: 1.0 }];
+    let identities = [
+        mean,
+        Layer::Reshape(shape),
+        Layer::LeakyRelu { slope: 1.0 },
+        Layer::Upsample { factor: 1 },
+    ];
     let network = |end: &[Layer]| {
         let dense = Layer::Linear {
             features: 16,

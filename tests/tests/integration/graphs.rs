@@ -1,7 +1,7 @@
 //! Networks with branches: the trainer's own forward pass against ONNX Runtime and tract.
 
 use crate::parity;
-use pocketgan::Model as Blob;
+use pocketgan::{Model as Blob, Operator};
 use pocketgan_tests::{graphs, networks, unfolded};
 use pocketgan_trainer::engines::{Arithmetic, Engine, OrtEngine, OrtGraph, TractEngine, latents};
 use pocketgan_trainer::export::fold::fold;
@@ -11,7 +11,7 @@ use pocketgan_trainer::export::{self, Bundle, blob};
 use pocketgan_trainer::nn::Model;
 use pocketgan_trainer::ops::Cpu;
 use pocketgan_trainer::parameters::Parameters;
-use pocketgan_trainer::spec::{Layer, Network};
+use pocketgan_trainer::spec::{Layer, Network, Shape};
 use pocketgan_trainer::verify::{ExportedModel, Referee, verify_by};
 
 const COUNT: usize = 8;
@@ -62,6 +62,11 @@ fn generators(count: u64) -> impl Iterator<Item = (String, u64, Network)> {
         [
             (format!("generator {seed}"), seed, graphs::generator(seed)),
             (format!("residual {seed}"), seed, graphs::residual(seed)),
+            (
+                format!("shared vector {seed}"),
+                seed,
+                graphs::shared_vector(seed),
+            ),
         ]
     })
 }
@@ -69,7 +74,7 @@ fn generators(count: u64) -> impl Iterator<Item = (String, u64, Network)> {
 /// f32, int8 and int4, as `trainer verify` has it.
 #[test]
 fn every_engine_agrees_on_random_generators() {
-    let (mut seen, mut copies) = (Vec::new(), 0);
+    let (mut seen, mut copies, mut copied_vectors) = (Vec::new(), 0, 0);
     for (what, seed, network) in generators(6) {
         let parameters = networks::random_parameters(&network, seed);
         for weights in [Weights::Int8, Weights::Int4] {
@@ -82,6 +87,9 @@ fn every_engine_agrees_on_random_generators() {
                 fold(&network, &parameters).unwrap()
             );
             copies += int8.layer_count() - float.layer_count();
+            let is_copy =
+                |layer: &pocketgan::Layer| layer.operator == Operator::Upsample { factor: 1 };
+            copied_vectors += int8.layers().filter(is_copy).count();
             seen.extend(int8.layers().map(|layer| layer.name()));
             parity::check(&what, &parity::read(bundle), Referee::OnnxRuntime);
         }
@@ -101,10 +109,58 @@ fn every_engine_agrees_on_random_generators() {
         copies > 0,
         "no input of a concatenation was rounded to new quanta"
     );
+    assert!(
+        copied_vectors > 0,
+        "no vector was copied for a window with margins"
+    );
 }
 
-/// Tanh in the middle of a network rounds one quantum in a hundred to the other side, and the layers behind magnify
-/// that.
+/// What leaves tanh has the format's scale, and is copied where it is concatenated with what has another one.
+#[test]
+fn concatenations_of_one_scale_share_copies() {
+    let network = |concatenations: &[[usize; 2]]| {
+        let mut network = Network::chain(Shape::features(8), Vec::new());
+        let dense = network.push(networks::linear(32), &[0]);
+        let picture = network.push(Layer::Reshape(Shape::new(2, 4, 4)), &[dense]);
+        let inner = network.push(networks::conv3(3), &[picture]);
+        let [tanh, sigmoid] = [Layer::Tanh, Layer::Sigmoid].map(|activation| {
+            let convolved = network.push(networks::conv3(2), &[picture]);
+            network.push(activation, &[convolved])
+        });
+        let mut tensors = vec![inner, tanh, sigmoid];
+        for &[a, b] in concatenations {
+            let joined = network.push(Layer::Concat, &[tensors[a], tensors[b]]);
+            let convolved = network.push(networks::conv3(2), &[joined]);
+            tensors.extend([joined, convolved]);
+        }
+        let ends = (tensors.iter()).map(|&tensor| network.push(networks::conv3(1), &[tensor]));
+        let ends: Vec<usize> = ends.collect();
+        let sum = network.push(Layer::Add, &ends);
+        network.push(Layer::Tanh, &[sum]);
+        network
+    };
+    let (inner, tanh, sigmoid, joined, convolved) = (0, 1, 2, 3, 4);
+    for (what, concatenations, copies) in [
+        ("one", &[[inner, tanh]][..], 1),
+        ("the same again", &[[inner, tanh], [inner, tanh]], 1),
+        ("in another order", &[[tanh, sigmoid], [sigmoid, tanh]], 2),
+        ("joined again", &[[inner, tanh], [joined, tanh]], 1),
+        ("another scale", &[[inner, tanh], [convolved, tanh]], 2),
+        ("another tensor", &[[inner, tanh], [inner, sigmoid]], 2),
+    ] {
+        let network = network(concatenations);
+        let parameters = networks::random_parameters(&network, 3);
+        let bundle = Bundle::new(&network, &parameters, Weights::Int8, Calibration::default());
+        let bundle = bundle.unwrap_or_else(|error| panic!("{what}: {error}"));
+        let [float, int8] =
+            [&bundle.float_blob, &bundle.int8_blob].map(|blob| Blob::parse(blob).unwrap());
+        assert_eq!(int8.layer_count() - float.layer_count(), copies, "{what}");
+        parity::check(what, &parity::read(bundle), Referee::OnnxRuntime);
+    }
+}
+
+/// Tanh in the middle of a network rounds one quantum in a hundred to the other side, and the layers after it magnify
+/// that. The bound takes it in and is no larger than `docs/verification.md` derives from the mean.
 #[test]
 fn differences_of_inner_layers_count_for_the_whole_network() {
     let network = graphs::generator(10);
@@ -115,11 +171,9 @@ fn differences_of_inner_layers_count_for_the_whole_network() {
     assert!(found.failures().is_empty(), "{:?}", found.failures());
     let whole = found.comparisons.last().unwrap();
     let bound = whole.mean_bound.unwrap();
-    assert!(
-        whole.mean > 0.05 && bound < 3.0 * whole.mean,
-        "{} of {bound}",
-        whole.mean
-    );
+    assert!(whole.mean > 0.05, "{} of {bound}", whole.mean);
+    let derived = 0.05 + 16.0 / 7.0 * whole.mean;
+    assert!(bound < derived, "{bound} of {derived}");
 }
 
 /// Files of a graph on the disk, and made again from its f32 blob.

@@ -223,13 +223,14 @@ fn idx_len(shape: &[usize]) -> usize {
 }
 
 fn same(what: &'static str, expected: &'static str, found: String) -> Result<(), FileProblem> {
-    match found == expected {
-        true => Ok(()),
-        false => Err(FileProblem::Checksum {
+    if found == expected {
+        Ok(())
+    } else {
+        Err(FileProblem::Checksum {
             what,
             expected,
             found,
-        }),
+        })
     }
 }
 

@@ -198,12 +198,13 @@ fn environment() -> Result<&'static Environment, EngineError> {
 fn library() -> Result<PathBuf, String> {
     if let Some(path) = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
         let path = PathBuf::from(path);
-        return match path.is_file() {
-            true => Ok(path),
-            false => Err(format!(
+        return if path.is_file() {
+            Ok(path)
+        } else {
+            Err(format!(
                 "ORT_DYLIB_PATH names {}, which is no file",
                 path.display()
-            )),
+            ))
         };
     }
     let name = format!("{DLL_PREFIX}onnxruntime{DLL_SUFFIX}");

@@ -150,6 +150,7 @@ fn is_identity(step: &Step<'_>) -> bool {
         }
         // A slope of 1 is no activation at all.
         Layer::LeakyRelu { slope } => slope as f32 >= 1.0,
+        Layer::Upsample { factor } => factor == 1,
         _ => false,
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! An upsampling and average pooling keep those of their input, and a concatenation has one of each for both inputs and
 //! its output (sections 2.3 and 9.2 of the blob format). An input that cannot have the other's is rounded to new quanta
-//! by a layer of its own.
+//! by a layer of its own, a copy. Concatenations share a copy if they have one scale without that, too.
 
 use super::fold::{Folded, FoldedLayer};
 use crate::spec::Shape;
 use pocketgan::{Activation, Operator, latent};
+use std::collections::BTreeMap;
 
 /// What tensors that are concatenated have in common.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,6 +56,8 @@ pub struct Plan {
     /// Of each tensor, the latent first, the place of its kind in `kinds`.
     kind_of: Vec<usize>,
     kinds: Vec<Kind>,
+    /// The copies of a tensor, by its number and whether they are unsigned.
+    copies: BTreeMap<(usize, bool), Vec<usize>>,
 }
 
 impl Plan {
@@ -64,6 +67,7 @@ impl Plan {
             layers: Vec::new(),
             kind_of: vec![0],
             kinds: vec![Kind::LATENT],
+            copies: BTreeMap::new(),
         };
         // Of each tensor of the folded network, the int8 network's.
         let mut made = vec![0];
@@ -127,19 +131,19 @@ impl Plan {
         let [a, b] = inputs.map(|(_, tensor)| self.kind(tensor).1);
         if a != b {
             let unsigned = a.unsigned && b.unsigned;
+            let [first, second] = inputs.map(|(_, tensor)| self.copies_of(tensor, unsigned));
+            let mut pairs = first
+                .iter()
+                .flat_map(|a| second.iter().map(move |b| [*a, *b]));
+            if let Some(shared) = pairs.find(|&[a, b]| self.kind_of[a] == self.kind_of[b]) {
+                for ((_, tensor), copy) in inputs.iter_mut().zip(shared) {
+                    *tensor = copy;
+                }
+                return;
+            }
             for (values, tensor) in inputs.iter_mut() {
-                let kind = self.kind(*tensor).1;
-                if kind.fixed.is_some() || kind.unsigned != unsigned {
-                    let shape = folded.shape_of(*values);
-                    let copy = FoldedLayer {
-                        activation: if unsigned {
-                            Activation::Relu
-                        } else {
-                            Activation::None
-                        },
-                        ..FoldedLayer::new(Operator::Add { from: *tensor }, *tensor, shape, shape)
-                    };
-                    *tensor = self.push(copy, *values, true);
+                if self.needs_copy(*tensor, unsigned) {
+                    *tensor = self.copy(*values, *tensor, unsigned, folded);
                 }
             }
         }
@@ -149,6 +153,42 @@ impl Plan {
                 *kind = a;
             }
         }
+    }
+
+    /// Whether a tensor cannot have a scale in common with others of that signedness.
+    fn needs_copy(&self, tensor: usize, unsigned: bool) -> bool {
+        let kind = self.kind(tensor).1;
+        kind.fixed.is_some() || kind.unsigned != unsigned
+    }
+
+    /// The tensors that there are with the values of `tensor` and a scale in common with others: itself if it can.
+    fn copies_of(&self, tensor: usize, unsigned: bool) -> Vec<usize> {
+        if self.needs_copy(tensor, unsigned) {
+            let copies = self.copies.get(&(tensor, unsigned));
+            copies.cloned().unwrap_or_default()
+        } else {
+            vec![tensor]
+        }
+    }
+
+    /// Adds a copy of `tensor`, which has the values of the tensor `values` of `folded`; gives its number.
+    fn copy(&mut self, values: usize, tensor: usize, unsigned: bool, folded: &Folded) -> usize {
+        let shape = folded.shape_of(values);
+        let activation = if unsigned {
+            Activation::Relu
+        } else {
+            Activation::None
+        };
+        let layer = FoldedLayer {
+            activation,
+            ..FoldedLayer::new(Operator::Add { from: tensor }, tensor, shape, shape)
+        };
+        let copy = self.push(layer, values, true);
+        self.copies
+            .entry((tensor, unsigned))
+            .or_default()
+            .push(copy);
+        copy
     }
 }
 

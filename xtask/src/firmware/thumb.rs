@@ -68,10 +68,11 @@ impl Timing {
             Kind::Divide => self.divide,
             Kind::Other => 1,
         };
-        match distance == length(code[0]) {
-            true => own,
+        if distance == length(code[0]) {
+            own
+        } else {
             // A branch, or a load of the program counter.
-            false => own + self.branch - 1,
+            own + self.branch - 1
         }
     }
 }

@@ -101,10 +101,11 @@ impl<const SIGNED: bool> Products for Quads<SIGNED> {
     #[inline(always)]
     fn columns(words: [[u32; 4]; 2]) -> __m256i {
         let columns = bytemuck::cast(words);
-        match SIGNED {
+        if SIGNED {
             // SAFETY: this machine has AVX2 and AVX-512 with VNNI, here and below.
-            true => unsafe { _mm256_xor_si256(columns, _mm256_set1_epi8(-128)) },
-            false => columns,
+            unsafe { _mm256_xor_si256(columns, _mm256_set1_epi8(-128)) }
+        } else {
+            columns
         }
     }
 
@@ -134,12 +135,13 @@ impl<const SIGNED: bool> Products for Quads<SIGNED> {
         unsafe {
             let (inputs, weights) = (_mm_set1_epi32(inputs as i32), bytemuck::cast(weights));
             let sign = _mm_set1_epi8(-128);
-            match SIGNED {
-                true => [
+            if SIGNED {
+                [
                     _mm_dpbusd_epi32(sums, _mm_xor_si128(inputs, sign), weights),
                     _mm_dpbusd_epi32(off, sign, weights),
-                ],
-                false => [_mm_dpbusd_epi32(sums, inputs, weights), off],
+                ]
+            } else {
+                [_mm_dpbusd_epi32(sums, inputs, weights), off]
             }
         }
     }

@@ -73,11 +73,10 @@ fn run_tile<const SIGNED: bool>(phase: &Phase<'_>, tile: &Tile, out: &mut [u8]) 
         let weights = weights.get(i * SHARED * phase.channel_len..);
         let weights = weights.guaranteed();
         // A channel that is not there is summed as the one before it.
-        let (second, _) = match i * SHARED + 1 < tile.channels {
-            true => weights
-                .split_at_checked(phase.channel_len)
-                .map_or((weights, weights), |s| (s.1, s.0)),
-            false => (weights, weights),
+        let second = if i * SHARED + 1 < tile.channels {
+            weights.get(phase.channel_len..).unwrap_or(weights)
+        } else {
+            weights
         };
         let sums = channels::<SIGNED>(phase, rows, [weights, second]);
         for (acc, sums) in acc.iter_mut().zip(sums) {

@@ -186,11 +186,11 @@ fn fit_together(train: &Part, test: &Part) -> Result<(), OwnProblem> {
     if train.labels.is_some() != test.labels.is_some() {
         return Err(OwnProblem::HalfLabelled);
     }
-    match train.shape == test.shape {
-        true => Ok(()),
-        false => Err(OwnProblem::Shapes {
+    if train.shape != test.shape {
+        return Err(OwnProblem::Shapes {
             train: train.shape,
             test: test.shape,
-        }),
+        });
     }
+    Ok(())
 }
