@@ -3,6 +3,7 @@
 use super::{Failure, name};
 use crate::gan::penalties::PenaltyKind;
 use crate::gan::{Adversarial, Game, Likelihood, Objective, Recipe, Size, Variational};
+use crate::optim::{OptimizerKind, Rule};
 use crate::spec::{Shape, SpecError};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize, Serializer};
@@ -30,8 +31,11 @@ struct Listed {
     rules: Rules,
     batch: u32,
     lr: f64,
-    beta1: f64,
-    beta2: f64,
+    optimizer: OptimizerKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beta1: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beta2: Option<f64>,
     #[serde(flatten)]
     figures: Figures,
 }
@@ -173,6 +177,10 @@ impl Listed {
         }
         let help = recipe.to_possible_value();
         let help = help.and_then(|value| Some(value.get_help()?.to_string()));
+        let (beta1, beta2) = match parts.optimizer.rule {
+            Rule::Adam { beta1, beta2, .. } => (Some(beta1), Some(beta2)),
+            Rule::Sgd { .. } => (None, None),
+        };
         let networks = parts.networks.iter();
         let parameters =
             networks.map(|named| Ok((named.name.clone(), named.network.parameters()?)));
@@ -185,8 +193,9 @@ impl Listed {
             rules: parts.game.into(),
             batch: parts.batch,
             lr: parts.optimizer.learning_rate,
-            beta1: parts.optimizer.beta1,
-            beta2: parts.optimizer.beta2,
+            optimizer: parts.optimizer.kind(),
+            beta1,
+            beta2,
             figures: Figures::default(),
         })
     }
@@ -194,9 +203,11 @@ impl Listed {
     fn print(&self) {
         let parameters = self.parameters.iter().map(|(_, count)| count.to_string());
         let parameters: Vec<String> = parameters.collect();
+        let betas = self.beta1.zip(self.beta2);
+        let betas = betas.map(|(beta1, beta2)| format!(", betas {beta1} and {beta2}"));
         say!("{:<13} {}", name(self.recipe), self.about);
         say!(
-            "{:<13} parameters {}{}; {}; batch {}, lr {}, betas {} and {}",
+            "{:<13} parameters {}{}; {}; batch {}, {}, lr {}{}",
             "",
             parameters.join(" and "),
             if self.conditional {
@@ -206,9 +217,9 @@ impl Listed {
             },
             self.rules,
             self.batch,
+            name(self.optimizer),
             self.lr,
-            self.beta1,
-            self.beta2,
+            betas.unwrap_or_default(),
         );
     }
 }

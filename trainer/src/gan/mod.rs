@@ -11,6 +11,7 @@ pub mod networks;
 pub mod penalties;
 pub mod recipes;
 pub mod store;
+mod schedule;
 mod training;
 pub mod variational;
 
@@ -20,5 +21,6 @@ pub use losses::Objective;
 pub use networks::{LossName, Losses, Named, Networks, Role};
 pub use penalties::Penalty;
 pub use recipes::{Recipe, Size, Sizes};
+pub use schedule::{Curve, Schedule};
 pub use training::{Gan, GanState, Learner, NetworkState, Settings};
 pub use variational::{Likelihood, Variational};

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 const NO_KEYS: [&str; 4] = ["config", "resume", "changed-data", "dry-run"];
 
 /// Each other flag with a value, as TOML, that the runs of [`GAN`] and [`VAE`] do not have.
-const GIVEN: [(&str, &str); 32] = [
+const GIVEN: [(&str, &str); 43] = [
     ("dataset", r#""folder:moved""#),
     ("image-size", "12"),
     ("channels", r#""grey""#),
@@ -32,6 +32,17 @@ const GIVEN: [(&str, &str); 32] = [
     ("batch", "16"),
     ("parts", "8"),
     ("lr", "0.003"),
+    ("lr-generator", "0.003"),
+    ("lr-discriminator", "0.005"),
+    ("lr-schedule", r#""cosine""#),
+    ("lr-end", "0.1"),
+    ("schedule-epochs", "3"),
+    ("optimizer", r#""sgd""#),
+    ("adam-beta1", "0.25"),
+    ("adam-beta2", "0.75"),
+    ("momentum", "0.5"),
+    ("ema-decay", "0.99"),
+    ("latent-size", "24"),
     ("seed", "7"),
     ("threads", "1"),
     ("checkpoint-every", "5"),

@@ -13,7 +13,7 @@ use pocketgan_trainer::metrics::collapse::Limits;
 use pocketgan_trainer::metrics::fid_cls::Score;
 use pocketgan_trainer::nn::{Initialization, ModelError};
 use pocketgan_trainer::ops::Cpu;
-use pocketgan_trainer::optim::AdamConfig;
+use pocketgan_trainer::optim::OptimizerConfig;
 use pocketgan_trainer::parameters::HostTensor;
 use pocketgan_trainer::spec::{Layer, Network, Shape};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -62,7 +62,7 @@ fn settings() -> Settings {
         networks: Adversarial::networks(generator, discriminator),
         game: Adversarial::new(Objective::NonSaturating).into(),
         initialization: Initialization::Dcgan,
-        adam: AdamConfig::adam(1e-2, 0.5, 0.999),
+        adam: OptimizerConfig::adam(1e-2, 0.5, 0.999),
         ema_decay: 0.99,
         seed: 3,
     }
@@ -771,7 +771,7 @@ fn a_rollback_is_part_of_the_run() {
 fn a_hopeless_run_is_given_up() {
     let mut bench = Bench::new(1);
     bench.run.on_nan = OnNan::Rollback;
-    bench.run.settings.adam.learning_rate = 1e38;
+    bench.run.settings.optimizer.learning_rate = 1e38;
     let part = bench.go(Fate::LeftAlone);
     assert_eq!(part.notes.len(), 6, "{:?}", part.notes);
     let error = part.failed();

@@ -6,11 +6,13 @@ use crate::data::{self, Channels, Dataset, Fingerprint, Pictures, SplitRule};
 use crate::files::place;
 use crate::gan::fit::{Length, OnCollapse, OnNan};
 use crate::gan::penalties::PenaltyKind;
-use crate::gan::recipes::Parts;
+use crate::gan::recipes::{EMA_DECAY, Parts};
 use crate::gan::{
-    Adversarial, Game, Likelihood, Objective, Recipe, Settings, Size, Sizes, Variational,
+    Adversarial, Curve, Game, Likelihood, Objective, Recipe, Schedule, Settings, Size, Sizes,
+    Variational,
 };
 use crate::ops::Sums;
+use crate::optim::{OptimizerConfig, OptimizerKind, Rule};
 use crate::spec::Shape;
 use anyhow::Context;
 use clap::parser::ValueSource;
@@ -62,6 +64,9 @@ pub(super) struct Options {
     /// How wide the discriminator is, which no device runs [default: as --size says].
     #[arg(long, value_name = "SIZE", help_heading = ADVERSARIAL)]
     discriminator_size: Option<Size>,
+    /// Numbers of a latent, from 1 to 1024 [default: the recipe's].
+    #[arg(long, value_name = "COUNT")]
+    latent_size: Option<u32>,
     /// Tell both networks the class of an image, so that one can ask for a class [default: the recipe's].
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     conditional: Option<bool>,
@@ -99,9 +104,41 @@ pub(super) struct Options {
     /// which share the batch; it is slower, runs on the CPU, and needs batches of a multiple of 8.
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     parts: u8,
-    /// Learning rate of both networks, above 0 and at most 1 [default: the recipe's].
+    /// Learning rate of all networks, above 0 and at most 1 [default: the recipe's].
     #[arg(long)]
     lr: Option<f64>,
+    /// Learning rate of the generator [default: as --lr says].
+    #[arg(long, value_name = "LR", help_heading = ADVERSARIAL)]
+    lr_generator: Option<f64>,
+    /// Learning rate of the discriminator [default: as --lr says].
+    #[arg(long, value_name = "LR", help_heading = ADVERSARIAL)]
+    lr_discriminator: Option<f64>,
+    /// How the learning rates change over the epochs.
+    #[arg(long, value_name = "CURVE", value_enum, default_value_t)]
+    lr_schedule: Curve,
+    /// With a schedule, the learning rate at its end as a share of that at the beginning, from 0 to 1 [default: 0].
+    #[arg(long, value_name = "SHARE")]
+    lr_end: Option<f64>,
+    /// With a schedule, the epoch at whose end it ends; later epochs keep the last rate [default: as --epochs says when
+    /// the run begins].
+    #[arg(long, value_name = "EPOCHS")]
+    pub schedule_epochs: Option<u32>,
+    /// How weights follow their gradients [default: the recipe's].
+    #[arg(long, value_name = "NAME")]
+    optimizer: Option<OptimizerKind>,
+    /// Decay of Adam's first moment, at least 0 and below 1 [default: the recipe's].
+    #[arg(long, value_name = "DECAY")]
+    adam_beta1: Option<f64>,
+    /// Decay of the second moment of Adam or RMSprop, at least 0 and below 1 [default: the recipe's].
+    #[arg(long, value_name = "DECAY")]
+    adam_beta2: Option<f64>,
+    /// Momentum of gradient descent (--optimizer sgd), at least 0 and below 1 [default: 0.9].
+    #[arg(long)]
+    momentum: Option<f64>,
+    /// Decay a step of the average of the generator's weights, which is what is sampled and exported; at least 0 and
+    /// below 1.
+    #[arg(long, value_name = "DECAY", default_value_t = EMA_DECAY)]
+    ema_decay: f64,
     /// The same seed gives the same weights on the same machine, whatever the threads.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -340,6 +377,82 @@ impl Options {
         })
     }
 
+    /// The optimizer of all networks, filled in.
+    fn optimizer(&mut self, defaults: OptimizerConfig) -> Result<OptimizerConfig, Failure> {
+        let rate = *self.lr.get_or_insert(defaults.learning_rate);
+        for (flag, rate) in [
+            ("lr", Some(rate)),
+            ("lr-generator", self.lr_generator),
+            ("lr-discriminator", self.lr_discriminator),
+        ] {
+            if rate.is_some_and(|rate| !(rate > 0.0 && rate <= 1.0)) {
+                return input(format!("--{flag} must be above 0 and at most 1"));
+            }
+        }
+        let kind = *self.optimizer.get_or_insert(defaults.kind());
+        let mut optimizer = if kind == defaults.kind() {
+            defaults
+        } else {
+            kind.with_rate(rate)
+        };
+        optimizer.learning_rate = rate;
+        let [beta1, beta2, momentum] = match &mut optimizer.rule {
+            Rule::Adam { beta1, beta2, .. } if kind == OptimizerKind::Adam => {
+                [Some(beta1), Some(beta2), None]
+            }
+            Rule::Adam { beta2, .. } => [None, Some(beta2), None],
+            Rule::Sgd { momentum } => [None, None, Some(momentum)],
+        };
+        for (flag, given, value) in [
+            ("adam-beta1", &mut self.adam_beta1, beta1),
+            ("adam-beta2", &mut self.adam_beta2, beta2),
+            ("momentum", &mut self.momentum, momentum),
+        ] {
+            let Some(value) = value else {
+                if given.is_some() {
+                    let kind = name(kind);
+                    return input(format!("the optimizer {kind} has no --{flag}"));
+                }
+                continue;
+            };
+            *value = *given.get_or_insert(*value);
+            if !(0.0..1.0).contains(value) {
+                return input(format!("--{flag} must be at least 0 and below 1"));
+            }
+        }
+        Ok(optimizer)
+    }
+
+    /// The schedule of the learning rates, filled in; its steps are counted by the data.
+    fn schedule(&mut self) -> Result<Schedule, Failure> {
+        let curve = self.lr_schedule;
+        if curve == Curve::Constant {
+            if self.lr_end.is_some() || self.schedule_epochs.is_some() {
+                return input("--lr-end and --schedule-epochs need an --lr-schedule");
+            }
+            return Ok(Schedule::CONSTANT);
+        }
+        let end = *self.lr_end.get_or_insert(0.0);
+        if !(0.0..=1.0).contains(&end) {
+            return input("--lr-end must be from 0 to 1");
+        }
+        self.schedule_epochs = self.schedule_epochs.or(self.epochs);
+        match self.schedule_epochs {
+            None => input("--lr-schedule needs --epochs or --schedule-epochs"),
+            Some(0) => input("--schedule-epochs must be at least 1"),
+            Some(epochs) if end == 0.0 && self.epochs.is_some_and(|all| all > epochs) => {
+                input(format!(
+                    "the learning rate is 0 from the end of epoch {epochs} on: later epochs would change nothing"
+                ))
+            }
+            Some(_) => Ok(Schedule {
+                curve,
+                steps: 1,
+                end,
+            }),
+        }
+    }
+
     /// The length, filled in.
     fn length(&mut self) -> Result<Length, Failure> {
         match (self.epochs, self.minutes) {
@@ -391,7 +504,8 @@ pub(super) struct Plan {
     pub length: Length,
     pub batch: u32,
     pub sums: Sums,
-    lr: f64,
+    optimizer: OptimizerConfig,
+    schedule: Schedule,
     pub out: PathBuf,
     /// Where no folder was named: the name that is numbered until one is free.
     pub usual_out: Option<PathBuf>,
@@ -443,9 +557,14 @@ impl Plan {
         if sums != Sums::Fast && options.device == DeviceKind::Cuda {
             return input(format!("--parts {parts} runs on the CPU: add --device cpu"));
         }
-        let lr = *options.lr.get_or_insert(defaults.optimizer.learning_rate);
-        if !(lr > 0.0 && lr <= 1.0) {
-            return input("--lr must be above 0 and at most 1");
+        let optimizer = options.optimizer(defaults.optimizer)?;
+        let schedule = options.schedule()?;
+        if !(0.0..1.0).contains(&options.ema_decay) {
+            return input("--ema-decay must be at least 0 and below 1");
+        }
+        let latent_size = defaults.networks.generator.network.input.len() as u32;
+        if !(1..=1024).contains(options.latent_size.get_or_insert(latent_size)) {
+            return input("--latent-size must be from 1 to 1024");
         }
         let conditional = *options.conditional.get_or_insert(defaults.conditional);
         let (out, usual_out) = match options.out.take() {
@@ -467,7 +586,8 @@ impl Plan {
             length,
             batch,
             sums,
-            lr,
+            optimizer,
+            schedule,
             out,
             usual_out,
         })
@@ -539,12 +659,28 @@ impl Plan {
             discriminator: self.options.discriminator_size.unwrap_or(generator),
         };
         let mut parts = self.options.recipe.parts(sizes, image);
+        if let Some(size) = self.options.latent_size {
+            parts.set_latent_size(size as usize);
+        }
         if self.conditional {
             parts.tell(classes);
         }
         parts.game = self.game;
-        parts.optimizer.learning_rate = self.lr;
-        parts.settings(self.options.seed)
+        parts.optimizer = self.optimizer;
+        let options = &self.options;
+        let rates = [
+            (Adversarial::GENERATOR, options.lr_generator),
+            (Adversarial::DISCRIMINATOR, options.lr_discriminator),
+        ];
+        let rates = rates.into_iter();
+        Settings {
+            rates: rates
+                .filter_map(|(name, rate)| Some((name.to_owned(), rate?)))
+                .collect(),
+            schedule: self.schedule,
+            ema_decay: options.ema_decay,
+            ..parts.settings(options.seed)
+        }
     }
 }
 

@@ -16,12 +16,13 @@ mod wgan_gp;
 
 pub use dcgan::{Size, Sizes};
 
-use super::{Adversarial, Game, Networks, Objective, Role, Settings};
+use super::{Adversarial, Game, Networks, Objective, Role, Schedule, Settings};
 use crate::nn::Initialization;
-use crate::optim::AdamConfig;
+use crate::optim::OptimizerConfig;
 use crate::spec::{Layer, Network, Shape};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Makes the recipes of a table: a line is a recipe's help text, its name (in kebab case on the
 /// command line), and the file that has its parts.
@@ -80,6 +81,9 @@ enum Make {
     InSizes(fn(Sizes, Shape) -> Parts),
 }
 
+/// Decay of the average of a generator's weights a step.
+pub const EMA_DECAY: f64 = 0.999;
+
 /// What a recipe comes to for images of one shape.
 #[derive(Clone, Debug)]
 pub struct Parts {
@@ -87,7 +91,7 @@ pub struct Parts {
     /// Whether all networks are told the class of an image; [`Parts::tell`] does it.
     pub conditional: bool,
     pub game: Game,
-    pub optimizer: AdamConfig,
+    pub optimizer: OptimizerConfig,
     /// Images an update.
     pub batch: u32,
 }
@@ -99,7 +103,7 @@ impl Parts {
             networks: Adversarial::networks(generator, discriminator),
             conditional: false,
             game: Adversarial::new(Objective::NonSaturating).into(),
-            optimizer: AdamConfig::adam(2e-4, 0.5, 0.999),
+            optimizer: OptimizerConfig::adam(2e-4, 0.5, 0.999),
             batch: 64,
         }
     }
@@ -123,14 +127,29 @@ impl Parts {
         }
     }
 
+    /// Gives latents another size.
+    pub fn set_latent_size(&mut self, size: usize) {
+        self.networks.generator.network.input = Shape::features(size);
+        if let Game::Variational(_) = self.game {
+            for encoder in &mut self.networks.others {
+                if let Some(Layer::Linear { features, .. }) = encoder.network.layers.last_mut() {
+                    // A mean and a log-variance for each.
+                    *features = 2 * size;
+                }
+            }
+        }
+    }
+
     /// With weights as the DCGAN's begin, and its average of the generator's weights.
     pub fn settings(self, seed: u64) -> Settings {
         Settings {
             networks: self.networks,
             game: self.game,
             initialization: Initialization::Dcgan,
-            adam: self.optimizer,
-            ema_decay: 0.999,
+            optimizer: self.optimizer,
+            rates: BTreeMap::new(),
+            schedule: Schedule::CONSTANT,
+            ema_decay: EMA_DECAY,
             seed,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Make, Parts, Sizes, dcgan};
 use crate::gan::{Adversarial, Objective, Penalty};
-use crate::optim::AdamConfig;
+use crate::optim::OptimizerConfig;
 use crate::spec::Shape;
 
 pub(super) const MAKE: Make = Make::InSizes(parts);
@@ -17,7 +17,7 @@ fn parts(sizes: Sizes, image: Shape) -> Parts {
     };
     Parts {
         game: rules.into(),
-        optimizer: AdamConfig::adam(2e-4, 0.0, 0.99),
+        optimizer: OptimizerConfig::adam(2e-4, 0.0, 0.99),
         ..dcgan::parts(sizes, image)
     }
 }

@@ -4,7 +4,7 @@
 
 use super::{Make, Parts, Sizes, dcgan};
 use crate::gan::variational::{Likelihood, Variational};
-use crate::optim::AdamConfig;
+use crate::optim::OptimizerConfig;
 use crate::spec::Shape;
 
 /// Numbers of a latent: few, so that what the encoder makes of images fills the normal distribution that samples are
@@ -24,7 +24,7 @@ fn parts(sizes: Sizes, image: Shape) -> Parts {
         networks: Variational::networks(decoder, encoder),
         conditional: false,
         game: rules.into(),
-        optimizer: AdamConfig::adam(1e-3, 0.9, 0.999),
+        optimizer: OptimizerConfig::adam(1e-3, 0.9, 0.999),
         batch: 64,
     }
 }

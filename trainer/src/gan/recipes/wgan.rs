@@ -2,7 +2,7 @@
 
 use super::{Make, Parts, Sizes, dcgan};
 use crate::gan::{Adversarial, Objective};
-use crate::optim::AdamConfig;
+use crate::optim::OptimizerConfig;
 use crate::spec::Shape;
 
 pub(super) const MAKE: Make = Make::InSizes(parts);
@@ -15,7 +15,7 @@ fn parts(sizes: Sizes, image: Shape) -> Parts {
     };
     Parts {
         game: rules.into(),
-        optimizer: AdamConfig::rmsprop(5e-5),
+        optimizer: OptimizerConfig::rmsprop(5e-5),
         ..dcgan::parts(sizes, image)
     }
 }

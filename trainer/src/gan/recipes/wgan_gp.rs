@@ -3,7 +3,7 @@
 
 use super::{Make, Parts, Sizes, dcgan};
 use crate::gan::{Adversarial, Objective, Penalty};
-use crate::optim::AdamConfig;
+use crate::optim::OptimizerConfig;
 use crate::spec::Shape;
 
 pub(super) const MAKE: Make = Make::InSizes(parts);
@@ -16,7 +16,7 @@ fn parts(sizes: Sizes, image: Shape) -> Parts {
     };
     Parts {
         game: rules.into(),
-        optimizer: AdamConfig::adam(1e-4, 0.0, 0.9),
+        optimizer: OptimizerConfig::adam(1e-4, 0.0, 0.9),
         ..dcgan::parts(sizes, image)
     }
 }
