@@ -8,8 +8,8 @@ use crate::gan::fit::{Length, OnCollapse, OnNan};
 use crate::gan::penalties::PenaltyKind;
 use crate::gan::recipes::{EMA_DECAY, Parts};
 use crate::gan::{
-    Adversarial, Curve, Game, Likelihood, Objective, Recipe, Schedule, Settings, Size, Sizes,
-    Variational,
+    Adversarial, Curve, DiscriminatorKind, Game, GeneratorKind, Likelihood, Objective, Recipe,
+    Schedule, Settings, Size, Sizes, Variational,
 };
 use crate::ops::Sums;
 use crate::optim::{OptimizerConfig, OptimizerKind, Rule};
@@ -64,6 +64,12 @@ pub(super) struct Options {
     /// How wide the discriminator is, which no device runs [default: as --size says].
     #[arg(long, value_name = "SIZE", help_heading = ADVERSARIAL)]
     discriminator_size: Option<Size>,
+    /// The layers of a convolutional recipe's generator or decoder [default: the recipe's].
+    #[arg(long, value_name = "KIND")]
+    generator: Option<GeneratorKind>,
+    /// The layers of a convolutional recipe's discriminator [default: the recipe's].
+    #[arg(long, value_name = "KIND", help_heading = ADVERSARIAL)]
+    discriminator: Option<DiscriminatorKind>,
     /// Numbers of a latent, from 1 to 1024 [default: the recipe's].
     #[arg(long, value_name = "COUNT")]
     latent_size: Option<u32>,
@@ -328,8 +334,19 @@ impl Options {
             if self.discriminator_size == self.size {
                 self.discriminator_size = None;
             }
-        } else if self.size.is_some() || self.discriminator_size.is_some() {
-            return input(format!("the recipe {} has one size", name(self.recipe)));
+            return Ok(());
+        }
+        let given = [
+            ("size", self.size.is_some()),
+            ("discriminator-size", self.discriminator_size.is_some()),
+            ("generator", self.generator.is_some()),
+            ("discriminator", self.discriminator.is_some()),
+        ];
+        if let Some((flag, _)) = given.iter().find(|(_, given)| *given) {
+            return input(format!(
+                "the recipe {} has networks of one kind and size: leave out --{flag}",
+                name(self.recipe)
+            ));
         }
         Ok(())
     }
@@ -654,11 +671,18 @@ impl Plan {
     /// The networks and numbers of the recipe, for images of one shape and of so many classes.
     pub fn settings(&self, image: Shape, classes: usize) -> Settings {
         let generator = self.options.size.unwrap_or(Size::Small);
+        let discriminator = self.options.discriminator_size.unwrap_or(generator);
         let sizes = Sizes {
             generator,
-            discriminator: self.options.discriminator_size.unwrap_or(generator),
+            discriminator,
         };
         let mut parts = self.options.recipe.parts(sizes, image);
+        if let Some(kind) = self.options.generator {
+            parts.set_generator(kind, generator, image);
+        }
+        if let Some(kind) = self.options.discriminator {
+            parts.set_discriminator(kind, discriminator, image);
+        }
         if let Some(size) = self.options.latent_size {
             parts.set_latent_size(size as usize);
         }

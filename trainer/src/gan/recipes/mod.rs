@@ -1,6 +1,7 @@
 //! The models that can be trained by name, one file each: networks, loss and optimizer. A flag or a
 //! key of the configuration replaces any of the parts.
 
+mod architectures;
 mod cdcgan;
 mod cgan;
 pub mod dcgan;
@@ -14,6 +15,7 @@ mod vae;
 mod wgan;
 mod wgan_gp;
 
+pub use architectures::{DiscriminatorKind, GeneratorKind};
 pub use dcgan::{Size, Sizes};
 
 use super::{Adversarial, Game, Networks, Objective, Role, Schedule, Settings};
@@ -124,6 +126,19 @@ impl Parts {
                     },
                 ),
             }
+        }
+    }
+
+    /// Gives the network that makes images other layers, for latents of the same size.
+    pub fn set_generator(&mut self, kind: GeneratorKind, size: Size, image: Shape) {
+        let network = &mut self.networks.generator.network;
+        *network = kind.network(size, network.input.len(), image);
+    }
+
+    /// Gives the discriminator of an adversarial recipe other layers.
+    pub fn set_discriminator(&mut self, kind: DiscriminatorKind, size: Size, image: Shape) {
+        for discriminator in &mut self.networks.others {
+            discriminator.network = kind.network(size, image);
         }
     }
 
