@@ -253,3 +253,90 @@ impl<D: Device<f32>> Optimizer<D> {
         Ok(optimizer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::loss::Recording;
+    use crate::nn::{Initialization, Mode};
+    use crate::ops::{Cpu, Wants};
+    use crate::rng::{Rng, Stream};
+    use crate::spec::{Layer, Network, Shape};
+    use dfdx::prelude::{SumTo, TryMul};
+
+    /// How far a weight has come after so many steps whose gradient is `slope`.
+    fn way(config: OptimizerConfig, steps: u32, slope: f32, share: impl Fn(u32) -> f64) -> f64 {
+        let linear = Layer::Linear {
+            features: 1,
+            bias: false,
+        };
+        let network = Network::chain(Shape::features(1), vec![linear]);
+        let mut rng = Rng::new(1, Stream::Initialization);
+        let parameters = Initialization::Dcgan
+            .parameters(&network, &mut rng)
+            .unwrap();
+        let mut model = Model::new(Cpu::default(), &network, &parameters).unwrap();
+        let weight = |model: &Model<Cpu>| {
+            let parameters = model.parameters().unwrap();
+            f64::from(parameters.tensors.values().next().unwrap().data[0])
+        };
+        let start = weight(&model);
+        let mut optimizer = Optimizer::new(config, &mut model).unwrap();
+        for step in 0..steps {
+            // Every second state is restored.
+            if step % 2 == 1 {
+                let state = optimizer.state(model.device());
+                optimizer = Optimizer::restore(config, &mut model, &state).unwrap();
+            }
+            optimizer.set_share(share(step));
+            let mut recording = Recording::new(model.device());
+            let x = model.input(1, &[1.0]).unwrap();
+            let wants = Mode::Train(Wants {
+                input: false,
+                weights: true,
+            });
+            let (y, _) = model.forward(&mut recording.tape, &x, &[], wants).unwrap();
+            let loss = recording.read(&y).unwrap().try_mul(slope).unwrap().sum();
+            let (_, mut gradients) = recording.backward(loss).unwrap();
+            optimizer.step(&mut model, &mut gradients).unwrap();
+        }
+        start - weight(&model)
+    }
+
+    /// A gradient that stays has closed forms.
+    #[test]
+    fn a_constant_gradient_moves_a_weight_as_the_closed_form_says() {
+        let constant = |_| 1.0;
+        let near = |found: f64, expected: f64| {
+            assert!((found - expected).abs() < 2e-6, "{found} {expected}");
+        };
+        for steps in [1u32, 2, 7] {
+            let n = f64::from(steps);
+            // Adam's corrected moments are the gradient and its square: a step is the rate, whatever the slope.
+            let adam = OptimizerConfig::adam(1e-2, 0.5, 0.9);
+            near(way(adam, steps, 3.0, constant), 1e-2 * n);
+            // The velocity after k steps is g (1 - m^k) / (1 - m).
+            let (rate, m, slope) = (1e-2, 0.75, -2.0);
+            let sgd = OptimizerConfig {
+                learning_rate: rate,
+                rule: Rule::Sgd { momentum: m },
+            };
+            let sum = (n - m * (1.0 - m.powf(n)) / (1.0 - m)) / (1.0 - m);
+            near(way(sgd, steps, slope as f32, constant), rate * slope * sum);
+            // The uncorrected second moment after k steps is g^2 (1 - 0.99^k).
+            let terms = (1..=steps).map(|k| 1.0 / (1.0 - 0.99f64.powf(f64::from(k))).sqrt());
+            let rmsprop = OptimizerConfig::rmsprop(1e-3);
+            near(
+                way(rmsprop, steps, 0.5, constant),
+                1e-3 * terms.sum::<f64>(),
+            );
+        }
+        // Each step has its own share of the rate.
+        let adam = OptimizerConfig::adam(1e-2, 0.0, 0.9);
+        let halved = |step: u32| 0.5f64.powf(f64::from(step));
+        near(
+            way(adam, 4, -1.0, halved),
+            -1e-2 * (1.0 + 0.5 + 0.25 + 0.125),
+        );
+    }
+}
