@@ -2,7 +2,9 @@
 
 use super::{Failure, name};
 use crate::gan::penalties::PenaltyKind;
-use crate::gan::{Adversarial, Game, Likelihood, Objective, Recipe, Size, Variational};
+use crate::gan::{
+    Adversarial, Curve, Game, Likelihood, Objective, Recipe, Size, Sizes, Variational,
+};
 use crate::optim::{OptimizerKind, Rule};
 use crate::spec::{Shape, SpecError};
 use clap::ValueEnum;
@@ -36,6 +38,9 @@ struct Listed {
     beta1: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     beta2: Option<f64>,
+    lr_schedule: Curve,
+    lr_end: f64,
+    ema_decay: f64,
     #[serde(flatten)]
     figures: Figures,
 }
@@ -148,10 +153,10 @@ pub fn run(args: RecipesArgs) -> Result<(), Failure> {
     let measured: Result<Vec<Measured>, _> = measured.map(serde_json::from_str).collect();
     let measured = measured.map_err(anyhow::Error::from)?;
     for &recipe in Recipe::value_variants() {
-        let sizes = if recipe.is_sized() {
-            Size::value_variants()
-        } else {
-            &[Size::Small]
+        let usual = recipe.usual_sizes();
+        let sizes = match usual {
+            Some(_) => Size::value_variants(),
+            None => &[Size::Small],
         };
         for &size in sizes {
             let mut listed = Listed::new(recipe, size).map_err(anyhow::Error::from)?;
@@ -161,7 +166,7 @@ pub fn run(args: RecipesArgs) -> Result<(), Failure> {
                 let figures = measured.iter().find(of).map(|m| m.figures.clone());
                 listed.figures = figures.unwrap_or_default();
                 super::print_json(&listed)?;
-            } else if size == Size::Small {
+            } else if usual.is_none_or(|usual| usual.size == size) {
                 listed.print();
             }
         }
@@ -171,7 +176,12 @@ pub fn run(args: RecipesArgs) -> Result<(), Failure> {
 
 impl Listed {
     fn new(recipe: Recipe, size: Size) -> Result<Self, SpecError> {
-        let mut parts = recipe.parts(size, Shape::new(1, 28, 28));
+        let usual = recipe.usual_sizes();
+        let sizes = Sizes {
+            generator: size,
+            discriminator: usual.and_then(|usual| usual.discriminator).unwrap_or(size),
+        };
+        let mut parts = recipe.parts(sizes, Shape::new(1, 28, 28));
         if parts.conditional {
             parts.tell(10);
         }
@@ -186,7 +196,7 @@ impl Listed {
             networks.map(|named| Ok((named.name.clone(), named.network.parameters()?)));
         Ok(Self {
             recipe,
-            size: recipe.is_sized().then_some(size),
+            size: usual.map(|_| size),
             about: help.unwrap_or_default(),
             parameters: parameters.collect::<Result<_, _>>()?,
             conditional: parts.conditional,
@@ -196,6 +206,9 @@ impl Listed {
             optimizer: parts.optimizer.kind(),
             beta1,
             beta2,
+            lr_schedule: parts.schedule.curve,
+            lr_end: parts.schedule.end,
+            ema_decay: parts.ema_decay,
             figures: Figures::default(),
         })
     }
@@ -207,7 +220,7 @@ impl Listed {
         let betas = betas.map(|(beta1, beta2)| format!(", betas {beta1} and {beta2}"));
         say!("{:<13} {}", name(self.recipe), self.about);
         say!(
-            "{:<13} parameters {}{}; {}; batch {}, {}, lr {}{}",
+            "{:<13} parameters {}{}; {}; batch {}, {}, lr {}{}{}",
             "",
             parameters.join(" and "),
             if self.conditional {
@@ -219,6 +232,10 @@ impl Listed {
             self.batch,
             name(self.optimizer),
             self.lr,
+            match self.lr_schedule {
+                Curve::Constant => String::new(),
+                curve => format!(" ({} to {} of it)", name(curve), self.lr_end),
+            },
             betas.unwrap_or_default(),
         );
     }

@@ -6,7 +6,7 @@ use crate::data::{self, Channels, Dataset, Fingerprint, Pictures, SplitRule};
 use crate::files::place;
 use crate::gan::fit::{Length, OnCollapse, OnNan};
 use crate::gan::penalties::PenaltyKind;
-use crate::gan::recipes::{EMA_DECAY, Parts};
+use crate::gan::recipes::Parts;
 use crate::gan::{
     Adversarial, Curve, DiscriminatorKind, Game, GeneratorKind, Likelihood, Objective, Recipe,
     Schedule, Settings, Size, Sizes, Variational,
@@ -58,10 +58,10 @@ pub(super) struct Options {
     /// What to train; `trainer recipes` lists them with their parts.
     #[arg(long, value_enum, default_value_t)]
     pub recipe: Recipe,
-    /// How wide the networks of a convolutional recipe are [default: small].
+    /// How wide the networks of a convolutional recipe are [default: the recipe's].
     #[arg(long)]
     pub size: Option<Size>,
-    /// How wide the discriminator is, which no device runs [default: as --size says].
+    /// How wide the discriminator is, which no device runs [default: the recipe's, or as --size says].
     #[arg(long, value_name = "SIZE", help_heading = ADVERSARIAL)]
     discriminator_size: Option<Size>,
     /// The layers of a convolutional recipe's generator or decoder [default: the recipe's].
@@ -119,10 +119,11 @@ pub(super) struct Options {
     /// Learning rate of the discriminator [default: as --lr says].
     #[arg(long, value_name = "LR", help_heading = ADVERSARIAL)]
     lr_discriminator: Option<f64>,
-    /// How the learning rates change over the epochs.
-    #[arg(long, value_name = "CURVE", value_enum, default_value_t)]
-    lr_schedule: Curve,
-    /// With a schedule, the learning rate at its end as a share of that at the beginning, from 0 to 1 [default: 0].
+    /// How the learning rates change over the epochs [default: the recipe's].
+    #[arg(long, value_name = "CURVE")]
+    lr_schedule: Option<Curve>,
+    /// With a schedule, the learning rate at its end as a share of that at the beginning, from 0 to 1 [default: the
+    /// recipe's, or 0].
     #[arg(long, value_name = "SHARE")]
     lr_end: Option<f64>,
     /// With a schedule, the epoch at whose end it ends; later epochs keep the last rate [default: as --epochs says when
@@ -142,9 +143,9 @@ pub(super) struct Options {
     #[arg(long)]
     momentum: Option<f64>,
     /// Decay a step of the average of the generator's weights, which is what is sampled and exported; at least 0 and
-    /// below 1.
-    #[arg(long, value_name = "DECAY", default_value_t = EMA_DECAY)]
-    ema_decay: f64,
+    /// below 1 [default: the recipe's].
+    #[arg(long, value_name = "DECAY")]
+    ema_decay: Option<f64>,
     /// The same seed gives the same weights on the same machine, whatever the threads.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -329,9 +330,11 @@ impl Options {
 
     /// Fills in the size. A discriminator of the same size is not named, as it was before it could be chosen.
     fn fill_sizes(&mut self) -> Result<(), Failure> {
-        if self.recipe.is_sized() {
-            self.size.get_or_insert(Size::Small);
-            if self.discriminator_size == self.size {
+        if let Some(usual) = self.recipe.usual_sizes() {
+            self.size.get_or_insert(usual.size);
+            if usual.discriminator.is_some() {
+                self.discriminator_size = self.discriminator_size.or(usual.discriminator);
+            } else if self.discriminator_size == self.size {
                 self.discriminator_size = None;
             }
             return Ok(());
@@ -441,15 +444,20 @@ impl Options {
     }
 
     /// The schedule of the learning rates, filled in; its steps are counted by the data.
-    fn schedule(&mut self) -> Result<Schedule, Failure> {
-        let curve = self.lr_schedule;
+    fn schedule(&mut self, defaults: Schedule) -> Result<Schedule, Failure> {
+        let curve = *self.lr_schedule.get_or_insert(defaults.curve);
         if curve == Curve::Constant {
             if self.lr_end.is_some() || self.schedule_epochs.is_some() {
                 return input("--lr-end and --schedule-epochs need an --lr-schedule");
             }
             return Ok(Schedule::CONSTANT);
         }
-        let end = *self.lr_end.get_or_insert(0.0);
+        let usual = if curve == defaults.curve {
+            defaults.end
+        } else {
+            0.0
+        };
+        let end = *self.lr_end.get_or_insert(usual);
         if !(0.0..=1.0).contains(&end) {
             return input("--lr-end must be from 0 to 1");
         }
@@ -523,6 +531,7 @@ pub(super) struct Plan {
     pub sums: Sums,
     optimizer: OptimizerConfig,
     schedule: Schedule,
+    ema_decay: f64,
     pub out: PathBuf,
     /// Where no folder was named: the name that is numbered until one is free.
     pub usual_out: Option<PathBuf>,
@@ -575,8 +584,9 @@ impl Plan {
             return input(format!("--parts {parts} runs on the CPU: add --device cpu"));
         }
         let optimizer = options.optimizer(defaults.optimizer)?;
-        let schedule = options.schedule()?;
-        if !(0.0..1.0).contains(&options.ema_decay) {
+        let schedule = options.schedule(defaults.schedule)?;
+        let ema_decay = *options.ema_decay.get_or_insert(defaults.ema_decay);
+        if !(0.0..1.0).contains(&ema_decay) {
             return input("--ema-decay must be at least 0 and below 1");
         }
         let latent_size = defaults.networks.generator.network.input.len() as u32;
@@ -605,6 +615,7 @@ impl Plan {
             sums,
             optimizer,
             schedule,
+            ema_decay,
             out,
             usual_out,
         })
@@ -691,6 +702,8 @@ impl Plan {
         }
         parts.game = self.game;
         parts.optimizer = self.optimizer;
+        parts.schedule = self.schedule;
+        parts.ema_decay = self.ema_decay;
         let options = &self.options;
         let rates = [
             (Adversarial::GENERATOR, options.lr_generator),
@@ -701,8 +714,6 @@ impl Plan {
             rates: rates
                 .filter_map(|(name, rate)| Some((name.to_owned(), rate?)))
                 .collect(),
-            schedule: self.schedule,
-            ema_decay: options.ema_decay,
             ..parts.settings(options.seed)
         }
     }

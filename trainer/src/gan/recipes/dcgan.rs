@@ -1,6 +1,6 @@
 //! Deep convolutional GANs (Radford et al. 2016), in sizes that fit a microcontroller.
 
-use super::{Make, Parts};
+use super::{Make, Parts, UsualSizes};
 use crate::spec::{Layer, Network, Shape};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,7 @@ impl From<Size> for Sizes {
 /// Numbers of a latent.
 const LATENT: usize = 64;
 
-pub(super) const MAKE: Make = Make::InSizes(parts);
+pub(super) const MAKE: Make = Make::InSizes(parts, UsualSizes::SMALL);
 
 pub(super) fn parts(sizes: Sizes, image: Shape) -> Parts {
     Parts::new(

@@ -10,6 +10,7 @@ mod hinge;
 mod keras;
 mod lsgan;
 mod mlp;
+mod pocket;
 mod relativistic;
 mod vae;
 mod wgan;
@@ -71,6 +72,9 @@ recipes! {
     Hinge: hinge,
     /// Relativistic pairing with R1 and R2 penalties (Huang et al. 2024).
     Relativistic: relativistic,
+    /// Relativistic pairing again: a small generator with a convolution at the image's size, a large discriminator, a
+    /// learning rate that falls.
+    Pocket: pocket,
     /// Variational autoencoder on DCGAN networks; its decoder is what is exported (Kingma & Welling 2014).
     Vae: vae,
 }
@@ -80,11 +84,23 @@ enum Make {
     /// Its networks come in one size.
     OneSize(fn(Shape) -> Parts),
     /// Its networks come in the sizes of the DCGAN.
-    InSizes(fn(Sizes, Shape) -> Parts),
+    InSizes(fn(Sizes, Shape) -> Parts, UsualSizes),
 }
 
-/// Decay of the average of a generator's weights a step.
-pub const EMA_DECAY: f64 = 0.999;
+/// The sizes of a recipe's networks where none are named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsualSizes {
+    pub size: Size,
+    /// The discriminator's; `None` where it is as large as the generator.
+    pub discriminator: Option<Size>,
+}
+
+impl UsualSizes {
+    const SMALL: Self = Self {
+        size: Size::Small,
+        discriminator: None,
+    };
+}
 
 /// What a recipe comes to for images of one shape.
 #[derive(Clone, Debug)]
@@ -94,6 +110,10 @@ pub struct Parts {
     pub conditional: bool,
     pub game: Game,
     pub optimizer: OptimizerConfig,
+    /// Of the learning rate; its steps depend on the data.
+    pub schedule: Schedule,
+    /// Decay of the average of a generator's weights a step, in [0, 1).
+    pub ema_decay: f64,
     /// Images an update.
     pub batch: u32,
 }
@@ -106,6 +126,8 @@ impl Parts {
             conditional: false,
             game: Adversarial::new(Objective::NonSaturating).into(),
             optimizer: OptimizerConfig::adam(2e-4, 0.5, 0.999),
+            schedule: Schedule::CONSTANT,
+            ema_decay: 0.999,
             batch: 64,
         }
     }
@@ -155,7 +177,7 @@ impl Parts {
         }
     }
 
-    /// With weights as the DCGAN's begin, and its average of the generator's weights.
+    /// With weights as the DCGAN's begin.
     pub fn settings(self, seed: u64) -> Settings {
         Settings {
             networks: self.networks,
@@ -163,8 +185,8 @@ impl Parts {
             initialization: Initialization::Dcgan,
             optimizer: self.optimizer,
             rates: BTreeMap::new(),
-            schedule: Schedule::CONSTANT,
-            ema_decay: EMA_DECAY,
+            schedule: self.schedule,
+            ema_decay: self.ema_decay,
             seed,
         }
     }
@@ -185,16 +207,19 @@ fn tell_generator(network: &mut Network, classes: usize) {
 }
 
 impl Recipe {
-    /// Whether its networks come in the sizes of the DCGAN.
-    pub const fn is_sized(self) -> bool {
-        matches!(self.make(), Make::InSizes(_))
+    /// The sizes of its networks where none are named; `None` where they come in one size.
+    pub const fn usual_sizes(self) -> Option<UsualSizes> {
+        match self.make() {
+            Make::OneSize(_) => None,
+            Make::InSizes(_, usual) => Some(usual),
+        }
     }
 
     /// The parts, for images of one shape; the sizes, or one for both networks, are for those that come in several.
     pub fn parts(self, sizes: impl Into<Sizes>, image: Shape) -> Parts {
         match self.make() {
             Make::OneSize(parts) => parts(image),
-            Make::InSizes(parts) => parts(sizes.into(), image),
+            Make::InSizes(parts, _) => parts(sizes.into(), image),
         }
     }
 }

@@ -2,8 +2,8 @@
 //! smaller latent, the encoder its discriminator with a mean and a log-variance for each number of the latent at the
 //! end.
 
-use super::{Make, Parts, Sizes, dcgan};
-use crate::gan::variational::{Likelihood, Variational};
+use super::{Make, Parts, Sizes, UsualSizes, dcgan};
+use crate::gan::{Likelihood, Schedule, Variational};
 use crate::optim::OptimizerConfig;
 use crate::spec::Shape;
 
@@ -11,7 +11,7 @@ use crate::spec::Shape;
 /// drawn from.
 const LATENT: usize = 16;
 
-pub(super) const MAKE: Make = Make::InSizes(parts);
+pub(super) const MAKE: Make = Make::InSizes(parts, UsualSizes::SMALL);
 
 fn parts(sizes: Sizes, image: Shape) -> Parts {
     let rules = Variational {
@@ -25,6 +25,8 @@ fn parts(sizes: Sizes, image: Shape) -> Parts {
         conditional: false,
         game: rules.into(),
         optimizer: OptimizerConfig::adam(1e-3, 0.9, 0.999),
+        schedule: Schedule::CONSTANT,
+        ema_decay: 0.999,
         batch: 64,
     }
 }
