@@ -1,37 +1,92 @@
-//! Optimizers that own their state, so that a run can be saved and taken up again exactly.
+//! Optimizers that own their state, so that a run can be saved and resumed exactly.
 
 use crate::nn::{Model, ModelError};
-use crate::ops::{AdamStep, Device};
+use crate::ops::{Device, Update};
 use crate::parameters::ParametersError;
 use dfdx::prelude::Gradients;
 use serde::{Deserialize, Serialize};
 
-/// Adam's hyperparameters (Kingma & Ba 2015). Without a first moment and without bias correction it is RMSprop
-/// (Hinton 2012, lecture 6e).
+/// How weights follow their gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AdamConfig {
-    /// Step size, above 0.
-    pub learning_rate: f64,
-    /// Decay of the first moment, in [0, 1).
-    pub beta1: f64,
-    /// Decay of the second moment, in [0, 1).
-    pub beta2: f64,
-    /// Keeps the division finite, above 0.
-    pub epsilon: f64,
-    /// Whether moments that began at zero are made up for.
-    pub bias_correction: bool,
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Rule {
+    /// Kingma & Ba 2015. Without a first moment and without bias correction it is RMSprop (Hinton 2012, lecture 6e).
+    Adam {
+        /// Decay of the first moment, in [0, 1).
+        beta1: f64,
+        /// Decay of the second moment, in [0, 1).
+        beta2: f64,
+        /// Keeps the division finite, above 0.
+        epsilon: f64,
+        /// Whether the bias of moments that began at zero is corrected.
+        bias_correction: bool,
+    },
+    /// Stochastic gradient descent: the velocity becomes `momentum * velocity + gradient`, and the weight is lowered by
+    /// the learning rate times the velocity (Sutskever et al. 2013, equation 1, with the rate as PyTorch has it).
+    Sgd {
+        /// In [0, 1).
+        momentum: f64,
+    },
 }
 
-impl AdamConfig {
+/// An optimizer by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerKind {
+    /// Kingma & Ba 2015.
+    Adam,
+    /// Hinton 2012, lecture 6e.
+    Rmsprop,
+    /// Stochastic gradient descent with momentum.
+    Sgd,
+}
+
+impl OptimizerKind {
+    /// With its usual hyperparameters.
+    pub const fn with_rate(self, learning_rate: f64) -> OptimizerConfig {
+        match self {
+            Self::Adam => OptimizerConfig::adam(learning_rate, 0.9, 0.999),
+            Self::Rmsprop => OptimizerConfig::rmsprop(learning_rate),
+            Self::Sgd => OptimizerConfig {
+                learning_rate,
+                rule: Rule::Sgd { momentum: 0.9 },
+            },
+        }
+    }
+}
+
+/// An optimizer's hyperparameters.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Step size, above 0.
+    pub learning_rate: f64,
+    pub rule: Rule,
+}
+
+impl OptimizerConfig {
+    /// Its name.
+    pub const fn kind(&self) -> OptimizerKind {
+        match self.rule {
+            Rule::Adam {
+                bias_correction: true,
+                ..
+            } => OptimizerKind::Adam,
+            Rule::Adam { .. } => OptimizerKind::Rmsprop,
+            Rule::Sgd { .. } => OptimizerKind::Sgd,
+        }
+    }
+
     /// Adam with the usual epsilon.
     pub const fn adam(learning_rate: f64, beta1: f64, beta2: f64) -> Self {
         Self {
             learning_rate,
-            beta1,
-            beta2,
-            epsilon: 1e-8,
-            bias_correction: true,
+            rule: Rule::Adam {
+                beta1,
+                beta2,
+                epsilon: 1e-8,
+                bias_correction: true,
+            },
         }
     }
 
@@ -39,36 +94,41 @@ impl AdamConfig {
     pub const fn rmsprop(learning_rate: f64) -> Self {
         Self {
             learning_rate,
-            beta1: 0.0,
-            beta2: 0.99,
-            epsilon: 1e-8,
-            bias_correction: false,
+            rule: Rule::Adam {
+                beta1: 0.0,
+                beta2: 0.99,
+                epsilon: 1e-8,
+                bias_correction: false,
+            },
         }
     }
 }
 
-/// What [`Adam`] knows besides its hyperparameters, on the host.
+/// What an [`Optimizer`] knows besides its hyperparameters, on the host.
 #[derive(Clone, Debug, PartialEq)]
-pub struct AdamState {
+pub struct OptimizerState {
     /// How many steps were taken.
     pub steps: u32,
-    /// First and second moment of each trained array, the device's order.
+    /// First and second moment of each trained array, in the device's order. Gradient descent keeps its velocity in the
+    /// first, and zeros in the second.
     pub moments: Vec<[Vec<f32>; 2]>,
 }
 
-/// Adam over a model's trained arrays.
-pub struct Adam<D: Device<f32>> {
-    config: AdamConfig,
+/// An optimizer of a model's trained arrays.
+pub struct Optimizer<D: Device<f32>> {
+    config: OptimizerConfig,
+    /// Of the configured learning rate, what is used.
+    share: f64,
     steps: u32,
     moments: Vec<[D::Array; 2]>,
 }
 
-impl<D: Device<f32>> Adam<D> {
+impl<D: Device<f32>> Optimizer<D> {
     /// Fresh moments for `model`.
     ///
     /// # Errors
     /// The device's.
-    pub fn new(config: AdamConfig, model: &mut Model<D>) -> Result<Self, ModelError> {
+    pub fn new(config: OptimizerConfig, model: &mut Model<D>) -> Result<Self, ModelError> {
         let device = model.device().clone();
         let zeros = |array: &D::Array| {
             let dims = device.dims(array);
@@ -83,6 +143,7 @@ impl<D: Device<f32>> Adam<D> {
             .collect::<Result<_, ModelError>>()?;
         Ok(Self {
             config,
+            share: 1.0,
             steps: 0,
             moments,
         })
@@ -98,32 +159,39 @@ impl<D: Device<f32>> Adam<D> {
         gradients: &mut Gradients<f32, D::Nodes>,
     ) -> Result<(), ModelError> {
         self.steps += 1;
-        let AdamConfig {
-            learning_rate,
-            beta1,
-            beta2,
-            epsilon,
-            bias_correction,
-        } = self.config;
-        let correction = |beta: f64| {
-            if bias_correction {
-                1.0 - beta.powf(f64::from(self.steps))
-            } else {
-                1.0
+        let learning_rate = self.learning_rate();
+        let step = match self.config.rule {
+            Rule::Adam {
+                beta1,
+                beta2,
+                epsilon,
+                bias_correction,
+            } => {
+                let correction = |beta: f64| {
+                    if bias_correction {
+                        1.0 - beta.powf(f64::from(self.steps))
+                    } else {
+                        1.0
+                    }
+                };
+                Update::Adam {
+                    learning_rate,
+                    beta1,
+                    beta2,
+                    epsilon,
+                    correction1: correction(beta1),
+                    correction2: correction(beta2),
+                }
             }
-        };
-        let step = AdamStep {
-            learning_rate,
-            beta1,
-            beta2,
-            epsilon,
-            correction1: correction(beta1),
-            correction2: correction(beta2),
+            Rule::Sgd { momentum } => Update::Sgd {
+                learning_rate,
+                momentum,
+            },
         };
         let device = model.device().clone();
         for (array, moments) in model.trained_mut().into_iter().zip(&mut self.moments) {
             device
-                .adam(array, gradients, moments, &step)
+                .update(array, gradients, moments, &step)
                 .map_err(crate::nn::device_error)?;
         }
         Ok(())
@@ -131,14 +199,19 @@ impl<D: Device<f32>> Adam<D> {
 
     /// The step size.
     pub fn learning_rate(&self) -> f64 {
-        self.config.learning_rate
+        self.config.learning_rate * self.share
+    }
+
+    /// Uses a share of the configured learning rate from now on.
+    pub fn set_share(&mut self, share: f64) {
+        self.share = share;
     }
 
     /// The state on the host.
-    pub fn state(&self, device: &D) -> AdamState {
+    pub fn state(&self, device: &D) -> OptimizerState {
         let host = |array: &D::Array| device.to_host(array);
         let moments = self.moments.iter();
-        AdamState {
+        OptimizerState {
             steps: self.steps,
             moments: moments.map(|[m, v]| [host(m), host(v)]).collect(),
         }
@@ -149,11 +222,11 @@ impl<D: Device<f32>> Adam<D> {
     /// # Errors
     /// Moments that are not the model's; the device's.
     pub fn restore(
-        config: AdamConfig,
+        config: OptimizerConfig,
         model: &mut Model<D>,
-        state: &AdamState,
+        state: &OptimizerState,
     ) -> Result<Self, ModelError> {
-        let mut adam = Self::new(config, model)?;
+        let mut optimizer = Self::new(config, model)?;
         let count = |what: &str, found, expected| {
             if found == expected {
                 Ok(())
@@ -165,9 +238,9 @@ impl<D: Device<f32>> Adam<D> {
                 })
             }
         };
-        count("of moments", state.moments.len(), adam.moments.len())?;
+        count("of moments", state.moments.len(), optimizer.moments.len())?;
         let device = model.device();
-        for (arrays, saved) in adam.moments.iter_mut().zip(&state.moments) {
+        for (arrays, saved) in optimizer.moments.iter_mut().zip(&state.moments) {
             for (array, numbers) in arrays.iter_mut().zip(saved) {
                 let dims = device.dims(array);
                 count("of a moment", numbers.len(), dims.iter().product())?;
@@ -176,7 +249,94 @@ impl<D: Device<f32>> Adam<D> {
                     .map_err(crate::nn::device_error)?;
             }
         }
-        adam.steps = state.steps;
-        Ok(adam)
+        optimizer.steps = state.steps;
+        Ok(optimizer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::loss::Recording;
+    use crate::nn::{Initialization, Mode};
+    use crate::ops::{Cpu, Wants};
+    use crate::rng::{Rng, Stream};
+    use crate::spec::{Layer, Network, Shape};
+    use dfdx::prelude::{SumTo, TryMul};
+
+    /// How far a weight has come after so many steps whose gradient is `slope`.
+    fn way(config: OptimizerConfig, steps: u32, slope: f32, share: impl Fn(u32) -> f64) -> f64 {
+        let linear = Layer::Linear {
+            features: 1,
+            bias: false,
+        };
+        let network = Network::chain(Shape::features(1), vec![linear]);
+        let mut rng = Rng::new(1, Stream::Initialization);
+        let parameters = Initialization::Dcgan
+            .parameters(&network, &mut rng)
+            .unwrap();
+        let mut model = Model::new(Cpu::default(), &network, &parameters).unwrap();
+        let weight = |model: &Model<Cpu>| {
+            let parameters = model.parameters().unwrap();
+            f64::from(parameters.tensors.values().next().unwrap().data[0])
+        };
+        let start = weight(&model);
+        let mut optimizer = Optimizer::new(config, &mut model).unwrap();
+        for step in 0..steps {
+            // Every second state is restored.
+            if step % 2 == 1 {
+                let state = optimizer.state(model.device());
+                optimizer = Optimizer::restore(config, &mut model, &state).unwrap();
+            }
+            optimizer.set_share(share(step));
+            let mut recording = Recording::new(model.device());
+            let x = model.input(1, &[1.0]).unwrap();
+            let wants = Mode::Train(Wants {
+                input: false,
+                weights: true,
+            });
+            let (y, _) = model.forward(&mut recording.tape, &x, &[], wants).unwrap();
+            let loss = recording.read(&y).unwrap().try_mul(slope).unwrap().sum();
+            let (_, mut gradients) = recording.backward(loss).unwrap();
+            optimizer.step(&mut model, &mut gradients).unwrap();
+        }
+        start - weight(&model)
+    }
+
+    /// A gradient that stays has closed forms.
+    #[test]
+    fn a_constant_gradient_moves_a_weight_as_the_closed_form_says() {
+        let constant = |_| 1.0;
+        let near = |found: f64, expected: f64| {
+            assert!((found - expected).abs() < 2e-6, "{found} {expected}");
+        };
+        for steps in [1u32, 2, 7] {
+            let n = f64::from(steps);
+            // Adam's corrected moments are the gradient and its square: a step is the rate, whatever the slope.
+            let adam = OptimizerConfig::adam(1e-2, 0.5, 0.9);
+            near(way(adam, steps, 3.0, constant), 1e-2 * n);
+            // The velocity after k steps is g (1 - m^k) / (1 - m).
+            let (rate, m, slope) = (1e-2, 0.75, -2.0);
+            let sgd = OptimizerConfig {
+                learning_rate: rate,
+                rule: Rule::Sgd { momentum: m },
+            };
+            let sum = (n - m * (1.0 - m.powf(n)) / (1.0 - m)) / (1.0 - m);
+            near(way(sgd, steps, slope as f32, constant), rate * slope * sum);
+            // The uncorrected second moment after k steps is g^2 (1 - 0.99^k).
+            let terms = (1..=steps).map(|k| 1.0 / (1.0 - 0.99f64.powf(f64::from(k))).sqrt());
+            let rmsprop = OptimizerConfig::rmsprop(1e-3);
+            near(
+                way(rmsprop, steps, 0.5, constant),
+                1e-3 * terms.sum::<f64>(),
+            );
+        }
+        // Each step has its own share of the rate.
+        let adam = OptimizerConfig::adam(1e-2, 0.0, 0.9);
+        let halved = |step: u32| 0.5f64.powf(f64::from(step));
+        near(
+            way(adam, 4, -1.0, halved),
+            -1e-2 * (1.0 + 0.5 + 0.25 + 0.125),
+        );
     }
 }

@@ -1,5 +1,5 @@
 //! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-runtime |
-//! bench-train | profile | recipes | soak | mutants | fuzz | fid-weights | fid-check`.
+//! bench-train | profile | recipes | search | soak | mutants | fuzz | fid-weights | fid-check`.
 
 mod bare_metal;
 mod bench_runtime;
@@ -17,6 +17,8 @@ mod process;
 mod profile;
 mod python;
 mod recipes;
+mod runs;
+mod search;
 mod setup;
 mod soak;
 mod test;
@@ -58,6 +60,8 @@ enum Chore {
     Profile(profile::Arguments),
     /// Train every recipe on real images, score it, and write docs/recipes.md.
     Recipes(recipes::Arguments),
+    /// Train a list of configurations on as many images each, score them, and write a table of all.
+    Search(search::Arguments),
     /// Kill, stop and resume a run over and over, and check all that it leaves.
     Soak(soak::Arguments),
     /// Verify the shipped models on many latents, and count which mutants of them `trainer verify` finds.
@@ -83,6 +87,7 @@ fn main() -> ExitCode {
         Chore::BenchTrain(arguments) => bench_train::run(&arguments),
         Chore::Profile(arguments) => profile::run(&arguments),
         Chore::Recipes(arguments) => recipes::run(&arguments),
+        Chore::Search(arguments) => search::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
         Chore::Mutants(arguments) => mutants::run(&arguments),
         Chore::Fuzz(arguments) => fuzz::run(&arguments),

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
+use anyhow::Result;
+use serde::Serialize;
 
-use crate::{process, workspace};
+use crate::runs::{self, figure};
+use crate::workspace;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -61,33 +62,6 @@ const ENTRIES: [Entry; 15] = [
     entry("vae", Some("small"), 16),
 ];
 
-/// What a run's `summary.json` says.
-#[derive(Deserialize)]
-struct Summary {
-    minutes: f64,
-    parameters: u64,
-    /// Of an adversarial recipe.
-    discriminator_loss: Option<f64>,
-}
-
-/// What `trainer eval --json` prints; the figures are the float model's.
-#[derive(Deserialize)]
-struct Evaluated {
-    fid_cls: Option<f64>,
-    fid_inception: Option<f64>,
-    entropy: Option<f64>,
-    coverage: Option<f64>,
-    class_coverage: Option<f64>,
-    js_classes: Option<f64>,
-    engines: std::collections::BTreeMap<String, Quantized>,
-}
-
-/// The figures of one engine.
-#[derive(Deserialize)]
-struct Quantized {
-    fid_cls: Option<f64>,
-}
-
 /// A row of the page.
 #[derive(Serialize)]
 struct Row {
@@ -114,7 +88,7 @@ struct Row {
 ///
 /// A training or a score fails; a file cannot be written.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let runs = workspace::root().join(if arguments.quick {
+    let folder = workspace::root().join(if arguments.quick {
         "runs/recipes-quick"
     } else {
         "runs/recipes"
@@ -130,8 +104,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     );
     let mut rows = Vec::new();
     for entry in entries {
-        let run = runs.join(entry.label());
-        entry.train(&run, arguments.quick)?;
+        let run = folder.join(entry.label());
+        runs::train(&run, &entry.flags(arguments.quick))?;
         let row = entry.score(&run, arguments)?;
         if arguments.json {
             println!("{}", serde_json::to_string(&row)?);
@@ -142,7 +116,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     let docs = if arguments.quick {
-        runs
+        folder
     } else {
         workspace::root().join("docs")
     };
@@ -172,39 +146,20 @@ impl Entry {
         flags
     }
 
-    /// Trains into a folder, or goes on where that was stopped.
-    fn train(&self, run: &Path, quick: bool) -> Result<()> {
-        let mut trainer = process::cargo();
-        trainer.args(["trainer", "fit"]);
-        if run.join("config.toml").exists() {
-            trainer.arg("--resume").arg(run);
-        } else {
-            trainer.args(self.flags(quick)).arg("--out").arg(run);
-        }
-        // Standard output is for the figures.
-        let printed = process::output(trainer.stderr(std::process::Stdio::inherit()))?;
-        eprint!("{printed}");
-        Ok(())
-    }
-
     /// The row of a finished run.
     fn score(&self, run: &Path, arguments: &Arguments) -> Result<Row> {
-        let evaluated = evaluate(run, "eval.json", &["--engine", "float", "--engine", "int8"])?;
-        let summary: Summary = read(&run.join("summary.json"))?;
+        let evaluated = runs::scores(run)?;
+        let summary = runs::summary(run)?;
         // The figure is for tables of GANs, which other networks are not.
         let is_gan = summary.discriminator_loss.is_some();
-        let scored = run.join("inception.json").exists();
+        let scored = run.join(runs::INCEPTION).exists();
         let left_out = arguments.quick || arguments.no_inception && !scored;
         let fid_inception = if is_gan && !left_out {
-            let flags = ["--fid", "inception", "--engine", "float"];
-            evaluate(run, "inception.json", &flags)?.fid_inception
+            runs::fid_inception(run)?
         } else {
             None
         };
         let int8 = evaluated.engines.get("int8");
-        // The run may have been exported again since it ended.
-        let blob = run.join("model.pgan").metadata();
-        let blob = blob.with_context(|| format!("{} has no model.pgan", run.display()))?;
         Ok(Row {
             recipe: self.recipe,
             size: self.size,
@@ -212,7 +167,7 @@ impl Entry {
             epochs: self.epochs(arguments.quick),
             minutes: summary.minutes,
             parameters: summary.parameters,
-            blob_bytes: blob.len(),
+            blob_bytes: runs::blob_bytes(run)?,
             fid_cls: evaluated.fid_cls,
             fid_cls_int8: int8.and_then(|figures| figures.fid_cls),
             fid_inception,
@@ -222,25 +177,6 @@ impl Entry {
             js_classes: evaluated.js_classes,
         })
     }
-}
-
-/// What `trainer eval` says of a run by these flags: once, and then what the file in the run's folder keeps.
-fn evaluate(run: &Path, file: &str, flags: &[&str]) -> Result<Evaluated> {
-    let path = run.join(file);
-    if !path.exists() {
-        let mut trainer = process::cargo();
-        trainer.args(["trainer", "eval", "--json"]).arg(run);
-        let printed = process::output(trainer.args(flags).stderr(std::process::Stdio::inherit()))?;
-        fs::write(&path, printed)?;
-    }
-    read(&path)
-}
-
-fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text)
-        .with_context(|| format!("{} is not what was expected", path.display()))
 }
 
 /// `recipes.md`, `recipes.jsonl` and a grid of samples for each row in `recipes/`.
@@ -284,9 +220,6 @@ pixels, `coverage` that of the test images in the classifier's features, `classe
 ";
 
 fn table_row(label: &str, row: &Row) -> String {
-    let figure = |value: Option<f64>, digits: usize| {
-        value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
-    };
     format!(
         "| [{label}](#{label}) | {:.1} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
         row.minutes,

@@ -20,7 +20,7 @@ fn settings(size: Size, image: Shape) -> Settings {
 
 fn of(recipe: Recipe, size: Size, image: Shape) -> Settings {
     let mut settings = recipe.parts(size, image).settings(7);
-    settings.adam.learning_rate = 2e-3;
+    settings.optimizer.learning_rate = 2e-3;
     settings.ema_decay = 0.9;
     settings
 }

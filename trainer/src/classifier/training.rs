@@ -5,7 +5,7 @@ use crate::data::Images;
 use crate::nn::loss::Recording;
 use crate::nn::{Initialization, Mode, Model, ModelError, device_error};
 use crate::ops::{Device, Wants};
-use crate::optim::{Adam, AdamConfig};
+use crate::optim::{Optimizer, OptimizerConfig};
 use crate::rng::{Rng, Stream};
 use crate::spec::Network;
 
@@ -15,7 +15,7 @@ pub struct Settings {
     /// Ends in a logit a class.
     pub network: Network,
     pub augmentation: Augmentation,
-    pub adam: AdamConfig,
+    pub optimizer: OptimizerConfig,
     /// Decay of the average of the weights a step, in [0, 1).
     pub ema_decay: f64,
     /// Images a step.
@@ -65,7 +65,7 @@ pub fn train<D: Device<f32>>(
 struct Training<D: Device<f32>> {
     model: Model<D>,
     average: Model<D>,
-    adam: Adam<D>,
+    optimizer: Optimizer<D>,
     steps: u32,
     classes: usize,
 }
@@ -77,7 +77,7 @@ impl<D: Device<f32>> Training<D> {
         let mut model = Model::new(device.clone(), &settings.network, &parameters)?;
         Ok(Self {
             average: Model::new(device, &settings.network, &parameters)?,
-            adam: Adam::new(settings.adam, &mut model)?,
+            optimizer: Optimizer::new(settings.optimizer, &mut model)?,
             model,
             steps: 0,
             classes: settings.network.output()?.len(),
@@ -96,7 +96,7 @@ impl<D: Device<f32>> Training<D> {
         let logits = recording.read(&logits)?;
         let loss = cross_entropy(logits, labels, self.classes).map_err(device_error)?;
         let (value, mut gradients) = recording.backward(loss)?;
-        self.adam.step(&mut self.model, &mut gradients)?;
+        self.optimizer.step(&mut self.model, &mut gradients)?;
         self.steps += 1;
         self.average.follow(&mut self.model, decay, self.steps)?;
         Ok(value)
@@ -173,7 +173,7 @@ mod tests {
                 shift: 0,
                 mirror: true,
             },
-            adam: AdamConfig::adam(2e-3, 0.9, 0.999),
+            optimizer: OptimizerConfig::adam(2e-3, 0.9, 0.999),
             ema_decay: 0.9,
             batch: 32,
             epochs: 12,

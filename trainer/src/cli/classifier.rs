@@ -8,7 +8,7 @@ use crate::files::{sha256, write_whole};
 use crate::gaussian::Moments;
 use crate::nn::ModelError;
 use crate::ops::Cpu;
-use crate::optim::AdamConfig;
+use crate::optim::OptimizerConfig;
 use crate::spec::Shape;
 use anyhow::Context;
 use serde::Serialize;
@@ -128,7 +128,7 @@ fn make(
     let settings = Settings {
         network: network.clone(),
         augmentation: Augmentation::of(dataset),
-        adam: AdamConfig::adam(2e-3, 0.9, 0.999),
+        optimizer: OptimizerConfig::adam(2e-3, 0.9, 0.999),
         ema_decay: 0.998,
         batch: BATCH,
         epochs: args.epochs,

@@ -2,7 +2,10 @@
 
 use super::{Failure, name};
 use crate::gan::penalties::PenaltyKind;
-use crate::gan::{Adversarial, Game, Likelihood, Objective, Recipe, Size, Variational};
+use crate::gan::{
+    Adversarial, Curve, Game, Likelihood, Objective, Recipe, Size, Sizes, Variational,
+};
+use crate::optim::{OptimizerKind, Rule};
 use crate::spec::{Shape, SpecError};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize, Serializer};
@@ -30,8 +33,14 @@ struct Listed {
     rules: Rules,
     batch: u32,
     lr: f64,
-    beta1: f64,
-    beta2: f64,
+    optimizer: OptimizerKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beta1: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beta2: Option<f64>,
+    lr_schedule: Curve,
+    lr_end: f64,
+    ema_decay: f64,
     #[serde(flatten)]
     figures: Figures,
 }
@@ -144,10 +153,10 @@ pub fn run(args: RecipesArgs) -> Result<(), Failure> {
     let measured: Result<Vec<Measured>, _> = measured.map(serde_json::from_str).collect();
     let measured = measured.map_err(anyhow::Error::from)?;
     for &recipe in Recipe::value_variants() {
-        let sizes = if recipe.is_sized() {
-            Size::value_variants()
-        } else {
-            &[Size::Small]
+        let usual = recipe.usual_sizes();
+        let sizes = match usual {
+            Some(_) => Size::value_variants(),
+            None => &[Size::Small],
         };
         for &size in sizes {
             let mut listed = Listed::new(recipe, size).map_err(anyhow::Error::from)?;
@@ -157,7 +166,7 @@ pub fn run(args: RecipesArgs) -> Result<(), Failure> {
                 let figures = measured.iter().find(of).map(|m| m.figures.clone());
                 listed.figures = figures.unwrap_or_default();
                 super::print_json(&listed)?;
-            } else if size == Size::Small {
+            } else if usual.is_none_or(|usual| usual.size == size) {
                 listed.print();
             }
         }
@@ -167,26 +176,39 @@ pub fn run(args: RecipesArgs) -> Result<(), Failure> {
 
 impl Listed {
     fn new(recipe: Recipe, size: Size) -> Result<Self, SpecError> {
-        let mut parts = recipe.parts(size, Shape::new(1, 28, 28));
+        let usual = recipe.usual_sizes();
+        let sizes = Sizes {
+            generator: size,
+            discriminator: usual.and_then(|usual| usual.discriminator).unwrap_or(size),
+        };
+        let mut parts = recipe.parts(sizes, Shape::new(1, 28, 28));
         if parts.conditional {
             parts.tell(10);
         }
         let help = recipe.to_possible_value();
         let help = help.and_then(|value| Some(value.get_help()?.to_string()));
+        let (beta1, beta2) = match parts.optimizer.rule {
+            Rule::Adam { beta1, beta2, .. } => (Some(beta1), Some(beta2)),
+            Rule::Sgd { .. } => (None, None),
+        };
         let networks = parts.networks.iter();
         let parameters =
             networks.map(|named| Ok((named.name.clone(), named.network.parameters()?)));
         Ok(Self {
             recipe,
-            size: recipe.is_sized().then_some(size),
+            size: usual.map(|_| size),
             about: help.unwrap_or_default(),
             parameters: parameters.collect::<Result<_, _>>()?,
             conditional: parts.conditional,
             rules: parts.game.into(),
             batch: parts.batch,
             lr: parts.optimizer.learning_rate,
-            beta1: parts.optimizer.beta1,
-            beta2: parts.optimizer.beta2,
+            optimizer: parts.optimizer.kind(),
+            beta1,
+            beta2,
+            lr_schedule: parts.schedule.curve,
+            lr_end: parts.schedule.end,
+            ema_decay: parts.ema_decay,
             figures: Figures::default(),
         })
     }
@@ -194,9 +216,11 @@ impl Listed {
     fn print(&self) {
         let parameters = self.parameters.iter().map(|(_, count)| count.to_string());
         let parameters: Vec<String> = parameters.collect();
+        let betas = self.beta1.zip(self.beta2);
+        let betas = betas.map(|(beta1, beta2)| format!(", betas {beta1} and {beta2}"));
         say!("{:<13} {}", name(self.recipe), self.about);
         say!(
-            "{:<13} parameters {}{}; {}; batch {}, lr {}, betas {} and {}",
+            "{:<13} parameters {}{}; {}; batch {}, {}, lr {}{}{}",
             "",
             parameters.join(" and "),
             if self.conditional {
@@ -206,9 +230,13 @@ impl Listed {
             },
             self.rules,
             self.batch,
+            name(self.optimizer),
             self.lr,
-            self.beta1,
-            self.beta2,
+            match self.lr_schedule {
+                Curve::Constant => String::new(),
+                curve => format!(" ({} to {} of it)", name(curve), self.lr_end),
+            },
+            betas.unwrap_or_default(),
         );
     }
 }

@@ -54,6 +54,10 @@ impl Adversarial {
     /// The losses of a step.
     pub const LOSSES: [LossName; 2] = [DISCRIMINATOR, GENERATOR];
 
+    /// The names of the networks.
+    pub const GENERATOR: &str = "generator";
+    pub const DISCRIMINATOR: &str = "discriminator";
+
     /// An objective by itself: no penalty, no bound, the networks in turns.
     pub const fn new(objective: Objective) -> Self {
         Self {
@@ -67,8 +71,8 @@ impl Adversarial {
     /// The two networks by name: latents to images, images to logits.
     pub fn networks(generator: Network, discriminator: Network) -> Networks {
         Networks {
-            generator: Named::generator("generator", generator),
-            others: vec![Named::auxiliary("discriminator", discriminator)],
+            generator: Named::generator(Self::GENERATOR, generator),
+            others: vec![Named::auxiliary(Self::DISCRIMINATOR, discriminator)],
         }
     }
 

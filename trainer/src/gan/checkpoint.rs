@@ -21,7 +21,7 @@ use super::training::{GanState, LATENTS, NetworkState};
 use super::variational::Variational;
 use crate::data::Fingerprint;
 use crate::files::sha256;
-use crate::optim::AdamState;
+use crate::optim::OptimizerState;
 use crate::parameters::{HostTensor, Parameters};
 use crate::spec::{Network, Shape};
 use safetensors::SafeTensors;
@@ -180,7 +180,7 @@ impl Checkpoint {
     }
 
     fn state(&self) -> State {
-        let adam = |(name, state): (&String, &NetworkState)| (name.clone(), state.adam.steps);
+        let adam = |(name, state): (&String, &NetworkState)| (name.clone(), state.optimizer.steps);
         State {
             sha256: NO_SUM.to_owned(),
             format: FORMAT,
@@ -213,7 +213,7 @@ impl Checkpoint {
                     Entry::new(name, numbers.shape.clone(), &numbers.data)
                 }));
             }
-            for (i, moments) in state.adam.moments.iter().enumerate() {
+            for (i, moments) in state.optimizer.moments.iter().enumerate() {
                 for (which, numbers) in ["first", "second"].into_iter().zip(moments) {
                     let name = format!("adam.{name}.{i}.{which}");
                     entries.push(Entry::new(name, vec![numbers.len()], numbers));
@@ -248,7 +248,7 @@ impl State {
             let state = NetworkState {
                 average,
                 parameters: tensors.network(&format!("networks.{name}.")),
-                adam: tensors.adam(&format!("adam.{name}"), *steps),
+                optimizer: tensors.adam(&format!("adam.{name}"), *steps),
             };
             networks.insert(name.clone(), state);
         }
@@ -277,12 +277,12 @@ impl OldState {
         let mut tensors = Tensors::read(bytes)?;
         let generator = NetworkState {
             parameters: tensors.network("generator."),
-            adam: tensors.adam("generator_adam", self.generator_adam_steps),
+            optimizer: tensors.adam("generator_adam", self.generator_adam_steps),
             average: Some(tensors.network("average.")),
         };
         let discriminator = NetworkState {
             parameters: tensors.network("discriminator."),
-            adam: tensors.adam("discriminator_adam", self.discriminator_adam_steps),
+            optimizer: tensors.adam("discriminator_adam", self.discriminator_adam_steps),
             average: None,
         };
         // An encoder has two numbers for each of a latent, a discriminator one in all.
@@ -413,13 +413,13 @@ impl Tensors {
     }
 
     /// The moments that are there, counted from 0; what restores the optimizer checks their number.
-    fn adam(&mut self, prefix: &str, steps: u32) -> AdamState {
+    fn adam(&mut self, prefix: &str, steps: u32) -> OptimizerState {
         let pair = |i: usize| {
             let first = self.take(&format!("{prefix}.{i}.first")).ok()?;
             let second = self.take(&format!("{prefix}.{i}.second")).ok()?;
             Some([first.data, second.data])
         };
-        AdamState {
+        OptimizerState {
             steps,
             moments: (0..).map_while(pair).collect(),
         }

@@ -2,9 +2,10 @@
 
 use super::game::Game;
 use super::networks::{Losses, Named, Networks, Role};
+use super::schedule::Schedule;
 use crate::nn::{Initialization, Model, ModelError};
 use crate::ops::Device;
-use crate::optim::{Adam, AdamConfig, AdamState};
+use crate::optim::{Optimizer, OptimizerConfig, OptimizerState};
 use crate::parameters::{HostTensor, Parameters};
 use crate::rng::{Rng, Stream};
 use crate::samples::classes_in_turn;
@@ -17,10 +18,32 @@ pub struct Settings {
     pub networks: Networks,
     pub game: Game,
     pub initialization: Initialization,
-    pub adam: AdamConfig,
+    /// Of each network that [`Settings::rates`] does not name.
+    pub optimizer: OptimizerConfig,
+    /// Learning rates of networks of their own, by name.
+    pub rates: BTreeMap<String, f64>,
+    /// Of all learning rates.
+    pub schedule: Schedule,
     /// Decay of the average of a generator's weights a step, in [0, 1).
     pub ema_decay: f64,
     pub seed: u64,
+}
+
+impl Settings {
+    /// A network's optimizer.
+    fn optimizer(&self, name: &str) -> OptimizerConfig {
+        let learning_rate = self.rates.get(name).copied();
+        OptimizerConfig {
+            learning_rate: learning_rate.unwrap_or(self.optimizer.learning_rate),
+            ..self.optimizer
+        }
+    }
+
+    /// Multiplies all learning rates.
+    pub(super) fn scale_rates(&mut self, factor: f64) {
+        self.optimizer.learning_rate *= factor;
+        self.rates.values_mut().for_each(|rate| *rate *= factor);
+    }
 }
 
 /// The name of the stream of training latents in [`GanState::streams`].
@@ -43,7 +66,7 @@ pub struct GanState {
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkState {
     pub parameters: Parameters,
-    pub adam: AdamState,
+    pub optimizer: OptimizerState,
     /// Of a generator.
     pub average: Option<Parameters>,
 }
@@ -54,7 +77,7 @@ impl NetworkState {
         let weights = [Some(&self.parameters), self.average.as_ref()];
         let weights = weights.into_iter().flatten();
         let tensors = weights.flat_map(|parameters| parameters.tensors.values());
-        let moments = self.adam.moments.iter().flatten().flatten();
+        let moments = self.optimizer.moments.iter().flatten().flatten();
         tensors
             .flat_map(|tensor| &tensor.data)
             .chain(moments)
@@ -67,7 +90,7 @@ pub struct Learner<D: Device<f32>> {
     /// As in [`Networks`].
     pub name: String,
     pub model: Model<D>,
-    pub adam: Adam<D>,
+    pub optimizer: Optimizer<D>,
     /// Running average of a generator's weights (Yazıcı et al. 2019): what samples are drawn from.
     average: Option<Model<D>>,
 }
@@ -76,7 +99,7 @@ impl<D: Device<f32>> Learner<D> {
     fn new(
         device: &D,
         named: &Named,
-        adam: AdamConfig,
+        optimizer: OptimizerConfig,
         parameters: &Parameters,
     ) -> Result<Self, ModelError> {
         let model = || Model::new(device.clone(), &named.network, parameters);
@@ -87,7 +110,7 @@ impl<D: Device<f32>> Learner<D> {
         let mut model = model()?;
         Ok(Self {
             name: named.name.clone(),
-            adam: Adam::new(adam, &mut model)?,
+            optimizer: Optimizer::new(optimizer, &mut model)?,
             model,
             average,
         })
@@ -96,7 +119,7 @@ impl<D: Device<f32>> Learner<D> {
     fn restore(
         device: &D,
         named: &Named,
-        adam: AdamConfig,
+        optimizer: OptimizerConfig,
         state: &GanState,
     ) -> Result<Self, ModelError> {
         let missing = || ModelError::NoState(named.name.clone());
@@ -109,7 +132,7 @@ impl<D: Device<f32>> Learner<D> {
         let mut model = model(&state.parameters)?;
         Ok(Self {
             name: named.name.clone(),
-            adam: Adam::restore(adam, &mut model, &state.adam)?,
+            optimizer: Optimizer::restore(optimizer, &mut model, &state.optimizer)?,
             model,
             average,
         })
@@ -123,14 +146,14 @@ impl<D: Device<f32>> Learner<D> {
         &mut self,
         gradients: &mut Gradients<f32, D::Nodes>,
     ) -> Result<(), ModelError> {
-        self.adam.step(&mut self.model, gradients)
+        self.optimizer.step(&mut self.model, gradients)
     }
 
     fn state(&self) -> Result<NetworkState, ModelError> {
         let average = self.average.as_ref().map(Model::parameters).transpose()?;
         Ok(NetworkState {
             parameters: self.model.parameters()?,
-            adam: self.adam.state(self.model.device()),
+            optimizer: self.optimizer.state(self.model.device()),
             average,
         })
     }
@@ -171,7 +194,8 @@ impl<D: Device<f32>> Gan<D> {
         let learner = |named: &Named| {
             let begin = &settings.initialization;
             let parameters = begin.parameters(&named.network, &mut rng)?;
-            Learner::new(&device, named, settings.adam, &parameters)
+            let optimizer = settings.optimizer(&named.name);
+            Learner::new(&device, named, optimizer, &parameters)
         };
         let latents = Rng::new(settings.seed, Stream::Latents);
         Self::of(settings, learner, latents)
@@ -182,7 +206,9 @@ impl<D: Device<f32>> Gan<D> {
     /// # Errors
     /// A state of other networks; the device's.
     pub fn restore(device: D, settings: &Settings, state: &GanState) -> Result<Self, ModelError> {
-        let learner = |named: &Named| Learner::restore(&device, named, settings.adam, state);
+        let learner = |named: &Named| {
+            Learner::restore(&device, named, settings.optimizer(&named.name), state)
+        };
         let latents = state.streams.get(LATENTS).copied();
         let latents = latents
             .and_then(Rng::from_state)
@@ -237,7 +263,7 @@ impl<D: Device<f32>> Gan<D> {
 
     /// The generator's learning rate.
     pub fn learning_rate(&self) -> f64 {
-        self.generator.adam.learning_rate()
+        self.generator.optimizer.learning_rate()
     }
 
     /// How many steps were taken.
@@ -276,6 +302,10 @@ impl<D: Device<f32>> Gan<D> {
             images: real,
             classes,
         };
+        let share = self.settings.schedule.share(self.steps);
+        for learner in self.learners_mut() {
+            learner.optimizer.set_share(share);
+        }
         let losses = self.settings.game.step(self, batch)?;
         self.steps += 1;
         let (decay, steps) = (self.settings.ema_decay, self.steps);

@@ -4,7 +4,7 @@
 //! gathers, for each output pixel, the inputs that reach it, and zeros for the rest. Slower than the
 //! CPU kernels by design: these serve CUDA and are the oracle for [`super::cpu`].
 
-use super::{Activation, AdamStep, BatchStatistics, Dims, Normalized, Weights, Window};
+use super::{Activation, BatchStatistics, Dims, Normalized, Update, Weights, Window};
 use dfdx::prelude::*;
 use dfdx::tensor_ops::Device;
 use std::ops::Range;
@@ -627,24 +627,43 @@ pub fn gradient<E: Dtype, D: Device<E>>(
     Ok(gradients.get(x))
 }
 
-/// Adam (Kingma & Ba 2015, algorithm 1).
-pub fn adam<E: Dtype, D: Device<E>>(
+/// A step of an optimizer.
+pub fn update<E: Dtype, D: Device<E>>(
     parameter: &mut Array<E, D>,
     gradient: Array<E, D>,
     [first, second]: &mut [Array<E, D>; 2],
-    step: &AdamStep,
+    step: &Update,
 ) -> Result<(), D::Err> {
-    lerp(first, &gradient, 1.0 - step.beta1)?;
-    lerp(second, &gradient.try_square()?, 1.0 - step.beta2)?;
-    let deviation = second
-        .clone()
-        .try_mul(number::<E>(1.0 / step.correction2))?
-        .try_sqrt()?
-        .try_add(number::<E>(step.epsilon))?;
-    let update = first
-        .clone()
-        .try_mul(number::<E>(step.learning_rate / step.correction1))?
-        .try_div(deviation)?;
+    let update = match *step {
+        Update::Adam {
+            learning_rate,
+            beta1,
+            beta2,
+            epsilon,
+            correction1,
+            correction2,
+        } => {
+            lerp(first, &gradient, 1.0 - beta1)?;
+            lerp(second, &gradient.try_square()?, 1.0 - beta2)?;
+            let deviation = second
+                .clone()
+                .try_mul(number::<E>(1.0 / correction2))?
+                .try_sqrt()?
+                .try_add(number::<E>(epsilon))?;
+            first
+                .clone()
+                .try_mul(number::<E>(learning_rate / correction1))?
+                .try_div(deviation)?
+        }
+        Update::Sgd {
+            learning_rate,
+            momentum,
+        } => {
+            let before = first.clone().try_mul(number::<E>(momentum))?;
+            *first = before.try_add(gradient)?;
+            first.clone().try_mul(number::<E>(learning_rate))?
+        }
+    };
     *parameter = parameter.clone().try_sub(update)?;
     Ok(())
 }

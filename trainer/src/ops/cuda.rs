@@ -1,7 +1,7 @@
 //! CUDA, by way of the composed operations.
 
 use super::{
-    Activation, AdamStep, BatchStatistics, Device, Dims, Sums, Wants, Weights, Window, composed,
+    Activation, BatchStatistics, Device, Dims, Sums, Update, Wants, Weights, Window, composed,
 };
 use dfdx::prelude::*;
 use std::ops::Range;
@@ -223,15 +223,15 @@ impl Device<f32> for Cuda {
         Ok(composed::gradient(gradients, x)?.as_vec())
     }
 
-    fn adam(
+    fn update(
         &self,
         parameter: &mut Array,
         gradients: &mut Gradients<f32, Self>,
         moments: &mut [Array; 2],
-        step: &AdamStep,
+        step: &Update,
     ) -> Outcome<()> {
         let gradient = composed::gradient(gradients, parameter)?;
-        composed::adam(parameter, gradient, moments, step)
+        composed::update(parameter, gradient, moments, step)
     }
 
     fn clamp(&self, array: &mut Array, limit: f64) -> Outcome<()> {

@@ -99,15 +99,21 @@ impl Sums {
     }
 }
 
-/// One step of Adam (Kingma & Ba 2015, algorithm 1), bias corrections `1 - beta^t` worked out.
+/// One step of an optimizer.
 #[derive(Clone, Copy, Debug)]
-pub struct AdamStep {
-    pub learning_rate: f64,
-    pub beta1: f64,
-    pub beta2: f64,
-    pub epsilon: f64,
-    pub correction1: f64,
-    pub correction2: f64,
+pub enum Update {
+    /// Adam (Kingma & Ba 2015, algorithm 1), its bias corrections `1 - beta^t` worked out.
+    Adam {
+        learning_rate: f64,
+        beta1: f64,
+        beta2: f64,
+        epsilon: f64,
+        correction1: f64,
+        correction2: f64,
+    },
+    /// Gradient descent with momentum: the first moment becomes `momentum * moment + gradient`, and the parameter is
+    /// lowered by `learning_rate` times it. The second moment stays.
+    Sgd { learning_rate: f64, momentum: f64 },
 }
 
 /// Per-channel mean and biased variance of a batch.
@@ -350,12 +356,12 @@ pub trait Device<E: Dtype>: Clone + std::fmt::Debug + 'static {
     ) -> Result<Vec<E>, Self::Err>;
 
     /// Updates a parameter and its two moments in place by its gradient.
-    fn adam(
+    fn update(
         &self,
         parameter: &mut Self::Array,
         gradients: &mut Gradients<E, Self::Nodes>,
         moments: &mut [Self::Array; 2],
-        step: &AdamStep,
+        step: &Update,
     ) -> Result<(), Self::Err>;
 
     /// Brings every number into `[-limit, limit]`, in place.

@@ -790,7 +790,10 @@ fn a_discriminator_has_a_size_of_its_own() {
     let config = dry("")["config"].as_object().unwrap().clone();
     assert!(!config.contains_key("discriminator-size"));
     for (recipe, expected) in [
-        ("mlp", "the recipe mlp has one size"),
+        (
+            "mlp",
+            "the recipe mlp has networks of one kind and size: leave out --discriminator-size",
+        ),
         (
             "vae",
             "vae is a variational autoencoder, which has no --discriminator-size",

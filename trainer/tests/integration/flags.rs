@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 const NO_KEYS: [&str; 4] = ["config", "resume", "changed-data", "dry-run"];
 
 /// Each other flag with a value, as TOML, that the runs of [`GAN`] and [`VAE`] do not have.
-const GIVEN: [(&str, &str); 32] = [
+const GIVEN: [(&str, &str); 45] = [
     ("dataset", r#""folder:moved""#),
     ("image-size", "12"),
     ("channels", r#""grey""#),
@@ -19,6 +19,8 @@ const GIVEN: [(&str, &str); 32] = [
     ("recipe", r#""wgan""#),
     ("size", r#""small""#),
     ("discriminator-size", r#""full""#),
+    ("generator", r#""detail""#),
+    ("discriminator", r#""residual""#),
     ("conditional", "true"),
     ("loss", r#""hinge""#),
     ("penalty", r#""gradient""#),
@@ -32,6 +34,17 @@ const GIVEN: [(&str, &str); 32] = [
     ("batch", "16"),
     ("parts", "8"),
     ("lr", "0.003"),
+    ("lr-generator", "0.003"),
+    ("lr-discriminator", "0.005"),
+    ("lr-schedule", r#""cosine""#),
+    ("lr-end", "0.1"),
+    ("schedule-epochs", "3"),
+    ("optimizer", r#""sgd""#),
+    ("adam-beta1", "0.25"),
+    ("adam-beta2", "0.75"),
+    ("momentum", "0.5"),
+    ("ema-decay", "0.99"),
+    ("latent-size", "24"),
     ("seed", "7"),
     ("threads", "1"),
     ("checkpoint-every", "5"),
@@ -64,8 +77,11 @@ const CIRCUMSTANCES: [&str; 13] = [
 /// Those that only a variational autoencoder has.
 const VARIATIONAL: [&str; 2] = ["likelihood", "beta"];
 /// Those that only an adversarial recipe has.
-const ADVERSARIAL: [&str; 6] = [
+const ADVERSARIAL: [&str; 9] = [
     "discriminator-size",
+    "discriminator",
+    "lr-generator",
+    "lr-discriminator",
     "loss",
     "penalty",
     "penalty-weight",
@@ -73,11 +89,13 @@ const ADVERSARIAL: [&str; 6] = [
     "critic-steps",
 ];
 
-const COMMON: [(&str, &str); 6] = [
+const COMMON: [(&str, &str); 8] = [
     ("dataset", r#""folder:own""#),
     ("image-size", "8"),
     ("size", r#""nano""#),
     ("batch", "8"),
+    ("lr-schedule", r#""linear""#),
+    ("lr-end", "0.5"),
     ("threads", "2"),
     ("device", r#""cpu""#),
 ];
@@ -149,6 +167,7 @@ fn a_flag_is_a_key_and_is_kept_and_checked_at_a_resume() {
             };
             let refusal = match name {
                 "data-dir" => Some("--data-dir holds the files of a published data set".to_owned()),
+                "momentum" => Some("the optimizer adam has no --momentum".to_owned()),
                 _ => foreign.contains(&name).then(|| format!("has no --{name}")),
             };
             let flag = flag(given);
@@ -216,7 +235,8 @@ fn a_flag_is_a_key_and_is_kept_and_checked_at_a_resume() {
 fn a_run_keeps_every_flag() {
     let place = place();
     for (recipe, foreign) in [(GAN, &VARIATIONAL[..]), (VAE, &ADVERSARIAL[..])] {
-        let left_out = ["minutes", "recipe", "data-dir"];
+        // The optimizer that is given is not Adam.
+        let left_out = ["minutes", "recipe", "data-dir", "adam-beta1", "adam-beta2"];
         let given = GIVEN
             .into_iter()
             .filter(|(name, _)| !foreign.contains(name) && !left_out.contains(name));

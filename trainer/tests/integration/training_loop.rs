@@ -8,12 +8,14 @@ use pocketgan_trainer::gan::fit::{
     fit,
 };
 use pocketgan_trainer::gan::store::{Store, StoreError};
-use pocketgan_trainer::gan::{Adversarial, Likelihood, Losses, Objective, Settings, Variational};
+use pocketgan_trainer::gan::{
+    Adversarial, Curve, Likelihood, Losses, Objective, Schedule, Settings, Variational,
+};
 use pocketgan_trainer::metrics::collapse::Limits;
 use pocketgan_trainer::metrics::fid_cls::Score;
 use pocketgan_trainer::nn::{Initialization, ModelError};
 use pocketgan_trainer::ops::Cpu;
-use pocketgan_trainer::optim::AdamConfig;
+use pocketgan_trainer::optim::{OptimizerConfig, OptimizerKind};
 use pocketgan_trainer::parameters::HostTensor;
 use pocketgan_trainer::spec::{Layer, Network, Shape};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -62,7 +64,13 @@ fn settings() -> Settings {
         networks: Adversarial::networks(generator, discriminator),
         game: Adversarial::new(Objective::NonSaturating).into(),
         initialization: Initialization::Dcgan,
-        adam: AdamConfig::adam(1e-2, 0.5, 0.999),
+        optimizer: OptimizerConfig::adam(1e-2, 0.5, 0.999),
+        rates: [("discriminator".to_owned(), 5e-3)].into(),
+        schedule: Schedule {
+            curve: Curve::Cosine,
+            steps: EPOCHS * PER_EPOCH,
+            end: 0.1,
+        },
         ema_decay: 0.99,
         seed: 3,
     }
@@ -369,6 +377,16 @@ fn every_checkpoint_leads_to_the_same_end() {
 fn a_run_that_dies_is_taken_up_exactly() {
     let steps = [1, 6, 7, 8, 20, 21, 22, 49, 50, 51, 63, 90, 104];
     taken_up_exactly(Bench::new, &steps);
+}
+
+#[test]
+fn a_run_with_momentum_that_dies_is_taken_up_exactly() {
+    let new = |every| {
+        let mut bench = Bench::new(every);
+        bench.run.settings.optimizer = OptimizerKind::Sgd.with_rate(1e-2);
+        bench
+    };
+    taken_up_exactly(new, &[21, 50]);
 }
 
 #[test]
@@ -771,7 +789,7 @@ fn a_rollback_is_part_of_the_run() {
 fn a_hopeless_run_is_given_up() {
     let mut bench = Bench::new(1);
     bench.run.on_nan = OnNan::Rollback;
-    bench.run.settings.adam.learning_rate = 1e38;
+    bench.run.settings.optimizer.learning_rate = 1e38;
     let part = bench.go(Fate::LeftAlone);
     assert_eq!(part.notes.len(), 6, "{:?}", part.notes);
     let error = part.failed();

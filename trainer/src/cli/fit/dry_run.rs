@@ -75,7 +75,7 @@ pub(super) fn run(plan: &Plan) -> Result<(), Failure> {
     let data = Data::find(plan)?;
     let shape = Shape::new(data.channels, data.height, data.width);
     let settings = super::settings(plan, data.images, shape, data.classes)?;
-    let run = super::run_of(plan, settings)?;
+    let run = super::run_of(plan, settings, data.images)?;
     let dry = DryRun::new(plan, data, &run)?;
     if plan.options.json {
         return print_json(&dry);

@@ -182,7 +182,7 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     plan.options.fingerprint = Some(fingerprint);
     let shape = Shape::new(images.channels, images.height, images.width);
     let settings = settings(&plan, images.count, shape, images.classes.len())?;
-    let mut run = run_of(&plan, settings)?;
+    let mut run = run_of(&plan, settings, images.count)?;
     run.changed_data = changed_data;
     let (_claim, from) = match resumed {
         Some(Resumed { claim, from, .. }) => {
@@ -303,9 +303,9 @@ fn record_place(plan: &Plan) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the loop is told.
-fn run_of(plan: &Plan, settings: Settings) -> Result<Run, Failure> {
-    Ok(Run {
+/// What the loop is told about so many images.
+fn run_of(plan: &Plan, settings: Settings, images: usize) -> Result<Run, Failure> {
+    let mut run = Run {
         settings,
         length: plan.length,
         batch: plan.batch as usize,
@@ -319,7 +319,12 @@ fn run_of(plan: &Plan, settings: Settings) -> Result<Run, Failure> {
         on_nan: plan.options.on_nan,
         on_collapse: plan.options.on_collapse,
         limits: Limits::default(),
-    })
+    };
+    if let Some(epochs) = plan.options.schedule_epochs {
+        let steps = epochs.checked_mul(run.steps_an_epoch(images));
+        run.settings.schedule.steps = steps.unwrap_or(u32::MAX);
+    }
+    Ok(run)
 }
 
 /// Networks that fit so many images of a shape and of so many classes.

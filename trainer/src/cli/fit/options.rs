@@ -8,9 +8,11 @@ use crate::gan::fit::{Length, OnCollapse, OnNan};
 use crate::gan::penalties::PenaltyKind;
 use crate::gan::recipes::Parts;
 use crate::gan::{
-    Adversarial, Game, Likelihood, Objective, Recipe, Settings, Size, Sizes, Variational,
+    Adversarial, Curve, DiscriminatorKind, Game, GeneratorKind, Likelihood, Objective, Recipe,
+    Schedule, Settings, Size, Sizes, Variational,
 };
 use crate::ops::Sums;
+use crate::optim::{OptimizerConfig, OptimizerKind, Rule};
 use crate::spec::Shape;
 use anyhow::Context;
 use clap::parser::ValueSource;
@@ -56,12 +58,21 @@ pub(super) struct Options {
     /// What to train; `trainer recipes` lists them with their parts.
     #[arg(long, value_enum, default_value_t)]
     pub recipe: Recipe,
-    /// How wide the networks of a convolutional recipe are [default: small].
+    /// How wide the networks of a convolutional recipe are [default: the recipe's].
     #[arg(long)]
     pub size: Option<Size>,
-    /// How wide the discriminator is, which no device runs [default: as --size says].
+    /// How wide the discriminator is, which no device runs [default: the recipe's, or as --size says].
     #[arg(long, value_name = "SIZE", help_heading = ADVERSARIAL)]
     discriminator_size: Option<Size>,
+    /// The layers of a convolutional recipe's generator or decoder [default: the recipe's].
+    #[arg(long, value_name = "KIND")]
+    generator: Option<GeneratorKind>,
+    /// The layers of a convolutional recipe's discriminator [default: the recipe's].
+    #[arg(long, value_name = "KIND", help_heading = ADVERSARIAL)]
+    discriminator: Option<DiscriminatorKind>,
+    /// Numbers of a latent, from 1 to 1024 [default: the recipe's].
+    #[arg(long, value_name = "COUNT")]
+    latent_size: Option<u32>,
     /// Tell both networks the class of an image, so that one can ask for a class [default: the recipe's].
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     conditional: Option<bool>,
@@ -99,9 +110,42 @@ pub(super) struct Options {
     /// which share the batch; it is slower, runs on the CPU, and needs batches of a multiple of 8.
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     parts: u8,
-    /// Learning rate of both networks, above 0 and at most 1 [default: the recipe's].
+    /// Learning rate of all networks, above 0 and at most 1 [default: the recipe's].
     #[arg(long)]
     lr: Option<f64>,
+    /// Learning rate of the generator [default: as --lr says].
+    #[arg(long, value_name = "LR", help_heading = ADVERSARIAL)]
+    lr_generator: Option<f64>,
+    /// Learning rate of the discriminator [default: as --lr says].
+    #[arg(long, value_name = "LR", help_heading = ADVERSARIAL)]
+    lr_discriminator: Option<f64>,
+    /// How the learning rates change over the epochs [default: the recipe's].
+    #[arg(long, value_name = "CURVE")]
+    lr_schedule: Option<Curve>,
+    /// With a schedule, the learning rate at its end as a share of that at the beginning, from 0 to 1 [default: the
+    /// recipe's, or 0].
+    #[arg(long, value_name = "SHARE")]
+    lr_end: Option<f64>,
+    /// With a schedule, the epoch at whose end it ends; later epochs keep the last rate [default: as --epochs says when
+    /// the run begins].
+    #[arg(long, value_name = "EPOCHS")]
+    pub schedule_epochs: Option<u32>,
+    /// How weights follow their gradients [default: the recipe's].
+    #[arg(long, value_name = "NAME")]
+    optimizer: Option<OptimizerKind>,
+    /// Decay of Adam's first moment, at least 0 and below 1 [default: the recipe's].
+    #[arg(long, value_name = "DECAY")]
+    adam_beta1: Option<f64>,
+    /// Decay of the second moment of Adam or RMSprop, at least 0 and below 1 [default: the recipe's].
+    #[arg(long, value_name = "DECAY")]
+    adam_beta2: Option<f64>,
+    /// Momentum of gradient descent (--optimizer sgd), at least 0 and below 1 [default: 0.9].
+    #[arg(long)]
+    momentum: Option<f64>,
+    /// Decay a step of the average of the generator's weights, which is what is sampled and exported; at least 0 and
+    /// below 1 [default: the recipe's].
+    #[arg(long, value_name = "DECAY")]
+    ema_decay: Option<f64>,
     /// The same seed gives the same weights on the same machine, whatever the threads.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -286,13 +330,26 @@ impl Options {
 
     /// Fills in the size. A discriminator of the same size is not named, as it was before it could be chosen.
     fn fill_sizes(&mut self) -> Result<(), Failure> {
-        if self.recipe.is_sized() {
-            self.size.get_or_insert(Size::Small);
-            if self.discriminator_size == self.size {
+        if let Some(usual) = self.recipe.usual_sizes() {
+            self.size.get_or_insert(usual.size);
+            if usual.discriminator.is_some() {
+                self.discriminator_size = self.discriminator_size.or(usual.discriminator);
+            } else if self.discriminator_size == self.size {
                 self.discriminator_size = None;
             }
-        } else if self.size.is_some() || self.discriminator_size.is_some() {
-            return input(format!("the recipe {} has one size", name(self.recipe)));
+            return Ok(());
+        }
+        let given = [
+            ("size", self.size.is_some()),
+            ("discriminator-size", self.discriminator_size.is_some()),
+            ("generator", self.generator.is_some()),
+            ("discriminator", self.discriminator.is_some()),
+        ];
+        if let Some((flag, _)) = given.iter().find(|(_, given)| *given) {
+            return input(format!(
+                "the recipe {} has networks of one kind and size: leave out --{flag}",
+                name(self.recipe)
+            ));
         }
         Ok(())
     }
@@ -338,6 +395,87 @@ impl Options {
             likelihood: *self.likelihood.get_or_insert(defaults.likelihood),
             beta,
         })
+    }
+
+    /// The optimizer of all networks, filled in.
+    fn optimizer(&mut self, defaults: OptimizerConfig) -> Result<OptimizerConfig, Failure> {
+        let rate = *self.lr.get_or_insert(defaults.learning_rate);
+        for (flag, rate) in [
+            ("lr", Some(rate)),
+            ("lr-generator", self.lr_generator),
+            ("lr-discriminator", self.lr_discriminator),
+        ] {
+            if rate.is_some_and(|rate| !(rate > 0.0 && rate <= 1.0)) {
+                return input(format!("--{flag} must be above 0 and at most 1"));
+            }
+        }
+        let kind = *self.optimizer.get_or_insert(defaults.kind());
+        let mut optimizer = if kind == defaults.kind() {
+            defaults
+        } else {
+            kind.with_rate(rate)
+        };
+        optimizer.learning_rate = rate;
+        let [beta1, beta2, momentum] = match &mut optimizer.rule {
+            Rule::Adam { beta1, beta2, .. } if kind == OptimizerKind::Adam => {
+                [Some(beta1), Some(beta2), None]
+            }
+            Rule::Adam { beta2, .. } => [None, Some(beta2), None],
+            Rule::Sgd { momentum } => [None, None, Some(momentum)],
+        };
+        for (flag, given, value) in [
+            ("adam-beta1", &mut self.adam_beta1, beta1),
+            ("adam-beta2", &mut self.adam_beta2, beta2),
+            ("momentum", &mut self.momentum, momentum),
+        ] {
+            let Some(value) = value else {
+                if given.is_some() {
+                    let kind = name(kind);
+                    return input(format!("the optimizer {kind} has no --{flag}"));
+                }
+                continue;
+            };
+            *value = *given.get_or_insert(*value);
+            if !(0.0..1.0).contains(value) {
+                return input(format!("--{flag} must be at least 0 and below 1"));
+            }
+        }
+        Ok(optimizer)
+    }
+
+    /// The schedule of the learning rates, filled in; its steps are counted by the data.
+    fn schedule(&mut self, defaults: Schedule) -> Result<Schedule, Failure> {
+        let curve = *self.lr_schedule.get_or_insert(defaults.curve);
+        if curve == Curve::Constant {
+            if self.lr_end.is_some() || self.schedule_epochs.is_some() {
+                return input("--lr-end and --schedule-epochs need an --lr-schedule");
+            }
+            return Ok(Schedule::CONSTANT);
+        }
+        let usual = if curve == defaults.curve {
+            defaults.end
+        } else {
+            0.0
+        };
+        let end = *self.lr_end.get_or_insert(usual);
+        if !(0.0..=1.0).contains(&end) {
+            return input("--lr-end must be from 0 to 1");
+        }
+        self.schedule_epochs = self.schedule_epochs.or(self.epochs);
+        match self.schedule_epochs {
+            None => input("--lr-schedule needs --epochs or --schedule-epochs"),
+            Some(0) => input("--schedule-epochs must be at least 1"),
+            Some(epochs) if end == 0.0 && self.epochs.is_some_and(|all| all > epochs) => {
+                input(format!(
+                    "the learning rate is 0 from the end of epoch {epochs} on: later epochs would change nothing"
+                ))
+            }
+            Some(_) => Ok(Schedule {
+                curve,
+                steps: 1,
+                end,
+            }),
+        }
     }
 
     /// The length, filled in.
@@ -391,7 +529,9 @@ pub(super) struct Plan {
     pub length: Length,
     pub batch: u32,
     pub sums: Sums,
-    lr: f64,
+    optimizer: OptimizerConfig,
+    schedule: Schedule,
+    ema_decay: f64,
     pub out: PathBuf,
     /// Where no folder was named: the name that is numbered until one is free.
     pub usual_out: Option<PathBuf>,
@@ -443,9 +583,15 @@ impl Plan {
         if sums != Sums::Fast && options.device == DeviceKind::Cuda {
             return input(format!("--parts {parts} runs on the CPU: add --device cpu"));
         }
-        let lr = *options.lr.get_or_insert(defaults.optimizer.learning_rate);
-        if !(lr > 0.0 && lr <= 1.0) {
-            return input("--lr must be above 0 and at most 1");
+        let optimizer = options.optimizer(defaults.optimizer)?;
+        let schedule = options.schedule(defaults.schedule)?;
+        let ema_decay = *options.ema_decay.get_or_insert(defaults.ema_decay);
+        if !(0.0..1.0).contains(&ema_decay) {
+            return input("--ema-decay must be at least 0 and below 1");
+        }
+        let latent_size = defaults.networks.generator.network.input.len() as u32;
+        if !(1..=1024).contains(options.latent_size.get_or_insert(latent_size)) {
+            return input("--latent-size must be from 1 to 1024");
         }
         let conditional = *options.conditional.get_or_insert(defaults.conditional);
         let (out, usual_out) = match options.out.take() {
@@ -467,7 +613,9 @@ impl Plan {
             length,
             batch,
             sums,
-            lr,
+            optimizer,
+            schedule,
+            ema_decay,
             out,
             usual_out,
         })
@@ -534,17 +682,40 @@ impl Plan {
     /// The networks and numbers of the recipe, for images of one shape and of so many classes.
     pub fn settings(&self, image: Shape, classes: usize) -> Settings {
         let generator = self.options.size.unwrap_or(Size::Small);
+        let discriminator = self.options.discriminator_size.unwrap_or(generator);
         let sizes = Sizes {
             generator,
-            discriminator: self.options.discriminator_size.unwrap_or(generator),
+            discriminator,
         };
         let mut parts = self.options.recipe.parts(sizes, image);
+        if let Some(kind) = self.options.generator {
+            parts.set_generator(kind, generator, image);
+        }
+        if let Some(kind) = self.options.discriminator {
+            parts.set_discriminator(kind, discriminator, image);
+        }
+        if let Some(size) = self.options.latent_size {
+            parts.set_latent_size(size as usize);
+        }
         if self.conditional {
             parts.tell(classes);
         }
         parts.game = self.game;
-        parts.optimizer.learning_rate = self.lr;
-        parts.settings(self.options.seed)
+        parts.optimizer = self.optimizer;
+        parts.schedule = self.schedule;
+        parts.ema_decay = self.ema_decay;
+        let options = &self.options;
+        let rates = [
+            (Adversarial::GENERATOR, options.lr_generator),
+            (Adversarial::DISCRIMINATOR, options.lr_discriminator),
+        ];
+        let rates = rates.into_iter();
+        Settings {
+            rates: rates
+                .filter_map(|(name, rate)| Some((name.to_owned(), rate?)))
+                .collect(),
+            ..parts.settings(options.seed)
+        }
     }
 }
 

@@ -43,7 +43,7 @@ impl<'a> Recovery<'a> {
         from: Option<&Checkpoint>,
     ) -> Result<Gan<D>, ModelError> {
         let mut settings = self.run.settings.clone();
-        settings.adam.learning_rate *= 0.5f64.powi(self.rollbacks as i32);
+        settings.scale_rates(0.5f64.powi(self.rollbacks as i32));
         match from {
             Some(from) => Gan::restore(device.clone(), &settings, &from.gan),
             None => Gan::new(device.clone(), &settings),

@@ -1,6 +1,6 @@
 //! Deep convolutional GANs (Radford et al. 2016), in sizes that fit a microcontroller.
 
-use super::{Make, Parts};
+use super::{Make, Parts, UsualSizes};
 use crate::spec::{Layer, Network, Shape};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ pub enum Size {
 
 impl Size {
     /// Channels of the generator's second picture; its first has twice as many.
-    const fn width(self) -> usize {
+    pub(super) const fn width(self) -> usize {
         match self {
             Self::Nano => 16,
             Self::Small => 32,
@@ -50,7 +50,7 @@ impl From<Size> for Sizes {
 /// Numbers of a latent.
 const LATENT: usize = 64;
 
-pub(super) const MAKE: Make = Make::InSizes(parts);
+pub(super) const MAKE: Make = Make::InSizes(parts, UsualSizes::SMALL);
 
 pub(super) fn parts(sizes: Sizes, image: Shape) -> Parts {
     Parts::new(
@@ -64,15 +64,6 @@ pub(super) fn parts(sizes: Sizes, image: Shape) -> Parts {
 pub(super) fn generator(size: Size, latent: usize, image: Shape) -> Network {
     let width = size.width();
     let seed = Shape::new(2 * width, image.height / 4, image.width / 4);
-    // A bias in front of batch norm has no effect.
-    let grow = |channels, bias| Layer::ConvTranspose2d {
-        channels,
-        kernel: 4,
-        stride: 2,
-        padding: 1,
-        output_padding: 0,
-        bias,
-    };
     Network::chain(
         Shape::features(latent),
         vec![
@@ -95,13 +86,6 @@ pub(super) fn generator(size: Size, latent: usize, image: Shape) -> Network {
 /// Image to so many outputs, one for a logit: two 4x4 stride-2 convolutions with LeakyReLU 0.2, then dense.
 pub(super) fn discriminator(size: Size, image: Shape, outputs: usize) -> Network {
     let width = size.width();
-    let shrink = |channels| Layer::Conv2d {
-        channels,
-        kernel: 4,
-        stride: 2,
-        padding: 1,
-        bias: true,
-    };
     Network::chain(
         image,
         vec![
@@ -116,6 +100,29 @@ pub(super) fn discriminator(size: Size, image: Shape, outputs: usize) -> Network
             },
         ],
     )
+}
+
+/// A transposed convolution to twice the side. A bias in front of batch norm would have no effect.
+pub(super) const fn grow(channels: usize, bias: bool) -> Layer {
+    Layer::ConvTranspose2d {
+        channels,
+        kernel: 4,
+        stride: 2,
+        padding: 1,
+        output_padding: 0,
+        bias,
+    }
+}
+
+/// A convolution to half of the side.
+pub(super) const fn shrink(channels: usize) -> Layer {
+    Layer::Conv2d {
+        channels,
+        kernel: 4,
+        stride: 2,
+        padding: 1,
+        bias: true,
+    }
 }
 
 #[cfg(test)]

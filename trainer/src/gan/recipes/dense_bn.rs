@@ -1,7 +1,7 @@
 //! Dense layers with batch norm in the generator.
 
 use super::{Make, Parts};
-use crate::optim::AdamConfig;
+use crate::optim::OptimizerConfig;
 use crate::spec::{Layer, Network, Shape};
 
 /// Numbers of a latent.
@@ -32,7 +32,7 @@ fn parts(image: Shape) -> Parts {
         ],
     );
     Parts {
-        optimizer: AdamConfig::adam(1e-4, 0.9, 0.999),
+        optimizer: OptimizerConfig::adam(1e-4, 0.9, 0.999),
         batch: 256,
         ..Parts::new(generator, discriminator(image))
     }

@@ -1,6 +1,7 @@
 //! The models that can be trained by name, one file each: networks, loss and optimizer. A flag or a
 //! key of the configuration replaces any of the parts.
 
+mod architectures;
 mod cdcgan;
 mod cgan;
 pub mod dcgan;
@@ -9,19 +10,22 @@ mod hinge;
 mod keras;
 mod lsgan;
 mod mlp;
+mod pocket;
 mod relativistic;
 mod vae;
 mod wgan;
 mod wgan_gp;
 
+pub use architectures::{DiscriminatorKind, GeneratorKind};
 pub use dcgan::{Size, Sizes};
 
-use super::{Adversarial, Game, Networks, Objective, Role, Settings};
+use super::{Adversarial, Game, Networks, Objective, Role, Schedule, Settings};
 use crate::nn::Initialization;
-use crate::optim::AdamConfig;
+use crate::optim::OptimizerConfig;
 use crate::spec::{Layer, Network, Shape};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Makes the recipes of a table: a line is a recipe's help text, its name (in kebab case on the
 /// command line), and the file that has its parts.
@@ -68,6 +72,9 @@ recipes! {
     Hinge: hinge,
     /// Relativistic pairing with R1 and R2 penalties (Huang et al. 2024).
     Relativistic: relativistic,
+    /// Relativistic pairing again: a small generator with a convolution at the image's size, a large discriminator, a
+    /// learning rate that falls.
+    Pocket: pocket,
     /// Variational autoencoder on DCGAN networks; its decoder is what is exported (Kingma & Welling 2014).
     Vae: vae,
 }
@@ -77,7 +84,22 @@ enum Make {
     /// Its networks come in one size.
     OneSize(fn(Shape) -> Parts),
     /// Its networks come in the sizes of the DCGAN.
-    InSizes(fn(Sizes, Shape) -> Parts),
+    InSizes(fn(Sizes, Shape) -> Parts, UsualSizes),
+}
+
+/// The sizes of a recipe's networks where none are named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsualSizes {
+    pub size: Size,
+    /// The discriminator's; `None` where it is as large as the generator.
+    pub discriminator: Option<Size>,
+}
+
+impl UsualSizes {
+    const SMALL: Self = Self {
+        size: Size::Small,
+        discriminator: None,
+    };
 }
 
 /// What a recipe comes to for images of one shape.
@@ -87,7 +109,11 @@ pub struct Parts {
     /// Whether all networks are told the class of an image; [`Parts::tell`] does it.
     pub conditional: bool,
     pub game: Game,
-    pub optimizer: AdamConfig,
+    pub optimizer: OptimizerConfig,
+    /// Of the learning rate; its steps depend on the data.
+    pub schedule: Schedule,
+    /// Decay of the average of a generator's weights a step, in [0, 1).
+    pub ema_decay: f64,
     /// Images an update.
     pub batch: u32,
 }
@@ -99,7 +125,9 @@ impl Parts {
             networks: Adversarial::networks(generator, discriminator),
             conditional: false,
             game: Adversarial::new(Objective::NonSaturating).into(),
-            optimizer: AdamConfig::adam(2e-4, 0.5, 0.999),
+            optimizer: OptimizerConfig::adam(2e-4, 0.5, 0.999),
+            schedule: Schedule::CONSTANT,
+            ema_decay: 0.999,
             batch: 64,
         }
     }
@@ -123,14 +151,42 @@ impl Parts {
         }
     }
 
-    /// With weights as the DCGAN's begin, and its average of the generator's weights.
+    /// Gives the network that makes images other layers, for latents of the same size.
+    pub fn set_generator(&mut self, kind: GeneratorKind, size: Size, image: Shape) {
+        let network = &mut self.networks.generator.network;
+        *network = kind.network(size, network.input.len(), image);
+    }
+
+    /// Gives the discriminator of an adversarial recipe other layers.
+    pub fn set_discriminator(&mut self, kind: DiscriminatorKind, size: Size, image: Shape) {
+        for discriminator in &mut self.networks.others {
+            discriminator.network = kind.network(size, image);
+        }
+    }
+
+    /// Gives latents another size.
+    pub fn set_latent_size(&mut self, size: usize) {
+        self.networks.generator.network.input = Shape::features(size);
+        if let Game::Variational(_) = self.game {
+            for encoder in &mut self.networks.others {
+                if let Some(Layer::Linear { features, .. }) = encoder.network.layers.last_mut() {
+                    // A mean and a log-variance for each.
+                    *features = 2 * size;
+                }
+            }
+        }
+    }
+
+    /// With weights as the DCGAN's begin.
     pub fn settings(self, seed: u64) -> Settings {
         Settings {
             networks: self.networks,
             game: self.game,
             initialization: Initialization::Dcgan,
-            adam: self.optimizer,
-            ema_decay: 0.999,
+            optimizer: self.optimizer,
+            rates: BTreeMap::new(),
+            schedule: self.schedule,
+            ema_decay: self.ema_decay,
             seed,
         }
     }
@@ -151,16 +207,19 @@ fn tell_generator(network: &mut Network, classes: usize) {
 }
 
 impl Recipe {
-    /// Whether its networks come in the sizes of the DCGAN.
-    pub const fn is_sized(self) -> bool {
-        matches!(self.make(), Make::InSizes(_))
+    /// The sizes of its networks where none are named; `None` where they come in one size.
+    pub const fn usual_sizes(self) -> Option<UsualSizes> {
+        match self.make() {
+            Make::OneSize(_) => None,
+            Make::InSizes(_, usual) => Some(usual),
+        }
     }
 
     /// The parts, for images of one shape; the sizes, or one for both networks, are for those that come in several.
     pub fn parts(self, sizes: impl Into<Sizes>, image: Shape) -> Parts {
         match self.make() {
             Make::OneSize(parts) => parts(image),
-            Make::InSizes(parts) => parts(sizes.into(), image),
+            Make::InSizes(parts, _) => parts(sizes.into(), image),
         }
     }
 }

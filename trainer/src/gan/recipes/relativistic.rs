@@ -1,13 +1,13 @@
 //! Relativistic pairing with R1 and R2 (Huang et al. 2024) on the networks of the DCGAN.
 
-use super::{Make, Parts, Sizes, dcgan};
+use super::{Make, Parts, Sizes, UsualSizes, dcgan};
 use crate::gan::{Adversarial, Objective, Penalty};
-use crate::optim::AdamConfig;
+use crate::optim::OptimizerConfig;
 use crate::spec::Shape;
 
-pub(super) const MAKE: Make = Make::InSizes(parts);
+pub(super) const MAKE: Make = Make::InSizes(parts, UsualSizes::SMALL);
 
-fn parts(sizes: Sizes, image: Shape) -> Parts {
+pub(super) fn parts(sizes: Sizes, image: Shape) -> Parts {
     let rules = Adversarial {
         penalty: Some(Penalty::ZeroCentred {
             weight: 0.3,
@@ -17,7 +17,7 @@ fn parts(sizes: Sizes, image: Shape) -> Parts {
     };
     Parts {
         game: rules.into(),
-        optimizer: AdamConfig::adam(2e-4, 0.0, 0.99),
+        optimizer: OptimizerConfig::adam(2e-4, 0.0, 0.99),
         ..dcgan::parts(sizes, image)
     }
 }

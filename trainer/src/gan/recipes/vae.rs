@@ -2,16 +2,16 @@
 //! smaller latent, the encoder its discriminator with a mean and a log-variance for each number of the latent at the
 //! end.
 
-use super::{Make, Parts, Sizes, dcgan};
-use crate::gan::variational::{Likelihood, Variational};
-use crate::optim::AdamConfig;
+use super::{Make, Parts, Sizes, UsualSizes, dcgan};
+use crate::gan::{Likelihood, Schedule, Variational};
+use crate::optim::OptimizerConfig;
 use crate::spec::Shape;
 
 /// Numbers of a latent: few, so that what the encoder makes of images fills the normal distribution that samples are
 /// drawn from.
 const LATENT: usize = 16;
 
-pub(super) const MAKE: Make = Make::InSizes(parts);
+pub(super) const MAKE: Make = Make::InSizes(parts, UsualSizes::SMALL);
 
 fn parts(sizes: Sizes, image: Shape) -> Parts {
     let rules = Variational {
@@ -24,7 +24,9 @@ fn parts(sizes: Sizes, image: Shape) -> Parts {
         networks: Variational::networks(decoder, encoder),
         conditional: false,
         game: rules.into(),
-        optimizer: AdamConfig::adam(1e-3, 0.9, 0.999),
+        optimizer: OptimizerConfig::adam(1e-3, 0.9, 0.999),
+        schedule: Schedule::CONSTANT,
+        ema_decay: 0.999,
         batch: 64,
     }
 }

@@ -1,11 +1,11 @@
 //! Wasserstein GAN (Arjovsky et al. 2017, algorithm 1) on the networks of the DCGAN.
 
-use super::{Make, Parts, Sizes, dcgan};
+use super::{Make, Parts, Sizes, UsualSizes, dcgan};
 use crate::gan::{Adversarial, Objective};
-use crate::optim::AdamConfig;
+use crate::optim::OptimizerConfig;
 use crate::spec::Shape;
 
-pub(super) const MAKE: Make = Make::InSizes(parts);
+pub(super) const MAKE: Make = Make::InSizes(parts, UsualSizes::SMALL);
 
 fn parts(sizes: Sizes, image: Shape) -> Parts {
     let rules = Adversarial {
@@ -15,7 +15,7 @@ fn parts(sizes: Sizes, image: Shape) -> Parts {
     };
     Parts {
         game: rules.into(),
-        optimizer: AdamConfig::rmsprop(5e-5),
+        optimizer: OptimizerConfig::rmsprop(5e-5),
         ..dcgan::parts(sizes, image)
     }
 }

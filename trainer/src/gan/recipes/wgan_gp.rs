@@ -1,12 +1,12 @@
 //! Wasserstein GAN with the gradient penalty (Gulrajani et al. 2017, algorithm 1) on the networks of the DCGAN,
 //! whose critic has no batch norm.
 
-use super::{Make, Parts, Sizes, dcgan};
+use super::{Make, Parts, Sizes, UsualSizes, dcgan};
 use crate::gan::{Adversarial, Objective, Penalty};
-use crate::optim::AdamConfig;
+use crate::optim::OptimizerConfig;
 use crate::spec::Shape;
 
-pub(super) const MAKE: Make = Make::InSizes(parts);
+pub(super) const MAKE: Make = Make::InSizes(parts, UsualSizes::SMALL);
 
 fn parts(sizes: Sizes, image: Shape) -> Parts {
     let rules = Adversarial {
@@ -16,7 +16,7 @@ fn parts(sizes: Sizes, image: Shape) -> Parts {
     };
     Parts {
         game: rules.into(),
-        optimizer: AdamConfig::adam(1e-4, 0.0, 0.9),
+        optimizer: OptimizerConfig::adam(1e-4, 0.0, 0.9),
         ..dcgan::parts(sizes, image)
     }
 }

@@ -6,7 +6,7 @@
 use super::array::{Node, add_parts, give, take};
 use super::norm::{Batch, Norm, total};
 use super::{
-    Activation, AdamStep, Array, BatchStatistics, Buffer, Cpu, Device, Dims, Nodes, Sums, Wants,
+    Activation, Array, BatchStatistics, Buffer, Cpu, Device, Dims, Nodes, Sums, Update, Wants,
     Weights, Window,
 };
 use dfdx::prelude::{CpuError, Gradients, OwnedTape, Tape};
@@ -414,18 +414,18 @@ impl Device<f32> for Cluster {
         Ok(tree(&own.collect::<Outcome<Vec<_>>>()?))
     }
 
-    fn adam(
+    fn update(
         &self,
         parameter: &mut Spread,
         gradients: &mut Gradients<f32, Nodes>,
         moments: &mut [Spread; 2],
-        step: &AdamStep,
+        step: &Update,
     ) -> Outcome<()> {
         let gradient = self.gradient(gradients, parameter)?;
         for (i, copy) in parameter.copies.iter_mut().enumerate() {
             give(gradients, &copy.node, Buffer::of(&gradient))?;
             let mut own = [0, 1].map(|moment: usize| moments[moment].copies[i].clone());
-            self.machines[i].adam(copy, gradients, &mut own, step)?;
+            self.machines[i].update(copy, gradients, &mut own, step)?;
             for (moment, own) in moments.iter_mut().zip(own) {
                 moment.copies[i] = own;
             }

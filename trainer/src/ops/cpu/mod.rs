@@ -6,7 +6,6 @@
 //! but the parts' sums.
 
 pub mod account;
-mod adam;
 mod array;
 mod buffer;
 mod channels;
@@ -22,13 +21,14 @@ mod reparameterize;
 mod rows;
 mod scratch;
 mod transcendental;
+mod update;
 mod window;
 
 pub use array::Array;
 pub use buffer::{Buffer, Idle, Pooled};
 pub use scratch::Scratch;
 
-use super::{Activation, AdamStep, BatchStatistics, Device, Dims, Sums, Wants, Weights, Window};
+use super::{Activation, BatchStatistics, Device, Dims, Sums, Update, Wants, Weights, Window};
 /// dfdx's CPU, whose tensors are the nodes of the tape.
 pub use dfdx::prelude::Cpu as Nodes;
 use dfdx::prelude::{
@@ -361,23 +361,23 @@ impl<E: Real> Device<E> for Cpu {
         x.gradient(gradients)
     }
 
-    fn adam(
+    fn update(
         &self,
         parameter: &mut Array<E>,
         gradients: &mut Gradients<E, Nodes>,
         moments: &mut [Array<E>; 2],
-        step: &AdamStep,
+        step: &Update,
     ) -> Result<(), CpuError> {
-        adam::adam(parameter, gradients, moments, step)
+        update::update(parameter, gradients, moments, step)
     }
 
     fn clamp(&self, array: &mut Array<E>, limit: f64) -> Result<(), CpuError> {
-        adam::clamp(array, limit);
+        update::clamp(array, limit);
         Ok(())
     }
 
     fn lerp(&self, average: &mut Array<E>, value: &Array<E>, weight: f64) -> Result<(), CpuError> {
-        adam::lerp(average, value, weight);
+        update::lerp(average, value, weight);
         Ok(())
     }
 }
