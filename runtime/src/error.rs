@@ -30,6 +30,8 @@ pub enum Error {
     NoInt4,
     /// A layer is not linear, and this build has no feature `convolution` (1.2).
     NoConvolution,
+    /// A layer is a concatenation or average pooling, and this build has no feature `graphs` (1.2).
+    NoGraphs,
     /// The work the header promises is not the work of the layers (1.1).
     WrongWork,
     /// A layer has an operator this reader does not know (1.2).
@@ -111,6 +113,9 @@ impl Error {
             }
             Self::NoConvolution => {
                 "the model has layers that are not linear, which this build leaves out (feature convolution)"
+            }
+            Self::NoGraphs => {
+                "the model has a concatenation or average pooling, which this build leaves out (feature graphs)"
             }
             Self::WrongWork => "the work in the blob's header is not that of its layers",
             Self::UnknownOperator => "a layer of the blob has an unknown operator",

@@ -552,7 +552,7 @@ impl<'m, 'b> Generator<'m, 'b> {
                 Operator::Add { from } => {
                     float::add_row(layer, y, input, must_cast_slice(rows(before, from)), out);
                 }
-                Operator::Concat { from } => {
+                Operator::Concat { from } if operator.is_in_this_build() => {
                     float::concat_row(layer, y, input, must_cast_slice(rows(before, from)), out);
                 }
                 _ => backend::float_row(layer, y, input, out),
@@ -565,10 +565,10 @@ impl<'m, 'b> Generator<'m, 'b> {
                 Operator::Add { from } => {
                     int8::add_row(layer, y, input, rows(before, from), &out_ring, out);
                 }
-                Operator::Concat { from } => {
+                Operator::Concat { from } if operator.is_in_this_build() => {
                     int8::concat_row(layer, y, input, rows(before, from), &out_ring, out);
                 }
-                Operator::AvgPool2d(window) => {
+                Operator::AvgPool2d(window) if operator.is_in_this_build() => {
                     int8::pool_row(layer, window, y, input, &out_ring, out);
                 }
                 _ => backend::int8_row(layer, y, input, &out_ring, out, scratch),

@@ -124,6 +124,16 @@ impl Operator {
         )
     }
 
+    /// Whether only graphs have it, so that it needs the feature `graphs`: a concatenation or average pooling.
+    pub const fn is_of_graphs(self) -> bool {
+        matches!(self, Self::Concat { .. } | Self::AvgPool2d(_))
+    }
+
+    /// Whether a build with convolution has the operator.
+    pub(crate) const fn is_in_this_build(self) -> bool {
+        cfg!(feature = "graphs") || !self.is_of_graphs()
+    }
+
     /// As what the layer runs: as linear in a build without convolution, which refuses all others, so that nothing of
     /// them is linked.
     pub(crate) const fn in_this_build(self) -> Self {

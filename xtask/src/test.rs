@@ -180,6 +180,11 @@ fn runtime(tools: &Tools) -> Result<()> {
         "writer",
     ];
     cargo(&test, tools)?;
+    for features in ["", "convolution,int4"] {
+        let lean = ["--no-default-features", "--features", features];
+        let lean = [&test[..4], &lean, &["--test", "features"]].concat();
+        cargo(&lean, tools)?;
+    }
     for kernels in ["portable", "sse2", "avx2"] {
         let mut parity = process::cargo();
         parity.args(test).args(["--test", "parity"]);

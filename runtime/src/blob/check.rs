@@ -235,6 +235,9 @@ const fn check(model: &Model<'_>, record: &[u8], index: usize) -> Result<(), Err
     if !cfg!(feature = "convolution") && !matches!(operator, Operator::Linear) {
         return Err(Error::NoConvolution);
     }
+    if !operator.is_in_this_build() {
+        return Err(Error::NoGraphs);
+    }
     let Some(activation) = activation(record) else {
         return Err(Error::BadActivation);
     };

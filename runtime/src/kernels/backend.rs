@@ -75,7 +75,9 @@ pub(crate) fn float_row(layer: &Layer<'_>, y: usize, input: &[f32], out: &mut [f
         Operator::Upsample { factor } => {
             return float::upsample_row(layer, y / divisor(factor), factor, input, out);
         }
-        Operator::AvgPool2d(window) => return float::pool_row(layer, window, y, input, out),
+        Operator::AvgPool2d(window) if layer.operator.is_in_this_build() => {
+            return float::pool_row(layer, window, y, input, out);
+        }
         _ => {}
     }
     #[cfg(pocketgan_x86_64)]

@@ -50,16 +50,24 @@ struct Report {
 #[derive(Serialize)]
 struct Target {
     target: String,
-    /// Of the smallest firmware with the features that the model needs, its blob not counted.
-    code_bytes: u64,
-    /// The blob and that code.
-    flash_bytes: u64,
-    /// Of that firmware while it makes an image, at the deepest.
-    stack_bytes: u64,
+    /// `None` for a model with concatenations or average pooling.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    firmware: Option<Firmware>,
     /// Of an image.
     instructions: u64,
     /// Of these, those outside of the layers: the latent, which row is next, the pixels.
     other_instructions: u64,
+}
+
+/// The smallest firmware with the features that a model needs, as predicted.
+#[derive(Serialize)]
+struct Firmware {
+    /// The blob not counted.
+    code_bytes: u64,
+    /// The blob and that code.
+    flash_bytes: u64,
+    /// While it makes an image, at the deepest.
+    stack_bytes: u64,
 }
 
 /// The names of the cores.
@@ -122,10 +130,10 @@ impl Report {
         let predicted = core.and_then(|core| {
             let instructions = core.instructions(model)?;
             let (&other, layers) = instructions.split_first()?;
-            let (code, stack) = (core.code_bytes(model)?, core.stack_bytes(model)?);
-            Some((other, layers.to_vec(), code, stack))
+            let firmware = core.code_bytes(model).zip(core.stack_bytes(model));
+            Some((other, layers.to_vec(), firmware))
         });
-        let Some((other, layers, code_bytes, stack_bytes)) = predicted else {
+        let Some((other, layers, firmware)) = predicted else {
             let path = self.model.display();
             let refusal = format!("{path} computes with f32: only int8 and int4 have targets");
             return Err(Failure::Input(refusal));
@@ -135,9 +143,11 @@ impl Report {
         }
         self.target = Some(Target {
             target: name,
-            code_bytes,
-            flash_bytes: code_bytes + self.blob_bytes as u64,
-            stack_bytes,
+            firmware: firmware.map(|(code_bytes, stack_bytes)| Firmware {
+                code_bytes,
+                flash_bytes: code_bytes + self.blob_bytes as u64,
+                stack_bytes,
+            }),
             instructions: other + layers.iter().sum::<u64>(),
             other_instructions: other,
         });
@@ -213,6 +223,22 @@ impl Report {
 impl Target {
     fn print(&self) {
         say!("on {}, predicted:", self.target);
+        match &self.firmware {
+            Some(firmware) => firmware.print(),
+            None => {
+                say!("flash and stack of models with concatenations or pooling are not predicted")
+            }
+        }
+        say!(
+            "instructions    {:>9} an image, {} of them outside of the layers",
+            self.instructions,
+            self.other_instructions
+        );
+    }
+}
+
+impl Firmware {
+    fn print(&self) {
         say!(
             "flash           {:>9} bytes with {} of code, in the smallest firmware",
             self.flash_bytes,
@@ -221,11 +247,6 @@ impl Target {
         say!(
             "stack           {:>9} bytes of RAM more, at the deepest, in that firmware",
             self.stack_bytes
-        );
-        say!(
-            "instructions    {:>9} an image, {} of them outside of the layers",
-            self.instructions,
-            self.other_instructions
         );
     }
 }

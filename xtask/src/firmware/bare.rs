@@ -195,20 +195,21 @@ fn cargo(
     }
     let bytes = fs::read(blob).with_context(|| format!("cannot read {}", blob.display()))?;
     let model = Model::parse(&bytes).with_context(|| blob.display().to_string())?;
-    cargo.args(["--no-default-features", "--features", features(&model)]);
+    cargo.args(["--no-default-features", "--features", &features(&model)]);
     cargo.args(["--target", target]);
     Ok(cargo)
 }
 
 /// The features that the smallest firmware of a model has.
-fn features(model: &Model<'_>) -> &'static str {
-    let convolution = model.layers().any(|it| it.operator != Operator::Linear);
-    match (convolution, model.numbers() == Numbers::Int4) {
-        (false, false) => "",
-        (false, true) => "int4",
-        (true, false) => "convolution",
-        (true, true) => "convolution,int4",
-    }
+fn features(model: &Model<'_>) -> String {
+    let has = |wanted: fn(Operator) -> bool| model.layers().any(|layer| wanted(layer.operator));
+    let features = [
+        ("convolution", has(|it| it != Operator::Linear)),
+        ("graphs", has(Operator::is_of_graphs)),
+        ("int4", model.numbers() == Numbers::Int4),
+    ];
+    let wanted = features.iter().filter(|(_, wanted)| *wanted);
+    wanted.map(|(name, _)| *name).collect::<Vec<_>>().join(",")
 }
 
 /// Checks that the code for models of linear layers alone makes the pixels that this machine makes.
