@@ -89,13 +89,14 @@ const ADVERSARIAL: [&str; 9] = [
     "critic-steps",
 ];
 
-const COMMON: [(&str, &str); 8] = [
+const COMMON: [(&str, &str); 9] = [
     ("dataset", r#""folder:own""#),
     ("image-size", "8"),
     ("size", r#""nano""#),
     ("batch", "8"),
     ("lr-schedule", r#""linear""#),
     ("lr-end", "0.5"),
+    ("schedule-epochs", "2"),
     ("threads", "2"),
     ("device", r#""cpu""#),
 ];
@@ -220,8 +221,9 @@ fn a_flag_is_a_key_and_is_kept_and_checked_at_a_resume() {
             } else {
                 let said = complaint(&output);
                 let parts = match (run, name) {
-                    // What only the run's recipe has is in its configuration.
+                    // What only the run's recipe or optimizer has is in its configuration.
                     ("vae", "recipe") => ["the recipe wgan", "no --likelihood"],
+                    (_, "optimizer") => ["the optimizer sgd", "no --adam-beta1"],
                     _ => ["another recipe", decides.as_str()],
                 };
                 assert!(parts.iter().all(|part| said.contains(part)), "{said}");
