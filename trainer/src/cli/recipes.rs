@@ -2,7 +2,9 @@
 
 use super::{Failure, name};
 use crate::gan::penalties::PenaltyKind;
-use crate::gan::{Adversarial, Game, Likelihood, Objective, Recipe, Size, Variational};
+use crate::gan::{
+    Adversarial, Conditioning, Game, Likelihood, Objective, Recipe, Size, Variational,
+};
 use crate::optim::{OptimizerKind, Rule};
 use crate::spec::{Shape, SpecError};
 use clap::ValueEnum;
@@ -173,7 +175,7 @@ impl Listed {
     fn new(recipe: Recipe, size: Size) -> Result<Self, SpecError> {
         let mut parts = recipe.parts(size, Shape::new(1, 28, 28));
         if parts.conditional {
-            parts.tell(10);
+            parts.tell(10, Conditioning::default())?;
         }
         let help = recipe.to_possible_value();
         let help = help.and_then(|value| Some(value.get_help()?.to_string()));
