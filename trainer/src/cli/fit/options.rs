@@ -592,7 +592,7 @@ impl Plan {
                 "--discriminator-conditioning needs a conditional run: add --conditional",
             );
         }
-        // What was there before it could be chosen is not named.
+        // The default is not written, so that checkpoints have the bytes that they had before the flag.
         let conditioning = &mut options.discriminator_conditioning;
         conditioning.take_if(|conditioning| *conditioning == Conditioning::Concat);
         let (out, usual_out) = match options.out.take() {
