@@ -34,7 +34,7 @@ pub fn onnx(network: &Network, parameters: &Parameters) -> Vec<u8> {
         let inputs = step.reads.iter().zip(&step.inputs).enumerate();
         let inputs = inputs.map(|(at, (&read, shape))| {
             let wanted = match step.layer {
-                Layer::Linear { .. } => vec![shape.len()],
+                Layer::Linear { .. } | Layer::ClassProjection { .. } => vec![shape.len()],
                 _ => vec![shape.channels, shape.height, shape.width],
             };
             let name = format!("{}.in{at}", step.index);
@@ -112,6 +112,16 @@ fn layer(
             graph.node.push(node("Gather", rows, &part("row")));
             inputs.push(part("row"));
             ("Concat", vec![ints("axis", &[1])])
+        }
+        Layer::ClassProjection { .. } => {
+            let rows = vec![part("embedding"), "class".to_owned()];
+            graph.node.push(node("Gather", rows, &part("row")));
+            inputs.push(part("row"));
+            graph.node.push(node("Mul", inputs, &part("products")));
+            let axis = 1i64.to_le_bytes().to_vec();
+            push_constant(graph, &part("axis"), &[1], DataType::Int64, axis);
+            inputs = parts(&["products", "axis"]);
+            ("ReduceSum", Vec::new())
         }
         Layer::AvgPool2d { kernel, stride } => ("AveragePool", window(kernel, stride, 0, 0)),
         Layer::MaxPool2d { kernel, stride } => ("MaxPool", window(kernel, stride, 0, 0)),

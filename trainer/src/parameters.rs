@@ -21,6 +21,7 @@ pub struct HostTensor {
 /// | ConvTranspose2d | `{i}.weight`, `{i}.bias` | `[in, out, k, k]`, `[out]` |
 /// | ClassEmbedding | `{i}.embedding` | `[classes, channels, height, width]` |
 /// | ClassShift | `{i}.shift` | `[classes, channels, height, width]` |
+/// | ClassProjection | `{i}.embedding` | `[classes, in]` |
 /// | BatchNorm | `{i}.gamma`, `{i}.beta`, `{i}.mean`, `{i}.variance` | `[channels]` |
 ///
 /// `i` counts the layers of [`Network::layers`] from 0; there is a bias where the layer has one. The
@@ -149,6 +150,10 @@ pub fn tensors_of(step: &Step<'_>) -> Vec<TensorSpec> {
         Layer::ClassShift { classes } => {
             let shape = vec![classes, inputs, height, width];
             vec![tensor("shift", Role::Shift, shape)]
+        }
+        Layer::ClassProjection { classes } => {
+            let shape = vec![classes, step.input.len()];
+            vec![tensor("embedding", Role::Weight, shape)]
         }
         Layer::BatchNorm { .. } => [
             ("gamma", Role::Gain),

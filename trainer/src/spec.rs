@@ -89,6 +89,10 @@ pub enum Layer {
     /// Adds a trained number for the sample's class to each of its numbers: the shift of conditional batch
     /// normalization (Dumoulin et al. 2017), place by place.
     ClassShift { classes: usize },
+    /// The inner product of the flattened sample and a trained embedding of its class: the part of a discriminator's
+    /// logit that knows the class (Miyato & Koyama 2018, equation 3); `(1, 1, 1)` out. For training only: nothing that
+    /// runs on a device has it.
+    ClassProjection { classes: usize },
     /// `max(x, 0)`.
     Relu,
     /// `x` where positive, else `slope * x`.
@@ -130,6 +134,7 @@ impl Layer {
             Self::BatchNorm { .. } => "BatchNorm",
             Self::ClassEmbedding { .. } => "ClassEmbedding",
             Self::ClassShift { .. } => "ClassShift",
+            Self::ClassProjection { .. } => "ClassProjection",
             Self::Relu => "ReLU",
             Self::LeakyRelu { .. } => "LeakyReLU",
             Self::Tanh => "Tanh",
@@ -206,9 +211,14 @@ impl Layer {
                 input.height.saturating_mul(factor),
                 input.width.saturating_mul(factor),
             )),
-            Self::ClassShift { classes } if !(1..=MOST_CLASSES).contains(&classes) => Err(format!(
-                "has {classes} classes, and there are from 1 to {MOST_CLASSES}"
-            )),
+            Self::ClassShift { classes } | Self::ClassProjection { classes }
+                if !(1..=MOST_CLASSES).contains(&classes) =>
+            {
+                Err(format!(
+                    "has {classes} classes, and there are from 1 to {MOST_CLASSES}"
+                ))
+            }
+            Self::ClassProjection { .. } => Ok(Shape::features(1)),
             Self::ClassEmbedding { classes, channels } => {
                 if !(1..=MOST_CLASSES).contains(&classes) || !(1..=LARGEST).contains(&channels) {
                     return Err(format!(
@@ -283,7 +293,9 @@ impl Layer {
             Self::ClassEmbedding { classes, channels } => {
                 classes * channels * input.height * input.width
             }
-            Self::ClassShift { classes } => classes * input.len(),
+            Self::ClassShift { classes } | Self::ClassProjection { classes } => {
+                classes * input.len()
+            }
             _ => 0,
         }
     }
@@ -296,6 +308,7 @@ impl Layer {
             Self::ConvTranspose2d {
                 channels, kernel, ..
             } => input.len() * channels * kernel * kernel,
+            Self::ClassProjection { .. } => input.len(),
             _ => 0,
         }
     }
@@ -433,7 +446,9 @@ impl Network {
     /// How many classes the network is told, if it is told any: those of the first layer that wants them.
     pub fn classes(&self) -> Option<usize> {
         self.layers.iter().find_map(|layer| match *layer {
-            Layer::ClassEmbedding { classes, .. } | Layer::ClassShift { classes } => Some(classes),
+            Layer::ClassEmbedding { classes, .. }
+            | Layer::ClassShift { classes }
+            | Layer::ClassProjection { classes } => Some(classes),
             _ => None,
         })
     }

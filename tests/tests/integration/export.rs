@@ -516,6 +516,11 @@ fn a_network_that_the_runtime_cannot_run_is_refused_by_layer() {
         refusal(vec![linear2(), Layer::Relu, shift]),
         "layer 2 (ClassShift) must stand after the first Linear layer, before its activation"
     );
+    let projection = Layer::ClassProjection { classes: 3 };
+    assert_eq!(
+        refusal(vec![linear2(), projection, Layer::Tanh]),
+        "layer 1 (ClassProjection) is for training only: nothing that runs on a device has it"
+    );
     let embedding = Layer::ClassEmbedding {
         classes: 3,
         channels: 2,

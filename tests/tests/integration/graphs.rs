@@ -3,7 +3,9 @@
 use crate::parity;
 use pocketgan::{Model as Blob, Operator};
 use pocketgan_tests::{graphs, networks, unfolded};
-use pocketgan_trainer::engines::{Arithmetic, Engine, OrtEngine, OrtGraph, TractEngine, latents};
+use pocketgan_trainer::engines::{
+    Arithmetic, Engine, OrtEngine, OrtGraph, TractEngine, classes_in_turn, latents,
+};
 use pocketgan_trainer::export::fold::fold;
 use pocketgan_trainer::export::onnx::{self, OnnxModel};
 use pocketgan_trainer::export::quantize::{Calibration, Weights};
@@ -25,13 +27,20 @@ fn assert_close(what: &str, a: &[f32], b: &[f32]) {
 }
 
 /// What the trainer's forward pass gives, checked against ONNX Runtime on the network layer for layer.
-fn evaluated(what: &str, network: &Network, parameters: &Parameters, x: &[f32]) -> Vec<f32> {
+fn evaluated(
+    what: &str,
+    network: &Network,
+    parameters: &Parameters,
+    x: &[f32],
+    classes: &[u32],
+) -> Vec<f32> {
     let model = Model::new(Cpu::default(), network, parameters).unwrap();
     assert_eq!(&model.parameters().unwrap(), parameters, "{what}");
-    let ours = model.evaluate(x, &[]).unwrap();
+    let ours = model.evaluate(x, classes).unwrap();
     let whole = unfolded::onnx(network, parameters);
     let mut whole = OrtGraph::new(&whole, Arithmetic::AsWritten).unwrap();
-    let expected = whole.run_classes(x, &[network.input.len()], &[]).unwrap();
+    let expected = whole.run_classes(x, &[network.input.len()], classes);
+    let expected = expected.unwrap();
     assert_close(what, &ours, &expected);
     ours
 }
@@ -42,7 +51,7 @@ fn engines_agree_with_the_trainer_on_random_generators() {
         let parameters = networks::random_parameters(&network, seed);
         let latents = latents(seed, COUNT, network.input.len());
         let x: Vec<f32> = latents.iter().map(|&q| f32::from(q) / 32.0).collect();
-        let expected = evaluated(&what, &network, &parameters, &x);
+        let expected = evaluated(&what, &network, &parameters, &x, &[]);
         let folded = fold(&network, &parameters).unwrap();
         let onnx = || OnnxModel::read(&onnx::float_model(&folded)).unwrap();
         let mut engines: [Box<dyn Engine>; 2] = [
@@ -218,7 +227,17 @@ fn onnx_runtime_agrees_with_the_trainer_on_random_critics() {
             .iter()
             .map(|&q| f32::from(q) / 32.0)
             .collect();
-        evaluated(&format!("critic {seed}"), &network, &parameters, &x);
+        evaluated(&format!("critic {seed}"), &network, &parameters, &x, &[]);
+        // The same with a projection of the class on what lies in a picture's order.
+        let mut told = network.clone();
+        let is_flat = |layer: &Layer| matches!(layer, Layer::Flatten);
+        let flat = told.layers.iter().position(is_flat).unwrap() + 1;
+        let last = told.layers.len();
+        let projection = told.push(Layer::ClassProjection { classes: 3 }, &[flat]);
+        told.push(Layer::Concat, &[last, projection]);
+        let parameters = networks::random_parameters(&told, seed);
+        let what = format!("critic {seed}, told the class");
+        evaluated(&what, &told, &parameters, &x, &classes_in_turn(3, COUNT));
     }
     assert!(pooled > 10, "{pooled}");
 }

@@ -5,7 +5,7 @@ use pocketgan_trainer::data::{self, Options, Split};
 use pocketgan_trainer::export::export;
 use pocketgan_trainer::export::quantize::{Calibration, Weights};
 use pocketgan_trainer::gan::fit::Source;
-use pocketgan_trainer::gan::{Adversarial, Game, Gan, Recipe, Size};
+use pocketgan_trainer::gan::{Adversarial, Conditioning, Game, Gan, Recipe, Size};
 use pocketgan_trainer::ops::Cpu;
 use pocketgan_trainer::verify::{ExportedModel, verify};
 
@@ -17,7 +17,9 @@ fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
     for &recipe in Recipe::value_variants() {
         let mut parts = recipe.parts(Size::Nano, images.shape());
         if parts.conditional {
-            parts.tell(images.classes());
+            parts
+                .tell(images.classes(), Conditioning::default())
+                .unwrap();
         }
         let settings = parts.settings(1);
         let numbers: Vec<u32> = (0..BATCH as u32 * settings.game.batches()).collect();

@@ -3,7 +3,7 @@
 use super::{Failure, name};
 use crate::gan::penalties::PenaltyKind;
 use crate::gan::{
-    Adversarial, Curve, Game, Likelihood, Objective, Recipe, Size, Sizes, Variational,
+    Adversarial, Conditioning, Curve, Game, Likelihood, Objective, Recipe, Size, Sizes, Variational,
 };
 use crate::optim::{OptimizerKind, Rule};
 use crate::spec::{Shape, SpecError};
@@ -183,7 +183,7 @@ impl Listed {
         };
         let mut parts = recipe.parts(sizes, Shape::new(1, 28, 28));
         if parts.conditional {
-            parts.tell(10);
+            parts.tell(10, Conditioning::default())?;
         }
         let help = recipe.to_possible_value();
         let help = help.and_then(|value| Some(value.get_help()?.to_string()));

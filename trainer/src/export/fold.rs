@@ -216,7 +216,7 @@ impl Folding<'_> {
                 };
                 self.operator(step, Operator::AvgPool2d(window));
             }
-            Layer::MaxPool2d { .. } => {
+            Layer::MaxPool2d { .. } | Layer::ClassProjection { .. } => {
                 return Err(refuse(
                     step,
                     "is for training only: nothing that runs on a device has it",

@@ -20,7 +20,7 @@ pub use game::Game;
 pub use losses::Objective;
 pub use networks::{LossName, Losses, Named, Networks, Role};
 pub use penalties::Penalty;
-pub use recipes::{DiscriminatorKind, GeneratorKind, Recipe, Size, Sizes};
+pub use recipes::{Conditioning, DiscriminatorKind, GeneratorKind, Recipe, Size, Sizes};
 pub use schedule::{Curve, Schedule};
 pub use training::{Gan, GanState, Learner, NetworkState, Settings};
 pub use variational::{Likelihood, Variational};

@@ -185,6 +185,15 @@ mod tests {
         network
     }
 
+    /// [`critic`], told the class by a projection.
+    fn projected() -> Network {
+        let mut network = critic();
+        let last = network.layers.len();
+        let projection = network.push(Layer::ClassProjection { classes: 3 }, &[last - 1]);
+        network.push(Layer::Add, &[last, projection]);
+        network
+    }
+
     fn points(n: usize, network: &Network) -> Vec<f32> {
         let mut rng = Rng::new(4, Stream::Order(0));
         let len = n * network.input.len();
@@ -210,6 +219,7 @@ mod tests {
         for (network, classes) in [
             (critic(), [].as_slice()),
             (told, &[0, 2, 1, 1, 0]),
+            (projected(), &[0, 2, 1, 1, 0]),
             (branched(), &[]),
         ] {
             let cpu = Cpu::default();
@@ -326,14 +336,19 @@ mod tests {
         }
     }
 
-    /// Runs `x` through a critic with the arrays `w`; the function turns the input of the k-th corner into its output.
-    type Run = fn(Array64, &[Array64], &mut dyn FnMut(usize, Array64) -> Array64) -> Array64;
+    /// Turns the input of the k-th corner into its output.
+    type Fix<'a> = &'a mut dyn FnMut(usize, Array64) -> Array64;
+
+    /// Runs `x` of the given classes, if the critic is told them, through a critic with the arrays `w`.
+    type Run = fn(Array64, &[Array64], &[u32], Fix<'_>) -> Array64;
 
     /// A critic in f64, made of dfdx's operations: for each point of `x`, the pieces that its numbers lie on; and the
     /// gradients, read off the line through the origin that those pieces leave of the critic.
     struct Oracle {
         x: Vec<f64>,
         n: usize,
+        /// Of each point, or none.
+        classes: &'static [u32],
         corners: &'static [Corner],
         run: Run,
     }
@@ -345,25 +360,50 @@ mod tests {
         }
     }
 
+    /// What the last layer of [`critic`] reads.
+    fn features(x: Array64, w: &[Array64], fix: Fix<'_>) -> Array64 {
+        let (tape, act) = (&mut NoneTape, Activation::Identity);
+        let window = |kernel| Window {
+            kernel,
+            stride: 2,
+            padding: 1,
+        };
+        let x = composed::conv2d(tape, &x, &with(w, 0, Some(1)), window(3), act).unwrap();
+        let x = fix(0, x);
+        let v = with(w, 2, None);
+        let x = composed::conv_transpose2d(tape, &x, &v, window(4), (6, 6), act);
+        let x = fix(1, x.unwrap());
+        let x = composed::linear(tape, &x, &with(w, 3, Some(4)), act);
+        fix(2, x.unwrap())
+    }
+
+    fn logits(features: &Array64, w: &[Array64]) -> Array64 {
+        let w = with(w, 5, Some(6));
+        composed::linear(&mut NoneTape, features, &w, Activation::Identity).unwrap()
+    }
+
+    const CORNERS: &[Corner] = &[Corner::Leaky(0.2), Corner::Leaky(0.0), Corner::Leaky(0.1)];
+
     /// [`critic`].
-    const CRITIC: (Run, &[Corner]) = (
-        |x, w, fix| {
-            let (tape, act) = (&mut NoneTape, Activation::Identity);
-            let window = |kernel| Window {
-                kernel,
-                stride: 2,
-                padding: 1,
-            };
-            let x = composed::conv2d(tape, &x, &with(w, 0, Some(1)), window(3), act).unwrap();
-            let x = fix(0, x);
-            let v = with(w, 2, None);
-            let x = composed::conv_transpose2d(tape, &x, &v, window(4), (6, 6), act);
-            let x = fix(1, x.unwrap());
-            let x = composed::linear(tape, &x, &with(w, 3, Some(4)), act);
-            let x = fix(2, x.unwrap());
-            composed::linear(tape, &x, &with(w, 5, Some(6)), act).unwrap()
+    const CRITIC: (Run, &[Corner]) = (|x, w, _, fix| logits(&features(x, w, fix), w), CORNERS);
+
+    /// [`projected`].
+    const PROJECTED: (Run, &[Corner]) = (
+        |x, w, classes, fix| {
+            let x = features(x, w, fix);
+            let (numbers, table) = (x.as_vec(), w[7].as_vec());
+            let len = numbers.len() / classes.len();
+            let samples = numbers.chunks_exact(len).zip(classes);
+            let projections = samples.map(|(sample, &class)| {
+                let row = &table[class as usize * len..][..len];
+                sample.iter().zip(row).map(|(a, b)| a * b).sum::<f64>()
+            });
+            let logits = logits(&x, w);
+            let sums = logits.as_vec().into_iter().zip(projections);
+            let sums = sums.map(|(a, b)| a + b).collect::<Vec<_>>();
+            Nodes::default().tensor_from_vec(sums, *logits.shape())
         },
-        &[Corner::Leaky(0.2), Corner::Leaky(0.0), Corner::Leaky(0.1)],
+        CORNERS,
     );
 
     const fn pool(stride: usize) -> Window {
@@ -376,7 +416,7 @@ mod tests {
 
     /// [`branched`].
     const BRANCHED: (Run, &[Corner]) = (
-        |x, w, fix| {
+        |x, w, _, fix| {
             let (tape, act) = (&mut NoneTape, Activation::Identity);
             let window = Window {
                 kernel: 3,
@@ -421,7 +461,7 @@ mod tests {
         /// For each corner, the piece of each point.
         fn pieces(&self, w: &[Array64]) -> Vec<Vec<Piece>> {
             let mut pieces = vec![Vec::new(); self.corners.len()];
-            (self.run)(self.array(self.x.clone()), w, &mut |k, x| {
+            (self.run)(self.array(self.x.clone()), w, self.classes, &mut |k, x| {
                 let &(n, h, wide, c) = x.shape();
                 let numbers = x.as_vec();
                 let samples = numbers.chunks_exact(h * wide * c);
@@ -438,7 +478,9 @@ mod tests {
                 // One unit vector a row, and the origin last.
                 let mut rows = vec![0.0; (len + 1) * len];
                 (0..len).for_each(|i| rows[i * len + i] = 1.0);
-                let y = (self.run)(self.array(rows), w, &mut |k, x| {
+                let class = self.classes.get(point);
+                let classes = class.map_or_else(Vec::new, |&class| vec![class; len + 1]);
+                let y = (self.run)(self.array(rows), w, &classes, &mut |k, x| {
                     self.bent(k, &x, std::slice::from_ref(&pieces[k][point]))
                 });
                 let y = y.as_vec();
@@ -451,11 +493,16 @@ mod tests {
 
     #[test]
     fn the_weights_gradient_is_the_numerical_derivative() {
-        check_weights_gradient(&critic(), CRITIC);
-        check_weights_gradient(&branched(), BRANCHED);
+        check_weights_gradient(&critic(), &[], CRITIC);
+        check_weights_gradient(&projected(), &[2, 0, 1, 1], PROJECTED);
+        check_weights_gradient(&branched(), &[], BRANCHED);
     }
 
-    fn check_weights_gradient(network: &Network, (run, corners): (Run, &'static [Corner])) {
+    fn check_weights_gradient(
+        network: &Network,
+        classes: &'static [u32],
+        (run, corners): (Run, &'static [Corner]),
+    ) {
         let cpu = Cpu::default();
         let x = points(4, network);
         let mut critic = Model::new(cpu.clone(), network, &parameters(network)).unwrap();
@@ -463,11 +510,12 @@ mod tests {
         let oracle = Oracle {
             x: cpu.to_host(&batch).into_iter().map(f64::from).collect(),
             n: 4,
+            classes,
             corners,
             run,
         };
         let mut recording = Recording::new(&cpu);
-        let loss = gradient_penalty(&mut recording, &critic, &batch, &[], 10.0).unwrap();
+        let loss = gradient_penalty(&mut recording, &critic, &batch, classes, 10.0).unwrap();
         let (value, mut gradients) = recording.backward(loss).unwrap();
         let arrays: Vec<_> = critic
             .trained_mut()

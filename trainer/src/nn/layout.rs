@@ -11,7 +11,7 @@ pub(super) fn layouts(input: Shape, steps: &[Step<'_>]) -> Result<Vec<Shape>, Sp
         let output = step.index + 1;
         match step.layer {
             // Its weights are stored in whatever orders there are.
-            Layer::Linear { .. } => {}
+            Layer::Linear { .. } | Layer::ClassProjection { .. } => {}
             Layer::BatchNorm { .. }
             | Layer::Relu
             | Layer::LeakyRelu { .. }

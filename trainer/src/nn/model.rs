@@ -43,6 +43,8 @@ enum Kind<A> {
     ClassEmbedding(A),
     /// The table, `(classes, H, W, C)`.
     ClassShift(A),
+    /// The table, `(classes, H, W, C)`, and ones, `(1, 1, 1, H * W * C)`, which add up the products.
+    ClassProjection(A, Weights<A>),
     Upsample(usize),
     AvgPool2d(Window),
     MaxPool2d(Window),
@@ -73,6 +75,12 @@ pub enum Mode {
     Evaluate,
 }
 
+/// Gradients through the ones that add up the products of a projection.
+const ADD_UP: Wants = Wants {
+    input: true,
+    weights: false,
+};
+
 /// Batch statistics of a run, by module.
 pub type Statistics = Vec<(usize, BatchStatistics<f32>)>;
 
@@ -84,7 +92,7 @@ type Ran<D> =
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Initialization {
     /// Weights normal(0, 0.02), batch-norm gains normal(1, 0.02), biases 0 (Radford et al. 2016); class
-    /// embeddings normal(0, 1), as PyTorch's.
+    /// embeddings normal(0, 1), as PyTorch's, but those of a projection as weights.
     Dcgan,
 }
 
@@ -373,6 +381,10 @@ impl<D: Device<f32>> Model<D> {
             }
             Kind::ClassEmbedding(table) => self.device.join_rows(tape, x, table, classes)?,
             Kind::ClassShift(table) => self.device.add_rows(tape, x, table, classes)?,
+            Kind::ClassProjection(table, ones) => {
+                let products = self.device.multiply_rows(tape, x, table, classes)?;
+                self.device.linear(tape, &products, ones, act, ADD_UP)?
+            }
             Kind::Upsample(factor) => self.device.upsample(tape, x, *factor)?,
             Kind::AvgPool2d(window) => self.device.avg_pool2d(tape, x, *window)?,
             Kind::MaxPool2d(window) => self.device.max_pool2d(tape, x, *window)?,
@@ -462,7 +474,9 @@ impl<D: Device<f32>> Model<D> {
                     arrays.extend(w.bias.as_mut());
                 }
                 Kind::BatchNorm(norm) => arrays.extend([&mut norm.gamma, &mut norm.beta]),
-                Kind::ClassEmbedding(table) | Kind::ClassShift(table) => arrays.push(table),
+                Kind::ClassEmbedding(table)
+                | Kind::ClassShift(table)
+                | Kind::ClassProjection(table, _) => arrays.push(table),
                 Kind::Upsample(_)
                 | Kind::AvgPool2d(_)
                 | Kind::MaxPool2d(_)
@@ -512,7 +526,9 @@ impl<D: Device<f32>> Model<D> {
             ]
             .map(|numbers| rest.to_host(numbers))
             .to_vec(),
-            Kind::ClassEmbedding(table) | Kind::ClassShift(table) => weight
+            Kind::ClassEmbedding(table)
+            | Kind::ClassShift(table)
+            | Kind::ClassProjection(table, _) => weight
                 .map(|order| order.to_host(&host(table)))
                 .into_iter()
                 .collect(),
@@ -619,6 +635,10 @@ fn orders(step: &Step<'_>, layouts: &[Shape]) -> (Option<Order>, Order) {
     let (before, after) = (layouts[step.reads[0]], layouts[step.index + 1]);
     match step.layer {
         Layer::Linear { .. } => (Some(Order::linear(after, before)), Order::features(after)),
+        Layer::ClassProjection { classes } => {
+            let rows = Order::linear(Shape::features(*classes), before);
+            (Some(rows), Order::features(after))
+        }
         Layer::ClassEmbedding { .. }
         | Layer::ClassShift { .. }
         | Layer::Conv2d { .. }
@@ -726,6 +746,14 @@ fn build<D: Device<f32>>(
             Kind::ClassEmbedding(table("embedding", classes, channels)?)
         }
         Layer::ClassShift { classes } => Kind::ClassShift(table("shift", classes, inputs)?),
+        Layer::ClassProjection { classes } => {
+            let len = step.input.len();
+            let ones = Weights {
+                weight: array(vec![1.0; len], [1, 1, 1, len])?,
+                bias: None,
+            };
+            Kind::ClassProjection(table("embedding", classes, inputs)?, ones)
+        }
         Layer::Upsample { factor } => Kind::Upsample(factor),
         Layer::AvgPool2d { kernel, stride } => Kind::AvgPool2d(unpadded(kernel, stride)),
         Layer::MaxPool2d { kernel, stride } => Kind::MaxPool2d(unpadded(kernel, stride)),

@@ -477,6 +477,17 @@ pub fn add_rows<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     on(tape, x, |x| x.try_add(rows))
 }
 
+/// Multiplies the samples of `x` by the rows `(H, W, C)` of `table` that `classes` names.
+pub fn multiply_rows<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    table: &Array<E, D>,
+    classes: &[u32],
+) -> Result<Array<E, D>, D::Err> {
+    let rows = rows(tape, table, classes)?;
+    on(tape, x, |x| x.try_mul(rows))
+}
+
 /// Some of the channels of each pixel.
 pub fn channels<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     tape: &mut T,

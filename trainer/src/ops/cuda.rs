@@ -182,6 +182,16 @@ impl Device<f32> for Cuda {
         composed::add_rows(tape, x, table, classes)
     }
 
+    fn multiply_rows<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        table: &Array,
+        classes: &[u32],
+    ) -> Outcome<Array> {
+        composed::multiply_rows(tape, x, table, classes)
+    }
+
     fn channels<T: Tape<f32, Self>>(
         &self,
         tape: &mut T,

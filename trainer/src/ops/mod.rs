@@ -312,6 +312,16 @@ pub trait Device<E: Dtype>: Clone + std::fmt::Debug + 'static {
         classes: &[u32],
     ) -> Result<Self::Array, Self::Err>;
 
+    /// Multiplies sample `i` by the row `classes[i]` of `table`, number by number: `(N, H, W, C)` and
+    /// `(classes, H, W, C)` to `(N, H, W, C)`.
+    fn multiply_rows<T: Tape<E, Self::Nodes>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        table: &Self::Array,
+        classes: &[u32],
+    ) -> Result<Self::Array, Self::Err>;
+
     /// Some of the channels of each pixel: `(N, H, W, C)` to `(N, H, W, length of channels)`.
     fn channels<T: Tape<E, Self::Nodes>>(
         &self,

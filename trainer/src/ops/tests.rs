@@ -38,6 +38,7 @@ enum Op {
     /// A table of so many rows.
     JoinRows(usize),
     AddRows(usize),
+    MultiplyRows(usize),
     /// The input with the weight and other numbers.
     Concat,
     /// Those in the middle.
@@ -68,7 +69,7 @@ impl Case {
             Op::Conv2d(Window { kernel, .. }) => ([o, kernel, kernel, c], [1, 1, 1, o]),
             Op::ConvTranspose2d(Window { kernel, .. }, _) => ([c, kernel, kernel, o], [1, 1, 1, o]),
             Op::JoinRows(rows) => ([rows, h, w, o], [1, 1, 1, 1]),
-            Op::AddRows(rows) => ([rows, h, w, c], [1, 1, 1, 1]),
+            Op::AddRows(rows) | Op::MultiplyRows(rows) => ([rows, h, w, c], [1, 1, 1, 1]),
             Op::Add => (self.input, [1, 1, 1, 1]),
             Op::Concat => ([self.input[0], h, w, o], [1, 1, 1, 1]),
             _ => ([1, 1, 1, c], [1, 1, 1, c]),
@@ -79,7 +80,7 @@ impl Case {
     fn learnt(&self) -> usize {
         match self.op {
             Op::Linear | Op::Conv2d(_) | Op::ConvTranspose2d(..) | Op::BatchNorm => 3,
-            Op::JoinRows(_) | Op::AddRows(_) | Op::Add | Op::Concat => 2,
+            Op::JoinRows(_) | Op::AddRows(_) | Op::MultiplyRows(_) | Op::Add | Op::Concat => 2,
             _ => 1,
         }
     }
@@ -164,6 +165,7 @@ impl Case {
             }
             Op::JoinRows(rows) => cpu.join_rows(tape, x, &w.weight, &self.classes(rows)),
             Op::AddRows(rows) => cpu.add_rows(tape, x, &w.weight, &self.classes(rows)),
+            Op::MultiplyRows(rows) => cpu.multiply_rows(tape, x, &w.weight, &self.classes(rows)),
             Op::Concat => {
                 let more = numbers(x.data().len(), 5);
                 let more = Device::array(&cpu, &more, self.input).unwrap();
@@ -228,6 +230,9 @@ impl Case {
                 composed::add(tape, x, &[w.weight.clone(), more])
             }
             Op::AddRows(rows) => composed::add_rows(tape, x, &w.weight, &self.classes(rows)),
+            Op::MultiplyRows(rows) => {
+                composed::multiply_rows(tape, x, &w.weight, &self.classes(rows))
+            }
             Op::JoinRows(rows) => composed::join_rows(tape, x, &w.weight, &self.classes(rows)),
             Op::Concat => {
                 let more = numbers(self.input.iter().product(), 5);
@@ -398,6 +403,7 @@ fn ops() -> impl Strategy<Value = Op> {
         Just(Op::Add),
         (1usize..4).prop_map(Op::JoinRows),
         (1usize..4).prop_map(Op::AddRows),
+        (1usize..4).prop_map(Op::MultiplyRows),
         Just(Op::Concat),
         Just(Op::Channels),
         Just(Op::Activation),

@@ -806,6 +806,41 @@ fn a_discriminator_has_a_size_of_its_own() {
     }
 }
 
+/// A projection costs a number for each feature and class; the plane beside the image is the run before the flag.
+#[test]
+fn a_discriminator_is_told_the_class_by_a_projection() {
+    let folder = tempfile::tempdir().unwrap();
+    let dry = |words: &str| {
+        let line = format!("fit --dataset fashion --size nano --dry-run --json {words}");
+        json(folder.path(), &line.split_whitespace().collect::<Vec<_>>())
+    };
+    let plain = dry("");
+    let projected = dry("--conditional --discriminator-conditioning projection");
+    let parameters = |run: &serde_json::Value| run["discriminator"]["parameters"].as_u64().unwrap();
+    assert_eq!(parameters(&projected), parameters(&plain) + 10 * 32 * 7 * 7);
+    let config = &projected["config"];
+    assert_eq!(config["discriminator-conditioning"], "projection");
+    let told = dry("--recipe cdcgan");
+    let same = dry("--recipe cdcgan --discriminator-conditioning concat");
+    assert_eq!(same, told);
+    let config = told["config"].as_object().unwrap();
+    assert!(!config.contains_key("discriminator-conditioning"));
+    for (recipe, expected) in [
+        ("dcgan", "needs a conditional run: add --conditional"),
+        (
+            "vae",
+            "vae is a variational autoencoder, which has no --discriminator-conditioning",
+        ),
+    ] {
+        for kind in ["concat", "projection"] {
+            let words = ["fit", "--dataset", "fashion", "--recipe", recipe];
+            let words = [&words[..], &["--discriminator-conditioning", kind]].concat();
+            let sentence = refusal(folder.path(), &words);
+            assert!(sentence.contains(expected), "{sentence}");
+        }
+    }
+}
+
 #[test]
 fn a_dry_run_refuses_what_the_run_would() {
     let folder = tempfile::tempdir().unwrap();

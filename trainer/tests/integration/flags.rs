@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 const NO_KEYS: [&str; 4] = ["config", "resume", "changed-data", "dry-run"];
 
 /// Each other flag with a value, as TOML, that the runs of [`GAN`] and [`VAE`] do not have.
-const GIVEN: [(&str, &str); 45] = [
+const GIVEN: [(&str, &str); 46] = [
     ("dataset", r#""folder:moved""#),
     ("image-size", "12"),
     ("channels", r#""grey""#),
@@ -21,7 +21,8 @@ const GIVEN: [(&str, &str); 45] = [
     ("discriminator-size", r#""full""#),
     ("generator", r#""detail""#),
     ("discriminator", r#""residual""#),
-    ("conditional", "true"),
+    ("conditional", "false"),
+    ("discriminator-conditioning", r#""projection""#),
     ("loss", r#""hinge""#),
     ("penalty", r#""gradient""#),
     ("penalty-weight", "3.0"),
@@ -77,9 +78,10 @@ const CIRCUMSTANCES: [&str; 13] = [
 /// Those that only a variational autoencoder has.
 const VARIATIONAL: [&str; 2] = ["likelihood", "beta"];
 /// Those that only an adversarial recipe has.
-const ADVERSARIAL: [&str; 9] = [
+const ADVERSARIAL: [&str; 10] = [
     "discriminator-size",
     "discriminator",
+    "discriminator-conditioning",
     "lr-generator",
     "lr-discriminator",
     "loss",
@@ -89,13 +91,16 @@ const ADVERSARIAL: [&str; 9] = [
     "critic-steps",
 ];
 
-const COMMON: [(&str, &str); 8] = [
+const CONDITIONAL: (&str, &str) = ("conditional", "true");
+const COMMON: [(&str, &str); 10] = [
     ("dataset", r#""folder:own""#),
     ("image-size", "8"),
     ("size", r#""nano""#),
+    CONDITIONAL,
     ("batch", "8"),
     ("lr-schedule", r#""linear""#),
     ("lr-end", "0.5"),
+    ("schedule-epochs", "2"),
     ("threads", "2"),
     ("device", r#""cpu""#),
 ];
@@ -106,6 +111,7 @@ const VAE: (&str, &str) = ("recipe", r#""vae""#);
 fn flag((name, value): (&str, &str)) -> String {
     match value {
         "true" => format!("--{name}"),
+        "false" => format!("--{name}=false"),
         value => format!("--{name} {}", value.trim_matches('"')),
     }
 }
@@ -220,8 +226,9 @@ fn a_flag_is_a_key_and_is_kept_and_checked_at_a_resume() {
             } else {
                 let said = complaint(&output);
                 let parts = match (run, name) {
-                    // What only the run's recipe has is in its configuration.
+                    // What only the run's recipe or optimizer has is in its configuration.
                     ("vae", "recipe") => ["the recipe wgan", "no --likelihood"],
+                    (_, "optimizer") => ["the optimizer sgd", "no --adam-beta1"],
                     _ => ["another recipe", decides.as_str()],
                 };
                 assert!(parts.iter().all(|part| said.contains(part)), "{said}");
@@ -236,11 +243,18 @@ fn a_run_keeps_every_flag() {
     let place = place();
     for (recipe, foreign) in [(GAN, &VARIATIONAL[..]), (VAE, &ADVERSARIAL[..])] {
         // The optimizer that is given is not Adam.
-        let left_out = ["minutes", "recipe", "data-dir", "adam-beta1", "adam-beta2"];
+        let left_out = [
+            "minutes",
+            "recipe",
+            "conditional",
+            "data-dir",
+            "adam-beta1",
+            "adam-beta2",
+        ];
         let given = GIVEN
             .into_iter()
             .filter(|(name, _)| !foreign.contains(name) && !left_out.contains(name));
-        let given: Vec<_> = given.chain([recipe]).collect();
+        let given: Vec<_> = given.chain([recipe, CONDITIONAL]).collect();
         let flags: Vec<String> = given.iter().map(|&given| flag(given)).collect();
         let flags = flags.join(" ");
         let config = dry(&place, &flags);

@@ -334,7 +334,7 @@ fn settings(plan: &Plan, count: usize, shape: Shape, classes: usize) -> Result<S
             "a conditional run asks for one of several classes, and these images have {classes}"
         ));
     }
-    let settings = plan.settings(shape, classes);
+    let settings = plan.settings(shape, classes)?;
     let cannot = |why: &dyn std::fmt::Display| {
         input(format!("this recipe cannot make images of {shape}: {why}"))
     };

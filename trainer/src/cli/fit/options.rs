@@ -8,8 +8,8 @@ use crate::gan::fit::{Length, OnCollapse, OnNan};
 use crate::gan::penalties::PenaltyKind;
 use crate::gan::recipes::Parts;
 use crate::gan::{
-    Adversarial, Curve, DiscriminatorKind, Game, GeneratorKind, Likelihood, Objective, Recipe,
-    Schedule, Settings, Size, Sizes, Variational,
+    Adversarial, Conditioning, Curve, DiscriminatorKind, Game, GeneratorKind, Likelihood,
+    Objective, Recipe, Schedule, Settings, Size, Sizes, Variational,
 };
 use crate::ops::Sums;
 use crate::optim::{OptimizerConfig, OptimizerKind, Rule};
@@ -76,6 +76,9 @@ pub(super) struct Options {
     /// Tell both networks the class of an image, so that one can ask for a class [default: the recipe's].
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     conditional: Option<bool>,
+    /// How the discriminator of a conditional run is told the class of an image [default: concat].
+    #[arg(long, value_name = "KIND", help_heading = ADVERSARIAL)]
+    discriminator_conditioning: Option<Conditioning>,
     /// The loss of both networks [default: the recipe's].
     #[arg(long, help_heading = ADVERSARIAL)]
     loss: Option<Objective>,
@@ -594,6 +597,14 @@ impl Plan {
             return input("--latent-size must be from 1 to 1024");
         }
         let conditional = *options.conditional.get_or_insert(defaults.conditional);
+        if options.discriminator_conditioning.is_some() && !conditional {
+            return input(
+                "--discriminator-conditioning needs a conditional run: add --conditional",
+            );
+        }
+        // The default is not written, so that checkpoints have the bytes that they had before the flag.
+        let conditioning = &mut options.discriminator_conditioning;
+        conditioning.take_if(|conditioning| *conditioning == Conditioning::Concat);
         let (out, usual_out) = match options.out.take() {
             // Without `.` and a slash at its end.
             Some(out) => (out.components().collect(), None),
@@ -680,7 +691,7 @@ impl Plan {
     }
 
     /// The networks and numbers of the recipe, for images of one shape and of so many classes.
-    pub fn settings(&self, image: Shape, classes: usize) -> Settings {
+    pub fn settings(&self, image: Shape, classes: usize) -> Result<Settings, Failure> {
         let generator = self.options.size.unwrap_or(Size::Small);
         let discriminator = self.options.discriminator_size.unwrap_or(generator);
         let sizes = Sizes {
@@ -698,7 +709,13 @@ impl Plan {
             parts.set_latent_size(size as usize);
         }
         if self.conditional {
-            parts.tell(classes);
+            let conditioning = self.options.discriminator_conditioning.unwrap_or_default();
+            let told = parts.tell(classes, conditioning);
+            told.map_err(|error| {
+                Failure::Input(format!(
+                    "the discriminator cannot be told the class: {error}"
+                ))
+            })?;
         }
         parts.game = self.game;
         parts.optimizer = self.optimizer;
@@ -710,12 +727,12 @@ impl Plan {
             (Adversarial::DISCRIMINATOR, options.lr_discriminator),
         ];
         let rates = rates.into_iter();
-        Settings {
+        Ok(Settings {
             rates: rates
                 .filter_map(|(name, rate)| Some((name.to_owned(), rate?)))
                 .collect(),
             ..parts.settings(options.seed)
-        }
+        })
     }
 }
 

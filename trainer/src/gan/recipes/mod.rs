@@ -4,6 +4,7 @@
 mod architectures;
 mod cdcgan;
 mod cgan;
+mod conditioning;
 pub mod dcgan;
 mod dense_bn;
 mod hinge;
@@ -17,12 +18,13 @@ mod wgan;
 mod wgan_gp;
 
 pub use architectures::{DiscriminatorKind, GeneratorKind};
+pub use conditioning::Conditioning;
 pub use dcgan::{Size, Sizes};
 
 use super::{Adversarial, Game, Networks, Objective, Role, Schedule, Settings};
 use crate::nn::Initialization;
 use crate::optim::OptimizerConfig;
-use crate::spec::{Layer, Network, Shape};
+use crate::spec::{Layer, Network, Shape, SpecError};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -132,23 +134,21 @@ impl Parts {
         }
     }
 
-    /// Tells all networks the class of an image, one of `classes`. A network that sees images gets an embedding as
-    /// large as a plane beside the image. A generator gets an embedding of 50 numbers beside the latent; or, where what
-    /// the first layer makes of the latent is batch-normalized, a shift behind that: in front of it the class would
-    /// soon make up all that is normalized, and the latent nothing.
-    pub fn tell(&mut self, classes: usize) {
+    /// Tells all networks the class of an image, one of `classes`; `conditioning` says how a network that sees images
+    /// is told. A generator gets an embedding of 50 numbers beside the latent; or, where what the first layer makes of
+    /// the latent is batch-normalized, a shift behind that: in front of it the class would soon make up all that is
+    /// normalized, and the latent nothing.
+    ///
+    /// # Errors
+    /// For a projection, a discriminator whose last layer is no Linear layer to one logit.
+    pub fn tell(&mut self, classes: usize, conditioning: Conditioning) -> Result<(), SpecError> {
         for named in self.networks.iter_mut() {
             match named.role {
                 Role::Generator => tell_generator(&mut named.network, classes),
-                Role::Auxiliary => named.network.insert(
-                    0,
-                    Layer::ClassEmbedding {
-                        classes,
-                        channels: 1,
-                    },
-                ),
+                Role::Auxiliary => conditioning.tell(&mut named.network, classes)?,
             }
         }
+        Ok(())
     }
 
     /// Gives the network that makes images other layers, for latents of the same size.
@@ -247,7 +247,7 @@ mod tests {
             for &recipe in Recipe::value_variants() {
                 for sizes in pairs() {
                     let mut parts = recipe.parts(sizes, image);
-                    parts.tell(10);
+                    parts.tell(10, Conditioning::Concat).unwrap();
                     let generator = &parts.networks.generator.network;
                     let [other] = &parts.networks.others[..] else {
                         panic!("{recipe:?}: {:?}", parts.networks.others)

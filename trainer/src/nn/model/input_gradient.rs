@@ -1,6 +1,6 @@
 //! A network's input gradient as a forward pass.
 
-use super::{Kind, Model, ModelError, Module, device_error};
+use super::{ADD_UP, Kind, Model, ModelError, Module, device_error};
 use crate::ops::{Activation, Device, Dims, Wants, Weights, Window};
 use dfdx::prelude::{NoneTape, Tape};
 
@@ -48,7 +48,7 @@ impl<D: Device<f32>> Model<D> {
                 input: learns,
                 weights: true,
             };
-            let parts = self.passed_back(tape, module, gradient, &made[at + 1], &made, wants)?;
+            let parts = self.passed_back(tape, at, gradient, &made, classes, wants)?;
             let learns = learns || module.kind.learns();
             for (&read, part) in module.reads.iter().zip(parts) {
                 gradients[read] = Some(match gradients[read].take() {
@@ -66,16 +66,17 @@ impl<D: Device<f32>> Model<D> {
         }
     }
 
-    /// The gradient of a module's output as those of what it reads, which `made` has.
+    /// The gradient of the output of module `at` as those of what it reads; `made` has both.
     fn passed_back<T: Tape<f32, D::Nodes>>(
         &self,
         tape: &mut T,
-        module: &Module<D::Array>,
+        at: usize,
         mut gradient: D::Array,
-        output: &D::Array,
         made: &[D::Array],
+        classes: &[u32],
         wants: Wants,
     ) -> Result<Vec<D::Array>, ModelError> {
+        let (module, output) = (&self.modules[at], &made[at + 1]);
         let (device, act) = (&self.device, module.activation);
         if !act.is_piecewise_linear() {
             return Err(ModelError::NoPenalty(self.name_of(module)));
@@ -102,7 +103,7 @@ impl<D: Device<f32>> Model<D> {
                 Ok(vec![part.map_err(device_error)?])
             }
             _ => sizes
-                .map(|input| self.transposed(tape, module, &gradient, input, wants))
+                .map(|input| self.transposed(tape, module, &gradient, input, classes, wants))
                 .collect(),
         }
     }
@@ -114,6 +115,7 @@ impl<D: Device<f32>> Model<D> {
         module: &Module<D::Array>,
         gradient: &D::Array,
         input: Dims,
+        classes: &[u32],
         wants: Wants,
     ) -> Result<D::Array, ModelError> {
         /// A dense layer is a convolution whose window is one pixel.
@@ -142,6 +144,10 @@ impl<D: Device<f32>> Model<D> {
                 let sides = (input[1], input[2]);
                 device.avg_unpool2d(tape, gradient, *window, sides)
             }
+            Kind::ClassProjection(table, ones) => device
+                .conv_transpose2d(tape, gradient, ones, POINT, (1, 1), act, ADD_UP)
+                .and_then(|g| device.reshape(tape, &g, input))
+                .and_then(|g| device.multiply_rows(tape, &g, table, classes)),
             // The table is no input.
             Kind::ClassEmbedding(_) => device.channels(tape, gradient, 0..input[3]),
             Kind::ClassShift(_)

@@ -365,6 +365,20 @@ impl Device<f32> for Cluster {
         })
     }
 
+    fn multiply_rows<T: Tape<f32, Nodes>>(
+        &self,
+        tape: &mut T,
+        x: &Spread,
+        table: &Spread,
+        classes: &[u32],
+    ) -> Outcome<Spread> {
+        self.each(x, |(i, x)| {
+            let n = x.dims[0];
+            let classes = &classes[i * n..][..n];
+            self.machines[i].multiply_rows(tape, x, &table.copies[i], classes)
+        })
+    }
+
     fn channels<T: Tape<f32, Nodes>>(
         &self,
         tape: &mut T,
@@ -447,7 +461,8 @@ impl Device<f32> for Cluster {
 
 mod tests {
     use super::*;
-    use crate::gan::{Game, Gan, Likelihood, Recipe, Size};
+    use crate::gan::recipes::Parts;
+    use crate::gan::{Conditioning, Game, Gan, Likelihood, Recipe, Size};
     use crate::nn::{Initialization, Mode, Model};
     use crate::rng::{Rng, Stream};
     use crate::spec::{Layer, Network, Shape};
@@ -514,6 +529,8 @@ mod tests {
         ] {
             last = network.push(layer, &[last]);
         }
+        let projection = network.push(Layer::ClassProjection { classes }, &[last]);
+        network.push(Layer::Concat, &[last, projection]);
         network
     }
 
@@ -611,18 +628,33 @@ mod tests {
         }
     }
 
+    /// A change of a recipe.
+    type Change = fn(&mut Parts);
+
+    fn as_it_is(_: &mut Parts) {}
+
+    fn gaussian(parts: &mut Parts) {
+        if let Game::Variational(rules) = &mut parts.game {
+            rules.likelihood = Likelihood::Gaussian;
+        }
+    }
+
+    fn told(parts: &mut Parts) {
+        parts.tell(3, Conditioning::Concat).unwrap();
+    }
+
+    fn projected(parts: &mut Parts) {
+        parts.tell(3, Conditioning::Projection).unwrap();
+    }
+
     /// Every number of a run after two steps, and its losses.
-    fn train<D: Device<f32>>(device: D, recipe: Recipe, gaussian: bool) -> Vec<u32> {
+    fn train<D: Device<f32>>(device: D, recipe: Recipe, change: Change) -> Vec<u32> {
         const N: usize = 16;
         let image = Shape::new(1, 8, 8);
         let mut parts = recipe.parts(Size::Nano, image);
-        if parts.conditional {
-            parts.tell(3);
-        }
-        match &mut parts.game {
-            Game::Adversarial(rules) => rules.critic_steps = rules.critic_steps.min(2),
-            Game::Variational(rules) if gaussian => rules.likelihood = Likelihood::Gaussian,
-            Game::Variational(_) => {}
+        change(&mut parts);
+        if let Game::Adversarial(rules) = &mut parts.game {
+            rules.critic_steps = rules.critic_steps.min(2);
         }
         let settings = parts.settings(1);
         let count = N * settings.game.batches() as usize;
@@ -650,20 +682,22 @@ mod tests {
 
     #[test]
     fn steps_on_a_batch_in_parts_are_those_of_machines_which_share_it() {
-        for (recipe, gaussian) in [
-            (Recipe::Dcgan, false),
-            (Recipe::DenseBn, false),
-            (Recipe::Cdcgan, false),
-            (Recipe::Wgan, false),
-            (Recipe::WganGp, false),
-            (Recipe::Relativistic, false),
-            (Recipe::Vae, false),
-            (Recipe::Vae, true),
-        ] {
-            let one = on_threads(1, || train(Cpu::new(Sums::Tree(3)), recipe, gaussian));
-            let two = on_threads(2, || train(Cpu::new(Sums::Tree(3)), recipe, gaussian));
+        let changes: [(Recipe, Change); 9] = [
+            (Recipe::Dcgan, as_it_is),
+            (Recipe::DenseBn, as_it_is),
+            (Recipe::Cdcgan, told),
+            (Recipe::Wgan, as_it_is),
+            (Recipe::WganGp, as_it_is),
+            (Recipe::Relativistic, as_it_is),
+            (Recipe::Relativistic, projected),
+            (Recipe::Vae, as_it_is),
+            (Recipe::Vae, gaussian),
+        ];
+        for (recipe, change) in changes {
+            let one = on_threads(1, || train(Cpu::new(Sums::Tree(3)), recipe, change));
+            let two = on_threads(2, || train(Cpu::new(Sums::Tree(3)), recipe, change));
             assert!(one == two, "{recipe:?}: threads matter");
-            let shared = train(Cluster::new(3), recipe, gaussian);
+            let shared = train(Cluster::new(3), recipe, change);
             assert!(one == shared, "{recipe:?} on 8 machines");
         }
     }

@@ -316,6 +316,16 @@ impl<E: Real> Device<E> for Cpu {
         rows::add_rows(self, tape, x, table, classes)
     }
 
+    fn multiply_rows<T: Tape<E, Nodes>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        table: &Array<E>,
+        classes: &[u32],
+    ) -> Result<Array<E>, CpuError> {
+        rows::multiply_rows(self, tape, x, table, classes)
+    }
+
     fn channels<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,

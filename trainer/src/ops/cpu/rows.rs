@@ -1,4 +1,4 @@
-//! A row of a table for each sample, joined or added to it.
+//! A row of a table for each sample, joined or added to it, or multiplied by it.
 
 use super::array::{give, take};
 use super::channels::cut;
@@ -74,6 +74,47 @@ pub(super) fn add_rows<E: Real, T: Tape<E, Nodes>>(
         give(gradients, &input, from)
     });
     Ok(y)
+}
+
+pub(super) fn multiply_rows<E: Real, T: Tape<E, Nodes>>(
+    cpu: &Cpu,
+    tape: &mut T,
+    x: &Array<E>,
+    table: &Array<E>,
+    classes: &[u32],
+) -> Result<Array<E>, CpuError> {
+    let len = x.dims[1..].iter().product();
+    let mut data = Buffer::of(x.data());
+    scale(&mut data, table, classes);
+    let y = Array::new(cpu, data, x.dims)?;
+    let output = y.node.clone();
+    let (x, table, classes) = (x.clone(), table.clone(), classes.to_vec());
+    let samples = cpu.sums.weights_part(x.dims[0]);
+    tape.add_backward_op(move |gradients| {
+        let mut from = take(gradients, &output)?;
+        if from.is_empty() {
+            return Ok(());
+        }
+        let mut products = Buffer::of(&from);
+        let numbers = products.par_chunks_mut(len).zip(x.data().par_chunks(len));
+        numbers.for_each(|(to, x)| to.iter_mut().zip(x).for_each(|(v, &x)| *v *= x));
+        let added = products.chunks_exact(len);
+        let sums = row_sums(added, classes.chunks(samples), [table.data().len(), 1, len]);
+        give(gradients, &table.node, sums)?;
+        scale(&mut from, &table, &classes);
+        give(gradients, &x.node, from)
+    });
+    Ok(y)
+}
+
+/// Multiplies samples by their classes' rows of a table.
+fn scale<E: Real>(samples: &mut [E], table: &Array<E>, classes: &[u32]) {
+    let len = table.dims[1..].iter().product();
+    let samples = samples.par_chunks_mut(len).zip(classes);
+    samples.for_each(|(sample, &class)| {
+        let row = &table.data()[class as usize * len..][..len];
+        sample.iter_mut().zip(row).for_each(|(v, &r)| *v *= r);
+    });
 }
 
 /// The gradients of a table of `len` numbers, one for each part of the batch, from those of the pixels that its rows
