@@ -213,11 +213,21 @@ impl<D: Device<f32>> Gan<D> {
         let latents = latents
             .and_then(Rng::from_state)
             .ok_or(ModelError::Latents)?;
-        Ok(Self {
+        let mut gan = Self {
             extra: state.extra.clone(),
             steps: state.steps,
             ..Self::of(settings, learner, latents)?
-        })
+        };
+        gan.follow_schedule();
+        Ok(gan)
+    }
+
+    /// Gives all networks the learning rates of the next step.
+    fn follow_schedule(&mut self) {
+        let share = self.settings.schedule.share(self.steps);
+        for learner in self.learners_mut() {
+            learner.optimizer.set_share(share);
+        }
     }
 
     fn of(
@@ -302,10 +312,7 @@ impl<D: Device<f32>> Gan<D> {
             images: real,
             classes,
         };
-        let share = self.settings.schedule.share(self.steps);
-        for learner in self.learners_mut() {
-            learner.optimizer.set_share(share);
-        }
+        self.follow_schedule();
         let losses = self.settings.game.step(self, batch)?;
         self.steps += 1;
         let (decay, steps) = (self.settings.ema_decay, self.steps);

@@ -19,6 +19,7 @@ use pocketgan_trainer::optim::{OptimizerConfig, OptimizerKind};
 use pocketgan_trainer::parameters::HostTensor;
 use pocketgan_trainer::spec::{Layer, Network, Shape};
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -65,16 +66,19 @@ fn settings() -> Settings {
         game: Adversarial::new(Objective::NonSaturating).into(),
         initialization: Initialization::Dcgan,
         optimizer: OptimizerConfig::adam(1e-2, 0.5, 0.999),
-        rates: [("discriminator".to_owned(), 5e-3)].into(),
-        schedule: Schedule {
-            curve: Curve::Cosine,
-            steps: EPOCHS * PER_EPOCH,
-            end: 0.1,
-        },
+        rates: BTreeMap::new(),
+        schedule: Schedule::CONSTANT,
         ema_decay: 0.99,
         seed: 3,
     }
 }
+
+/// A learning rate that falls over a whole run.
+const COSINE: Schedule = Schedule {
+    curve: Curve::Cosine,
+    steps: STEPS,
+    end: 0.1,
+};
 
 /// Images that follow from their number; a poisoned batch holds a NaN.
 #[derive(Default)]
@@ -379,11 +383,15 @@ fn a_run_that_dies_is_taken_up_exactly() {
     taken_up_exactly(Bench::new, &steps);
 }
 
+/// With momentum, a schedule, and rates that differ.
 #[test]
-fn a_run_with_momentum_that_dies_is_taken_up_exactly() {
+fn a_run_with_other_rates_that_dies_is_taken_up_exactly() {
     let new = |every| {
         let mut bench = Bench::new(every);
-        bench.run.settings.optimizer = OptimizerKind::Sgd.with_rate(1e-2);
+        let settings = &mut bench.run.settings;
+        settings.optimizer = OptimizerKind::Sgd.with_rate(1e-2);
+        settings.rates = [("discriminator".to_owned(), 5e-3)].into();
+        settings.schedule = COSINE;
         bench
     };
     taken_up_exactly(new, &[21, 50]);
@@ -741,9 +749,15 @@ fn a_nan_ends_the_run_at_its_last_good_checkpoint() {
 /// A run that went back ends alike wherever it dies or is stopped, before and after.
 #[test]
 fn a_rollback_is_part_of_the_run() {
-    for poisoned in [4, 47] {
-        let bench = || {
+    let schedules = [Schedule::CONSTANT, COSINE];
+    for (poisoned, schedule) in [4, 47].into_iter().zip(schedules) {
+        let new = || {
             let mut bench = Bench::new(10);
+            bench.run.settings.schedule = schedule;
+            bench
+        };
+        let bench = || {
+            let mut bench = new();
             bench.run.on_nan = OnNan::Rollback;
             bench.run.keep = 1;
             bench.poison(poisoned);
@@ -753,18 +767,19 @@ fn a_rollback_is_part_of_the_run() {
         let part = alone.go(Fate::LeftAlone);
         let back = if poisoned == 4 { 0 } else { 42 };
         assert_eq!(part.notes.len(), 1);
-        let note = format!("back to step {back} with the learning rate 0.005");
+        let rate = |steps| 0.005 * schedule.share(steps);
+        let note = format!("back to step {back} with the learning rate {}", rate(back));
         assert!(part.notes[0].contains(&note), "{}", part.notes[0]);
         let rates: Vec<(u32, f64)> = part
             .lines
             .iter()
             .map(|l| (l.step, l.learning_rate))
             .collect();
-        assert_eq!(rates, [(50, 0.005), (100, 0.005)]);
+        assert_eq!(rates, [(50, rate(49)), (100, rate(99))]);
         let last = Checkpoint::decode(&alone.last()).unwrap();
         assert_eq!(last.rollbacks, 1);
         assert_ne!(last.gan, {
-            let other = Bench::new(10);
+            let other = new();
             other.go(Fate::LeftAlone).finished();
             Checkpoint::decode(&other.last()).unwrap().gan
         });

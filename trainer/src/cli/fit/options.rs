@@ -434,7 +434,9 @@ impl Options {
             let Some(value) = value else {
                 if given.is_some() {
                     let kind = name(kind);
-                    return input(format!("the optimizer {kind} has no --{flag}"));
+                    return input(format!(
+                        "the optimizer {kind} has no --{flag}, as flag or as key"
+                    ));
                 }
                 continue;
             };
