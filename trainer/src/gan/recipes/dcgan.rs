@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Size {
-    /// Generator 64 -> 7x7x32 -> 14x14x16 -> 28x28: 551,936 multiply-accumulates.
+    /// 16 wide, as the generator 64 -> 7x7x32 -> 14x14x16 -> 28x28: 551,936 multiply-accumulates.
     Nano,
-    /// Generator 64 -> 7x7x64 -> 14x14x32 -> 28x28: 1,906,688 multiply-accumulates.
+    /// 32 wide, as the generator 64 -> 7x7x64 -> 14x14x32 -> 28x28: 1,906,688 multiply-accumulates.
     Small,
-    /// Generator 64 -> 7x7x128 -> 14x14x64 -> 28x28: 7,024,640 multiply-accumulates.
+    /// 64 wide, as the generator 64 -> 7x7x128 -> 14x14x64 -> 28x28: 7,024,640 multiply-accumulates.
     Full,
 }
 
