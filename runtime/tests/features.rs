@@ -7,6 +7,9 @@ const INT4: bool = cfg!(feature = "int4");
 const CONVOLUTION: bool = cfg!(feature = "convolution");
 const GRAPHS: bool = cfg!(feature = "graphs");
 
+/// Whether this build has a feature, and the error of one that has not.
+type Need = (bool, Error);
+
 #[test]
 fn models_that_need_a_missing_feature_are_refused() {
     let linear = include_bytes!("data/v4-linear.pgan");
@@ -17,7 +20,7 @@ fn models_that_need_a_missing_feature_are_refused() {
     let concatenation = include_bytes!("data/v5-concat.pgan");
     let graph = include_bytes!("data/v5-int8.pgan");
     let convolution = (CONVOLUTION, Error::NoConvolution);
-    let cases: [(&[u8], &[(bool, Error)]); 7] = [
+    let cases: [(&[u8], &[Need]); 7] = [
         (linear, &[]),
         (int8, &[convolution]),
         (addition, &[convolution]),

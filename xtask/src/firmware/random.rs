@@ -17,7 +17,7 @@ mod common;
 /// Layers of the models that are fitted to, without additions and with.
 const FITTED: [(&[usize], bool); 2] = [(&[1, 2, 3, 4, 5, 6, 7, 9, 12], false), (&[4, 7], true)];
 /// More layers for int8 models of linear layers, whose code is small and differs most.
-const FITTED_LINEAR: &[usize] = &[1, 2, 2, 2, 3, 3, 3, 4, 5, 6];
+const FITTED_LINEAR: &[usize] = &[1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5, 5, 6, 6];
 /// Layers of the models that are not fitted to, and whether there is an addition.
 const HELD_OUT: [(usize, bool); 3] = [(2, false), (5, false), (8, true)];
 
