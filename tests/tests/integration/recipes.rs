@@ -5,7 +5,9 @@ use pocketgan_trainer::data::{self, Options, Split};
 use pocketgan_trainer::export::export;
 use pocketgan_trainer::export::quantize::{Calibration, Weights};
 use pocketgan_trainer::gan::fit::Source;
-use pocketgan_trainer::gan::{Adversarial, Conditioning, Game, Gan, Recipe, Size};
+use pocketgan_trainer::gan::{
+    Adversarial, Conditioning, DiscriminatorKind, Game, Gan, GeneratorKind, Recipe, Size,
+};
 use pocketgan_trainer::ops::Cpu;
 use pocketgan_trainer::verify::{ExportedModel, verify};
 
@@ -14,8 +16,22 @@ fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
     const BATCH: usize = 16;
     let fashion = "fashion".parse().unwrap();
     let images = data::load(&fashion, Split::Train, &Options::default()).unwrap();
-    for &recipe in Recipe::value_variants() {
-        let mut parts = recipe.parts(Size::Nano, images.shape());
+    let shape = images.shape();
+    let recipes = Recipe::value_variants().iter();
+    let recipes = recipes.map(|recipe| (format!("{recipe:?}"), recipe.parts(Size::Nano, shape)));
+    // Each kind of generator and of discriminator.
+    let kinds = GeneratorKind::value_variants()
+        .iter()
+        .flat_map(|&generator| {
+            let discriminators = DiscriminatorKind::value_variants().iter();
+            discriminators.map(move |&discriminator| {
+                let mut parts = Recipe::Pocket.parts(Size::Nano, shape);
+                parts.set_generator(generator, Size::Nano, shape);
+                parts.set_discriminator(discriminator, Size::Nano, shape);
+                (format!("{generator:?} and {discriminator:?}"), parts)
+            })
+        });
+    for (what, mut parts) in recipes.chain(kinds) {
         if parts.conditional {
             parts
                 .tell(images.classes(), Conditioning::default())
@@ -35,19 +51,19 @@ fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
         let before = parameters(&gan);
         for _ in 0..2 {
             let losses = gan.step(BATCH, &real, &classes).unwrap();
-            assert!(losses.is_finite(), "{recipe:?}: {losses:?}");
+            assert!(losses.is_finite(), "{what}: {losses:?}");
         }
         gan.settle_average().unwrap();
         let after = parameters(&gan);
         for (before, after) in before.iter().zip(&after) {
             for (name, tensor) in &before.tensors {
                 let moved = &after.tensors[name].data;
-                assert!(moved.iter().all(|v| v.is_finite()), "{recipe:?}: {name}");
+                assert!(moved.iter().all(|v| v.is_finite()), "{what}: {name}");
                 // A bias that moves all verdicts alike has no gradient where only their differences count.
                 let learns = name.ends_with("weight") || name.ends_with("embedding");
                 assert!(
                     !learns || moved != &tensor.data,
-                    "{recipe:?}: {name} has not moved"
+                    "{what}: {name} has not moved"
                 );
             }
         }
@@ -77,6 +93,6 @@ fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
         let model = ExportedModel::read(folder.path()).unwrap();
         let found = verify(&model, 1, 256, &mut |_, _| {}).unwrap();
         let failures = found.failures();
-        assert!(failures.is_empty(), "{recipe:?}: {failures:?}");
+        assert!(failures.is_empty(), "{what}: {failures:?}");
     }
 }

@@ -468,7 +468,10 @@ impl Options {
         }
         self.schedule_epochs = self.schedule_epochs.or(self.epochs);
         match self.schedule_epochs {
-            None => input("--lr-schedule needs --epochs or --schedule-epochs"),
+            None => input(format!(
+                "the learning rate falls over the epochs (--lr-schedule {}): say how many by --schedule-epochs, or add --lr-schedule constant",
+                name(curve)
+            )),
             Some(0) => input("--schedule-epochs must be at least 1"),
             Some(epochs) if end == 0.0 && self.epochs.is_some_and(|all| all > epochs) => {
                 input(format!(
