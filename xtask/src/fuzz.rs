@@ -95,6 +95,8 @@ fn fuzz(program: &Path, target: &str, seconds: u32) -> Result<()> {
     fuzzer.arg(format!("-max_total_time={seconds}"));
     fuzzer.arg(format!("-max_len={MAX_LEN}"));
     fuzzer.arg(format!("-timeout={TIMEOUT}"));
+    // An input is slow where it takes that long: on a busy machine a second may be a wait.
+    fuzzer.arg(format!("-report_slow_units={TIMEOUT}"));
     fuzzer.arg("-print_final_stats=1");
     let outcome = process::run(&mut fuzzer);
     let found = files(&artifacts)?;

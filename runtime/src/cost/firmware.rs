@@ -27,15 +27,19 @@ enum Term {
     WholeRelu,
     /// Of linear int8 layers: whether the loop over the pixels of a row is unrolled.
     ShortRows,
+    /// Of linear int8 layers: whether the image has so few rows that the loop over them is shorter.
+    FewRows,
 }
 
 /// As many layers have a term of their own: the compiler unrolls loops over fewer.
 const UNROLLED: usize = 7;
 /// The longest row of pixels that the compiler unrolls the loop over.
 const SHORT_ROW: usize = 28;
+/// The most rows of an image that are few.
+const FEW_ROWS: usize = 4;
 
 /// Terms of a build.
-const OF_BUILD: usize = Term::ShortRows as usize + 1;
+const OF_BUILD: usize = Term::FewRows as usize + 1;
 /// Builds: with and without convolution, int4 and classes.
 const BUILDS: usize = 8;
 /// How many terms there are.
@@ -76,6 +80,7 @@ pub fn terms(model: &Model<'_>) -> Option<Terms> {
         count(Term::WholeRelu, whole.into());
         let short = layers.len() < UNROLLED && model.output().row_len() <= SHORT_ROW;
         count(Term::ShortRows, short.into());
+        count(Term::FewRows, (model.output().height <= FEW_ROWS).into());
     }
     let adds = operators().any(|operator| matches!(operator, Operator::Add { .. }));
     count(Term::Additions, adds.into());
