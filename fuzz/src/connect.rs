@@ -1,5 +1,5 @@
-//! What the header and the records of a blob say of each other and of the parameters, made to agree: sections 2, 8 and 9
-//! of the blob format, written apart from the runtime.
+//! What the header and the records of a blob say of each other and of the parameters, made to agree: sections 2, 8 and
+//! 9 of the blob format, written apart from the runtime.
 
 use pocketgan::Rng;
 
@@ -29,9 +29,10 @@ struct Tensor {
 }
 
 impl Blob {
-    /// Makes all agree: what layers read, shapes, lengths, work, rows, margins, homes and version. What a record says of
-    /// its own layer alone stays. Layers that cannot read what they name read another tensor, drawn at random. `None` if
-    /// that does not come to an end, an extent is more than its field holds, or parameters are longer than `max_len`.
+    /// Makes all agree: what layers read, shapes, lengths, work, rows, margins, homes and version. What a record says
+    /// of its own layer alone stays. Layers that cannot read what they name read another tensor, drawn at random.
+    /// `None` if that does not come to an end, an extent is more than its field holds, or parameters are longer than
+    /// `max_len`.
     pub fn connect(&mut self, max_len: usize, rng: &mut Rng) -> Option<()> {
         let mut passes = 0..MAX_PASSES;
         self.infer_shapes(rng)?;
@@ -368,8 +369,8 @@ impl Layer {
         output.iter().all(is_written).then_some(output)
     }
 
-    /// The places that an output reads along one axis, those outside of the picture too (3.1); none of a layer without a
-    /// window.
+    /// The places that an output reads along one axis, those outside of the picture too (3.1); none of a layer without
+    /// a window.
     fn taps(&self, output: u64) -> impl Iterator<Item = i64> {
         let byte = |at| self.byte(at) as i64;
         let (kernel, stride, padding) = (

@@ -19,7 +19,8 @@ const EACH: usize = 2;
 const LARGEST: usize = 2500;
 const LARGEST_GRAPH: usize = 5000;
 
-/// The seed corpus: random chains and graphs of every version and kind of numbers, with and without additions, and blobs at the edges of the format.
+/// The seed corpus: random chains and graphs of every version and kind of numbers, with and without additions, and
+/// blobs at the edges of the format.
 ///
 /// # Panics
 /// If the writer does not take the blobs at the edges.

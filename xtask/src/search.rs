@@ -13,8 +13,8 @@ use crate::{process, workspace};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A TOML file: `images`, the budget of a row; `[all]`, keys of `trainer fit` that all rows have; `[[row]]`, a `name`
-    /// and the keys of one. The table is written beside it, as FILE.md.
+    /// A TOML file: `images`, the budget of a row; `[all]`, keys of `trainer fit` that all rows have; `[[row]]`, a
+    /// `name` and the keys of one. The table is written beside it, as FILE.md.
     file: PathBuf,
     /// Where the runs are; those that are there are resumed, and not trained again once they are finished.
     #[arg(long, value_name = "DIR", default_value = "runs/search")]
@@ -78,8 +78,8 @@ struct Planned<'a> {
 ///
 /// # Errors
 ///
-/// A row that `trainer fit` refuses, which is found before the first training; a score that fails; a file that cannot be
-/// read or written. A training that fails is a row that says so.
+/// A row that `trainer fit` refuses, which is found before the first training; a score that fails; a file that cannot
+/// be read or written. A training that fails is a row that says so.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let file = std::path::absolute(&arguments.file)?;
     let text = fs::read_to_string(&file)

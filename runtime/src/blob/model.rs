@@ -124,8 +124,9 @@ impl<'a> Model<'a> {
         self.layers
     }
 
-    /// Layer `index`, or the last one, if it was decoded beforehand, without the column of a class. Without convolutions
-    /// the first layer is decoded with its column instead: that is less code than to put the column into a copy.
+    /// Layer `index`, or the last one, if it was decoded beforehand, without the column of a class. Without
+    /// convolutions the first layer is decoded with its column instead: that is less code than to put the column into a
+    /// copy.
     #[inline(always)]
     pub(crate) const fn decoded_layer(&self, index: usize) -> Option<&'a Layer<'a>> {
         let Some(last) = self.decoded.0.len().checked_sub(1) else {

@@ -224,8 +224,8 @@ pub(super) const fn column_len(
     shape::outputs(operator, output) as u64 * model.numbers.column_bytes()
 }
 
-/// The parameters with the last bytes of the weights taken for what they are: the columns of `len` bytes for each class,
-/// among which is that of the model's class.
+/// The parameters with the last bytes of the weights taken for what they are: the columns of `len` bytes for each
+/// class, among which is that of the model's class.
 const fn with_columns<'a>(
     mut parameters: Parameters<'a>,
     len: usize,

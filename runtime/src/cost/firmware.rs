@@ -91,8 +91,8 @@ pub fn terms(model: &Model<'_>) -> Option<Terms> {
 
 impl Core {
     /// Bytes of code of the smallest firmware (`firmware-examples/bare`, `opt-level = 3`, only the features that the
-    /// model needs): all that it takes of the flash but the blob and the interrupt vectors. `None` for an f32 model, and
-    /// for one with concatenations or average pooling.
+    /// model needs): all that it takes of the flash but the blob and the interrupt vectors. `None` for an f32 model,
+    /// and for one with concatenations or average pooling.
     pub fn code_bytes(self, model: &Model<'_>) -> Option<u64> {
         self.sum(CODE, &terms(model)?)
     }

@@ -469,7 +469,7 @@ impl Options {
         self.schedule_epochs = self.schedule_epochs.or(self.epochs);
         match self.schedule_epochs {
             None => input(format!(
-                "the learning rate falls over the epochs (--lr-schedule {}): say how many by --schedule-epochs, or add --lr-schedule constant",
+                "--lr-schedule {} needs to know its epochs: add --schedule-epochs, or --lr-schedule constant",
                 name(curve)
             )),
             Some(0) => input("--schedule-epochs must be at least 1"),

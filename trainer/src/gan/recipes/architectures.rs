@@ -25,7 +25,7 @@ pub enum GeneratorKind {
 pub enum DiscriminatorKind {
     /// Two 4x4 convolutions with stride 2, to W and 2W channels.
     Dcgan,
-    /// The same with a residual 3x3 convolution behind each.
+    /// The same with a residual 3x3 convolution after each.
     Residual,
 }
 

@@ -74,8 +74,8 @@ recipes! {
     Hinge: hinge,
     /// Relativistic pairing with R1 and R2 penalties (Huang et al. 2024).
     Relativistic: relativistic,
-    /// A small generator with a convolution at the image's size against a large discriminator: relativistic pairing with
-    /// R1 and R2 penalties, a learning rate that falls.
+    /// A small generator with a convolution at the image's size against a large discriminator: relativistic pairing
+    /// with R1 and R2 penalties, a learning rate that falls.
     Pocket: pocket,
     /// Variational autoencoder on DCGAN networks; its decoder is what is exported (Kingma & Welling 2014).
     Vae: vae,
