@@ -30,7 +30,7 @@ pub fn write() -> Result<String> {
 /// A model gives another image than the reference.
 pub fn check(toolchain: &Toolchain, machine: &Machine, cases: &str) -> Result<()> {
     let mut run = machine.cargo(toolchain, "run");
-    run.args(["--example", "cases", "--"]);
+    run.args(["--features", "graphs", "--example", "cases", "--"]);
     let printed = process::output(run.args(machine.options).args(["-append", cases]))?;
     eprint!("{}: {printed}", machine.core.name());
     Ok(())

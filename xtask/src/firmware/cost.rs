@@ -57,7 +57,8 @@ fn fit_instructions(toolchain: &Toolchain) -> Result<()> {
     // The boards can take all cases, which those with a small memory cannot.
     for machine in footprint::machines() {
         let mut run = machine.cargo(toolchain, "run");
-        run.args(["--example", "cases", "--"]).args(machine.options);
+        run.args(["--features", "graphs", "--example", "cases", "--"]);
+        run.args(machine.options);
         // The words of the firmware are a single one for QEMU.
         let printed = process::output(run.args(["-append", &format!("{path} count")]))?;
         let measured: Vec<f64> = printed
