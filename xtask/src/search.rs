@@ -113,8 +113,13 @@ impl Search {
     fn plan<'a>(&'a self, row: &'a Configuration, folder: &Path) -> Result<Planned<'a>> {
         let mut keys = self.all.clone();
         keys.extend(row.keys.clone());
-        let path = folder.join(format!("{}.toml", row.name));
+        ensure!(
+            !row.name.contains(['.', '/', '\\']),
+            "the name {} has a dot or a slash: a run's folder is named so",
+            row.name
+        );
         let run = folder.join(&row.name);
+        let path = run.with_extension("toml");
         let kept = run
             .exists()
             .then(|| fs::read_to_string(&path))
@@ -152,29 +157,30 @@ impl Search {
 }
 
 impl Planned<'_> {
-    /// Trains, or goes on; a failure is kept as the row's result.
+    /// Trains, or goes on; a failure is kept as the row's result until the training ends well.
     fn train(&self) -> Result<()> {
-        if self.failure().is_some() {
-            return Ok(());
-        }
         let config = self.run.with_extension("toml");
-        if let Err(failure) = runs::train(&self.run, &["--config".as_ref(), config.as_os_str()]) {
-            let failure = failure.to_string();
-            let last = failure.lines().last().unwrap_or_default();
-            eprintln!("{}: {last}", self.row.name);
-            fs::create_dir_all(&self.run)?;
-            fs::write(self.run.join(FAILED), last)?;
+        let trained = runs::train(&self.run, &["--config".as_ref(), config.as_os_str()]);
+        if let Err(failure) = trained {
+            eprintln!("{}: {failure}", self.row.name);
+            fs::write(self.failed(), failure.to_string())?;
+        } else if self.has_failed() {
+            fs::remove_file(self.failed())?;
         }
         Ok(())
     }
 
-    /// Why the training failed, if it did.
-    fn failure(&self) -> Option<String> {
-        fs::read_to_string(self.run.join(FAILED)).ok()
+    /// The file beside the run that says why its training failed.
+    fn failed(&self) -> PathBuf {
+        self.run.with_extension("failed")
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failed().exists()
     }
 
     fn score(&self, inception: bool) -> Result<()> {
-        if self.failure().is_none() {
+        if !self.has_failed() {
             runs::scores(&self.run)?;
             if inception {
                 runs::fid_inception(&self.run)?;
@@ -189,11 +195,11 @@ impl Planned<'_> {
         let keys = keys.iter().map(|(key, value)| format!("{key} {value}"));
         let keys = keys.collect::<Vec<_>>().join(", ");
         let start = format!("| {name} | {keys} | {}", self.images);
-        if let Some(failure) = self.failure() {
-            return Ok(format!("{start} | {failure} | | | | | | | |"));
+        if self.has_failed() {
+            return Ok(format!("{start} | the training failed | | | | | | | | |"));
         }
         if !self.run.join("eval.json").exists() {
-            return Ok(format!("{start} | not trained yet | | | | | | | |"));
+            return Ok(format!("{start} | not trained yet | | | | | | | | |"));
         }
         let (summary, scores) = (runs::summary(&self.run)?, runs::scores(&self.run)?);
         let scored = self.run.join(runs::INCEPTION).exists();
@@ -224,9 +230,6 @@ impl Planned<'_> {
         ))
     }
 }
-
-/// The file in a run's folder that says why its training failed.
-const FAILED: &str = "failed.txt";
 
 /// The table beside the file, and the grids in a folder of its name.
 fn write_page(file: &Path, about: &str, planned: &[Planned<'_>]) -> Result<()> {

@@ -302,7 +302,7 @@ impl Bench {
         self.rated(fate, &mut |_| Ok(None))
     }
 
-    fn rated(&self, fate: Fate, judge: &mut ScoreFunction<'_, Cpu>) -> Part {
+    fn rated(&self, fate: Fate, score: &mut ScoreFunction<'_, Cpu>) -> Part {
         let from = self.newest();
         let rolled_back = from.as_ref().is_some_and(|from| from.rollbacks > 0);
         self.images.cured.store(rolled_back, Ordering::Relaxed);
@@ -325,7 +325,7 @@ impl Bench {
                 &self.run,
                 &self.images,
                 from.as_ref(),
-                judge,
+                score,
                 &mut observer,
             )
         };
