@@ -120,6 +120,29 @@ pub fn fill(rng: &mut Rng, latents: &mut [i8]) {
     }
 }
 
+/// Pulls latents towards the mean of all, which is 0: each component times `psi / 256`, rounded to the nearest, halves
+/// away from 0 (the truncation of Karras et al. 2019, section B, of the latent itself). Images of a smaller `psi` are
+/// nearer to the average one: fewer poor ones, less variety. 256 and more leave the latents as they are.
+///
+/// ```
+/// use pocketgan::{Rng, latent};
+///
+/// let mut latents = [0; 32];
+/// latent::fill(&mut Rng::new(7), &mut latents);
+/// latent::truncate(&mut latents, 179); // 0.7
+/// ```
+pub const fn truncate(latents: &mut [i8], psi: u16) {
+    let psi = if psi < 256 { psi as i32 } else { 256 };
+    let mut left = latents;
+    while let Some((latent, rest)) = left.split_first_mut() {
+        let product = *latent as i32 * psi;
+        // Division rounds towards 0.
+        let half = if product < 0 { -128 } else { 128 };
+        *latent = ((product + half) / 256) as i8;
+        left = rest;
+    }
+}
+
 /// The alias table of the magnitudes 0 to 127 (Walker 1977, built by Vose's method): the threshold
 /// out of 2^24 in bits 8 to 31, the alias in bits 0 to 7. A column that is wholly its own has
 /// itself for an alias. The probabilities are the exact ones rounded to multiples of 2^-31.
@@ -202,6 +225,20 @@ mod tests {
         assert!((sum / n).abs() < 0.005);
         assert!((squares / n - 1.0).abs() < 0.01);
         assert!((fourths / n - 3.0).abs() < 0.05);
+    }
+
+    #[test]
+    fn truncated_latents_are_the_rounded_products() {
+        let all: [i8; 256] = core::array::from_fn(|i| i as u8 as i8);
+        for psi in [0, 1, 128, 179, 255, 256, 257, u16::MAX] {
+            let mut latents = all;
+            truncate(&mut latents, psi);
+            for (q, truncated) in all.into_iter().zip(latents) {
+                // `round` takes halves away from 0; the products are exact.
+                let expected = (f64::from(q) * f64::from(psi.min(256)) / 256.0).round();
+                assert_eq!(f64::from(truncated), expected, "{q} times {psi}");
+            }
+        }
     }
 
     #[test]

@@ -5,9 +5,13 @@ use pocketgan_trainer::engines::{Engine, TractEngine, latents};
 use pocketgan_trainer::export::fold::fold;
 use pocketgan_trainer::export::onnx::{OnnxModel, float_model};
 use pocketgan_trainer::gan::checkpoint::{Checkpoint, Position};
-use pocketgan_trainer::gan::{Gan, Recipe, Settings, Size};
+use pocketgan_trainer::gan::{
+    Adversarial, DiffAugment, Game, Gan, GanState, Objective, Recipe, Settings, Size, TopK,
+};
 use pocketgan_trainer::nn::{Initialization, Model};
 use pocketgan_trainer::ops::Cpu;
+use pocketgan_trainer::optim::OptimizerKind;
+use pocketgan_trainer::parameters::HostTensor;
 use pocketgan_trainer::rng::{Rng, Stream};
 use pocketgan_trainer::samples;
 use pocketgan_trainer::spec::{Layer, Network, Shape};
@@ -225,9 +229,102 @@ fn a_checkpoint_holds_the_averaged_generator() {
 /// All that a step changes is in a checkpoint: the steps after it are those that would have followed.
 #[test]
 fn a_restored_gan_goes_on_as_the_one_it_was_saved_from() {
-    for recipe in [Recipe::Dcgan, Recipe::Vae] {
-        goes_on_as_it_was(&of(recipe, Size::Nano, Shape::new(1, 28, 28)));
+    let mut all = [Recipe::Dcgan, Recipe::Vae, Recipe::Relativistic]
+        .map(|recipe| of(recipe, Size::Nano, Shape::new(1, 28, 28)));
+    let top_k = TopK {
+        share: 0.5,
+        decay: 0.8,
+        steps_an_epoch: 2,
+    };
+    for settings in &mut all {
+        if let Game::Adversarial(rules) = &mut settings.game {
+            rules.diff_augment = Some(DiffAugment::TranslationCutout);
+            rules.top_k = Some(top_k);
+        }
+        goes_on_as_it_was(settings);
     }
+}
+
+/// How the bias of a generator of one linear layer moves in a step of gradient descent, against a critic that gives the
+/// sum of an image times `weights`: by the mean gradient of what the critic saw.
+fn movement(weights: &[f32], rules: impl FnOnce(&mut Adversarial)) -> Vec<f32> {
+    let linear = |features| Layer::Linear {
+        features,
+        bias: true,
+    };
+    let image = Shape::new(1, 8, 8);
+    let generator = vec![linear(image.len()), Layer::Reshape(image)];
+    let mut settings = settings(Size::Nano, image);
+    settings.networks = Adversarial::networks(
+        Network::chain(Shape::features(3), generator),
+        Network::chain(image, vec![Layer::Flatten, linear(1)]),
+    );
+    let mut adversarial = Adversarial::new(Objective::Wasserstein);
+    rules(&mut adversarial);
+    settings.game = adversarial.into();
+    settings.optimizer = OptimizerKind::Sgd.with_rate(1.0);
+    settings
+        .rates
+        .insert(Adversarial::DISCRIMINATOR.into(), 0.0);
+    let mut state = Gan::new(Cpu::default(), &settings)
+        .unwrap()
+        .state()
+        .unwrap();
+    let critic = state.networks.get_mut(Adversarial::DISCRIMINATOR).unwrap();
+    let weight = HostTensor {
+        shape: vec![1, image.len()],
+        data: weights.to_vec(),
+    };
+    critic.parameters.tensors.insert("1.weight".into(), weight);
+    let mut gan = Gan::restore(Cpu::default(), &settings, &state).unwrap();
+    gan.step(BATCH, &vec![0.1; BATCH * image.len()], &[])
+        .unwrap();
+    let after = gan.state().unwrap();
+    let bias = |state: &GanState| {
+        let generator = &state.networks[Adversarial::GENERATOR].parameters;
+        generator.tensors["0.bias"].data.clone()
+    };
+    let moved = bias(&after).into_iter().zip(bias(&state));
+    moved.map(|(after, before)| after - before).collect()
+}
+
+/// The generator's gradient passes back through what was done to its images.
+#[test]
+fn a_generator_learns_what_the_discriminator_saw() {
+    let close = |a: f32, b: f32| (a - b).abs() < 1e-5;
+    let ones = [1.0; 64];
+    let plain = movement(&ones, |_| {});
+    assert!(plain.iter().all(|&moved| close(moved, 1.0)));
+    // A pixel moves by the share of the images in which it was seen.
+    let cut = movement(&ones, |rules| {
+        rules.diff_augment = Some(DiffAugment::Cutout)
+    });
+    let seen = cut.iter().map(|moved| moved * BATCH as f32);
+    assert!(seen.clone().all(|seen| close(seen, seen.round())));
+    // A square of four by four is cut out of each image; at the edge, down to a quarter of it.
+    let hidden: f32 = seen.map(|seen| BATCH as f32 - seen).sum();
+    let range = 4.0 * BATCH as f32..16.0 * BATCH as f32;
+    assert!(range.contains(&hidden), "{hidden}");
+    // What is seen of one pixel comes from those beside it.
+    let mut one = [0.0; 64];
+    one[3 * 8 + 4] = 1.0;
+    let moved = movement(&one, |rules| {
+        rules.diff_augment = Some(DiffAugment::Translation)
+    });
+    assert!(close(moved.iter().sum(), 1.0));
+    assert!(moved[3 * 8 + 4] < 0.9);
+    for (i, &moved) in moved.iter().enumerate() {
+        let near = (2..=4).contains(&(i / 8)) && (3..=5).contains(&(i % 8));
+        assert!(near || moved == 0.0, "pixel {i}");
+    }
+    // The best of the batch teach as much as all of it do.
+    let top_k = TopK {
+        share: 0.25,
+        decay: 0.25,
+        steps_an_epoch: 1,
+    };
+    let best = movement(&ones, |rules| rules.top_k = Some(top_k));
+    assert!(best.iter().all(|&moved| close(moved, 1.0)));
 }
 
 fn goes_on_as_it_was(settings: &Settings) {

@@ -104,6 +104,7 @@ impl From<Game> for Rules {
                 penalty,
                 weight_clip,
                 critic_steps,
+                ..
             }) => {
                 let (penalty, penalty_weight) = PenaltyKind::of(penalty);
                 Self::Adversarial {

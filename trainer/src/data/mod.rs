@@ -74,6 +74,16 @@ impl Images {
         self.pixels.get(index.checked_mul(len)?..)?.get(..len)
     }
 
+    /// Keeps the images of these numbers, in their order.
+    pub fn retain(&mut self, numbers: &[usize]) {
+        let pixels = numbers.iter().filter_map(|&i| self.image(i));
+        let pixels = pixels.flatten().copied().collect();
+        let labels = numbers.iter().filter_map(|&i| self.labels.get(i).copied());
+        self.labels = labels.collect();
+        self.pixels = pixels;
+        self.count = self.pixels.len() / self.image_len().max(1);
+    }
+
     /// SHA-256 of the pixels as an idx file of (count, height, width) if they are grey, else of (count, channels,
     /// height, width): for MNIST and its like, that of the published file.
     pub fn sha256(&self) -> String {

@@ -1,9 +1,11 @@
 //! Generative adversarial networks (Goodfellow et al. 2014): a generator and a discriminator, trained against each
 //! other.
 
+use super::diff_augment::{DiffAugment, Placements};
 use super::losses::Objective;
 use super::networks::{LossName, Losses, Named, Networks};
 use super::penalties::{self, Penalty};
+use super::top_k::{self, TopK};
 use super::training::{Batch, Gan, Learner};
 use crate::nn::loss::{HostLoss, Logits, Recording, constant};
 use crate::nn::{Mode, ModelError, device_error};
@@ -21,6 +23,10 @@ pub struct Adversarial {
     pub weight_clip: Option<f64>,
     /// Updates of the discriminator for one of the generator, at least 1.
     pub critic_steps: u32,
+    /// What is done to all that the discriminator sees, if anything is.
+    pub diff_augment: Option<DiffAugment>,
+    /// Which generated images the generator learns from; `None` for all.
+    pub top_k: Option<TopK>,
 }
 
 const DISCRIMINATOR: LossName = LossName {
@@ -65,6 +71,8 @@ impl Adversarial {
             penalty: None,
             weight_clip: None,
             critic_steps: 1,
+            diff_augment: None,
+            top_k: None,
         }
     }
 
@@ -152,6 +160,8 @@ impl<D: Device<f32>> Step<'_, D> {
         let generator = &self.generator.model;
         let (fake, _) = generator.forward(&mut NoneTape, &latents, classes, OBSERVE)?;
         let real = self.discriminator.model.input(batch.n, batch.images)?;
+        let (real, _) = self.show(&real)?;
+        let (fake, _) = self.show(&fake)?;
         let between = match rules.penalty {
             Some(Penalty::Gradient(_)) => Some(self.between(&real, &fake)?),
             _ => None,
@@ -212,30 +222,61 @@ impl<D: Device<f32>> Step<'_, D> {
         let device = self.generator.model.device().clone();
         let Batch { n, classes, .. } = batch;
         let latents = self.draw(n)?;
-        let mut recording = Recording::new(&device);
-        let tape = &mut recording.tape;
+        // The generator's recording ends where the discriminator's begins, so that what is between them can be undone.
+        let mut drawing = Recording::new(&device);
         let generator = &self.generator.model;
-        let (fake, statistics) = generator.forward(tape, &latents, classes, LEARN)?;
+        let (fake, statistics) = generator.forward(&mut drawing.tape, &latents, classes, LEARN)?;
+        let (seen, placements) = self.show(&fake)?;
+        let mut recording = Recording::new(&device);
         let discriminator = &self.discriminator.model;
-        let (verdict, _) = discriminator.forward(tape, &fake, classes, PASS_THROUGH)?;
+        let tape = &mut recording.tape;
+        let (verdict, _) = discriminator.forward(tape, &seen, classes, PASS_THROUGH)?;
         let verdict = recording.read(&verdict)?;
         let objective = self.rules.objective;
-        let real = if objective.is_relative() {
-            Some(self.verdict(batch)?)
-        } else {
-            None
-        };
-        let loss = objective.generator(verdict, real, device.sums());
+        let mut real = None;
+        if objective.is_relative() {
+            real = Some(self.verdict(batch)?);
+        }
+        let sums = device.sums();
+        let count = self
+            .rules
+            .top_k
+            .map_or(n, |top| top.count(self.steps, n, sums));
+        let (verdict, real) = top_k::keep(verdict, real, count)?;
+        let loss = objective.generator(verdict, real, sums);
         let (value, mut gradients) = recording.backward(loss.map_err(device_error)?)?;
-        self.generator.update(&mut gradients)?;
+        let gradient = device
+            .gradient(&mut gradients, &seen)
+            .map_err(device_error)?;
+        let gradient = match placements {
+            Some(placements) => placements.apply_transposed(&gradient),
+            None => gradient,
+        };
+        let gradients = device.backward(drawing.tape, vec![(fake, gradient)]);
+        self.generator
+            .update(&mut gradients.map_err(device_error)?)?;
         self.generator.model.update_statistics(n, &statistics);
         Ok(value)
     }
 
+    /// Images as the discriminator sees them, and what was done to them.
+    fn show(&mut self, images: &D::Array) -> Result<(D::Array, Option<Placements>), ModelError> {
+        let Some(augment) = self.rules.diff_augment else {
+            return Ok((images.clone(), None));
+        };
+        let device = self.discriminator.model.device();
+        let dims = device.dims(images);
+        let placements = augment.draw(self.latents, dims);
+        let seen = placements.apply(&device.to_host(images));
+        let seen = device.array(&seen, dims).map_err(device_error)?;
+        Ok((seen, Some(placements)))
+    }
+
     /// What the discriminator says of real images, nothing recorded.
-    fn verdict(&self, batch: Batch<'_>) -> Result<Logits<Cpu, NoneTape>, ModelError> {
+    fn verdict(&mut self, batch: Batch<'_>) -> Result<Logits<Cpu, NoneTape>, ModelError> {
+        let real = self.discriminator.model.input(batch.n, batch.images)?;
+        let (real, _) = self.show(&real)?;
         let discriminator = &self.discriminator.model;
-        let real = discriminator.input(batch.n, batch.images)?;
         let (verdict, _) = discriminator.forward(&mut NoneTape, &real, batch.classes, OBSERVE)?;
         constant(discriminator.device(), &verdict)
     }

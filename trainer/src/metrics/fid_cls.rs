@@ -54,14 +54,17 @@ pub struct Score {
 }
 
 impl FidCls {
+    /// Whether the trainer carries a classifier for a data set.
+    pub fn is_for(dataset: &Dataset) -> bool {
+        classifier_of(dataset).is_some()
+    }
+
     /// The scorer of a data set; `None` where the trainer carries no classifier for it.
     ///
     /// # Errors
     /// None with the files that are built in.
     pub fn new(dataset: &Dataset) -> Result<Option<Self>, DecodeError> {
-        let name = dataset.published().map(Published::name);
-        let entry = CLASSIFIERS.iter().find(|entry| Some(entry.0) == name);
-        let Some((_, bytes)) = entry else {
+        let Some(bytes) = classifier_of(dataset) else {
             return Ok(None);
         };
         let Frozen {
@@ -122,6 +125,13 @@ impl FidCls {
             class_counts: vec![0; self.eye.classes()],
         }
     }
+}
+
+/// The file of a data set's classifier.
+fn classifier_of(dataset: &Dataset) -> Option<&'static [u8]> {
+    let name = dataset.published().map(Published::name);
+    let entry = CLASSIFIERS.iter().find(|entry| Some(entry.0) == name);
+    entry.map(|(_, bytes)| *bytes)
 }
 
 /// Images on their way to a [`Score`].

@@ -1,6 +1,7 @@
 //! Figures of merit for sets of images.
 
 pub mod collapse;
+mod density;
 pub mod divergence;
 pub mod fid_cls;
 mod frechet;
@@ -10,6 +11,7 @@ pub mod kid;
 pub mod manifold;
 pub mod neighbours;
 
+pub use density::densest;
 pub use fid_cls::FidCls;
 pub use frechet::frechet;
 pub use histogram::Histogram;

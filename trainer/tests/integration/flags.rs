@@ -9,13 +9,14 @@ use std::collections::BTreeSet;
 const NO_KEYS: [&str; 4] = ["config", "resume", "changed-data", "dry-run"];
 
 /// Each other flag with a value, as TOML, that the runs of [`GAN`] and [`VAE`] do not have.
-const GIVEN: [(&str, &str); 46] = [
+const GIVEN: [(&str, &str); 50] = [
     ("dataset", r#""folder:moved""#),
     ("image-size", "12"),
     ("channels", r#""grey""#),
     ("skip-broken", "true"),
     ("split-rule", r#""legacy""#),
     ("flip", "true"),
+    ("instance-selection", "0.5"),
     ("recipe", r#""wgan""#),
     ("size", r#""small""#),
     ("discriminator-size", r#""full""#),
@@ -28,6 +29,9 @@ const GIVEN: [(&str, &str); 46] = [
     ("penalty-weight", "3.0"),
     ("weight-clip", "0.5"),
     ("critic-steps", "2"),
+    ("diff-augment", r#""translation-cutout""#),
+    ("top-k", "0.5"),
+    ("top-k-decay", "0.75"),
     ("likelihood", r#""gaussian""#),
     ("beta", "2.5"),
     ("epochs", "2"),
@@ -78,7 +82,7 @@ const CIRCUMSTANCES: [&str; 13] = [
 /// Those that only a variational autoencoder has.
 const VARIATIONAL: [&str; 2] = ["likelihood", "beta"];
 /// Those that only an adversarial recipe has.
-const ADVERSARIAL: [&str; 10] = [
+const ADVERSARIAL: [&str; 13] = [
     "discriminator-size",
     "discriminator",
     "discriminator-conditioning",
@@ -89,6 +93,9 @@ const ADVERSARIAL: [&str; 10] = [
     "penalty-weight",
     "weight-clip",
     "critic-steps",
+    "diff-augment",
+    "top-k",
+    "top-k-decay",
 ];
 
 const CONDITIONAL: (&str, &str) = ("conditional", "true");
@@ -173,6 +180,8 @@ fn a_flag_is_a_key_and_is_kept_and_checked_at_a_resume() {
             };
             let refusal = match name {
                 "data-dir" => Some("--data-dir holds the files of a published data set".to_owned()),
+                "instance-selection" => Some("there is none of folder:own".to_owned()),
+                "top-k-decay" if run == "gan" => Some("--top-k-decay needs --top-k".to_owned()),
                 "momentum" => Some("the optimizer adam has no --momentum".to_owned()),
                 _ => foreign.contains(&name).then(|| format!("has no --{name}")),
             };
@@ -248,6 +257,7 @@ fn a_run_keeps_every_flag() {
             "recipe",
             "conditional",
             "data-dir",
+            "instance-selection",
             "adam-beta1",
             "adam-beta2",
         ];

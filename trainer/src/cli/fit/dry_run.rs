@@ -32,7 +32,7 @@ fn by_name<S: Serializer>(networks: &[(String, Listed)], serializer: S) -> Resul
     serializer.collect_map(networks.iter().map(|(name, network)| (name, network)))
 }
 
-/// The training images.
+/// The images that are learned from.
 #[derive(Serialize)]
 struct Data {
     images: usize,
@@ -97,12 +97,12 @@ impl Data {
                 .into_iter()
                 .any(|file| needed(file.name) && !matches!(file.state, FileState::Here(_)));
             if absent {
-                return Ok(Self::absent(published));
+                return Ok(Self::absent(plan, published));
             }
         }
         let images = data::load(&plan.dataset, Split::Train, &options)?;
         Ok(Self {
-            images: images.count,
+            images: plan.selected(images.count),
             channels: images.channels,
             height: images.height,
             width: images.width,
@@ -112,10 +112,10 @@ impl Data {
         })
     }
 
-    fn absent(published: Published) -> Self {
+    fn absent(plan: &Plan, published: Published) -> Self {
         let (channels, height, width) = published.image_shape();
         Self {
-            images: published.count(Split::Train),
+            images: plan.selected(published.count(Split::Train)),
             channels,
             height,
             width,

@@ -11,11 +11,11 @@ use super::Failure;
 use super::export::float_only;
 use crate::data::{self, Fingerprint, Images, Split};
 use crate::export;
-use crate::gan::Settings;
 use crate::gan::fit::{self, Ended, FitError, Run, Trained};
 use crate::gan::store::{Found, StoreError};
-use crate::metrics::FidCls;
+use crate::gan::{Adversarial, Game, Settings};
 use crate::metrics::collapse::Limits;
+use crate::metrics::{FidCls, densest};
 #[cfg(feature = "cuda")]
 use crate::ops::Sums;
 use crate::ops::{Cpu, Device};
@@ -168,7 +168,7 @@ fn on_device(session: Session) -> Result<(), Failure> {
 fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     let Session { mut plan, resumed } = session;
     let fid_cls = FidCls::new(&plan.dataset).map_err(anyhow::Error::from)?;
-    let images = data::load(&plan.dataset, Split::Train, &plan.data_options())?;
+    let mut images = data::load(&plan.dataset, Split::Train, &plan.data_options())?;
     let fingerprint = Fingerprint::of(&images);
     let changed_data = match &resumed {
         Some(resumed) => check_data(&plan, resumed, &fingerprint)?,
@@ -180,6 +180,7 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
         }
     };
     plan.options.fingerprint = Some(fingerprint);
+    select(&plan, fid_cls.as_ref(), &mut images)?;
     let shape = Shape::new(images.channels, images.height, images.width);
     let settings = settings(&plan, images.count, shape, images.classes.len())?;
     let mut run = run_of(&plan, settings, images.count)?;
@@ -223,6 +224,21 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     Err(Failure::Stopped(format!(
         "stopped after step {steps}; go on with: {command}"
     )))
+}
+
+/// Leaves the images that are learned from, by the features of the data set's classifier.
+fn select(plan: &Plan, eye: Option<&FidCls>, images: &mut Images) -> Result<(), Failure> {
+    let (Some(eye), Some(_)) = (eye, plan.options.instance_selection) else {
+        return Ok(());
+    };
+    let seen = eye.judge(&images.pixels).map_err(anyhow::Error::from)?;
+    let all = images.count;
+    images.retain(&densest(&seen.features, eye.features(), plan.selected(all)));
+    tell!(
+        "learning from {} of {all} images, the most usual",
+        images.count
+    );
+    Ok(())
 }
 
 /// Exports what was trained and says what it came to.
@@ -320,9 +336,15 @@ fn run_of(plan: &Plan, settings: Settings, images: usize) -> Result<Run, Failure
         on_collapse: plan.options.on_collapse,
         limits: Limits::default(),
     };
+    let an_epoch = run.steps_an_epoch(images);
     if let Some(epochs) = plan.options.schedule_epochs {
-        let steps = epochs.checked_mul(run.steps_an_epoch(images));
-        run.settings.schedule.steps = steps.unwrap_or(u32::MAX);
+        run.settings.schedule.steps = epochs.saturating_mul(an_epoch);
+    }
+    if let Game::Adversarial(Adversarial {
+        top_k: Some(top_k), ..
+    }) = &mut run.settings.game
+    {
+        top_k.steps_an_epoch = an_epoch;
     }
     Ok(run)
 }
@@ -376,7 +398,7 @@ fn program() -> &'static str {
     }
 }
 
-/// A file that cannot be written or read is the user's to mend.
+/// A file that cannot be written or read is the user's to repair.
 fn failure(error: FitError) -> Failure {
     match error {
         FitError::Write { .. }

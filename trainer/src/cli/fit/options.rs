@@ -8,9 +8,10 @@ use crate::gan::fit::{Length, OnCollapse, OnNan};
 use crate::gan::penalties::PenaltyKind;
 use crate::gan::recipes::Parts;
 use crate::gan::{
-    Adversarial, Conditioning, Curve, DiscriminatorKind, Game, GeneratorKind, Likelihood,
-    Objective, Recipe, Schedule, Settings, Size, Sizes, Variational,
+    Adversarial, Conditioning, Curve, DiffAugment, DiscriminatorKind, Game, GeneratorKind,
+    Likelihood, Objective, Recipe, Schedule, Settings, Size, Sizes, TopK, Variational,
 };
+use crate::metrics::FidCls;
 use crate::ops::Sums;
 use crate::optim::{OptimizerConfig, OptimizerKind, Rule};
 use crate::spec::Shape;
@@ -55,6 +56,10 @@ pub(super) struct Options {
     /// Mirror half of the images, others in each epoch, left to right.
     #[arg(long)]
     pub flip: bool,
+    /// Learn only from this share of the images, above 0 and below 1: those that the built-in classifier's features
+    /// show to be the most usual. For fashion and mnist [default: all].
+    #[arg(long, value_name = "SHARE")]
+    pub instance_selection: Option<f64>,
     /// What to train; `trainer recipes` lists them with their parts.
     #[arg(long, value_enum, default_value_t)]
     pub recipe: Recipe,
@@ -94,6 +99,16 @@ pub(super) struct Options {
     /// Updates of the discriminator for one of the generator, from 1 to 100 [default: the recipe's].
     #[arg(long, value_name = "COUNT", help_heading = ADVERSARIAL)]
     critic_steps: Option<u32>,
+    /// What is done to each image that the discriminator sees, real or generated [default: nothing].
+    #[arg(long, value_name = "KIND", help_heading = ADVERSARIAL)]
+    diff_augment: Option<DiffAugment>,
+    /// Share of a batch, above 0 and below 1, that the generator still learns from in the end: the images that the
+    /// discriminator takes for the most real [default: all, always].
+    #[arg(long, value_name = "SHARE", help_heading = ADVERSARIAL)]
+    top_k: Option<f64>,
+    /// With --top-k, what the share is multiplied by after each epoch, above 0 and below 1 [default: 0.99].
+    #[arg(long, value_name = "DECAY", help_heading = ADVERSARIAL)]
+    top_k_decay: Option<f64>,
     /// How an image is compared with what the decoder makes [default: the recipe's].
     #[arg(long, help_heading = VARIATIONAL)]
     likelihood: Option<Likelihood>,
@@ -385,7 +400,30 @@ impl Options {
             penalty,
             weight_clip: Some(weight_clip).filter(|&bound| bound > 0.0),
             critic_steps,
+            diff_augment: self.diff_augment,
+            top_k: self.top_k()?,
         })
+    }
+
+    /// Which images the generator learns from, filled in; the steps of an epoch are counted by the data.
+    fn top_k(&mut self) -> Result<Option<TopK>, Failure> {
+        let Some(share) = self.top_k else {
+            return match self.top_k_decay {
+                Some(_) => input("--top-k-decay needs --top-k"),
+                None => Ok(None),
+            };
+        };
+        let decay = *self.top_k_decay.get_or_insert(TopK::DECAY);
+        for (flag, value) in [("top-k", share), ("top-k-decay", decay)] {
+            if !(value > 0.0 && value < 1.0) {
+                return input(format!("--{flag} must be above 0 and below 1"));
+            }
+        }
+        Ok(Some(TopK {
+            share,
+            decay,
+            steps_an_epoch: 1,
+        }))
     }
 
     /// The rules of a variational autoencoder, filled in.
@@ -504,6 +542,12 @@ impl Options {
         if i64::try_from(self.seed).is_err() {
             return input("--seed must be below 2^63");
         }
+        if self
+            .instance_selection
+            .is_some_and(|share| !(share > 0.0 && share < 1.0))
+        {
+            return input("--instance-selection must be above 0 and below 1");
+        }
         if !(1..=1024).contains(&self.threads) {
             return input("--threads must be from 1 to 1024");
         }
@@ -566,6 +610,11 @@ impl Plan {
         options.skip_broken = pictures.map(|pictures| pictures.skip_broken);
         options.split_rule = data.split_rule(&dataset)?;
         options.check_ranges()?;
+        if options.instance_selection.is_some() && !FidCls::is_for(&dataset) {
+            return input(format!(
+                "--instance-selection needs a classifier of the data set, and there is none of {dataset}"
+            ));
+        }
         let recipe = options.recipe;
         let defaults = defaults(recipe);
         options.check_game(defaults.game)?;
@@ -655,6 +704,12 @@ impl Plan {
             minutes: self.options.minutes,
             ..options
         }
+    }
+
+    /// How many of so many training images are learned from.
+    pub fn selected(&self, images: usize) -> usize {
+        let share = self.options.instance_selection.unwrap_or(1.0);
+        (share * images as f64).round() as usize
     }
 
     /// How the data set is found and read.
