@@ -3,7 +3,7 @@
 //! `docs/scores.md` defines the protocols.
 
 use crate::classifier::{DecodeError, Judged};
-use crate::data::{Dataset, Images};
+use crate::data::{Dataset, Images, spread};
 use crate::gaussian::Gaussian;
 use crate::metrics::divergence::{jensen_shannon, kullback_leibler, shares, uniform};
 use crate::metrics::inception::{self, InceptionError};
@@ -176,7 +176,10 @@ impl Judge {
         }
         let shape = Shape::new(test.channels, test.height, test.width);
         let classes = match FidCls::new(dataset)? {
-            Some(eye) => Some(Classes::new(eye, test)?),
+            Some(mut eye) => {
+                eye.see_training(train)?;
+                Some(Classes::new(eye, test)?)
+            }
             None => None,
         };
         let inception = match inception {
@@ -288,6 +291,8 @@ impl Judge {
         });
         let fid = score.as_ref().map(|score| score.fid_cls);
         figures.add("fid_cls", format!("fid-cls-{n}-test"), fid);
+        let channels = score.as_ref().and_then(|score| score.fid_channels);
+        figures.add("fid_channels", format!("fid-channels-{n}-train"), channels);
         let entropy = score.as_ref().map(|score| score.class_entropy);
         let counts = score.map(|score| score.class_counts);
         let test = self.classes.as_ref().map(|classes| &classes.shares);
@@ -472,19 +477,6 @@ fn nearer(ours: &[f64], theirs: &[f64]) -> Option<f64> {
     });
     let pairs = ours.len() * theirs.len();
     (pairs > 0).then(|| wins.sum::<f64>() / pairs as f64)
-}
-
-/// `count` rows at equal steps, or all where there are no more: of a file that is sorted some of each kind.
-pub fn spread<T: Copy>(rows: &[T], size: usize, count: usize) -> Vec<T> {
-    let all = rows.len() / size.max(1);
-    if count >= all {
-        return rows.to_vec();
-    }
-    let chosen = (0..count).map(|i| i * all / count);
-    chosen
-        .flat_map(|i| &rows[i * size..][..size])
-        .copied()
-        .collect()
 }
 
 fn centred(pixels: &[u8]) -> Vec<f32> {

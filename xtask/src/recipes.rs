@@ -152,10 +152,12 @@ impl Entry {
         let summary = runs::summary(run)?;
         // The figure is for tables of GANs, which other networks are not.
         let is_gan = summary.discriminator_loss.is_some();
-        let scored = run.join(runs::INCEPTION).exists();
+        let scored = run
+            .join(runs::inception_file(runs::INCEPTION_IMAGES))
+            .exists();
         let left_out = arguments.quick || arguments.no_inception && !scored;
         let fid_inception = if is_gan && !left_out {
-            runs::fid_inception(run)?
+            runs::fid_inception(run, runs::INCEPTION_IMAGES)?
         } else {
             None
         };

@@ -25,6 +25,7 @@ pub struct Summary {
 #[derive(Deserialize)]
 pub struct Evaluated {
     pub fid_cls: Option<f64>,
+    pub fid_channels: Option<f64>,
     pub fid_inception: Option<f64>,
     pub entropy: Option<f64>,
     pub coverage: Option<f64>,
@@ -92,18 +93,30 @@ pub fn scores(run: &Path) -> Result<Evaluated> {
     evaluate(run, "eval.json", &["--engine", "float", "--engine", "int8"])
 }
 
-/// The float model's `fid-inception`.
+/// The float model's `fid-inception` of so many images.
 ///
 /// # Errors
 ///
 /// As [`evaluate`].
-pub fn fid_inception(run: &Path) -> Result<Option<f64>> {
-    let flags = ["--fid", "inception", "--engine", "float"];
-    Ok(evaluate(run, INCEPTION, &flags)?.fid_inception)
+pub fn fid_inception(run: &Path, images: u32) -> Result<Option<f64>> {
+    let samples = images.to_string();
+    let mut flags = vec!["--fid", "inception", "--engine", "float"];
+    if images != INCEPTION_IMAGES {
+        flags.extend(["--samples", &samples]);
+    }
+    Ok(evaluate(run, &inception_file(images), &flags)?.fid_inception)
 }
 
-/// Where a run keeps its `fid-inception`, which takes minutes.
-pub const INCEPTION: &str = "inception.json";
+/// The protocol's own number of images.
+pub const INCEPTION_IMAGES: u32 = 10_000;
+
+/// Where a run keeps its `fid-inception` of so many images, which takes minutes.
+pub fn inception_file(images: u32) -> String {
+    match images {
+        INCEPTION_IMAGES => "inception.json".to_owned(),
+        images => format!("inception-{images}.json"),
+    }
+}
 
 /// Bytes of a run's blob, which may have been exported again since the run ended.
 ///

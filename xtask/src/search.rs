@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::runs::{self, figure};
 use crate::{process, workspace};
@@ -14,7 +14,8 @@ use crate::{process, workspace};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A TOML file: `images`, the budget of a row; `[all]`, keys of `trainer fit` that all rows have; `[[row]]`, a
-    /// `name` and the keys of one. The table is written beside it, as FILE.md.
+    /// `name` and the keys of one. Beside it are written the results, as FILE.jsonl, and the table, as FILE.md. A row
+    /// that has a result is not trained again.
     file: PathBuf,
     /// Where the runs are; those that are there are resumed, and not trained again once they are finished.
     #[arg(long, value_name = "DIR", default_value = "runs/search")]
@@ -33,6 +34,8 @@ pub struct Arguments {
 struct Search {
     /// Training images that a row sees, a whole number of epochs.
     images: u64,
+    /// Images that FIDs are of, instead of 10,000: fewer take less time, and compare among each other only.
+    fid_images: Option<u32>,
     /// What stands above the table.
     about: String,
     all: toml::Table,
@@ -72,6 +75,7 @@ struct Planned<'a> {
     images: u64,
     /// The run's folder; its configuration lies beside it.
     run: PathBuf,
+    fid_images: u32,
 }
 
 /// Trains what is not trained yet, scores what is not scored yet, and writes the table.
@@ -95,20 +99,31 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let folder = workspace::root().join(&arguments.runs);
     fs::create_dir_all(&folder)?;
-    let planned = search.row.iter().map(|row| search.plan(row, &folder));
+    let mut results = Results::read(&file)?;
+    let chosen = |row: &&Configuration| {
+        let is_named = arguments.only.is_empty() || arguments.only.contains(&row.name);
+        is_named && !results.is_done(row, search.budget(row), arguments.no_inception)
+    };
+    let chosen = search.row.iter().filter(chosen);
+    let planned = chosen.map(|row| search.plan(row, &folder));
     let planned: Vec<Planned<'_>> = planned.collect::<Result<_>>()?;
+    search.write(&file, &results)?;
     for row in &planned {
-        if arguments.only.is_empty() || arguments.only.contains(&row.row.name) {
-            row.train()?;
-            row.score(!arguments.no_inception)?;
-            // The rows that are done are in the table while others train.
-            write_page(&file, &search.about, &planned)?;
-        }
+        row.train()?;
+        row.score(!arguments.no_inception)?;
+        results.add(row.result(&file.with_extension(""))?);
+        // The rows that are done are in the table while others train.
+        search.write(&file, &results)?;
     }
     Ok(())
 }
 
 impl Search {
+    /// Training images that a row sees.
+    fn budget(&self, row: &Configuration) -> u64 {
+        row.images.unwrap_or(self.images)
+    }
+
     /// A row with its budget in epochs, as `trainer fit` takes it.
     fn plan<'a>(&'a self, row: &'a Configuration, folder: &Path) -> Result<Planned<'a>> {
         let mut keys = self.all.clone();
@@ -124,7 +139,7 @@ impl Search {
             .exists()
             .then(|| fs::read_to_string(&path))
             .transpose()?;
-        let budget = row.images.unwrap_or(self.images);
+        let budget = self.budget(row);
         let dry = tempfile::NamedTempFile::new()?;
         fs::write(dry.path(), toml::to_string(&keys)?)?;
         let mut trainer = process::cargo();
@@ -152,6 +167,7 @@ impl Search {
             row,
             images: budget,
             run,
+            fid_images: self.fid_images.unwrap_or(runs::INCEPTION_IMAGES),
         })
     }
 }
@@ -183,73 +199,251 @@ impl Planned<'_> {
         if !self.has_failed() {
             runs::scores(&self.run)?;
             if inception {
-                runs::fid_inception(&self.run)?;
+                runs::fid_inception(&self.run, self.fid_images)?;
             }
         }
         Ok(())
     }
 
-    /// The row of the table; its grid comes to lie in a folder.
-    fn line(&self, grids: &Path) -> Result<String> {
-        let Configuration { name, keys, .. } = self.row;
-        let keys = keys.iter().map(|(key, value)| format!("{key} {value}"));
-        let keys = keys.collect::<Vec<_>>().join(", ");
-        let start = format!("| {name} | {keys} | {}", self.images);
+    /// What it came to; its grid comes to lie in a folder.
+    fn result(&self, grids: &Path) -> Result<Outcome> {
+        let mut outcome = Outcome {
+            name: self.row.name.clone(),
+            keys: self.row.keys(),
+            images: self.images,
+            figures: None,
+        };
         if self.has_failed() {
-            return Ok(format!("{start} | the training failed | | | | | | | | |"));
-        }
-        if !self.run.join("eval.json").exists() {
-            return Ok(format!("{start} | not trained yet | | | | | | | | |"));
+            return Ok(outcome);
         }
         let (summary, scores) = (runs::summary(&self.run)?, runs::scores(&self.run)?);
-        let scored = self.run.join(runs::INCEPTION).exists();
-        let inception = if scored {
-            runs::fid_inception(&self.run)?
-        } else {
-            None
-        };
-        let int8 = scores.engines.get("int8");
+        let mut fid = None;
+        if self
+            .run
+            .join(runs::inception_file(self.fid_images))
+            .exists()
+        {
+            fid = runs::fid_inception(&self.run, self.fid_images)?;
+        }
         let mut trainer = process::cargo();
         trainer.args(["trainer", "inspect", "--target", "cortex-m4", "--json"]);
         let printed = process::output(trainer.arg(&self.run))?;
         let inspected: Inspected = serde_json::from_str(&printed)?;
         fs::create_dir_all(grids)?;
-        let grid = grids.join(format!("{name}.png"));
+        let grid = grids.join(format!("{}.png", outcome.name));
         fs::copy(self.run.join("samples.png"), &grid)?;
-        let folder = grids.file_name().unwrap_or_default().to_string_lossy();
-        Ok(format!(
-            "{start} | {:.1} | {} | {} | {} | {} | {} | {} | {} | [grid]({folder}/{name}.png) |",
-            summary.minutes,
-            summary.parameters,
-            runs::blob_bytes(&self.run)?,
-            inspected.working_memory,
-            inspected.instructions,
-            figure(scores.fid_cls, 2),
-            figure(int8.and_then(|int8| int8.fid_cls), 2),
-            figure(inception, 2),
-        ))
+        let int8 = scores.engines.get("int8");
+        outcome.figures = Some(Figures {
+            minutes: summary.minutes,
+            parameters: summary.parameters,
+            blob_bytes: runs::blob_bytes(&self.run)?,
+            working_memory: inspected.working_memory,
+            instructions: inspected.instructions,
+            fid_cls: scores.fid_cls,
+            fid_cls_int8: int8.and_then(|int8| int8.fid_cls),
+            fid_channels: scores.fid_channels,
+            fid,
+        });
+        Ok(outcome)
     }
 }
 
-/// The table beside the file, and the grids in a folder of its name.
-fn write_page(file: &Path, about: &str, planned: &[Planned<'_>]) -> Result<()> {
-    let grids = file.with_extension("");
-    let mut page = format!("{}\n\n{HEAD}", about.trim_end());
-    for row in planned {
-        writeln!(page, "{}", row.line(&grids)?)?;
+impl Configuration {
+    /// Its keys as they stand in the table.
+    fn keys(&self) -> String {
+        let keys = self.keys.iter();
+        let keys = keys.map(|(key, value)| format!("{key} {value}"));
+        keys.collect::<Vec<_>>().join(", ")
     }
-    let path = file.with_extension("md");
-    fs::write(&path, page)?;
-    eprintln!("wrote {}", path.display());
-    Ok(())
 }
 
-/// What stands above the rows.
-const HEAD: &str = "\
-Minutes are those of the machine that trained, other work beside it included. `fid-cls` is `fid-cls-5k-test`, FID is
-`fid-inception-10k-test`, both of the float model: the lower the better. RAM is the runtime's working memory in bytes,
-instructions are predicted for a Cortex-M4.
+/// What a row came to.
+#[derive(Clone, Serialize, Deserialize)]
+struct Outcome {
+    name: String,
+    keys: String,
+    images: u64,
+    /// `None` where the training failed.
+    figures: Option<Figures>,
+}
 
-| row | keys | images | minutes | parameters | blob, bytes | RAM | instructions | fid-cls | int8 | FID | grid |
-|---|---|---|---|---|---|---|---|---|---|---|---|
-";
+#[derive(Clone, Serialize, Deserialize)]
+struct Figures {
+    minutes: f64,
+    parameters: u64,
+    blob_bytes: u64,
+    working_memory: u64,
+    instructions: u64,
+    fid_cls: Option<f64>,
+    fid_cls_int8: Option<f64>,
+    fid_channels: Option<f64>,
+    fid: Option<f64>,
+}
+
+/// The outcomes of rows, a line each in a file: they outlive the runs.
+struct Results(Vec<Outcome>);
+
+impl Results {
+    /// Those beside the list of rows; none where there is no file.
+    fn read(file: &Path) -> Result<Self> {
+        let path = file.with_extension("jsonl");
+        if !path.exists() {
+            return Ok(Self(Vec::new()));
+        }
+        let text = fs::read_to_string(&path)?;
+        let outcomes = text.lines().map(serde_json::from_str);
+        let outcomes: Result<Vec<Outcome>, _> = outcomes.collect();
+        let outcomes = outcomes.with_context(|| format!("{} holds no results", path.display()))?;
+        Ok(Self(outcomes))
+    }
+
+    fn get(&self, row: &Configuration, images: u64) -> Option<&Outcome> {
+        let is_its = |outcome: &&Outcome| {
+            outcome.name == row.name && outcome.keys == row.keys() && outcome.images == images
+        };
+        self.0.iter().find(is_its)
+    }
+
+    /// Whether nothing is left to do for a row.
+    fn is_done(&self, row: &Configuration, images: u64, no_inception: bool) -> bool {
+        let figures = self
+            .get(row, images)
+            .and_then(|outcome| outcome.figures.as_ref());
+        figures.is_some_and(|figures| no_inception || figures.fid.is_some())
+    }
+
+    /// Adds an outcome in the place of one of the same name.
+    fn add(&mut self, outcome: Outcome) {
+        self.0.retain(|other| other.name != outcome.name);
+        self.0.push(outcome);
+    }
+}
+
+impl Search {
+    /// Writes the results, and the table of all rows.
+    fn write(&self, file: &Path, results: &Results) -> Result<()> {
+        let mut lines = String::new();
+        for outcome in &results.0 {
+            writeln!(lines, "{}", serde_json::to_string(outcome)?)?;
+        }
+        fs::write(file.with_extension("jsonl"), lines)?;
+        let of_images = self.fid_images.unwrap_or(runs::INCEPTION_IMAGES);
+        let mut page = format!("{}\n\n{}", self.about.trim_end(), head(of_images));
+        let folder = file.file_stem().unwrap_or_default().to_string_lossy();
+        let mut pairs = Vec::new();
+        for row in &self.row {
+            let images = self.budget(row);
+            let outcome = results.get(row, images);
+            let start = format!("| {} | {} | {images}", row.name, row.keys());
+            let figures = outcome.map(|outcome| outcome.figures.as_ref());
+            let rest = match figures {
+                None => "not trained yet | | | | | | | | | |".to_owned(),
+                Some(None) => "the training failed | | | | | | | | | |".to_owned(),
+                Some(Some(figures)) => {
+                    pairs.extend(figures.fid_channels.zip(figures.fid));
+                    format!("{} | [grid]({folder}/{}.png) |", figures.cells(), row.name)
+                }
+            };
+            writeln!(page, "{start} | {rest}")?;
+        }
+        pairs.retain(|&(_, fid)| fid < COMPARABLE);
+        if pairs.len() > 2 {
+            writeln!(
+                page,
+                "\nOver the {} rows with an FID below {COMPARABLE}, the rank correlation (Spearman 1904) of `fid-channels` \
+                 with it is {:.2}.",
+                pairs.len(),
+                rank_correlation(&pairs)
+            )?;
+        }
+        let path = file.with_extension("md");
+        fs::write(&path, page)?;
+        eprintln!("wrote {}", path.display());
+        Ok(())
+    }
+}
+
+impl Figures {
+    fn cells(&self) -> String {
+        format!(
+            "{:.1} | {} | {} | {} | {} | {} | {} | {} | {}",
+            self.minutes,
+            self.parameters,
+            self.blob_bytes,
+            self.working_memory,
+            self.instructions,
+            figure(self.fid_cls, 2),
+            figure(self.fid_cls_int8, 2),
+            figure(self.fid_channels, 2),
+            figure(self.fid, 2),
+        )
+    }
+}
+
+/// FIDs from here on are of pictures that nobody would choose among.
+const COMPARABLE: f64 = 45.0;
+
+/// Spearman's rank correlation of pairs, in -1 to 1; equal numbers have the mean of their ranks.
+fn rank_correlation(pairs: &[(f64, f64)]) -> f64 {
+    let ranks = |number: &dyn Fn(&(f64, f64)) -> f64| -> Vec<f64> {
+        let rank = |pair| {
+            let own = number(pair);
+            let below = pairs.iter().filter(|other| number(other) < own).count();
+            let equal = pairs.iter().filter(|other| number(other) == own).count();
+            below as f64 + (equal as f64 - 1.0) / 2.0
+        };
+        pairs.iter().map(rank).collect()
+    };
+    let (a, b) = (ranks(&|pair| pair.0), ranks(&|pair| pair.1));
+    let middle = (pairs.len() as f64 - 1.0) / 2.0;
+    let product = |a: &[f64], b: &[f64]| -> f64 {
+        let products = a.iter().zip(b).map(|(a, b)| (a - middle) * (b - middle));
+        products.sum()
+    };
+    product(&a, &b) / (product(&a, &a) * product(&b, &b)).sqrt()
+}
+
+/// What stands above the rows, with FIDs of so many images.
+fn head(fid_images: u32) -> String {
+    let count = match fid_images {
+        images if images.is_multiple_of(1000) => format!("{}k", images / 1000),
+        images => images.to_string(),
+    };
+    format!(
+        "\
+Minutes are those of the machine that trained, other work beside it included. `fid-cls` is `fid-cls-5k-test`,
+`fid-channels` is `fid-channels-5k-train`, FID is `fid-inception-{count}-test`, all of the float model: the lower the
+better. RAM is the runtime's working memory in bytes, instructions are predicted for a Cortex-M4.
+
+| row | keys | images | minutes | parameters | blob, bytes | RAM | instructions | fid-cls | int8 | fid-channels | FID | grid |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|
+"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of ten people's intelligence and hours of television, -29 / 165, and a tie.
+    #[test]
+    fn ranks_are_correlated() {
+        let pairs = [
+            (106.0, 7.0),
+            (100.0, 27.0),
+            (86.0, 2.0),
+            (101.0, 50.0),
+            (99.0, 28.0),
+            (103.0, 29.0),
+            (97.0, 20.0),
+            (113.0, 12.0),
+            (112.0, 6.0),
+            (110.0, 17.0),
+        ];
+        assert!((rank_correlation(&pairs) + 29.0 / 165.0).abs() < 1e-12);
+        assert!((rank_correlation(&[(1.0, 10.0), (2.0, 30.0), (9.0, 40.0)]) - 1.0).abs() < 1e-12);
+        // Ranks 0.5, 0.5, 2 against 0, 1, 2: 1.5 / sqrt(1.5 * 2).
+        let tied = rank_correlation(&[(1.0, 1.0), (1.0, 2.0), (2.0, 3.0)]);
+        assert!((tied - 0.75f64.sqrt()).abs() < 1e-12, "{tied}");
+    }
+}

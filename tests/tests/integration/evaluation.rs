@@ -1,7 +1,7 @@
 //! Every score on images of which it is known what they are: real ones, copies, planted collapses.
 
-use pocketgan_trainer::data::{self, Dataset, Images, Options, Split};
-use pocketgan_trainer::evaluation::{Figures, Judge, Samples, Scored, spread};
+use pocketgan_trainer::data::{self, Dataset, Images, Options, Split, spread};
+use pocketgan_trainer::evaluation::{Figures, Judge, Samples, Scored};
 use pocketgan_trainer::spec::Shape;
 
 const COUNT: usize = 1000;

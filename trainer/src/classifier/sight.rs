@@ -5,9 +5,11 @@ use crate::ops::Cpu;
 use crate::parameters::Parameters;
 use crate::spec::{Layer, Network, Shape};
 
-/// A trained classifier on the CPU, cut in two in front of its last layer.
+/// A trained classifier on the CPU, cut in front of each convolution but the first, where pictures become vectors, and
+/// in front of its last layer.
 pub struct Classifier {
-    body: Model<Cpu>,
+    /// All but the last part, first to last; at least one.
+    body: Vec<Model<Cpu>>,
     head: Model<Cpu>,
 }
 
@@ -16,6 +18,9 @@ pub struct Classifier {
 pub struct Judged {
     /// `(N, F)`.
     pub features: Vec<f32>,
+    /// For each channel of the pictures between the parts, the mean and the standard deviation over its places:
+    /// `(N, S)`, [`Classifier::statistics`] numbers an image.
+    pub statistics: Vec<f32>,
     /// The most likely class of each, `(N,)`.
     pub classes: Vec<u8>,
 }
@@ -42,33 +47,59 @@ impl Classifier {
             Some((Layer::Linear { features, .. }, body)) if *features <= 256 => body.len(),
             _ => return Err(ClassifierError::NoHead),
         };
-        let mut body = network.clone();
-        let linear = body.layers.split_off(last);
-        body.inputs.remove(&last);
-        let head = Network::chain(body.output().map_err(ModelError::from)?, linear);
-        let (mut of_body, mut of_head) = (parameters.clone(), Parameters::default());
-        let prefix = format!("{last}.");
-        of_body.tensors.retain(|name, tensor| {
-            let part = name.strip_prefix(&prefix);
-            if let Some(part) = part {
-                of_head.tensors.insert(format!("0.{part}"), tensor.clone());
+        let cut = |index: &usize| {
+            matches!(
+                network.layers[*index],
+                Layer::Conv2d { .. } | Layer::Flatten
+            ) || *index == last
+        };
+        let cuts: Vec<usize> = (1..=last)
+            .filter(cut)
+            .chain([network.layers.len()])
+            .collect();
+        let (mut first, mut input) = (0, network.input);
+        let mut parts = Vec::new();
+        for end in cuts {
+            let layers = network.layers[first..end].to_vec();
+            let part = Network::chain(input, layers);
+            let mut own = Parameters::default();
+            for (name, tensor) in &parameters.tensors {
+                if let Some((index, name)) = name.split_once('.')
+                    && let Ok(index) = index.parse::<usize>()
+                    && (first..end).contains(&index)
+                {
+                    let name = format!("{}.{name}", index - first);
+                    own.tensors.insert(name, tensor.clone());
+                }
             }
-            part.is_none()
-        });
+            (first, input) = (end, part.output().map_err(ModelError::from)?);
+            parts.push(Model::new(Cpu::default(), &part, &own)?);
+        }
+        let head = parts.pop().filter(|_| !parts.is_empty());
         Ok(Self {
-            body: Model::new(Cpu::default(), &body, &of_body)?,
-            head: Model::new(Cpu::default(), &head, &of_head)?,
+            head: head.ok_or(ClassifierError::NoHead)?,
+            body: parts,
         })
     }
 
     /// The shape of the images it looks at.
     pub fn image(&self) -> Shape {
-        self.body.network().input
+        self.body[0].network().input
     }
 
     /// How many features an image has.
     pub fn features(&self) -> usize {
         self.head.network().input.len()
+    }
+
+    /// How many statistics of channels an image has.
+    pub fn statistics(&self) -> usize {
+        let shapes = self
+            .body
+            .iter()
+            .filter_map(|part| part.network().output().ok());
+        let pictures = shapes.filter(|shape| !shape.is_flat());
+        pictures.map(|shape| 2 * shape.channels).sum()
     }
 
     /// How many classes it tells apart.
@@ -84,14 +115,36 @@ impl Classifier {
     /// # Errors
     /// The device's.
     pub fn judge(&self, pixels: &[u8]) -> Result<Judged, ModelError> {
-        let features = self.body.evaluate(&to_samples(pixels), &[])?;
+        let n = pixels.len() / self.image().len().max(1);
+        let mut features = to_samples(pixels);
+        let mut statistics = vec![Vec::with_capacity(self.statistics()); n];
+        for part in &self.body {
+            features = part.evaluate(&features, &[])?;
+            let shape = part.network().output()?;
+            if !shape.is_flat() {
+                let images = features.chunks_exact(shape.len());
+                for (image, statistics) in images.zip(&mut statistics) {
+                    let places = image.chunks_exact(shape.height * shape.width);
+                    statistics.extend(places.flat_map(mean_and_deviation));
+                }
+            }
+        }
         let logits = self.head.evaluate(&features, &[])?;
         let classes = logits.chunks_exact(self.classes().max(1)).map(most_likely);
         Ok(Judged {
             classes: classes.collect(),
+            statistics: statistics.concat(),
             features,
         })
     }
+}
+
+/// The mean of numbers and their standard deviation from it.
+fn mean_and_deviation(numbers: &[f32]) -> [f32; 2] {
+    let count = numbers.len() as f64;
+    let mean = numbers.iter().copied().map(f64::from).sum::<f64>() / count;
+    let squares = numbers.iter().map(|&x| (f64::from(x) - mean).powi(2));
+    [mean as f32, (squares.sum::<f64>() / count).sqrt() as f32]
 }
 
 /// Pixel `p` as `(p - 128) / 128`.
@@ -118,7 +171,7 @@ mod tests {
     use crate::nn::Initialization;
     use crate::rng::{Rng, Stream};
 
-    /// The two halves, one after the other, are the whole network.
+    /// The parts, one after the other, are the whole network, to the bit.
     #[test]
     fn cutting_changes_nothing() {
         let network = network(Shape::new(1, 28, 28), 10);
@@ -133,6 +186,27 @@ mod tests {
             .collect();
         let judged = classifier.judge(&pixels).unwrap();
         assert_eq!(judged.features.len(), 70 * 64);
+        // Two for each of the convolutions' channels.
+        assert_eq!(classifier.statistics(), 2 * (16 + 3 * 32 + 24));
+        assert_eq!(judged.statistics.len(), 70 * classifier.statistics());
+        let mut first = network.clone();
+        first.layers.truncate(3);
+        let mut own = parameters.clone();
+        own.tensors
+            .retain(|name, _| ["0.", "1."].iter().any(|layer| name.starts_with(layer)));
+        let first = Model::new(Cpu::default(), &first, &own).unwrap();
+        let pictures = first.evaluate(&to_samples(&pixels[..784]), &[]).unwrap();
+        for (channel, places) in pictures.chunks_exact(784).enumerate() {
+            let mean = places.iter().sum::<f32>() / 784.0;
+            let square = places.iter().map(|x| x * x).sum::<f32>() / 784.0;
+            let [ours, deviation] = [0, 1].map(|i| judged.statistics[2 * channel + i]);
+            assert!((ours - mean).abs() < 1e-4, "{ours} against {mean}");
+            let variance = square - mean * mean;
+            assert!(
+                (deviation * deviation - variance).abs() < 1e-3,
+                "{deviation}"
+            );
+        }
         let logits = whole.evaluate(&to_samples(&pixels), &[]).unwrap();
         let expected: Vec<u8> = logits
             .chunks(10)

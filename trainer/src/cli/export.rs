@@ -5,6 +5,7 @@ use crate::engines::RuntimeEngine;
 use crate::export::quantize::{Calibration, Weights};
 use crate::export::{self, FLOAT_BLOB, FLOAT_ONNX, INT8_BLOB, INT8_ONNX, QuantizeError, blob};
 use crate::gan::store::{Found, Store, StoreError};
+use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// Export a run's newest checkpoint again: model.onnx, model-int8.onnx, model.pgan, model-f32.pgan.
@@ -16,12 +17,12 @@ use std::path::{Path, PathBuf};
 pub struct ExportArgs {
     /// The folder of a run or a model.
     run: PathBuf,
-    /// The weights of model.pgan and model-int8.onnx. int4 makes the blob 42 to 48 % smaller than int8, but takes 45 %
+    /// The weights of model.pgan and model-int8.onnx [default: those that the run was finetuned for, or int8]. int4 makes the blob 42 to 48 % smaller than int8, but takes 45 %
     /// more working memory and 26 to 49 % more instructions, and its images are worse: fid-cls-5k-test of
     /// models/fashion-nano is
     /// 13.07 in int4 and 8.95 in int8.
-    #[arg(long, value_enum, default_value_t, value_name = "NUMBERS")]
-    weights: Weights,
+    #[arg(long, value_enum, value_name = "NUMBERS")]
+    weights: Option<Weights>,
     /// The folder to write into, made if it is not there; by default the run's own. To be named for a folder without
     /// checkpoints.
     #[arg(long, value_name = "FOLDER")]
@@ -29,6 +30,12 @@ pub struct ExportArgs {
     /// Export the checkpoint with the best score instead of the newest.
     #[arg(long)]
     best: bool,
+}
+
+/// What a run's recipe says of its export.
+#[derive(Deserialize)]
+struct Own {
+    finetune: Option<Weights>,
 }
 
 pub fn run(args: ExportArgs) -> Result<(), Failure> {
@@ -42,7 +49,7 @@ pub fn run(args: ExportArgs) -> Result<(), Failure> {
                 args.run.display()
             )));
         }
-        let exported = export_blob(&float_blob, args.weights, out)?;
+        let exported = export_blob(&float_blob, args.weights.unwrap_or_default(), out)?;
         (format!("from {}", float_blob.display()), exported)
     } else {
         let found = checkpoint(&args.run, args.best)?;
@@ -110,14 +117,17 @@ pub(super) fn checkpoint(run: &Path, best: bool) -> Result<Found, Failure> {
     })
 }
 
-/// Writes a checkpoint's averaged generator as the four files for the device.
+/// Writes a checkpoint's averaged generator as the four files for the device, with the run's own weights where none
+/// are asked for.
 pub(super) fn export_to(
     found: &Found,
-    weights: Weights,
+    weights: Option<Weights>,
     folder: &Path,
 ) -> Result<export::Exported, Failure> {
     let checkpoint = &found.checkpoint;
     let calibration = Calibration::default();
+    let own = toml::from_str(&checkpoint.recipe).unwrap_or(Own { finetune: None });
+    let weights = weights.or(own.finetune).unwrap_or_default();
     let (network, parameters) = checkpoint.generator().ok_or_else(|| {
         let path = found.path.display();
         Failure::Input(format!("{path}: it holds no network that makes images"))

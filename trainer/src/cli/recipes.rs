@@ -3,7 +3,8 @@
 use super::{Failure, name};
 use crate::gan::penalties::PenaltyKind;
 use crate::gan::{
-    Adversarial, Conditioning, Curve, Game, Likelihood, Objective, Recipe, Size, Sizes, Variational,
+    Adversarial, Conditioning, Curve, Distillation, Game, Likelihood, Objective, Recipe, Size,
+    Sizes, Variational,
 };
 use crate::optim::{OptimizerKind, Rule};
 use crate::spec::{Shape, SpecError};
@@ -99,13 +100,14 @@ enum Rules {
 impl From<Game> for Rules {
     fn from(game: Game) -> Self {
         match game {
-            Game::Adversarial(Adversarial {
-                objective,
-                penalty,
-                weight_clip,
-                critic_steps,
-                ..
-            }) => {
+            Game::Adversarial(rules) | Game::Distillation(Distillation { finish: rules, .. }) => {
+                let Adversarial {
+                    objective,
+                    penalty,
+                    weight_clip,
+                    critic_steps,
+                    ..
+                } = rules;
                 let (penalty, penalty_weight) = PenaltyKind::of(penalty);
                 Self::Adversarial {
                     loss: objective,

@@ -3,7 +3,6 @@
 use super::Failure;
 use super::output::Output;
 use crate::engines::{self, Engine, EngineKind};
-use crate::export::quantize::Weights;
 use crate::files::sha256;
 use crate::report::sheet;
 use anyhow::Context;
@@ -90,7 +89,7 @@ pub(super) fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Box<dyn E
     }
     let found = super::export::checkpoint(model, false)?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let exported = super::export::export_to(&found, Weights::default(), folder.path())?;
+    let exported = super::export::export_to(&found, None, folder.path())?;
     if let (EngineKind::Runtime, Err(error)) = (kind, exported.device) {
         return Err(Failure::Input(format!("{error}: add --engine tract")));
     }

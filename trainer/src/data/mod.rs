@@ -101,6 +101,19 @@ impl Images {
     }
 }
 
+/// `count` rows at equal steps, or all where there are no more: of a file that is sorted some of each kind.
+pub fn spread<T: Copy>(rows: &[T], size: usize, count: usize) -> Vec<T> {
+    let all = rows.len() / size.max(1);
+    if count >= all {
+        return rows.to_vec();
+    }
+    let chosen = (0..count).map(|i| i * all / count);
+    chosen
+        .flat_map(|i| &rows[i * size..][..size])
+        .copied()
+        .collect()
+}
+
 /// Loads one split of a data set: a published one from the first source that has it.
 ///
 /// What each source answered goes to stderr, a line each, and so does every broken picture that is passed over. Files

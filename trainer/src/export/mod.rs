@@ -9,6 +9,7 @@ mod forward;
 pub mod onnx;
 pub mod quantize;
 mod scales;
+mod unfold;
 
 use crate::files::{self, Target, write_aside};
 use crate::parameters::Parameters;

@@ -34,7 +34,18 @@ impl Default for Calibration {
 }
 
 /// How fine weights are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    clap::ValueEnum,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Weights {
     /// -127 to 127.
     #[default]
@@ -68,6 +79,23 @@ impl Weights {
         scales
             .min_by(|&a, &b| error(a).total_cmp(&error(b)))
             .unwrap_or(largest)
+    }
+
+    /// Rounds the weights of folded layers to the nearest that these are of, by the scales that suit them best. What
+    /// the format asks of scales besides, an export changes them for by less than a hundredth.
+    pub fn round(self, layers: &mut [FoldedLayer]) {
+        for layer in layers {
+            let scales = each_output(layer)
+                .into_iter()
+                .map(|own| self.best_scale(&own));
+            let scales: Vec<f32> = scales.collect();
+            for i in 0..layer.weight.len() {
+                let scale = scales[layer.output_of_weight(i)];
+                if scale > 0.0 {
+                    layer.weight[i] = scale * self.nearest(layer.weight[i] / scale);
+                }
+            }
+        }
     }
 
     /// The quanta from one weight to the next, and the largest weight.
@@ -244,6 +272,15 @@ fn largest_step(inputs: usize) -> f64 {
     32.0 * (inputs as f64).sqrt()
 }
 
+/// The weights of each output or output channel.
+fn each_output(layer: &FoldedLayer) -> Vec<Vec<f32>> {
+    let mut each_output = vec![Vec::new(); layer.bias.len()];
+    for (i, &weight) in layer.weight.iter().enumerate() {
+        each_output[layer.output_of_weight(i)].push(weight);
+    }
+    each_output
+}
+
 /// Per output channel the scale that rounds the weights best, made coarser where the multiplier, the bias or a class's
 /// column would otherwise leave its range (a channel of next to no weights).
 fn weight_scales(layer: &FoldedLayer, weights: Weights, input_scale: f32, scale: f32) -> Vec<f32> {
@@ -252,10 +289,7 @@ fn weight_scales(layer: &FoldedLayer, weights: Weights, input_scale: f32, scale:
         _ => f64::from(scale),
     };
     let finest = MIN_MULTIPLIER * unit / f64::from(input_scale);
-    let mut each_output = vec![Vec::new(); layer.bias.len()];
-    for (i, &weight) in layer.weight.iter().enumerate() {
-        each_output[layer.output_of_weight(i)].push(weight);
-    }
+    let each_output = each_output(layer);
     let mut columns = vec![0.0f32; layer.bias.len()];
     for column in layer.columns.chunks_exact(columns.len().max(1)) {
         for (largest, number) in columns.iter_mut().zip(column) {

@@ -41,7 +41,7 @@ const GENERATOR: LossName = LossName {
 };
 
 /// Gradients for the weights, none for the batch itself.
-const LEARN: Mode = Mode::Train(Wants {
+pub(super) const LEARN: Mode = Mode::Train(Wants {
     input: false,
     weights: true,
 });
@@ -51,7 +51,7 @@ const OBSERVE: Mode = Mode::Train(Wants {
     weights: false,
 });
 /// Gradients through the network, none for its weights.
-const PASS_THROUGH: Mode = Mode::Train(Wants {
+pub(super) const PASS_THROUGH: Mode = Mode::Train(Wants {
     input: true,
     weights: false,
 });
@@ -100,7 +100,8 @@ impl Adversarial {
             steps,
             ..
         } = gan;
-        let [discriminator] = others.as_mut_slice() else {
+        // A distillation has a teacher besides.
+        let [discriminator, ..] = others.as_mut_slice() else {
             return Err(ModelError::Networks {
                 expected: 2,
                 found: 1 + others.len(),

@@ -9,7 +9,7 @@
 //! | `averages.{name}.*` | the average of its weights, if it is a generator |
 //! | `adam.{name}.{i}.first`, `.second` | moments of its `i`-th trained array, the device's order |
 //! | `extra.{name}` | what the kind of training keeps besides |
-//! | `since` | the losses since the last line of the log, `(steps, losses)`; the metadata have their names |
+//! | `since` | the losses since the last line of the log, `(steps, losses)`, NaN what a step does not have; the metadata have their names |
 //!
 //! Formats 2 and 3 know a `generator` and a `discriminator` only. They are read, and a run goes on from them.
 //!
@@ -198,8 +198,7 @@ impl Checkpoint {
 
     /// The names of the losses in `since`.
     fn losses(&self) -> Vec<String> {
-        let first = self.since.first();
-        first.map_or_else(Vec::new, |losses| losses.0.keys().cloned().collect())
+        Losses::keys(&self.since).into_iter().collect()
     }
 
     fn entries(&self) -> Vec<Entry> {
@@ -226,9 +225,11 @@ impl Checkpoint {
         }
         let columns = self.losses();
         let rows = self.since.iter();
-        let since: Vec<f32> = rows
-            .flat_map(|losses| columns.iter().filter_map(move |column| losses.get(column)))
-            .collect();
+        let of = |losses: &Losses| {
+            let row = columns.iter().map(|column| losses.get(column));
+            row.map(|loss| loss.unwrap_or(f32::NAN)).collect::<Vec<_>>()
+        };
+        let since: Vec<f32> = rows.flat_map(of).collect();
         let shape = vec![self.since.len(), columns.len()];
         entries.push(Entry::new("since".into(), shape, &since));
         entries
@@ -425,12 +426,14 @@ impl Tensors {
         }
     }
 
-    /// Rows of losses with these columns.
+    /// Rows of losses with these columns; what a step does not have is NaN.
     fn losses(&mut self, name: &str, columns: &[String]) -> Result<Vec<Losses>, DecodeError> {
         let numbers = self.take(name)?.data;
         let rows = numbers.chunks_exact(columns.len().max(1));
-        let losses =
-            rows.map(|row| Losses(columns.iter().cloned().zip(row.iter().copied()).collect()));
+        let losses = rows.map(|row| {
+            let losses = columns.iter().cloned().zip(row.iter().copied());
+            Losses(losses.filter(|(_, loss)| !loss.is_nan()).collect())
+        });
         Ok(losses.collect())
     }
 }

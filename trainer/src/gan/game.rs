@@ -1,6 +1,7 @@
 //! The kinds of training: the one place that tells them apart.
 
 use super::adversarial::Adversarial;
+use super::distillation::Distillation;
 use super::networks::{LossName, Losses};
 use super::training::{Batch, Gan};
 use super::variational::Variational;
@@ -13,6 +14,8 @@ use crate::ops::Device;
 pub enum Game {
     /// A generator and a discriminator against each other.
     Adversarial(Adversarial),
+    /// A generator and its teacher, then the generator and a discriminator.
+    Distillation(Distillation),
     /// The decoder and the encoder of a variational autoencoder.
     Variational(Variational),
 }
@@ -20,6 +23,12 @@ pub enum Game {
 impl From<Adversarial> for Game {
     fn from(rules: Adversarial) -> Self {
         Self::Adversarial(rules)
+    }
+}
+
+impl From<Distillation> for Game {
+    fn from(rules: Distillation) -> Self {
+        Self::Distillation(rules)
     }
 }
 
@@ -34,6 +43,7 @@ impl Game {
     pub const fn batches(self) -> u32 {
         match self {
             Self::Adversarial(rules) => rules.critic_steps,
+            Self::Distillation(rules) => rules.finish.critic_steps,
             Self::Variational(_) => 1,
         }
     }
@@ -42,7 +52,17 @@ impl Game {
     pub const fn losses(self) -> &'static [LossName] {
         match self {
             Self::Adversarial(_) => &Adversarial::LOSSES,
+            Self::Distillation(_) => &Distillation::LOSSES,
             Self::Variational(_) => &Variational::LOSSES,
+        }
+    }
+
+    /// The rules between a generator and a discriminator, of a kind of training that has one.
+    pub const fn adversarial_mut(&mut self) -> Option<&mut Adversarial> {
+        match self {
+            Self::Adversarial(rules) => Some(rules),
+            Self::Distillation(rules) => Some(&mut rules.finish),
+            Self::Variational(_) => None,
         }
     }
 
@@ -67,6 +87,7 @@ impl Game {
     ) -> Result<Losses, ModelError> {
         match self {
             Self::Adversarial(rules) => rules.step(gan, batch),
+            Self::Distillation(rules) => rules.step(gan, batch),
             Self::Variational(rules) => rules.step(gan, batch),
         }
     }

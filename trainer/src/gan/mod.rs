@@ -1,9 +1,10 @@
 //! Generative adversarial networks (Goodfellow et al. 2014), and variational autoencoders (Kingma & Welling 2014)
-//! beside them: networks, losses, the training step and the loop around it.
+//! and distillation beside them: networks, losses, the training step and the loop around it.
 
 mod adversarial;
 pub mod checkpoint;
 mod diff_augment;
+mod distillation;
 pub mod fit;
 mod game;
 mod log;
@@ -19,6 +20,7 @@ pub mod variational;
 
 pub use adversarial::Adversarial;
 pub use diff_augment::DiffAugment;
+pub use distillation::{Distillation, rounded};
 pub use game::Game;
 pub use losses::Objective;
 pub use networks::{LossName, Losses, Named, Networks, Role};

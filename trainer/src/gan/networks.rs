@@ -3,7 +3,7 @@
 use crate::spec::Network;
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a network of a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -99,14 +99,20 @@ impl Losses {
         self.0.values().all(|loss| loss.is_finite())
     }
 
-    /// The mean of each loss over some steps, at least one.
+    /// The mean of each loss over those of some steps that have it.
     pub fn mean(steps: &[Self]) -> Self {
-        let keys = steps.first().into_iter().flat_map(|first| first.0.keys());
-        let mean = |key: &String| {
-            let sum = steps.iter().filter_map(|step| step.get(key)).sum::<f32>();
-            (key.clone(), sum / steps.len() as f32)
+        let mean = |key: String| {
+            let losses = steps.iter().filter_map(|step| step.get(&key));
+            let mean = losses.clone().sum::<f32>() / losses.count() as f32;
+            (key, mean)
         };
-        Self(keys.map(mean).collect())
+        Self(Self::keys(steps).into_iter().map(mean).collect())
+    }
+
+    /// The keys of some steps, each once.
+    pub fn keys(steps: &[Self]) -> BTreeSet<String> {
+        let keys = steps.iter().flat_map(|step| step.0.keys());
+        keys.cloned().collect()
     }
 }
 

@@ -17,8 +17,8 @@ const LOG: &str = "log.jsonl";
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Written {
     pub step: u32,
-    /// The score at an epoch's end, if there was one; lower is better.
-    pub score: Option<f64>,
+    /// The score at an epoch's end, if there was one; lower is better. Older versions wrote another as `score`.
+    pub selection: Option<f64>,
     /// Seconds of training up to the step, of all parts of the run.
     pub elapsed_s: f64,
 }
@@ -226,7 +226,7 @@ impl Writer {
         let bytes = checkpoint.encode()?;
         self.note(Written {
             step,
-            score: score.filter(|score| score.is_finite()),
+            selection: score.filter(|score| score.is_finite()),
             elapsed_s,
         })?;
         let path = self.path_of(step);
@@ -276,7 +276,7 @@ impl Writer {
         let scored = self.log.lines().iter();
         let scored = scored.filter(|line| line.step <= horizon);
         let scored = scored.filter(|line| !self.gone.contains(&line.step));
-        let scored = scored.filter_map(|line| Some((line.score?, line.step)));
+        let scored = scored.filter_map(|line| Some((line.selection?, line.step)));
         let best = scored.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         best.map(|(_, step)| step)
     }

@@ -18,6 +18,8 @@ pub struct Settings {
     pub networks: Networks,
     pub game: Game,
     pub initialization: Initialization,
+    /// How networks begin that are trained already, by name.
+    pub trained: BTreeMap<String, Parameters>,
     /// Of each network that [`Settings::rates`] does not name.
     pub optimizer: OptimizerConfig,
     /// Learning rates of networks of their own, by name.
@@ -192,8 +194,12 @@ impl<D: Device<f32>> Gan<D> {
     pub fn new(device: D, settings: &Settings) -> Result<Self, ModelError> {
         let mut rng = Rng::new(settings.seed, Stream::Initialization);
         let learner = |named: &Named| {
-            let begin = &settings.initialization;
-            let parameters = begin.parameters(&named.network, &mut rng)?;
+            let parameters = match settings.trained.get(&named.name) {
+                Some(trained) => trained.clone(),
+                None => settings
+                    .initialization
+                    .parameters(&named.network, &mut rng)?,
+            };
             let optimizer = settings.optimizer(&named.name);
             Learner::new(&device, named, optimizer, &parameters)
         };

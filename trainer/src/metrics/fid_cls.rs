@@ -1,8 +1,9 @@
 //! `fid-cls`: how far a generator's images are from real ones, in the eyes of a small classifier.
 
 use super::frechet;
+use super::selection::{self, Selection};
 use crate::classifier::{self, Classifier, DecodeError, Frozen, Judged};
-use crate::data::{Dataset, Published};
+use crate::data::{Dataset, Images, Published, spread};
 use crate::gaussian::{Gaussian, Moments};
 use crate::nn::{Model, ModelError};
 use crate::ops::Device;
@@ -36,9 +37,12 @@ static CLASSIFIERS: [(&str, &[u8]); 2] = [
 ///
 /// A figure compares with others of the same classifier only, and never with FID by Inception features.
 /// What does not help to tell the classes apart, the classifier may overlook.
+///
+/// It takes the score of [`Selection`] too, once it has seen training images.
 pub struct FidCls {
     eye: Classifier,
     reference: Gaussian,
+    selection: Option<Selection>,
 }
 
 /// What a set of images scored.
@@ -46,6 +50,9 @@ pub struct FidCls {
 pub struct Score {
     /// The distance, at least 0; the lower the better.
     pub fid_cls: f64,
+    /// What the best checkpoint is chosen by: the distance from training images by [`Selection`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fid_channels: Option<f64>,
     /// Images that were taken for each class.
     pub class_counts: Vec<u32>,
     /// Shannon's entropy of the classes over its greatest value: 0 where all images are of one class, 1
@@ -72,7 +79,22 @@ impl FidCls {
             reference,
             ..
         } = classifier::decode(bytes)?;
-        Ok(Some(Self { eye, reference }))
+        Ok(Some(Self {
+            eye,
+            reference,
+            selection: None,
+        }))
+    }
+
+    /// Looks at training images, for scores to be taken against them.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn see_training(&mut self, images: &Images) -> Result<(), ModelError> {
+        let pixels = spread(&images.pixels, images.image_len(), selection::IMAGES);
+        let Judged { statistics, .. } = self.judge(&pixels)?;
+        self.selection = Some(Selection::new(&statistics, self.eye.statistics()));
+        Ok(())
     }
 
     /// Scores 5,000 images of a generator with values in [-1, 1], those of the seeds 1 to 5,000 as the
@@ -108,13 +130,18 @@ impl FidCls {
     /// # Errors
     /// The device's.
     pub fn judge(&self, pixels: &[u8]) -> Result<Judged, ModelError> {
-        let (mut features, mut classes) = (Vec::new(), Vec::new());
+        let mut all = Judged {
+            features: Vec::new(),
+            statistics: Vec::new(),
+            classes: Vec::new(),
+        };
         for pixels in pixels.chunks(AT_ONCE * self.eye.image().len()) {
             let judged = self.eye.judge(pixels)?;
-            features.extend(judged.features);
-            classes.extend(judged.classes);
+            all.features.extend(judged.features);
+            all.statistics.extend(judged.statistics);
+            all.classes.extend(judged.classes);
         }
-        Ok(Judged { features, classes })
+        Ok(all)
     }
 
     /// Counts images of any origin.
@@ -122,6 +149,7 @@ impl FidCls {
         Tally {
             judge: self,
             moments: Moments::new(self.eye.features()),
+            statistics: Vec::new(),
             class_counts: vec![0; self.eye.classes()],
         }
     }
@@ -138,6 +166,7 @@ fn classifier_of(dataset: &Dataset) -> Option<&'static [u8]> {
 pub struct Tally<'a> {
     judge: &'a FidCls,
     moments: Moments,
+    statistics: Vec<f32>,
     class_counts: Vec<u32>,
 }
 
@@ -157,6 +186,9 @@ impl Tally<'_> {
     /// Counts images in that the classifier has seen.
     pub fn count(&mut self, judged: &Judged) {
         self.moments.add(&judged.features);
+        if self.judge.selection.is_some() {
+            self.statistics.extend(&judged.statistics);
+        }
         for &class in &judged.classes {
             self.class_counts[usize::from(class)] += 1;
         }
@@ -164,7 +196,9 @@ impl Tally<'_> {
 
     /// The score of all images so far.
     pub fn score(self) -> Score {
+        let selection = self.judge.selection.as_ref();
         Score {
+            fid_channels: selection.map(|selection| selection.distance(&self.statistics)),
             fid_cls: frechet(&self.moments.gaussian(), &self.judge.reference),
             class_entropy: entropy(&self.class_counts),
             class_counts: self.class_counts,

@@ -121,6 +121,12 @@ pub enum ModelError {
     /// The numbers in front of the tanh were asked for.
     #[error("a Bernoulli likelihood needs a decoder whose last layer is Tanh, not {0}")]
     NoTanh(&'static str),
+    /// The features in front of the last layer were asked for.
+    #[error("the network has no features: no Linear layer reads what the layer before it gives")]
+    NoFeatures,
+    /// The network's weights cannot be rounded as those of an exported one.
+    #[error("the weights cannot be rounded: {0}")]
+    Rounding(String),
     /// A stream of random numbers has a state that no stream comes to.
     #[error("the saved state of the random numbers is none")]
     Latents,
@@ -258,6 +264,24 @@ impl<D: Device<f32>> Model<D> {
             }
             (last, _) => Err(ModelError::NoTanh(last.map_or("none", |last| last.name()))),
         }
+    }
+
+    /// The same network, with the same arrays, up to what its last Linear layer reads.
+    ///
+    /// # Errors
+    /// A network without one, or whose last Linear layer does not read what the layer before gives.
+    pub fn features(&self) -> Result<Self, ModelError> {
+        let is_linear = |module: &Module<D::Array>| matches!(module.kind, Kind::Linear(_));
+        let last = self.modules.iter().rposition(is_linear);
+        let last = last.filter(|&at| at > 0 && self.modules[at].reads == [at]);
+        let at = last.ok_or(ModelError::NoFeatures)?;
+        let mut body = self.clone();
+        let index = body.modules[at].index;
+        body.modules.truncate(at);
+        body.network.layers.truncate(index);
+        body.network.inputs.retain(|&layer, _| layer < index);
+        body.output = body.network.output()?;
+        Ok(body)
     }
 
     /// Puts a batch of `n` samples, each in C, H, W order, on the device.

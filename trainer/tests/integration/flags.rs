@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 const NO_KEYS: [&str; 4] = ["config", "resume", "changed-data", "dry-run"];
 
 /// Each other flag with a value, as TOML, that the runs of [`GAN`] and [`VAE`] do not have.
-const GIVEN: [(&str, &str); 50] = [
+const GIVEN: [(&str, &str); 54] = [
     ("dataset", r#""folder:moved""#),
     ("image-size", "12"),
     ("channels", r#""grey""#),
@@ -32,6 +32,10 @@ const GIVEN: [(&str, &str); 50] = [
     ("diff-augment", r#""translation-cutout""#),
     ("top-k", "0.5"),
     ("top-k-decay", "0.75"),
+    ("teacher", r#""gan""#),
+    ("teacher-epochs", "1"),
+    ("feature-weight", "2.0"),
+    ("finetune", r#""int4""#),
     ("likelihood", r#""gaussian""#),
     ("beta", "2.5"),
     ("epochs", "2"),
@@ -82,7 +86,7 @@ const CIRCUMSTANCES: [&str; 13] = [
 /// Those that only a variational autoencoder has.
 const VARIATIONAL: [&str; 2] = ["likelihood", "beta"];
 /// Those that only an adversarial recipe has.
-const ADVERSARIAL: [&str; 13] = [
+const ADVERSARIAL: [&str; 17] = [
     "discriminator-size",
     "discriminator",
     "discriminator-conditioning",
@@ -96,7 +100,13 @@ const ADVERSARIAL: [&str; 13] = [
     "diff-augment",
     "top-k",
     "top-k-decay",
+    "teacher",
+    "teacher-epochs",
+    "feature-weight",
+    "finetune",
 ];
+/// Those that only a run with a teacher has.
+const TAUGHT: [&str; 3] = ["teacher-epochs", "feature-weight", "finetune"];
 
 const CONDITIONAL: (&str, &str) = ("conditional", "true");
 const COMMON: [(&str, &str); 10] = [
@@ -181,6 +191,10 @@ fn a_flag_is_a_key_and_is_kept_and_checked_at_a_resume() {
             let refusal = match name {
                 "data-dir" => Some("--data-dir holds the files of a published data set".to_owned()),
                 "instance-selection" => Some("there is none of folder:own".to_owned()),
+                "teacher" if run == "gan" => Some("leave out --conditional".to_owned()),
+                _ if run == "gan" && TAUGHT.contains(&name) => {
+                    Some(format!("--{name} needs --teacher"))
+                }
                 "top-k-decay" if run == "gan" => Some("--top-k-decay needs --top-k".to_owned()),
                 "momentum" => Some("the optimizer adam has no --momentum".to_owned()),
                 _ => foreign.contains(&name).then(|| format!("has no --{name}")),
@@ -258,12 +272,14 @@ fn a_run_keeps_every_flag() {
             "conditional",
             "data-dir",
             "instance-selection",
+            "teacher",
             "adam-beta1",
             "adam-beta2",
         ];
         let given = GIVEN
             .into_iter()
-            .filter(|(name, _)| !foreign.contains(name) && !left_out.contains(name));
+            .filter(|(name, _)| !foreign.contains(name) && !left_out.contains(name))
+            .filter(|(name, _)| !TAUGHT.contains(name));
         let given: Vec<_> = given.chain([recipe, CONDITIONAL]).collect();
         let flags: Vec<String> = given.iter().map(|&given| flag(given)).collect();
         let flags = flags.join(" ");

@@ -10,4 +10,5 @@ mod output;
 mod own_data;
 mod resume;
 mod runs_and_data;
+mod teacher;
 mod training_loop;

@@ -65,6 +65,7 @@ fn settings() -> Settings {
         networks: Adversarial::networks(generator, discriminator),
         game: Adversarial::new(Objective::NonSaturating).into(),
         initialization: Initialization::Dcgan,
+        trained: BTreeMap::new(),
         optimizer: OptimizerConfig::adam(1e-2, 0.5, 0.999),
         rates: BTreeMap::new(),
         schedule: Schedule::CONSTANT,
@@ -816,9 +817,11 @@ fn a_hopeless_run_is_given_up() {
     }
 }
 
-fn scored(fid_cls: f64) -> Score {
+/// The best by `fid-channels` is the worst by `fid-cls`.
+fn scored(fid_channels: f64) -> Score {
     Score {
-        fid_cls,
+        fid_cls: 100.0 - fid_channels,
+        fid_channels: Some(fid_channels),
         class_counts: vec![7],
         class_entropy: 0.0,
     }
@@ -1116,11 +1119,11 @@ fn a_warned_run_can_go_back() {
 /// Scores by step: how good, and of how many of ten classes.
 fn judged(bench: &Bench, fate: Fate, score: impl Fn(u32) -> (f64, usize)) -> Part {
     bench.rated(fate, &mut |_| {
-        let (fid_cls, classes) = score(bench.images.step.load(Ordering::Relaxed));
+        let (fid_channels, classes) = score(bench.images.step.load(Ordering::Relaxed));
         let counts = (0..10).map(|class| if class < classes { 500 } else { 0 });
         Ok(Some(Score {
             class_counts: counts.collect(),
-            ..scored(fid_cls)
+            ..scored(fid_channels)
         }))
     })
 }

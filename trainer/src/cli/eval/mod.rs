@@ -5,8 +5,8 @@ mod table;
 
 use super::Failure;
 use super::data_flags::DataFlags;
-use crate::data::{self, Dataset, Fingerprint, Split};
-use crate::evaluation::{EvaluationError, Figures, Judge, Samples, Scored, spread};
+use crate::data::{self, Dataset, Fingerprint, Split, spread};
+use crate::evaluation::{EvaluationError, Figures, Judge, Samples, Scored};
 use crate::metrics::Inception;
 use crate::metrics::inception::InceptionError;
 use crate::spec::Shape;

@@ -1,6 +1,7 @@
 //! `trainer fit --dry-run`: what a run would be.
 
 use super::options::{DeviceKind, Plan, input};
+use super::teacher::Teacher;
 use crate::cli::{Failure, print_json};
 use crate::data::{self, FileState, Published, Split};
 use crate::gan::Named;
@@ -74,7 +75,8 @@ pub(super) fn run(plan: &Plan) -> Result<(), Failure> {
     }
     let data = Data::find(plan)?;
     let shape = Shape::new(data.channels, data.height, data.width);
-    let settings = super::settings(plan, data.images, shape, data.classes)?;
+    let teacher = Teacher::of(plan)?;
+    let settings = super::settings(plan, data.images, shape, data.classes, teacher.as_ref())?;
     let run = super::run_of(plan, settings, data.images)?;
     let dry = DryRun::new(plan, data, &run)?;
     if plan.options.json {

@@ -6,6 +6,7 @@ mod options;
 mod screen;
 mod signals;
 mod summary;
+mod teacher;
 
 use super::Failure;
 use super::export::float_only;
@@ -13,7 +14,7 @@ use crate::data::{self, Fingerprint, Images, Split};
 use crate::export;
 use crate::gan::fit::{self, Ended, FitError, Run, Trained};
 use crate::gan::store::{Found, StoreError};
-use crate::gan::{Adversarial, Game, Settings};
+use crate::gan::{Game, Settings, rounded};
 use crate::metrics::collapse::Limits;
 use crate::metrics::{FidCls, densest};
 #[cfg(feature = "cuda")]
@@ -27,6 +28,7 @@ pub(super) use signals::INTERRUPTED;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use summary::Summary;
+use teacher::Teacher;
 
 /// Train a generator on real images and export it for the device.
 ///
@@ -167,7 +169,7 @@ fn on_device(session: Session) -> Result<(), Failure> {
 
 fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     let Session { mut plan, resumed } = session;
-    let fid_cls = FidCls::new(&plan.dataset).map_err(anyhow::Error::from)?;
+    let mut fid_cls = FidCls::new(&plan.dataset).map_err(anyhow::Error::from)?;
     let mut images = data::load(&plan.dataset, Split::Train, &plan.data_options())?;
     let fingerprint = Fingerprint::of(&images);
     let changed_data = match &resumed {
@@ -180,9 +182,19 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
         }
     };
     plan.options.fingerprint = Some(fingerprint);
+    if let Some(fid_cls) = &mut fid_cls {
+        fid_cls.see_training(&images).map_err(anyhow::Error::from)?;
+    }
     select(&plan, fid_cls.as_ref(), &mut images)?;
     let shape = Shape::new(images.channels, images.height, images.width);
-    let settings = settings(&plan, images.count, shape, images.classes.len())?;
+    let teacher = Teacher::of(&plan)?;
+    let settings = settings(
+        &plan,
+        images.count,
+        shape,
+        images.classes.len(),
+        teacher.as_ref(),
+    )?;
     let mut run = run_of(&plan, settings, images.count)?;
     run.changed_data = changed_data;
     let (_claim, from) = match resumed {
@@ -197,6 +209,9 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
         None => (folder::begin(&mut plan)?, None),
     };
     run.folder.clone_from(&plan.out);
+    if let Some(teacher) = &teacher {
+        teacher.keep(&plan.out)?;
+    }
     let plan = &plan;
     let networks = run.settings.networks.iter();
     let networks = networks.map(|named| format!("{} {}", named.name, parameters(&named.network)));
@@ -210,7 +225,16 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     );
     let asked = signals::listen()?;
     let mut watch = Screen::new(plan.game, asked.clone());
-    let mut score = |generator: &_| fid_cls.as_ref().map(|it| it.score(generator)).transpose();
+    let mut score = |generator: &_| {
+        let Some(fid_cls) = &fid_cls else {
+            return Ok(None);
+        };
+        // What is scored is what the device will run.
+        match plan.options.finetune {
+            Some(weights) => fid_cls.score(&rounded(generator, weights)?).map(Some),
+            None => fid_cls.score(generator).map(Some),
+        }
+    };
     let ended = fit::fit(device, &run, &images, from.as_ref(), &mut score, &mut watch);
     watch.finish();
     let steps = match ended.map_err(failure)? {
@@ -340,23 +364,36 @@ fn run_of(plan: &Plan, settings: Settings, images: usize) -> Result<Run, Failure
     if let Some(epochs) = plan.options.schedule_epochs {
         run.settings.schedule.steps = epochs.saturating_mul(an_epoch);
     }
-    if let Game::Adversarial(Adversarial {
-        top_k: Some(top_k), ..
-    }) = &mut run.settings.game
+    if let Some(rules) = run.settings.game.adversarial_mut()
+        && let Some(top_k) = &mut rules.top_k
     {
         top_k.steps_an_epoch = an_epoch;
+    }
+    if let (Game::Distillation(rules), Some(epochs)) =
+        (&mut run.settings.game, plan.options.teacher_epochs)
+    {
+        rules.steps = epochs.saturating_mul(an_epoch);
     }
     Ok(run)
 }
 
 /// Networks that fit so many images of a shape and of so many classes.
-fn settings(plan: &Plan, count: usize, shape: Shape, classes: usize) -> Result<Settings, Failure> {
+fn settings(
+    plan: &Plan,
+    count: usize,
+    shape: Shape,
+    classes: usize,
+    teacher: Option<&Teacher>,
+) -> Result<Settings, Failure> {
+    if let (Some(teacher), Some(run)) = (teacher, &plan.options.teacher) {
+        teacher.check(run, shape, classes)?;
+    }
     if plan.conditional && classes < 2 {
         return input(format!(
             "a conditional run asks for one of several classes, and these images have {classes}"
         ));
     }
-    let settings = plan.settings(shape, classes)?;
+    let settings = plan.settings(shape, classes, teacher)?;
     let cannot = |why: &dyn std::fmt::Display| {
         input(format!("this recipe cannot make images of {shape}: {why}"))
     };

@@ -1,15 +1,18 @@
 //! The flags of `trainer fit`, the keys of its TOML file, and what they add up to.
 
+use super::teacher::Teacher;
 use crate::cli::data_flags::{DataFlags, old_split_rule};
 use crate::cli::{Failure, complaint, name};
 use crate::data::{self, Channels, Dataset, Fingerprint, Pictures, SplitRule};
+use crate::export::quantize::Weights;
 use crate::files::place;
 use crate::gan::fit::{Length, OnCollapse, OnNan};
 use crate::gan::penalties::PenaltyKind;
 use crate::gan::recipes::Parts;
 use crate::gan::{
-    Adversarial, Conditioning, Curve, DiffAugment, DiscriminatorKind, Game, GeneratorKind,
-    Likelihood, Objective, Recipe, Schedule, Settings, Size, Sizes, TopK, Variational,
+    Adversarial, Conditioning, Curve, DiffAugment, DiscriminatorKind, Distillation, Game,
+    GeneratorKind, Likelihood, Objective, Recipe, Schedule, Settings, Size, Sizes, TopK,
+    Variational,
 };
 use crate::metrics::FidCls;
 use crate::ops::Sums;
@@ -109,6 +112,23 @@ pub(super) struct Options {
     /// With --top-k, what the share is multiplied by after each epoch, above 0 and below 1 [default: 0.99].
     #[arg(long, value_name = "DECAY", help_heading = ADVERSARIAL)]
     top_k_decay: Option<f64>,
+    /// Learn the images that the generator of this finished run makes of the same latents; the discriminator is that
+    /// run's. In the last epochs, play against it as the recipe says.
+    #[arg(long, value_name = "RUN", help_heading = ADVERSARIAL)]
+    #[serde(serialize_with = "lossy")]
+    pub teacher: Option<PathBuf>,
+    /// With --teacher, the epochs that it is learned from, as many images as there are training images in each
+    /// [default: three quarters of --epochs].
+    #[arg(long, value_name = "EPOCHS", help_heading = ADVERSARIAL)]
+    pub teacher_epochs: Option<u32>,
+    /// With --teacher, the weight of the distance of the discriminator's features beside that of pixels, at least 0
+    /// [default: 1].
+    #[arg(long, value_name = "WEIGHT", help_heading = ADVERSARIAL)]
+    feature_weight: Option<f64>,
+    /// With --teacher, train its own generator on until images made with rounded weights are as its own. The run's blob
+    /// has these weights.
+    #[arg(long, value_name = "NUMBERS", help_heading = ADVERSARIAL)]
+    pub finetune: Option<Weights>,
     /// How an image is compared with what the decoder makes [default: the recipe's].
     #[arg(long, help_heading = VARIATIONAL)]
     likelihood: Option<Likelihood>,
@@ -128,7 +148,7 @@ pub(super) struct Options {
     /// which share the batch; it is slower, runs on the CPU, and needs batches of a multiple of 8.
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     parts: u8,
-    /// Learning rate of all networks, above 0 and at most 1 [default: the recipe's].
+    /// Learning rate of all networks, above 0 and at most 1 [default: the recipe's; a third of it with --finetune].
     #[arg(long)]
     lr: Option<f64>,
     /// Learning rate of the generator [default: as --lr says].
@@ -333,7 +353,7 @@ impl Options {
     /// Refuses what describes another game than the recipe's.
     fn check_game(&self, game: Game) -> Result<(), Failure> {
         let (kind, foreign) = match game {
-            Game::Adversarial(_) => ("an adversarial network", VARIATIONAL),
+            Game::Adversarial(_) | Game::Distillation(_) => ("an adversarial network", VARIATIONAL),
             Game::Variational(_) => ("a variational autoencoder", ADVERSARIAL),
         };
         let given = self.to_table()?;
@@ -346,11 +366,79 @@ impl Options {
         }
     }
 
+    /// Refuses what a run with a teacher has of that.
+    fn check_teacher(&self) -> Result<(), Failure> {
+        if self.teacher.is_none() {
+            let given = [
+                ("teacher-epochs", self.teacher_epochs.is_some()),
+                ("feature-weight", self.feature_weight.is_some()),
+                ("finetune", self.finetune.is_some()),
+            ];
+            return match given.iter().find(|(_, given)| *given) {
+                Some((flag, _)) => input(format!("--{flag} needs --teacher")),
+                None => Ok(()),
+            };
+        }
+        let own = self.finetune.is_some();
+        let given = [
+            ("discriminator-size", self.discriminator_size.is_some()),
+            ("discriminator", self.discriminator.is_some()),
+            (
+                "discriminator-conditioning",
+                self.discriminator_conditioning.is_some(),
+            ),
+            ("latent-size", self.latent_size.is_some()),
+            ("conditional", self.conditional.is_some()),
+            ("size", own && self.size.is_some()),
+            ("generator", own && self.generator.is_some()),
+            ("teacher-epochs", own && self.teacher_epochs.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((flag, _)) if own => input(format!(
+                "with --finetune the networks are the teacher's, all epochs through: leave out --{flag}"
+            )),
+            Some((flag, _)) => input(format!(
+                "latents, classes and discriminator are the teacher's: leave out --{flag}"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// The rules of a run with a teacher, filled in; the steps are counted by the data.
+    fn distillation(&mut self, finish: Adversarial) -> Result<Distillation, Failure> {
+        let features = *self.feature_weight.get_or_insert(1.0);
+        if !(0.0..=1e6).contains(&features) {
+            return input("--feature-weight must be from 0 to 1000000");
+        }
+        if self.finetune.is_none() {
+            let usual = self.epochs.map(|epochs| epochs - epochs / 4);
+            self.teacher_epochs = self.teacher_epochs.or(usual);
+            match (self.teacher_epochs, self.epochs) {
+                (None, _) => return input("--teacher with --minutes needs --teacher-epochs"),
+                (Some(lessons), Some(epochs)) if lessons > epochs => {
+                    return input("--teacher-epochs must be at most --epochs");
+                }
+                _ => {}
+            }
+        }
+        Ok(Distillation {
+            features,
+            steps: u32::MAX,
+            finish,
+            weights: self.finetune,
+        })
+    }
+
     /// Fills in the size. A discriminator of the same size is not named, as it was before it could be chosen.
     fn fill_sizes(&mut self) -> Result<(), Failure> {
+        if self.finetune.is_some() {
+            return Ok(());
+        }
         if let Some(usual) = self.recipe.usual_sizes() {
             self.size.get_or_insert(usual.size);
-            if usual.discriminator.is_some() {
+            if self.teacher.is_some() {
+                // The discriminator is the teacher's.
+            } else if usual.discriminator.is_some() {
                 self.discriminator_size = self.discriminator_size.or(usual.discriminator);
             } else if self.discriminator_size == self.size {
                 self.discriminator_size = None;
@@ -440,7 +528,12 @@ impl Options {
 
     /// The optimizer of all networks, filled in.
     fn optimizer(&mut self, defaults: OptimizerConfig) -> Result<OptimizerConfig, Failure> {
-        let rate = *self.lr.get_or_insert(defaults.learning_rate);
+        let usual = match self.finetune {
+            // What is trained already is to change little.
+            Some(_) => defaults.learning_rate / 3.0,
+            None => defaults.learning_rate,
+        };
+        let rate = *self.lr.get_or_insert(usual);
         for (flag, rate) in [
             ("lr", Some(rate)),
             ("lr-generator", self.lr_generator),
@@ -618,12 +711,20 @@ impl Plan {
         let recipe = options.recipe;
         let defaults = defaults(recipe);
         options.check_game(defaults.game)?;
+        options.check_teacher()?;
         options.fill_sizes()?;
+        let length = options.length()?;
         let game = match defaults.game {
-            Game::Adversarial(defaults) => options.adversarial(defaults)?.into(),
+            Game::Adversarial(rules) | Game::Distillation(Distillation { finish: rules, .. }) => {
+                let rules = options.adversarial(rules)?;
+                if options.teacher.is_some() {
+                    options.distillation(rules)?.into()
+                } else {
+                    rules.into()
+                }
+            }
             Game::Variational(defaults) => options.variational(defaults)?.into(),
         };
-        let length = options.length()?;
         let batch = *options.batch.get_or_insert(defaults.batch);
         if !(2..=65_536).contains(&batch) {
             return input("--batch must be from 2 to 65536");
@@ -646,11 +747,14 @@ impl Plan {
         if !(0.0..1.0).contains(&ema_decay) {
             return input("--ema-decay must be at least 0 and below 1");
         }
-        let latent_size = defaults.networks.generator.network.input.len() as u32;
-        if !(1..=1024).contains(options.latent_size.get_or_insert(latent_size)) {
-            return input("--latent-size must be from 1 to 1024");
+        if options.teacher.is_none() {
+            let latent_size = defaults.networks.generator.network.input.len() as u32;
+            if !(1..=1024).contains(options.latent_size.get_or_insert(latent_size)) {
+                return input("--latent-size must be from 1 to 1024");
+            }
+            options.conditional.get_or_insert(defaults.conditional);
         }
-        let conditional = *options.conditional.get_or_insert(defaults.conditional);
+        let conditional = options.conditional.unwrap_or_default();
         if options.discriminator_conditioning.is_some() && !conditional {
             return input(
                 "--discriminator-conditioning needs a conditional run: add --conditional",
@@ -751,7 +855,12 @@ impl Plan {
     }
 
     /// The networks and numbers of the recipe, for images of one shape and of so many classes.
-    pub fn settings(&self, image: Shape, classes: usize) -> Result<Settings, Failure> {
+    pub fn settings(
+        &self,
+        image: Shape,
+        classes: usize,
+        teacher: Option<&Teacher>,
+    ) -> Result<Settings, Failure> {
         let generator = self.options.size.unwrap_or(Size::Small);
         let discriminator = self.options.discriminator_size.unwrap_or(generator);
         let sizes = Sizes {
@@ -765,10 +874,11 @@ impl Plan {
         if let Some(kind) = self.options.discriminator {
             parts.set_discriminator(kind, discriminator, image);
         }
-        if let Some(size) = self.options.latent_size {
-            parts.set_latent_size(size as usize);
+        let latent_size = self.options.latent_size.map(|size| size as usize);
+        if let Some(size) = latent_size.or(teacher.map(Teacher::latent_size)) {
+            parts.set_latent_size(size);
         }
-        if self.conditional {
+        if self.conditional || teacher.is_some_and(|teacher| teacher.classes().is_some()) {
             let conditioning = self.options.discriminator_conditioning.unwrap_or_default();
             let told = parts.tell(classes, conditioning);
             told.map_err(|error| {
@@ -787,12 +897,16 @@ impl Plan {
             (Adversarial::DISCRIMINATOR, options.lr_discriminator),
         ];
         let rates = rates.into_iter();
-        Ok(Settings {
+        let mut settings = Settings {
             rates: rates
                 .filter_map(|(name, rate)| Some((name.to_owned(), rate?)))
                 .collect(),
             ..parts.settings(options.seed)
-        })
+        };
+        if let Some(teacher) = teacher {
+            teacher.settle(&mut settings, options.finetune.is_some())?;
+        }
+        Ok(settings)
     }
 }
 

@@ -3,10 +3,7 @@
 use super::options::{Plan, input};
 use crate::cli::Failure;
 use crate::data::{Dataset, Images};
-use crate::export::{
-    self, QuantizeError,
-    quantize::{Calibration, Weights},
-};
+use crate::export::{self, QuantizeError, quantize::Calibration};
 use crate::files::write_whole;
 use crate::gan::fit::{self, Trained};
 use crate::gan::{Recipe, Size};
@@ -98,7 +95,7 @@ impl Summary {
         let exported = export::export(
             network,
             &parameters,
-            Weights::Int8,
+            plan.options.finetune.unwrap_or_default(),
             Calibration::default(),
             &plan.out,
         )?;

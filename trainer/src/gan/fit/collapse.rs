@@ -178,6 +178,7 @@ mod tests {
             epoch: 0,
             score: Score {
                 fid_cls: 1.0,
+                fid_channels: None,
                 class_counts: counts.collect(),
                 class_entropy: 0.0,
             },

@@ -256,7 +256,8 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         self.rate(epoch)
     }
 
-    /// The score of the averaged generator. One that fails is told, and does not end the run.
+    /// What the best checkpoint is chosen by, of the averaged generator. A score that fails is told, and does not end
+    /// the run.
     fn rate(&mut self, epoch: u32) -> Result<Option<f64>, FitError> {
         let step = self.gan.steps();
         let score = match (self.score_function)(self.gan.average()) {
@@ -278,7 +279,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         self.journal.score(&line)?;
         self.monitor.score(&line);
         self.watch.score(&line);
-        Ok(Some(line.score.fid_cls))
+        Ok(line.score.fid_channels)
     }
 
     fn checkpoint(&self) -> Result<Checkpoint, FitError> {

@@ -14,6 +14,9 @@ pub enum GeneratorKind {
     Dcgan,
     /// The same with 2W channels at half of the side and W at the whole, then a 3x3 convolution to the image.
     Detail,
+    /// As detail, with an upsampling and a 3x3 convolution in place of each transposed convolution; on the device they
+    /// are one again.
+    Upsample,
     /// Dense to W channels, a 3x3 convolution to 2W, then as detail, with a residual 3x3 convolution at half of the
     /// side.
     Residual,
@@ -27,6 +30,9 @@ pub enum DiscriminatorKind {
     Dcgan,
     /// The same with a residual 3x3 convolution after each.
     Residual,
+    /// A 3x3 convolution to W / 2 channels at the size of the image, then two times a 4x4 convolution with stride 2 and
+    /// a 3x3 one, to W and 2W channels.
+    Deep,
 }
 
 impl GeneratorKind {
@@ -54,8 +60,7 @@ impl GeneratorKind {
             layers.push(refine(2 * width, false));
             layers.extend(NORMALIZED);
         }
-        layers.push(grow(2 * width, false));
-        layers.extend(NORMALIZED);
+        self.grow(&mut layers, 2 * width);
         let mut network = Network::chain(Shape::features(latent), layers);
         if self == Self::Residual {
             let base = network.layers.len();
@@ -65,11 +70,20 @@ impl GeneratorKind {
             network.push(Layer::Add, &[branch, base]);
             network.layers.push(Layer::Relu);
         }
-        network.layers.push(grow(width, false));
-        network.layers.extend(NORMALIZED);
+        self.grow(&mut network.layers, width);
         network.layers.push(refine(image.channels, true));
         network.layers.push(Layer::Tanh);
         network
+    }
+
+    /// Adds what makes pictures of twice the side.
+    fn grow(self, layers: &mut Vec<Layer>, channels: usize) {
+        if self == Self::Upsample {
+            layers.extend([Layer::Upsample { factor: 2 }, refine(channels, false)]);
+        } else {
+            layers.push(grow(channels, false));
+        }
+        layers.extend(NORMALIZED);
     }
 }
 
@@ -81,13 +95,17 @@ impl DiscriminatorKind {
             return dcgan::discriminator(size, image, 1);
         }
         let mut network = Network::chain(image, Vec::new());
+        if self == Self::Deep {
+            network.layers.extend([refine(width / 2, true), LEAKY]);
+        }
         for width in [width, 2 * width] {
-            network.layers.push(shrink(width));
-            network.layers.push(LEAKY);
+            network.layers.extend([shrink(width), LEAKY]);
             let base = network.layers.len();
             network.layers.push(refine(width, true));
-            let branch = network.layers.len();
-            network.push(Layer::Add, &[branch, base]);
+            if self == Self::Residual {
+                let branch = network.layers.len();
+                network.push(Layer::Add, &[branch, base]);
+            }
             network.layers.push(LEAKY);
         }
         network.layers.push(Layer::Flatten);
@@ -135,5 +153,8 @@ mod tests {
         }
         let detail = GeneratorKind::Detail.network(Size::Nano, 32, Shape::new(1, 28, 28));
         assert_eq!(detail.parameters(), Ok(75_057));
+        // Nine weights in place of sixteen: 32 x 32 and 32 x 16 of them.
+        let upsample = GeneratorKind::Upsample.network(Size::Nano, 32, Shape::new(1, 28, 28));
+        assert_eq!(upsample.parameters(), Ok(75_057 - 7 * 32 * (32 + 16)));
     }
 }

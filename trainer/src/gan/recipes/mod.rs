@@ -183,6 +183,7 @@ impl Parts {
             networks: self.networks,
             game: self.game,
             initialization: Initialization::Dcgan,
+            trained: BTreeMap::new(),
             optimizer: self.optimizer,
             rates: BTreeMap::new(),
             schedule: self.schedule,
@@ -255,7 +256,7 @@ mod tests {
                     assert_eq!(generator.output(), Ok(image), "{recipe:?}");
                     assert_eq!(other.network.input, image, "{recipe:?}");
                     let outputs = match parts.game {
-                        Game::Adversarial(_) => 1,
+                        Game::Adversarial(_) | Game::Distillation(_) => 1,
                         Game::Variational(_) => 2 * generator.input.len(),
                     };
                     let seen = other.network.output();

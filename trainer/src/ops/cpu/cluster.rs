@@ -424,6 +424,11 @@ impl Device<f32> for Cluster {
 
     /// Of weights.
     fn gradient(&self, gradients: &mut Gradients<f32, Nodes>, x: &Spread) -> Outcome<Vec<f32>> {
+        if x.copies.is_empty() {
+            // What a layer has made of a batch: each machine has its samples' gradient.
+            let own = x.shares.iter().map(|share| self.own(gradients, share));
+            return Ok(own.collect::<Outcome<Vec<_>>>()?.concat());
+        }
         let own = x.copies.iter().map(|copy| self.own(gradients, copy));
         Ok(tree(&own.collect::<Outcome<Vec<_>>>()?))
     }
