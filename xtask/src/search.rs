@@ -30,7 +30,7 @@ pub struct Arguments {
 
 /// The file.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Search {
     /// Training images that a row sees, a whole number of epochs.
     images: u64,
@@ -72,10 +72,10 @@ struct Inspected {
 /// A row of the search, ready to be trained.
 struct Planned<'a> {
     row: &'a Configuration,
-    images: u64,
     /// The run's folder; its configuration lies beside it.
     run: PathBuf,
-    fid_images: u32,
+    /// Without figures yet.
+    outcome: Outcome,
 }
 
 /// Trains what is not trained yet, scores what is not scored yet, and writes the table.
@@ -100,13 +100,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let folder = workspace::root().join(&arguments.runs);
     fs::create_dir_all(&folder)?;
     let mut results = Results::read(&file)?;
-    let chosen = |row: &&Configuration| {
+    let mut planned = Vec::new();
+    for row in &search.row {
         let is_named = arguments.only.is_empty() || arguments.only.contains(&row.name);
-        is_named && !results.is_done(row, search.budget(row), arguments.no_inception)
-    };
-    let chosen = search.row.iter().filter(chosen);
-    let planned = chosen.map(|row| search.plan(row, &folder));
-    let planned: Vec<Planned<'_>> = planned.collect::<Result<_>>()?;
+        if is_named && !results.is_done(&search.outcome(row)?, arguments.no_inception) {
+            planned.push(search.plan(row, &folder)?);
+        }
+    }
     search.write(&file, &results)?;
     for row in &planned {
         row.train()?;
@@ -124,10 +124,32 @@ impl Search {
         row.images.unwrap_or(self.images)
     }
 
-    /// A row with its budget in epochs, as `trainer fit` takes it.
-    fn plan<'a>(&'a self, row: &'a Configuration, folder: &Path) -> Result<Planned<'a>> {
+    /// All keys of a row.
+    fn keys(&self, row: &Configuration) -> toml::Table {
         let mut keys = self.all.clone();
         keys.extend(row.keys.clone());
+        keys
+    }
+
+    /// A row without figures.
+    fn outcome(&self, row: &Configuration) -> Result<Outcome> {
+        Ok(Outcome {
+            name: row.name.clone(),
+            config: toml::to_string(&self.keys(row))?,
+            images: self.budget(row),
+            fid_images: self.fid_images(),
+            figures: None,
+        })
+    }
+
+    /// Images that FIDs are of.
+    fn fid_images(&self) -> u32 {
+        self.fid_images.unwrap_or(runs::INCEPTION_IMAGES)
+    }
+
+    /// A row with its budget in epochs, as `trainer fit` takes it.
+    fn plan<'a>(&'a self, row: &'a Configuration, folder: &Path) -> Result<Planned<'a>> {
+        let mut keys = self.keys(row);
         ensure!(
             !row.name.contains(['.', '/', '\\']),
             "the name {} has a dot or a slash: a run's folder is named so",
@@ -165,9 +187,8 @@ impl Search {
         fs::write(path, &config)?;
         Ok(Planned {
             row,
-            images: budget,
             run,
-            fid_images: self.fid_images.unwrap_or(runs::INCEPTION_IMAGES),
+            outcome: self.outcome(row)?,
         })
     }
 }
@@ -199,7 +220,7 @@ impl Planned<'_> {
         if !self.has_failed() {
             runs::scores(&self.run)?;
             if inception {
-                runs::fid_inception(&self.run, self.fid_images)?;
+                runs::fid_inception(&self.run, self.outcome.fid_images)?;
             }
         }
         Ok(())
@@ -208,10 +229,8 @@ impl Planned<'_> {
     /// What it came to; its grid comes to lie in a folder.
     fn result(&self, grids: &Path) -> Result<Outcome> {
         let mut outcome = Outcome {
-            name: self.row.name.clone(),
-            keys: self.row.keys(),
-            images: self.images,
             figures: None,
+            ..self.outcome.clone()
         };
         if self.has_failed() {
             return Ok(outcome);
@@ -220,10 +239,10 @@ impl Planned<'_> {
         let mut fid = None;
         if self
             .run
-            .join(runs::inception_file(self.fid_images))
+            .join(runs::inception_file(self.outcome.fid_images))
             .exists()
         {
-            fid = runs::fid_inception(&self.run, self.fid_images)?;
+            fid = runs::fid_inception(&self.run, self.outcome.fid_images)?;
         }
         let mut trainer = process::cargo();
         trainer.args(["trainer", "inspect", "--target", "cortex-m4", "--json"]);
@@ -258,16 +277,19 @@ impl Configuration {
 }
 
 /// What a row came to.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 struct Outcome {
     name: String,
-    keys: String,
+    /// All keys that it was trained by, as TOML.
+    config: String,
     images: u64,
+    /// Images that its FID is of.
+    fid_images: u32,
     /// `None` where the training failed.
     figures: Option<Figures>,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 struct Figures {
     minutes: f64,
     parameters: u64,
@@ -297,17 +319,21 @@ impl Results {
         Ok(Self(outcomes))
     }
 
-    fn get(&self, row: &Configuration, images: u64) -> Option<&Outcome> {
+    /// What is known of a row that would be trained and scored so; the recipe's own parts may have changed since.
+    fn get(&self, wanted: &Outcome) -> Option<&Outcome> {
         let is_its = |outcome: &&Outcome| {
-            outcome.name == row.name && outcome.keys == row.keys() && outcome.images == images
+            Outcome {
+                figures: None,
+                ..(*outcome).clone()
+            } == *wanted
         };
         self.0.iter().find(is_its)
     }
 
     /// Whether nothing is left to do for a row.
-    fn is_done(&self, row: &Configuration, images: u64, no_inception: bool) -> bool {
+    fn is_done(&self, wanted: &Outcome, no_inception: bool) -> bool {
         let figures = self
-            .get(row, images)
+            .get(wanted)
             .and_then(|outcome| outcome.figures.as_ref());
         figures.is_some_and(|figures| no_inception || figures.fid.is_some())
     }
@@ -327,13 +353,13 @@ impl Search {
             writeln!(lines, "{}", serde_json::to_string(outcome)?)?;
         }
         fs::write(file.with_extension("jsonl"), lines)?;
-        let of_images = self.fid_images.unwrap_or(runs::INCEPTION_IMAGES);
-        let mut page = format!("{}\n\n{}", self.about.trim_end(), head(of_images));
+        let head = head(self.fid_images());
+        let mut page = format!("{}\n\n{head}", self.about.trim_end());
         let folder = file.file_stem().unwrap_or_default().to_string_lossy();
         let mut pairs = Vec::new();
         for row in &self.row {
             let images = self.budget(row);
-            let outcome = results.get(row, images);
+            let outcome = results.get(&self.outcome(row)?);
             let start = format!("| {} | {} | {images}", row.name, row.keys());
             let figures = outcome.map(|outcome| outcome.figures.as_ref());
             let rest = match figures {
@@ -350,8 +376,8 @@ impl Search {
         if pairs.len() > 2 {
             writeln!(
                 page,
-                "\nOver the {} rows with an FID below {COMPARABLE}, the rank correlation (Spearman 1904) of `fid-channels` \
-                 with it is {:.2}.",
+                "\nOver the {} rows with an FID below {COMPARABLE}, the rank correlation (Spearman 1904) of \
+                 `fid-channels` with it is {:.2}.",
                 pairs.len(),
                 rank_correlation(&pairs)
             )?;

@@ -194,7 +194,7 @@ impl Soak {
     fn fit(&self, run: &str, threads: u32) -> Result<Child> {
         let epochs = self.epochs;
         self.start(&format!(
-            "fit --dataset fashion --size nano --batch 256 --epochs {epochs} --device cpu \
+            "fit --dataset fashion --recipe dcgan --size nano --batch 256 --epochs {epochs} --device cpu \
              --checkpoint-every {CHECKPOINT_EVERY} --threads {threads} --out {run}"
         ))
     }

@@ -234,6 +234,7 @@ fn a_restored_gan_goes_on_as_the_one_it_was_saved_from() {
     let top_k = TopK {
         share: 0.5,
         decay: 0.8,
+        first_step: 1,
         steps_an_epoch: 2,
     };
     for settings in &mut all {
@@ -246,8 +247,9 @@ fn a_restored_gan_goes_on_as_the_one_it_was_saved_from() {
 }
 
 /// How the bias of a generator of one linear layer moves in a step of gradient descent, against a critic that gives the
-/// sum of an image times `weights`: by the mean gradient of what the critic saw.
-fn movement(weights: &[f32], rules: impl FnOnce(&mut Adversarial)) -> Vec<f32> {
+/// sum of an image times `weights`: by the mean gradient of what the critic saw. Then the product of the layer's weight
+/// and its movement: the mean over the images that it learned from of what the critic gave them, but for the bias.
+fn movement(weights: &[f32], rules: impl FnOnce(&mut Adversarial)) -> (Vec<f32>, f32) {
     let linear = |features| Layer::Linear {
         features,
         bias: true,
@@ -276,16 +278,23 @@ fn movement(weights: &[f32], rules: impl FnOnce(&mut Adversarial)) -> Vec<f32> {
         data: weights.to_vec(),
     };
     critic.parameters.tensors.insert("1.weight".into(), weight);
+    // After an epoch of one step.
+    state.steps = 1;
     let mut gan = Gan::restore(Cpu::default(), &settings, &state).unwrap();
     gan.step(BATCH, &vec![0.1; BATCH * image.len()], &[])
         .unwrap();
     let after = gan.state().unwrap();
-    let bias = |state: &GanState| {
+    let of = |state: &GanState, name: &str| {
         let generator = &state.networks[Adversarial::GENERATOR].parameters;
-        generator.tensors["0.bias"].data.clone()
+        generator.tensors[name].data.clone()
     };
-    let moved = bias(&after).into_iter().zip(bias(&state));
-    moved.map(|(after, before)| after - before).collect()
+    let moved = |name: &str| -> Vec<f32> {
+        let moved = of(&after, name).into_iter().zip(of(&state, name));
+        moved.map(|(after, before)| after - before).collect()
+    };
+    let products = moved("0.weight").into_iter().zip(of(&state, "0.weight"));
+    let given = products.map(|(moved, weight)| moved * weight).sum();
+    (moved("0.bias"), given)
 }
 
 /// The generator's gradient passes back through what was done to its images.
@@ -293,10 +302,10 @@ fn movement(weights: &[f32], rules: impl FnOnce(&mut Adversarial)) -> Vec<f32> {
 fn a_generator_learns_what_the_discriminator_saw() {
     let close = |a: f32, b: f32| (a - b).abs() < 1e-5;
     let ones = [1.0; 64];
-    let plain = movement(&ones, |_| {});
+    let (plain, of_all) = movement(&ones, |_| {});
     assert!(plain.iter().all(|&moved| close(moved, 1.0)));
     // A pixel moves by the share of the images in which it was seen.
-    let cut = movement(&ones, |rules| {
+    let (cut, _) = movement(&ones, |rules| {
         rules.diff_augment = Some(DiffAugment::Cutout)
     });
     let seen = cut.iter().map(|moved| moved * BATCH as f32);
@@ -308,7 +317,7 @@ fn a_generator_learns_what_the_discriminator_saw() {
     // What is seen of one pixel comes from those beside it.
     let mut one = [0.0; 64];
     one[3 * 8 + 4] = 1.0;
-    let moved = movement(&one, |rules| {
+    let (moved, _) = movement(&one, |rules| {
         rules.diff_augment = Some(DiffAugment::Translation)
     });
     assert!(close(moved.iter().sum(), 1.0));
@@ -317,13 +326,15 @@ fn a_generator_learns_what_the_discriminator_saw() {
         let near = (2..=4).contains(&(i / 8)) && (3..=5).contains(&(i % 8));
         assert!(near || moved == 0.0, "pixel {i}");
     }
-    // The best of the batch teach as much as all of it do.
+    // A quarter of the batch is learned from as much as all of it; it is what the critic gives the most.
     let top_k = TopK {
         share: 0.25,
         decay: 0.25,
+        first_step: 0,
         steps_an_epoch: 1,
     };
-    let best = movement(&ones, |rules| rules.top_k = Some(top_k));
+    let (best, of_best) = movement(&ones, |rules| rules.top_k = Some(top_k));
+    assert!(of_best > of_all + 0.1, "{of_best} against {of_all}");
     assert!(best.iter().all(|&moved| close(moved, 1.0)));
 }
 

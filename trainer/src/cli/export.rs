@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 pub struct ExportArgs {
     /// The folder of a run or a model.
     run: PathBuf,
-    /// The weights of model.pgan and model-int8.onnx [default: those that the run was finetuned for, or int8]. int4 makes the blob 42 to 48 % smaller than int8, but takes 45 %
-    /// more working memory and 26 to 49 % more instructions, and its images are worse: fid-cls-5k-test of
-    /// models/fashion-nano is
-    /// 13.07 in int4 and 8.95 in int8.
+    /// The weights of model.pgan and model-int8.onnx [default: those that the run was finetuned for, or int8]. int4
+    /// makes the blob 42 to 48 % smaller than int8, but takes 45 % more working memory and 26 to 49 % more
+    /// instructions, and its images are worse: fid-cls-5k-test of models/fashion-nano is 13.07 in int4 and 8.95 in
+    /// int8. `trainer fit --teacher RUN --finetune int4` trains a generator for such weights.
     #[arg(long, value_enum, value_name = "NUMBERS")]
     weights: Option<Weights>,
     /// The folder to write into, made if it is not there; by default the run's own. To be named for a folder without

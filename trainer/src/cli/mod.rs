@@ -75,7 +75,7 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// A file that cannot be written is the user's to mend.
+/// A file that cannot be written is the user's to repair.
 impl From<ExportError> for Failure {
     fn from(error: ExportError) -> Self {
         match error {

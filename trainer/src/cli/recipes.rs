@@ -33,6 +33,8 @@ struct Listed {
     #[serde(flatten)]
     rules: Rules,
     batch: u32,
+    /// Where `fit` is told no other number.
+    usual_epochs: u32,
     lr: f64,
     optimizer: OptimizerKind,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,6 +207,7 @@ impl Listed {
             conditional: parts.conditional,
             rules: parts.game.into(),
             batch: parts.batch,
+            usual_epochs: parts.epochs,
             lr: parts.optimizer.learning_rate,
             optimizer: parts.optimizer.kind(),
             beta1,
@@ -223,7 +226,7 @@ impl Listed {
         let betas = betas.map(|(beta1, beta2)| format!(", betas {beta1} and {beta2}"));
         say!("{:<13} {}", name(self.recipe), self.about);
         say!(
-            "{:<13} parameters {}{}; {}; batch {}, {}, lr {}{}{}",
+            "{:<13} parameters {}{}; {}; {} epochs, batch {}, {}, lr {}{}{}",
             "",
             parameters.join(" and "),
             if self.conditional {
@@ -232,6 +235,7 @@ impl Listed {
                 ""
             },
             self.rules,
+            self.usual_epochs,
             self.batch,
             name(self.optimizer),
             self.lr,

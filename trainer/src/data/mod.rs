@@ -77,7 +77,7 @@ impl Images {
     /// Keeps the images of these numbers, in their order.
     pub fn retain(&mut self, numbers: &[usize]) {
         let pixels = numbers.iter().filter_map(|&i| self.image(i));
-        let pixels = pixels.flatten().copied().collect();
+        let pixels: Vec<u8> = pixels.flatten().copied().collect();
         let labels = numbers.iter().filter_map(|&i| self.labels.get(i).copied());
         self.labels = labels.collect();
         self.pixels = pixels;

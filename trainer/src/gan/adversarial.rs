@@ -12,7 +12,7 @@ use crate::nn::{Mode, ModelError, device_error};
 use crate::ops::{Device, Wants};
 use crate::rng::Rng;
 use crate::spec::Network;
-use dfdx::prelude::{Cpu, NoneTape, TryAdd};
+use dfdx::prelude::{Cpu, NoneTape, OwnedTape, TryAdd};
 
 /// The rules of a generative adversarial network.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -224,9 +224,9 @@ impl<D: Device<f32>> Step<'_, D> {
         let Batch { n, classes, .. } = batch;
         let latents = self.draw(n)?;
         // The generator's recording ends where the discriminator's begins, so that what is between them can be undone.
-        let mut drawing = Recording::new(&device);
+        let mut drawing = OwnedTape::default();
         let generator = &self.generator.model;
-        let (fake, statistics) = generator.forward(&mut drawing.tape, &latents, classes, LEARN)?;
+        let (fake, statistics) = generator.forward(&mut drawing, &latents, classes, LEARN)?;
         let (seen, placements) = self.show(&fake)?;
         let mut recording = Recording::new(&device);
         let discriminator = &self.discriminator.model;
@@ -253,7 +253,7 @@ impl<D: Device<f32>> Step<'_, D> {
             Some(placements) => placements.apply_transposed(&gradient),
             None => gradient,
         };
-        let gradients = device.backward(drawing.tape, vec![(fake, gradient)]);
+        let gradients = device.backward(drawing, vec![(fake, gradient)]);
         self.generator
             .update(&mut gradients.map_err(device_error)?)?;
         self.generator.model.update_statistics(n, &statistics);

@@ -9,9 +9,9 @@
 //! | `averages.{name}.*` | the average of its weights, if it is a generator |
 //! | `adam.{name}.{i}.first`, `.second` | moments of its `i`-th trained array, the device's order |
 //! | `extra.{name}` | what the kind of training keeps besides |
-//! | `since` | the losses since the last line of the log, `(steps, losses)`, NaN what a step does not have; the metadata have their names |
+//! | `since` | the losses since the last line of the log, `(steps, losses)`; the metadata have their names |
 //!
-//! Formats 2 and 3 know a `generator` and a `discriminator` only. They are read, and a run goes on from them.
+//! What a step does not have of `since` is NaN. Formats 2 and 3 know a `generator` and a `discriminator` only. They are read, and a run goes on from them.
 //!
 //! Nothing in it depends on folder, threads or time: equal runs have equal files.
 

@@ -90,8 +90,8 @@ impl Placements {
         self.map(gradient, |seen, shown| (shown, seen))
     }
 
-    /// Copies pixels from the second place to the first that `direction` makes of a seen pixel's and the one's that it
-    /// shows.
+    /// For each seen pixel that shows another: copies from the second to the first of the places that `direction` makes
+    /// of the seen one's and the other's.
     fn map(&self, from: &[f32], direction: impl Fn(usize, usize) -> (usize, usize)) -> Vec<f32> {
         let [_, height, width, channels] = self.dims;
         let len = height * width * channels;

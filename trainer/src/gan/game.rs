@@ -66,9 +66,12 @@ impl Game {
         }
     }
 
-    /// A loss of a line of the log. Older versions named those of every kind as an adversarial network's.
+    /// A loss of a line of the log. Older versions named those of an autoencoder as an adversarial network's.
     pub fn loss_of(self, line: &Losses, name: &LossName) -> Option<f32> {
         let old = || {
+            let Self::Variational(_) = self else {
+                return None;
+            };
             let mut losses = self.losses().iter().zip(Adversarial::LOSSES);
             let (_, old) = losses.find(|(now, _)| *now == name)?;
             line.get(old.key)

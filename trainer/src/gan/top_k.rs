@@ -13,6 +13,8 @@ pub struct TopK {
     pub share: f64,
     /// In (0, 1].
     pub decay: f64,
+    /// Steps that come before.
+    pub first_step: u32,
     /// Steps of an epoch, at least 1.
     pub steps_an_epoch: u32,
 }
@@ -23,6 +25,7 @@ impl TopK {
 
     /// How many of `n` images the step takes that follows so many, a multiple of what [`Sums::parts`] asks for.
     pub(super) fn count(&self, steps: u32, n: usize, sums: Sums) -> usize {
+        let steps = steps.saturating_sub(self.first_step);
         let epochs = (steps / self.steps_an_epoch).min(i32::MAX as u32);
         let share = self.decay.powi(epochs as i32).max(self.share);
         let parts = sums.parts();
@@ -69,8 +72,15 @@ mod tests {
         let top = TopK {
             share: 0.5,
             decay: 0.9,
+            first_step: 0,
             steps_an_epoch: 10,
         };
+        let later = TopK {
+            first_step: 1000,
+            ..top
+        };
+        assert_eq!(later.count(1009, 64, Sums::Fast), 64);
+        assert_eq!(later.count(1010, 64, Sums::Fast), 58);
         // 64 times 1, 0.9, 0.81, 0.6561 and 0.5, rounded up.
         for (steps, count) in [(0, 64), (9, 64), (10, 58), (29, 52), (40, 42), (70, 32)] {
             assert_eq!(top.count(steps, 64, Sums::Fast), count, "{steps}");

@@ -166,8 +166,8 @@ pub struct Gan<D: Device<f32>> {
     pub generator: Learner<D>,
     /// In the order of [`Networks::others`].
     pub others: Vec<Learner<D>>,
-    /// The stream that training latents come from, the points of the gradient penalty, and the noise of an encoder's
-    /// latents.
+    /// The stream that training latents come from, the points of the gradient penalty, what DiffAugment draws, and the
+    /// noise of an encoder's latents.
     pub latents: Rng,
     /// As in [`GanState`].
     pub extra: BTreeMap<String, HostTensor>,

@@ -238,6 +238,25 @@ fn sample_draws_each_class_or_the_one_asked_for() {
     );
 }
 
+/// Latents that are pulled towards 0: at 0 all images are that of the latent 0, at 1 they are what they were.
+#[test]
+fn sample_truncates_latents() {
+    let folder = Folder::with_model();
+    let usual = sampled(&folder, "--count 9");
+    assert_eq!(sampled(&folder, "--count 9 --psi 1"), usual);
+    let half = sampled(&folder, "--count 9 --psi 0.5");
+    assert!(half.iter().zip(&usual).all(|(half, usual)| half != usual));
+    let none = sampled(&folder, "--count 9 --psi 0");
+    let mut engine = RuntimeEngine::open(&folder.file("model.pgan")).unwrap();
+    let middle = engine.images(&[0; 64], &[]).unwrap();
+    let middle = pocketgan_trainer::files::sha256(&middle.to_pixels());
+    assert!(none.iter().all(|(_, image)| *image == middle));
+    for psi in ["1.1", "-0.1", "NaN"] {
+        let sentence = refusal(folder.path(), &["sample", ".", &format!("--psi={psi}")]);
+        assert!(sentence.contains("--psi must be from 0 to 1"), "{sentence}");
+    }
+}
+
 /// For every shipped model in int8 and int4 on every core, within 5 % of what was measured under QEMU.
 #[test]
 fn what_a_model_takes_on_a_core_is_predicted() {
@@ -597,6 +616,8 @@ fn a_short_run_leaves_everything_it_promises() {
         "fit",
         "--dataset",
         "fashion",
+        "--recipe",
+        "dcgan",
         "--size",
         "nano",
         "--device",
@@ -745,7 +766,8 @@ fn what_cannot_be_interpolated_is_refused() {
 #[test]
 fn a_dry_run_says_what_the_run_would_be_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let fit = ["fit", "--dataset", "fashion", "--size", "nano", "--dry-run"];
+    let fit = "fit --dataset fashion --recipe dcgan --size nano --dry-run".split(' ');
+    let fit: Vec<&str> = fit.collect();
     let dry = json(folder.path(), &[&fit[..], &["--json"]].concat());
     // The design's figures for the generator; for the discriminator, by hand.
     assert_eq!(dry["generator"]["parameters"], 108_897);
@@ -772,12 +794,40 @@ fn a_dry_run_says_what_the_run_would_be_and_leaves_nothing() {
     assert_eq!(again, dry);
 }
 
+/// What the README's first command trains; the discriminator's parameters by hand.
+#[test]
+fn the_default_is_a_small_generator_and_a_deep_discriminator() {
+    let folder = tempfile::tempdir().unwrap();
+    let fit = ["fit", "--dataset", "fashion", "--dry-run", "--json"];
+    let dry = json(folder.path(), &fit);
+    assert_eq!(dry["config"]["recipe"], "pocket");
+    assert_eq!(dry["generator"]["parameters"], 75_057);
+    let (full, half, quarter) = (9 * 16 + 16, 16 * 16 * 32 + 9 * 32 * 32 + 64, 64 * 7 * 7 + 1);
+    let last = 16 * 32 * 64 + 9 * 64 * 64 + 128;
+    assert_eq!(
+        dry["discriminator"]["parameters"],
+        full + half + last + quarter
+    );
+    assert_eq!(dry["epochs"], 30);
+    assert_eq!(dry["config"]["schedule-epochs"], 30);
+    // Half of the images make half of the steps.
+    let half = [&fit[..], &["--instance-selection", "0.5"]].concat();
+    let half = json(folder.path(), &half);
+    assert_eq!(half["data"]["images"], 30_000);
+    assert_eq!(half["steps_an_epoch"], 468);
+    for share in ["0", "1"] {
+        let refused = [&fit[..3], &["--instance-selection", share]].concat();
+        let sentence = refusal(folder.path(), &refused);
+        assert!(sentence.contains("above 0 and below 1"), "{sentence}");
+    }
+}
+
 /// The generator is that of its size, the discriminator that of its own.
 #[test]
 fn a_discriminator_has_a_size_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let dry = |words: &str| {
-        let line = format!("fit --dataset fashion --dry-run --json {words}");
+        let line = format!("fit --dataset fashion --recipe dcgan --dry-run --json {words}");
         json(folder.path(), &line.split_whitespace().collect::<Vec<_>>())
     };
     let full = dry("--size nano --discriminator-size full");
@@ -814,8 +864,8 @@ fn a_discriminator_is_told_the_class_by_a_projection() {
         let line = format!("fit --dataset fashion --size nano --dry-run --json {words}");
         json(folder.path(), &line.split_whitespace().collect::<Vec<_>>())
     };
-    let plain = dry("");
-    let projected = dry("--conditional --discriminator-conditioning projection");
+    let plain = dry("--recipe dcgan");
+    let projected = dry("--recipe dcgan --conditional --discriminator-conditioning projection");
     let parameters = |run: &serde_json::Value| run["discriminator"]["parameters"].as_u64().unwrap();
     assert_eq!(parameters(&projected), parameters(&plain) + 10 * 32 * 7 * 7);
     let config = &projected["config"];
@@ -912,6 +962,7 @@ fn recipes_are_what_fit_does_by_default() {
             "batch",
             "lr",
         ] {
+            assert_eq!(listed["usual_epochs"], dry["epochs"], "{recipe}");
             assert_eq!(
                 config[key.replace('_', "-")],
                 listed[key],

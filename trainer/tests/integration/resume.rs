@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 /// A run of 234 steps on real images.
-const FIT: &str =
-    "fit --dataset fashion --size nano --batch 256 --epochs 1 --device cpu --checkpoint-every 5";
+const FIT: &str = "fit --dataset fashion --recipe dcgan --size nano --batch 256 --epochs 1 --device cpu \
+                   --checkpoint-every 5";
 
 /// Kills a run at many moments of its life and resumes it with other numbers of threads.
 #[test]
@@ -97,8 +97,7 @@ fn goes_on(place: &Place, run: &str) {
 fn a_finished_run_is_left_as_it_is() {
     let place = Place::new();
     // Long enough for one step.
-    let line =
-        "fit --dataset fashion --size nano --batch 64 --minutes 0.0001 --device cpu --out run";
+    let line = "fit --dataset fashion --recipe dcgan --size nano --batch 64 --minutes 0.0001 --device cpu --out run";
     place.ends_with(0, line);
     let before = place.contents("run");
     let output = place.output("fit --resume run");
@@ -225,7 +224,8 @@ fn a_run_cannot_be_made_shorter_than_it_is() {
 #[test]
 fn a_run_goes_on_when_nobody_listens() {
     let place = Place::new();
-    let line = "fit --dataset fashion --size nano --minutes 0.0001 --device cpu --out run";
+    let line =
+        "fit --dataset fashion --recipe dcgan --size nano --minutes 0.0001 --device cpu --out run";
     let mut command = place.command(line);
     let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -272,7 +272,8 @@ fn ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on() {
 #[test]
 fn ctrl_c_twice_leaves_at_once() {
     let place = Place::new();
-    let line = "fit --dataset fashion --size nano --batch 8192 --device cpu --out run";
+    let line =
+        "fit --dataset fashion --recipe dcgan --size nano --batch 8192 --device cpu --out run";
     let mut child = place.start(line);
     let log = place.path("run/stats.jsonl");
     wait(&mut child, || log.exists());

@@ -107,7 +107,7 @@ fn by_name<S: Serializer>(
     serializer.collect_map(columns.iter().map(|(name, column)| (name, column)))
 }
 
-/// What is wrong with the images or the machine is the user's to mend.
+/// What is wrong with the images or the machine is the user's to repair.
 impl From<EvaluationError> for Failure {
     fn from(error: EvaluationError) -> Self {
         match error {

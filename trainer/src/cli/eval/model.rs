@@ -226,7 +226,7 @@ fn read(path: &Path) -> Result<Option<(PathBuf, String)>, Failure> {
 
 fn unreadable(path: &Path) -> Failure {
     Failure::Input(format!(
-        "{} cannot be understood: mend it, or name a file of the model and --dataset",
+        "{} cannot be understood: correct it, or name a file of the model and --dataset",
         path.display()
     ))
 }

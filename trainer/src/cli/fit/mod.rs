@@ -33,12 +33,12 @@ use teacher::Teacher;
 /// Train a generator on real images and export it for the device.
 ///
 /// Leaves everything in one folder: config.toml, stats.jsonl, losses.png, samples/, samples.png,
-/// checkpoints/, model.onnx, model-int8.onnx, model.pgan (int8, what the device runs), model-f32.pgan
-/// and, last, summary.json.
+/// checkpoints/, model.onnx, model-int8.onnx, model.pgan (what the device runs, int8 unless --finetune
+/// says int4), model-f32.pgan and, last, summary.json.
 ///
 /// Ctrl-C (or SIGTERM) ends a run after the step, with a checkpoint; a second one ends it at once. --resume
 /// takes up a run that was stopped or killed; one by --epochs ends with the same bytes as one left alone. With more
-/// --epochs it trains a finished run longer, as if it had been begun with so many.
+/// --epochs it trains a finished run longer, as if it had been begun with so many and the same schedule.
 #[derive(Debug, clap::Args)]
 pub struct FitArgs {
     #[command(flatten)]
@@ -169,6 +169,7 @@ fn on_device(session: Session) -> Result<(), Failure> {
 
 fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     let Session { mut plan, resumed } = session;
+    let teacher = Teacher::of(&plan)?;
     let mut fid_cls = FidCls::new(&plan.dataset).map_err(anyhow::Error::from)?;
     let mut images = data::load(&plan.dataset, Split::Train, &plan.data_options())?;
     let fingerprint = Fingerprint::of(&images);
@@ -182,20 +183,14 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
         }
     };
     plan.options.fingerprint = Some(fingerprint);
+    let shape = Shape::new(images.channels, images.height, images.width);
+    let (count, classes) = (plan.selected(images.count), images.classes.len());
+    let settings = settings(&plan, count, shape, classes, teacher.as_ref())?;
+    let mut run = run_of(&plan, settings, count)?;
     if let Some(fid_cls) = &mut fid_cls {
         fid_cls.see_training(&images).map_err(anyhow::Error::from)?;
     }
     select(&plan, fid_cls.as_ref(), &mut images)?;
-    let shape = Shape::new(images.channels, images.height, images.width);
-    let teacher = Teacher::of(&plan)?;
-    let settings = settings(
-        &plan,
-        images.count,
-        shape,
-        images.classes.len(),
-        teacher.as_ref(),
-    )?;
-    let mut run = run_of(&plan, settings, images.count)?;
     run.changed_data = changed_data;
     let (_claim, from) = match resumed {
         Some(Resumed { claim, from, .. }) => {
@@ -364,15 +359,18 @@ fn run_of(plan: &Plan, settings: Settings, images: usize) -> Result<Run, Failure
     if let Some(epochs) = plan.options.schedule_epochs {
         run.settings.schedule.steps = epochs.saturating_mul(an_epoch);
     }
-    if let Some(rules) = run.settings.game.adversarial_mut()
-        && let Some(top_k) = &mut rules.top_k
-    {
-        top_k.steps_an_epoch = an_epoch;
-    }
+    let mut imitated = 0;
     if let (Game::Distillation(rules), Some(epochs)) =
         (&mut run.settings.game, plan.options.teacher_epochs)
     {
-        rules.steps = epochs.saturating_mul(an_epoch);
+        imitated = epochs.saturating_mul(an_epoch);
+        rules.steps = imitated;
+    }
+    if let Some(rules) = run.settings.game.adversarial_mut()
+        && let Some(top_k) = &mut rules.top_k
+    {
+        top_k.first_step = imitated;
+        top_k.steps_an_epoch = an_epoch;
     }
     Ok(run)
 }

@@ -93,7 +93,8 @@ pub(super) struct Options {
     /// What keeps the discriminator's gradient in bounds [default: the recipe's].
     #[arg(long, help_heading = ADVERSARIAL)]
     penalty: Option<PenaltyKind>,
-    /// Weight of the penalty, above 0 [default: 10 for gradient, 0.3 for zero-centred].
+    /// Weight of the penalty, above 0 [default: the recipe's, or 10 for gradient and 0.3 for
+    /// zero-centred].
     #[arg(long, value_name = "WEIGHT", help_heading = ADVERSARIAL)]
     penalty_weight: Option<f64>,
     /// Bound on each weight of the discriminator, 0 for none [default: the recipe's].
@@ -112,21 +113,21 @@ pub(super) struct Options {
     /// With --top-k, what the share is multiplied by after each epoch, above 0 and below 1 [default: 0.99].
     #[arg(long, value_name = "DECAY", help_heading = ADVERSARIAL)]
     top_k_decay: Option<f64>,
-    /// Learn the images that the generator of this finished run makes of the same latents; the discriminator is that
-    /// run's. In the last epochs, play against it as the recipe says.
+    /// Learn the images that the generator of this run, as its newest checkpoint has it, makes of the same latents; the
+    /// discriminator is that run's. In the last epochs, train against it as the recipe says.
     #[arg(long, value_name = "RUN", help_heading = ADVERSARIAL)]
     #[serde(serialize_with = "lossy")]
     pub teacher: Option<PathBuf>,
     /// With --teacher, the epochs that it is learned from, as many images as there are training images in each
-    /// [default: three quarters of --epochs].
+    /// [default: three quarters of --epochs when the run begins].
     #[arg(long, value_name = "EPOCHS", help_heading = ADVERSARIAL)]
     pub teacher_epochs: Option<u32>,
     /// With --teacher, the weight of the distance of the discriminator's features beside that of pixels, at least 0
     /// [default: 1].
     #[arg(long, value_name = "WEIGHT", help_heading = ADVERSARIAL)]
     feature_weight: Option<f64>,
-    /// With --teacher, train its own generator on until images made with rounded weights are as its own. The run's blob
-    /// has these weights.
+    /// With --teacher, train that run's own generator further, in all epochs, so that its images with rounded weights
+    /// come near to those without. The run's blob has these weights.
     #[arg(long, value_name = "NUMBERS", help_heading = ADVERSARIAL)]
     pub finetune: Option<Weights>,
     /// How an image is compared with what the decoder makes [default: the recipe's].
@@ -135,7 +136,7 @@ pub(super) struct Options {
     /// Weight of the divergence of the latents from the prior, above 0 [default: the recipe's].
     #[arg(long, value_name = "WEIGHT", help_heading = VARIATIONAL)]
     beta: Option<f64>,
-    /// Passes over the training images, all parts of a resumed run together [default: 24].
+    /// Passes over the training images, all parts of a resumed run together [default: the recipe's].
     #[arg(long, conflicts_with = "minutes", help_heading = CIRCUMSTANCE)]
     epochs: Option<u32>,
     /// Train for this long instead, all parts of a resumed run together.
@@ -165,7 +166,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "SHARE")]
     lr_end: Option<f64>,
     /// With a schedule, the epoch at whose end it ends; later epochs keep the last rate [default: as --epochs says when
-    /// the run begins].
+    /// the run begins, or the recipe's epochs with --minutes].
     #[arg(long, value_name = "EPOCHS")]
     pub schedule_epochs: Option<u32>,
     /// How weights follow their gradients [default: the recipe's].
@@ -327,7 +328,7 @@ impl Options {
 
     /// The options in a checkpoint, but with the data of `plan`; `None` where they cannot be read.
     pub fn of_checkpoint(recipe: &str, plan: &Plan) -> Option<Self> {
-        let mut options = plan.with_data(toml::from_str(recipe).ok()?);
+        let mut options = plan.with_length(plan.with_data(toml::from_str(recipe).ok()?));
         let old = || old_split_rule(options.dataset.as_deref());
         options.split_rule = options.split_rule.or_else(old);
         Some(options)
@@ -415,7 +416,7 @@ impl Options {
             self.teacher_epochs = self.teacher_epochs.or(usual);
             match (self.teacher_epochs, self.epochs) {
                 (None, _) => return input("--teacher with --minutes needs --teacher-epochs"),
-                (Some(lessons), Some(epochs)) if lessons > epochs => {
+                (Some(imitated), Some(epochs)) if imitated > epochs => {
                     return input("--teacher-epochs must be at most --epochs");
                 }
                 _ => {}
@@ -510,6 +511,7 @@ impl Options {
         Ok(Some(TopK {
             share,
             decay,
+            first_step: 0,
             steps_an_epoch: 1,
         }))
     }
@@ -580,24 +582,26 @@ impl Options {
     }
 
     /// The schedule of the learning rates, filled in; its steps are counted by the data.
-    fn schedule(&mut self, defaults: Schedule) -> Result<Schedule, Failure> {
+    /// `epochs` are the recipe's, which a schedule of its own has where the run is limited by time.
+    fn schedule(&mut self, defaults: Schedule, epochs: u32) -> Result<Schedule, Failure> {
         let curve = *self.lr_schedule.get_or_insert(defaults.curve);
+        let usual = (curve == defaults.curve).then_some(epochs);
         if curve == Curve::Constant {
             if self.lr_end.is_some() || self.schedule_epochs.is_some() {
                 return input("--lr-end and --schedule-epochs need an --lr-schedule");
             }
             return Ok(Schedule::CONSTANT);
         }
-        let usual = if curve == defaults.curve {
+        let usual_end = if curve == defaults.curve {
             defaults.end
         } else {
             0.0
         };
-        let end = *self.lr_end.get_or_insert(usual);
+        let end = *self.lr_end.get_or_insert(usual_end);
         if !(0.0..=1.0).contains(&end) {
             return input("--lr-end must be from 0 to 1");
         }
-        self.schedule_epochs = self.schedule_epochs.or(self.epochs);
+        self.schedule_epochs = self.schedule_epochs.or(self.epochs).or(usual);
         match self.schedule_epochs {
             None => input(format!(
                 "--lr-schedule {} needs to know its epochs: add --schedule-epochs, or --lr-schedule constant",
@@ -618,7 +622,7 @@ impl Options {
     }
 
     /// The length, filled in.
-    fn length(&mut self) -> Result<Length, Failure> {
+    fn length(&mut self, epochs: u32) -> Result<Length, Failure> {
         match (self.epochs, self.minutes) {
             (Some(_), Some(_)) => input("give epochs or minutes, not both"),
             (_, Some(minutes)) if minutes > 0.0 && minutes <= 1e6 => {
@@ -626,7 +630,7 @@ impl Options {
             }
             (_, Some(_)) => input("--minutes must be above 0 and at most 1000000"),
             (Some(0), None) => input("--epochs must be at least 1"),
-            (_, None) => Ok(Length::Epochs(*self.epochs.get_or_insert(24))),
+            (_, None) => Ok(Length::Epochs(*self.epochs.get_or_insert(epochs))),
         }
     }
 
@@ -713,7 +717,7 @@ impl Plan {
         options.check_game(defaults.game)?;
         options.check_teacher()?;
         options.fill_sizes()?;
-        let length = options.length()?;
+        let length = options.length(defaults.epochs)?;
         let game = match defaults.game {
             Game::Adversarial(rules) | Game::Distillation(Distillation { finish: rules, .. }) => {
                 let rules = options.adversarial(rules)?;
@@ -742,7 +746,7 @@ impl Plan {
             return input(format!("--parts {parts} runs on the CPU: add --device cpu"));
         }
         let optimizer = options.optimizer(defaults.optimizer)?;
-        let schedule = options.schedule(defaults.schedule)?;
+        let schedule = options.schedule(defaults.schedule, defaults.epochs)?;
         let ema_decay = *options.ema_decay.get_or_insert(defaults.ema_decay);
         if !(0.0..1.0).contains(&ema_decay) {
             return input("--ema-decay must be at least 0 and below 1");
@@ -927,7 +931,7 @@ fn defaults(recipe: Recipe) -> Parts {
     recipe.parts(Size::Small, Shape::new(1, 28, 28))
 }
 
-/// `runs/fashion-dcgan-small`.
+/// `runs/fashion-pocket-nano`.
 fn usual_folder(dataset: &Dataset, recipe: Recipe, size: Option<Size>) -> PathBuf {
     let size = size.map_or_else(String::new, |size| format!("-{}", name(size)));
     Path::new("runs").join(format!("{}-{}{size}", dataset.short_name(), name(recipe)))

@@ -6,6 +6,7 @@ use crate::data::{Dataset, Images};
 use crate::export::{self, QuantizeError, quantize::Calibration};
 use crate::files::write_whole;
 use crate::gan::fit::{self, Trained};
+use crate::gan::rounded;
 use crate::gan::{Recipe, Size};
 use crate::metrics::Histogram;
 use crate::metrics::fid_cls::{PROTOCOL, Score};
@@ -80,7 +81,13 @@ impl Summary {
         shape: Shape,
     ) -> Result<Self, Failure> {
         const SAMPLES: usize = 1024;
-        let generator = &trained.generator;
+        // What the device will draw.
+        let drawn = plan
+            .options
+            .finetune
+            .map(|weights| rounded(&trained.generator, weights));
+        let drawn = drawn.transpose()?;
+        let generator = drawn.as_ref().unwrap_or(&trained.generator);
         let network = generator.network();
         let latents = samples::latents(plan.options.seed, SAMPLES, network.input.len());
         let classes = samples::classes_in_turn(network, SAMPLES);
@@ -91,7 +98,7 @@ impl Summary {
         let path = plan.out.join("samples.png");
         write_whole(&path, &grid)
             .or_else(|error| input(format!("cannot write {}: {error}", path.display())))?;
-        let parameters = generator.parameters()?;
+        let parameters = trained.generator.parameters()?;
         let exported = export::export(
             network,
             &parameters,

@@ -58,7 +58,6 @@ recipes! {
     /// The small GAN of many tutorials: a dense layer, then dense layers pixel by pixel.
     Keras: keras,
     /// Deep convolutional GAN, non-saturating loss (Radford et al. 2016).
-    #[default]
     Dcgan: dcgan,
     /// Conditional GAN, dense: both networks are told the class (Mirza & Osindero 2014).
     Cgan: cgan,
@@ -74,8 +73,9 @@ recipes! {
     Hinge: hinge,
     /// Relativistic pairing with R1 and R2 penalties (Huang et al. 2024).
     Relativistic: relativistic,
-    /// A small generator with a convolution at the image's size against a large discriminator: relativistic pairing
+    /// A small generator with a convolution at the image's size against a deeper discriminator: relativistic pairing
     /// with R1 and R2 penalties, a learning rate that falls.
+    #[default]
     Pocket: pocket,
     /// Variational autoencoder on DCGAN networks; its decoder is what is exported (Kingma & Welling 2014).
     Vae: vae,
@@ -118,6 +118,8 @@ pub struct Parts {
     pub ema_decay: f64,
     /// Images an update.
     pub batch: u32,
+    /// Passes over the training images.
+    pub epochs: u32,
 }
 
 impl Parts {
@@ -131,6 +133,7 @@ impl Parts {
             schedule: Schedule::CONSTANT,
             ema_decay: 0.999,
             batch: 64,
+            epochs: 24,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The relativistic objective with R1 and R2 (Huang et al. 2024) for a small generator that spends its weights on the
-//! picture's details, and a large discriminator, which no device runs.
+//! picture's details, and a deeper discriminator, which no device runs.
 
-use super::{GeneratorKind, Make, Parts, Size, Sizes, UsualSizes, dcgan, relativistic};
+use super::{DiscriminatorKind, GeneratorKind, Make, Parts, Size, Sizes, UsualSizes, relativistic};
 use crate::gan::{Adversarial, Curve, Schedule};
 use crate::optim::OptimizerConfig;
 use crate::spec::Shape;
@@ -13,22 +13,24 @@ pub(super) const MAKE: Make = Make::InSizes(
     parts,
     UsualSizes {
         size: Size::Nano,
-        discriminator: Some(Size::Full),
+        discriminator: Some(Size::Small),
     },
 );
 
 fn parts(sizes: Sizes, image: Shape) -> Parts {
     let generator = GeneratorKind::Detail.network(sizes.generator, LATENT, image);
-    let discriminator = dcgan::discriminator(sizes.discriminator, image, 1);
+    let discriminator = DiscriminatorKind::Deep.network(sizes.discriminator, image);
     Parts {
         networks: Adversarial::networks(generator, discriminator),
-        optimizer: OptimizerConfig::adam(3e-4, 0.0, 0.99),
+        game: relativistic::rules(0.1).into(),
+        optimizer: OptimizerConfig::adam(1e-3, 0.0, 0.99),
         schedule: Schedule {
             curve: Curve::Cosine,
             end: 0.03,
             ..Schedule::CONSTANT
         },
         ema_decay: 0.9995,
+        epochs: 30,
         ..relativistic::parts(sizes, image)
     }
 }

@@ -8,16 +8,17 @@ use crate::spec::Shape;
 pub(super) const MAKE: Make = Make::InSizes(parts, UsualSizes::SMALL);
 
 pub(super) fn parts(sizes: Sizes, image: Shape) -> Parts {
-    let rules = Adversarial {
-        penalty: Some(Penalty::ZeroCentred {
-            weight: 0.3,
-            every: 8,
-        }),
-        ..Adversarial::new(Objective::Relativistic)
-    };
     Parts {
-        game: rules.into(),
+        game: rules(0.3).into(),
         optimizer: OptimizerConfig::adam(2e-4, 0.0, 0.99),
         ..dcgan::parts(sizes, image)
+    }
+}
+
+/// The objective with penalties of this weight at every eighth step.
+pub(super) const fn rules(weight: f64) -> Adversarial {
+    Adversarial {
+        penalty: Some(Penalty::ZeroCentred { weight, every: 8 }),
+        ..Adversarial::new(Objective::Relativistic)
     }
 }

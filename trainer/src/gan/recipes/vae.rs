@@ -28,5 +28,6 @@ fn parts(sizes: Sizes, image: Shape) -> Parts {
         schedule: Schedule::CONSTANT,
         ema_decay: 0.999,
         batch: 64,
+        epochs: 24,
     }
 }
