@@ -148,7 +148,7 @@ mod tests {
             let (seen, back) = (placements.apply(&x), placements.apply_transposed(&y));
             let (left, right) = (inner(&seen, &y), inner(&x, &back));
             assert!((left - right).abs() < 1e-9 * left, "{left} against {right}");
-            assert!(seen.iter().any(|&v| v == 0.0) && seen != x, "{kind:?}");
+            assert!(seen.contains(&0.0) && seen != x, "{kind:?}");
         }
     }
 

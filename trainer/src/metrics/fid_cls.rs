@@ -38,7 +38,7 @@ static CLASSIFIERS: [(&str, &[u8]); 2] = [
 /// A figure compares with others of the same classifier only, and never with FID by Inception features.
 /// What does not help to tell the classes apart, the classifier may overlook.
 ///
-/// It takes the score of [`Selection`] too, once it has seen training images.
+/// It takes the score of [`selection`] too, once it has seen training images.
 pub struct FidCls {
     eye: Classifier,
     reference: Gaussian,
@@ -50,7 +50,7 @@ pub struct FidCls {
 pub struct Score {
     /// The distance, at least 0; the lower the better.
     pub fid_cls: f64,
-    /// What the best checkpoint is chosen by: the distance from training images by [`Selection`].
+    /// What the best checkpoint is chosen by: the distance from training images by [`selection`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fid_channels: Option<f64>,
     /// Images that were taken for each class.

@@ -10,7 +10,7 @@ pub mod inception;
 pub mod kid;
 pub mod manifold;
 pub mod neighbours;
-mod selection;
+pub mod selection;
 
 pub use density::densest;
 pub use fid_cls::FidCls;
