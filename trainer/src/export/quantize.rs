@@ -81,8 +81,8 @@ impl Weights {
             .unwrap_or(largest)
     }
 
-    /// Rounds the weights of folded layers to what an export makes of them, but for outputs of next to no weights, which
-    /// get coarser scales there, and for what int4 multipliers of 16 bits cost.
+    /// Rounds the weights of folded layers to what an export makes of them, but for outputs of next to no weights,
+    /// which get coarser scales there, and for what int4 multipliers of 16 bits cost.
     pub fn round(self, layers: &mut [FoldedLayer]) {
         for layer in layers {
             let scales = each_output(layer).into_iter().map(|own| {

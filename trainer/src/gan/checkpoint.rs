@@ -11,7 +11,8 @@
 //! | `extra.{name}` | what the kind of training keeps besides |
 //! | `since` | the losses since the last line of the log, `(steps, losses)`; the metadata have their names |
 //!
-//! What a step does not have of `since` is NaN. Formats 2 and 3 know a `generator` and a `discriminator` only. They are read, and a run goes on from them.
+//! What a step does not have of `since` is NaN. Formats 2 and 3 know a `generator` and a `discriminator` only. They are
+//! read, and a run goes on from them.
 //!
 //! Nothing in it depends on folder, threads or time: equal runs have equal files.
 
