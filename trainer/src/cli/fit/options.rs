@@ -437,9 +437,11 @@ impl Options {
         }
         if let Some(usual) = self.recipe.usual_sizes() {
             self.size.get_or_insert(usual.size);
+            // A teacher brings the discriminator.
             if self.teacher.is_some() {
-                // The discriminator is the teacher's.
-            } else if usual.discriminator.is_some() {
+                return Ok(());
+            }
+            if usual.discriminator.is_some() {
                 self.discriminator_size = self.discriminator_size.or(usual.discriminator);
             } else if self.discriminator_size == self.size {
                 self.discriminator_size = None;

@@ -6,7 +6,6 @@ use crate::cli::export::checkpoint;
 use crate::export::fold::fold;
 use crate::files::write_whole;
 use crate::gan::checkpoint::Checkpoint;
-use crate::gan::store::Found;
 use crate::gan::{Adversarial, Distillation, Settings};
 use crate::parameters::Parameters;
 use crate::spec::{Network, Shape};
@@ -35,15 +34,16 @@ impl Teacher {
             return Ok(None);
         };
         let own = plan.out.join(FILE);
-        let (bytes, checkpoint) = if own.exists() {
-            let bytes = read(&own)?;
-            let decoded = Checkpoint::decode(&bytes);
-            let damaged = |error| Failure::Input(format!("{}: {error}", own.display()));
-            (bytes, decoded.map_err(damaged)?)
+        let path = if own.exists() {
+            own
         } else {
-            let Found { path, checkpoint } = checkpoint(run, false)?;
-            (read(&path)?, checkpoint)
+            checkpoint(run, false)?.path
         };
+        let read = std::fs::read(&path);
+        let bytes =
+            read.or_else(|error| input(format!("cannot read {}: {error}", path.display())))?;
+        let checkpoint = Checkpoint::decode(&bytes)
+            .or_else(|error| input(format!("{}: {error}", path.display())))?;
         let state = &checkpoint.gan.networks;
         let others = &checkpoint.networks.others;
         let discriminator = others
@@ -135,8 +135,4 @@ impl Teacher {
         write_whole(&path, &self.bytes)
             .or_else(|error| input(format!("cannot write {}: {error}", path.display())))
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).or_else(|error| input(format!("cannot read {}: {error}", path.display())))
 }
