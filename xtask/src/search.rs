@@ -406,7 +406,7 @@ impl Figures {
     }
 }
 
-/// FIDs from here on are of pictures that nobody would choose among.
+/// FIDs from here on are left out of the correlation.
 const COMPARABLE: f64 = 45.0;
 
 /// Spearman's rank correlation of pairs, in -1 to 1; equal numbers have the mean of their ranks.
