@@ -101,6 +101,9 @@ fn layer(
             inputs.extend(parts(&["gamma", "beta", "mean", "variance"]));
             ("BatchNormalization", vec![float("epsilon", epsilon)])
         }
+        Layer::InstanceNorm { epsilon } => {
+            return instance_norm(graph, step, &inputs[0], numbers, epsilon);
+        }
         Layer::ClassShift { .. } => {
             let rows = vec![part("shift"), "class".to_owned()];
             graph.node.push(node("Gather", rows, &part("row")));
@@ -156,6 +159,66 @@ fn layer(
         ];
     }
     graph.node.push(node);
+    output
+}
+
+/// Instance normalization from means and products; gives the name of what comes out.
+fn instance_norm(
+    graph: &mut GraphProto,
+    step: &Step<'_>,
+    input: &str,
+    numbers: &Parameters,
+    epsilon: f64,
+) -> String {
+    let part = |part: &str| format!("{}.{part}", step.index);
+    let mut add = |op: &str, inputs: &[&str], output: &str| {
+        let mut node = node(
+            op,
+            inputs.iter().map(|&name| name.to_owned()).collect(),
+            output,
+        );
+        if op == "ReduceMean" {
+            node.attribute = vec![ints("axes", &[2, 3])];
+        }
+        graph.node.push(node);
+    };
+    let names = [
+        "mean",
+        "centred",
+        "squares",
+        "variance",
+        "raised",
+        "deviation",
+        "unit",
+        "scaled",
+    ];
+    let [
+        mean,
+        centred,
+        squares,
+        variance,
+        raised,
+        deviation,
+        unit,
+        scaled,
+    ] = names.map(part);
+    let [small, gamma, beta, output] = ["epsilon", "gamma.plane", "beta.plane", "out"].map(part);
+    add("ReduceMean", &[input], &mean);
+    add("Sub", &[input, &mean], &centred);
+    add("Mul", &[&centred, &centred], &squares);
+    add("ReduceMean", &[&squares], &variance);
+    add("Add", &[&variance, &small], &raised);
+    add("Sqrt", &[&raised], &deviation);
+    add("Div", &[&centred, &deviation], &unit);
+    add("Mul", &[&unit, &gamma], &scaled);
+    add("Add", &[&scaled, &beta], &output);
+    let epsilon = (epsilon as f32).to_le_bytes().to_vec();
+    push_constant(graph, &small, &[], DataType::Float, epsilon);
+    for (from, to) in [("gamma", &gamma), ("beta", &beta)] {
+        let own = numbers.get(step.index, from).unwrap_or_default();
+        let bytes = own.iter().flat_map(|x| x.to_le_bytes()).collect();
+        push_constant(graph, to, &[own.len() as i64, 1, 1], DataType::Float, bytes);
+    }
     output
 }
 

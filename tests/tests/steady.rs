@@ -1,6 +1,6 @@
 //! Memory of a long run: what a step takes it gives back.
 
-use pocketgan_trainer::gan::{Gan, Recipe, Size};
+use pocketgan_trainer::gan::{Batch, Gan, Recipe, Size};
 use pocketgan_trainer::ops::Cpu;
 use pocketgan_trainer::rng::{Rng, Stream};
 use pocketgan_trainer::spec::Shape;
@@ -48,7 +48,7 @@ fn a_steady_step_keeps_no_memory() {
         let real: Vec<f32> = (0..count).map(|_| rng.uniform() as f32).collect();
         let mut steps = |count: usize| {
             for _ in 0..count {
-                gan.step(n, &real, &[]).unwrap();
+                gan.step(Batch::new(n, &real, &[])).unwrap();
             }
         };
         steps(5);

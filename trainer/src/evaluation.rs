@@ -98,7 +98,8 @@ pub struct Figure {
 pub struct Figures(pub Vec<Figure>);
 
 impl Figures {
-    fn add(&mut self, key: &'static str, protocol: String, value: Option<f64>) {
+    /// Adds a figure.
+    pub fn add(&mut self, key: &'static str, protocol: String, value: Option<f64>) {
         let figure = Figure {
             key,
             protocol,
@@ -488,7 +489,7 @@ fn distances(neighbours: Vec<Neighbour>) -> Vec<f64> {
 }
 
 /// A number of images in the name of a protocol: `5k`, `300`.
-fn label(count: usize) -> String {
+pub(crate) fn label(count: usize) -> String {
     match count {
         0 => "0".to_owned(),
         count if count.is_multiple_of(1000) => format!("{}k", count / 1000),

@@ -22,6 +22,7 @@ pub struct HostTensor {
 /// | ClassEmbedding | `{i}.embedding` | `[classes, channels, height, width]` |
 /// | ClassShift | `{i}.shift` | `[classes, channels, height, width]` |
 /// | ClassProjection | `{i}.embedding` | `[classes, in]` |
+/// | InstanceNorm | `{i}.gamma`, `{i}.beta` | `[channels]` |
 /// | BatchNorm | `{i}.gamma`, `{i}.beta`, `{i}.mean`, `{i}.variance` | `[channels]` |
 ///
 /// `i` counts the layers of [`Network::layers`] from 0; there is a bias where the layer has one. The
@@ -163,6 +164,9 @@ pub fn tensors_of(step: &Step<'_>) -> Vec<TensorSpec> {
         ]
         .map(|(part, role)| tensor(part, role, vec![inputs]))
         .to_vec(),
+        Layer::InstanceNorm { .. } => [("gamma", Role::Gain), ("beta", Role::Bias)]
+            .map(|(part, role)| tensor(part, role, vec![inputs]))
+            .to_vec(),
         Layer::Upsample { .. }
         | Layer::AvgPool2d { .. }
         | Layer::MaxPool2d { .. }

@@ -17,6 +17,10 @@ pub enum Stream {
     Augmentation(u32),
     /// Which images of the given class are kept for testing.
     Split(u8),
+    /// The order of the pictures that generators read in the given epoch, where it is another than the images'.
+    InputOrder(u32),
+    /// What is drawn for one picture: the epoch, below 2^31, and its number.
+    Picture(u32, u32),
 }
 
 impl Rng {
@@ -28,6 +32,8 @@ impl Rng {
             Stream::Order(epoch) => 1 << 32 | u64::from(epoch),
             Stream::Augmentation(epoch) => 2 << 32 | u64::from(epoch),
             Stream::Split(class) => 3 << 32 | u64::from(class),
+            Stream::InputOrder(epoch) => 4 << 32 | u64::from(epoch),
+            Stream::Picture(epoch, number) => 1 << 63 | u64::from(epoch) << 32 | u64::from(number),
         };
         // An odd multiplier spreads the purposes over the 64-bit seeds.
         Self(latent::Rng::new(

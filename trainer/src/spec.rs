@@ -84,6 +84,9 @@ pub enum Layer {
     AvgPool2d { kernel: usize, stride: usize },
     /// Batch normalization per channel (Ioffe & Szegedy 2015).
     BatchNorm { epsilon: f64, momentum: f64 },
+    /// Normalization per channel of each sample by itself (Ulyanov et al. 2016). It folds into no other layer: nothing
+    /// that runs on a device has it.
+    InstanceNorm { epsilon: f64 },
     /// Joins a trained embedding of the sample's class to its numbers, as more channels (Mirza & Osindero 2014).
     ClassEmbedding { classes: usize, channels: usize },
     /// Adds a trained number for the sample's class to each of its numbers: the shift of conditional batch
@@ -132,6 +135,7 @@ impl Layer {
             Self::Upsample { .. } => "Upsample",
             Self::AvgPool2d { .. } => "AvgPool2d",
             Self::BatchNorm { .. } => "BatchNorm",
+            Self::InstanceNorm { .. } => "InstanceNorm",
             Self::ClassEmbedding { .. } => "ClassEmbedding",
             Self::ClassShift { .. } => "ClassShift",
             Self::ClassProjection { .. } => "ClassProjection",
@@ -262,7 +266,11 @@ impl Layer {
             {
                 Err(format!("has epsilon {epsilon} and momentum {momentum}"))
             }
+            Self::InstanceNorm { epsilon } if epsilon.is_nan() || epsilon <= 0.0 => {
+                Err(format!("has epsilon {epsilon}"))
+            }
             Self::BatchNorm { .. }
+            | Self::InstanceNorm { .. }
             | Self::ClassShift { .. }
             | Self::Relu
             | Self::LeakyRelu { .. }
@@ -289,7 +297,7 @@ impl Layer {
                 bias,
                 ..
             } => with_bias(input.channels * channels * kernel * kernel, channels, bias),
-            Self::BatchNorm { .. } => 2 * input.channels,
+            Self::BatchNorm { .. } | Self::InstanceNorm { .. } => 2 * input.channels,
             Self::ClassEmbedding { classes, channels } => {
                 classes * channels * input.height * input.width
             }
@@ -441,6 +449,91 @@ impl Network {
             .into_iter()
             .map(|(index, reads)| (moved(index), reads.into_iter().map(moved).collect()))
             .collect();
+    }
+
+    /// This network and, reading its output, another.
+    pub fn then(&self, next: &Self) -> Self {
+        let mut both = self.clone();
+        let before = self.layers.len();
+        both.layers.extend_from_slice(&next.layers);
+        let moved = next.inputs.iter().map(|(&index, reads)| {
+            let reads = reads.iter().map(|read| read + before).collect();
+            (index + before, reads)
+        });
+        both.inputs.extend(moved);
+        both
+    }
+
+    /// The least number of which both sides of a picture must be multiples for the network to run on it as on those of
+    /// its own size: what comes out is to the picture what the output is to the input. `None` for a network that runs
+    /// on one size only, or reads vectors.
+    pub fn side_multiple(&self) -> Option<usize> {
+        /// Strides in a row come to no more.
+        const MOST: usize = 64;
+        let is_local = |layer: &Layer| {
+            !matches!(
+                layer,
+                Layer::Linear { .. }
+                    | Layer::Reshape(_)
+                    | Layer::Flatten
+                    | Layer::ClassEmbedding { .. }
+                    | Layer::ClassShift { .. }
+                    | Layer::ClassProjection { .. }
+            )
+        };
+        let input = self.input;
+        let output = self.output().ok()?;
+        if !self.reads_pictures() || !self.layers.iter().all(is_local) {
+            return None;
+        }
+        let fits = |more: usize| {
+            let (height, width) = (input.height + more, input.width + more);
+            let other = Self {
+                input: Shape::new(input.channels, height, width),
+                ..self.clone()
+            };
+            other.output().is_ok_and(|found| {
+                found.height * input.height == output.height * height
+                    && found.width * input.width == output.width * width
+            })
+        };
+        let multiples = (0..).map(|exponent| 1 << exponent);
+        multiples
+            .take_while(|&multiple| multiple <= MOST)
+            .find(|&multiple| {
+                input.height.is_multiple_of(multiple)
+                    && input.width.is_multiple_of(multiple)
+                    && (0..=MOST).step_by(multiple).all(fits)
+            })
+    }
+
+    /// The number of the tensor that a picture is squeezed into, of a network that makes pictures again of a vector: the
+    /// one of the fewest numbers. `None` where that is no vector, or the network's input or output.
+    ///
+    /// # Errors
+    /// As [`Network::walk`].
+    pub fn bottleneck(&self) -> Result<Option<usize>, SpecError> {
+        let steps = self.walk()?;
+        let least = steps.iter().min_by_key(|step| step.output.len());
+        let inner = least.filter(|step| {
+            step.output.is_flat()
+                && step.output.len() < self.input.len()
+                && step.index + 1 < steps.len()
+        });
+        Ok(inner.map(|step| step.index + 1))
+    }
+
+    /// The layers that make a tensor of the network's chain, as a network.
+    pub fn up_to(&self, tensor: usize) -> Self {
+        let mut first = self.clone();
+        first.layers.truncate(tensor);
+        first.inputs.retain(|&index, _| index < tensor);
+        first
+    }
+
+    /// Whether the network reads pictures, and not vectors as a latent is one.
+    pub const fn reads_pictures(&self) -> bool {
+        !self.input.is_flat()
     }
 
     /// How many classes the network is told, if it is told any: those of the first layer that wants them.
@@ -682,6 +775,74 @@ mod tests {
             network.walk().unwrap_err().to_string(),
             "layer 3 (Concat) reads 1 tensors, and takes two or more"
         );
+    }
+
+    #[test]
+    fn networks_of_local_layers_run_on_other_sizes() {
+        let conv = |kernel, stride, padding| Layer::Conv2d {
+            channels: 2,
+            kernel,
+            stride,
+            padding,
+            bias: true,
+        };
+        let multiple = |layers: Vec<Layer>| {
+            let network = Network::chain(Shape::new(2, 24, 32), layers);
+            network.output().unwrap();
+            network.side_multiple()
+        };
+        let up = || conv_transpose(2);
+        assert_eq!(multiple(vec![conv(3, 1, 1)]), Some(1));
+        assert_eq!(multiple(vec![conv(4, 2, 1), up()]), Some(2));
+        assert_eq!(
+            multiple(vec![conv(4, 2, 1), conv(4, 2, 1), up(), up()]),
+            Some(4)
+        );
+        assert_eq!(multiple(vec![conv(4, 2, 1), conv(4, 2, 1), up()]), Some(4));
+        // It reads the same for pictures that it makes larger.
+        assert_eq!(multiple(vec![conv(3, 1, 1), up()]), Some(1));
+        // Two pixels fewer are no share of a picture.
+        assert_eq!(multiple(vec![conv(3, 1, 0)]), None);
+        let dense = Layer::Linear {
+            features: 3,
+            bias: true,
+        };
+        assert_eq!(multiple(vec![dense]), None);
+        let vector = Network::chain(Shape::features(4), vec![Layer::Relu]);
+        assert_eq!(vector.side_multiple(), None);
+        // Branches that meet again must have the same sizes.
+        let mut branches = Network::chain(Shape::new(2, 24, 32), vec![conv(4, 2, 1), up()]);
+        branches.push(Layer::Add, &[0, 2]);
+        assert_eq!(branches.side_multiple(), Some(2));
+    }
+
+    #[test]
+    fn a_network_goes_on_with_another() {
+        let mut first = Network::chain(Shape::features(3), vec![Layer::Relu]);
+        first.push(Layer::Add, &[0, 1]);
+        let mut second = Network::chain(Shape::features(3), vec![Layer::Tanh, Layer::Relu]);
+        second.push(Layer::Concat, &[2, 0]);
+        let both = first.then(&second);
+        assert_eq!(both.inputs, [(1, vec![0, 1]), (4, vec![4, 2])].into());
+        assert_eq!(both.output(), Ok(Shape::features(6)));
+        // The first of the tensors with three numbers would do; it is no picture's.
+        assert_eq!(both.bottleneck(), Ok(None));
+        let dense = |features| Layer::Linear {
+            features,
+            bias: true,
+        };
+        let layers = vec![
+            dense(5),
+            Layer::Relu,
+            dense(2),
+            dense(9),
+            Layer::Reshape(Shape::new(1, 3, 3)),
+        ];
+        let through = Network::chain(Shape::new(1, 3, 3), layers);
+        assert_eq!(through.bottleneck(), Ok(Some(3)));
+        let encoder = through.up_to(3);
+        assert_eq!(encoder.output(), Ok(Shape::features(2)));
+        assert_eq!(encoder.bottleneck(), Ok(None));
     }
 
     /// The text that networks had in checkpoints before layers could read other tensors.

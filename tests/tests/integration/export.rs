@@ -47,7 +47,7 @@ fn folded(name: &str, network: &Network) -> Folded {
     let classes = classes_in_turn(network.classes().unwrap_or(0), 16);
     let expected = whole.run_classes(&x, &[network.input.len()], &classes);
     let folded = fold(network, &parameters).unwrap();
-    assert_eq!(folded.latent_size, network.input.len());
+    assert_eq!(folded.input, network.input);
     let images = images(&folded, &latents, &classes);
     let difference = largest_difference(&expected.unwrap(), &images);
     assert!(difference < 2e-5, "{name}: {difference}");

@@ -12,4 +12,5 @@ mod parity;
 mod recipes;
 mod torch_fidelity;
 mod training;
+mod translators;
 mod variational;

@@ -6,7 +6,7 @@ use pocketgan_trainer::export::export;
 use pocketgan_trainer::export::quantize::{Calibration, Weights};
 use pocketgan_trainer::gan::fit::Source;
 use pocketgan_trainer::gan::{
-    Adversarial, Conditioning, DiscriminatorKind, Game, Gan, GeneratorKind, Recipe, Size,
+    Adversarial, Batch, Conditioning, DiscriminatorKind, Game, Gan, GeneratorKind, Recipe, Size,
 };
 use pocketgan_trainer::ops::Cpu;
 use pocketgan_trainer::verify::{ExportedModel, verify};
@@ -19,15 +19,18 @@ fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
     let shape = images.shape();
     let recipes = Recipe::value_variants().iter();
     let recipes = recipes.map(|recipe| (format!("{recipe:?}"), recipe.parts(Size::Nano, shape)));
+    let recipes = recipes.filter(|(_, parts)| parts.translator.is_none());
     // Each kind of generator and of discriminator, the fewer of the two more than once.
     let generators = GeneratorKind::value_variants().iter();
     let discriminators = DiscriminatorKind::value_variants().iter().cycle();
     let kinds = generators.zip(discriminators);
-    let kinds = kinds.map(|(&generator, &discriminator)| {
+    let kinds = kinds.filter_map(|(&generator, &discriminator)| {
         let mut parts = Recipe::Pocket.parts(Size::Nano, shape);
-        parts.set_generator(generator, Size::Nano, shape);
+        if !parts.set_generator(generator, Size::Nano, shape) {
+            return None;
+        }
         parts.set_discriminator(discriminator, Size::Nano, shape);
-        (format!("{generator:?} and {discriminator:?}"), parts)
+        Some((format!("{generator:?} and {discriminator:?}"), parts))
     });
     assert!(GeneratorKind::value_variants().len() >= DiscriminatorKind::value_variants().len());
     for (what, mut parts) in recipes.chain(kinds) {
@@ -49,7 +52,7 @@ fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
         };
         let before = parameters(&gan);
         for _ in 0..2 {
-            let losses = gan.step(BATCH, &real, &classes).unwrap();
+            let losses = gan.step(Batch::new(BATCH, &real, &classes)).unwrap();
             assert!(losses.is_finite(), "{what}: {losses:?}");
         }
         gan.settle_average().unwrap();

@@ -6,7 +6,7 @@ use pocketgan_trainer::export::fold::fold;
 use pocketgan_trainer::export::onnx::{OnnxModel, float_model};
 use pocketgan_trainer::gan::checkpoint::{Checkpoint, Position};
 use pocketgan_trainer::gan::{
-    Adversarial, DiffAugment, Game, Gan, GanState, Objective, Recipe, Settings, Size, TopK,
+    Adversarial, Batch, DiffAugment, Game, Gan, GanState, Objective, Recipe, Settings, Size, TopK,
 };
 use pocketgan_trainer::nn::{Initialization, Model};
 use pocketgan_trainer::ops::Cpu;
@@ -49,7 +49,7 @@ fn train(settings: &Settings, steps: usize) -> Gan<Cpu> {
     let len = BATCH * image.len();
     for _ in 0..steps {
         let real: Vec<f32> = (0..len).map(|_| rng.uniform() as f32 - 0.5).collect();
-        let losses = gan.step(BATCH, &real, &[]).unwrap();
+        let losses = gan.step(Batch::new(BATCH, &real, &[])).unwrap();
         assert!(losses.is_finite());
     }
     gan
@@ -281,7 +281,7 @@ fn movement(weights: &[f32], rules: impl FnOnce(&mut Adversarial)) -> (Vec<f32>,
     // After an epoch of one step.
     state.steps = 1;
     let mut gan = Gan::restore(Cpu::default(), &settings, &state).unwrap();
-    gan.step(BATCH, &vec![0.1; BATCH * image.len()], &[])
+    gan.step(Batch::new(BATCH, &vec![0.1; BATCH * image.len()], &[]))
         .unwrap();
     let after = gan.state().unwrap();
     let of = |state: &GanState, name: &str| {
@@ -347,8 +347,8 @@ fn goes_on_as_it_was(settings: &Settings) {
     let real: Vec<f32> = (0..BATCH * 784).map(|i| (i % 97) as f32 / 97.0).collect();
     for _ in 0..3 {
         assert_eq!(
-            gan.step(BATCH, &real, &[]).unwrap(),
-            again.step(BATCH, &real, &[]).unwrap()
+            gan.step(Batch::new(BATCH, &real, &[])).unwrap(),
+            again.step(Batch::new(BATCH, &real, &[])).unwrap()
         );
         assert!(gan.state().unwrap() == again.state().unwrap());
     }
@@ -359,7 +359,9 @@ fn goes_on_as_it_was(settings: &Settings) {
 fn losses_begin_at_ln_2() {
     let settings = settings(Size::Nano, Shape::new(1, 28, 28));
     let mut gan = Gan::new(Cpu::default(), &settings).unwrap();
-    let losses = gan.step(BATCH, &vec![0.1; BATCH * 784], &[]).unwrap();
+    let losses = gan
+        .step(Batch::new(BATCH, &vec![0.1; BATCH * 784], &[]))
+        .unwrap();
     let ln_2 = std::f32::consts::LN_2;
     let [discriminator, generator] =
         ["discriminator", "generator"].map(|key| losses.get(key).unwrap());

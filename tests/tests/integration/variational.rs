@@ -3,7 +3,7 @@
 use dfdx::prelude::NoneTape;
 use pocketgan_trainer::data::{self, Dataset, Options, Split};
 use pocketgan_trainer::gan::fit::Source;
-use pocketgan_trainer::gan::{Gan, Losses, Recipe, Size};
+use pocketgan_trainer::gan::{Batch, Gan, Losses, Recipe, Size};
 use pocketgan_trainer::nn::Mode;
 use pocketgan_trainer::ops::{Cpu, Device};
 use pocketgan_trainer::rng::{Rng, Stream};
@@ -39,8 +39,8 @@ fn it_learns_images_by_heart() {
     let mut gan = Gan::new(Cpu::default(), &settings).unwrap();
     let bound =
         |losses: &Losses| losses.get("divergence").unwrap() + losses.get("reconstruction").unwrap();
-    let first = gan.step(IMAGES, &real, &[]).unwrap();
-    let steps = (0..400).map(|_| bound(&gan.step(IMAGES, &real, &[]).unwrap()));
+    let first = gan.step(Batch::new(IMAGES, &real, &[])).unwrap();
+    let steps = (0..400).map(|_| bound(&gan.step(Batch::new(IMAGES, &real, &[])).unwrap()));
     let bounds: Vec<f32> = steps.collect();
     let last = bounds[380..].iter().sum::<f32>() / 20.0;
     // A decoder that knows nothing says one half: ln 2 a pixel.

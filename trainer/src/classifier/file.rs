@@ -203,6 +203,7 @@ mod tests {
             pixels: vec![7; 784],
             labels: vec![3],
             classes: vec!["3".into()],
+            names: Vec::new(),
         };
         let state = State::new(&"mnist".parse().unwrap(), &test, network, 7, 3);
         (state, parameters, reference)

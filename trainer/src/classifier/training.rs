@@ -163,6 +163,7 @@ mod tests {
             pixels,
             labels,
             classes: vec!["lying".into(), "standing".into()],
+            names: Vec::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! `trainer bench`: how fast training is, and where its time goes.
 
 use super::Failure;
-use crate::gan::{Game, Gan, Recipe, Settings, Size};
+use crate::gan::{Batch, Game, Gan, Recipe, Settings, Size};
 use crate::ops::Cpu;
 use crate::ops::cpu::account;
 use crate::rng::{Rng, Stream};
@@ -114,7 +114,7 @@ fn measure(net: Net, args: &BenchArgs) -> Result<Measured, Failure> {
     let mut steps_for = |seconds: f64| -> Result<(u32, Duration), Failure> {
         let (start, mut steps) = (Instant::now(), 0);
         while start.elapsed() < Duration::from_secs_f64(seconds) {
-            gan.step(n, &real, &[])?;
+            gan.step(Batch::new(n, &real, &[]))?;
             steps += 1;
         }
         Ok((steps, start.elapsed()))

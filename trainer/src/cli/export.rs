@@ -2,9 +2,14 @@
 
 use super::Failure;
 use crate::engines::RuntimeEngine;
+use crate::export::fold::FoldError;
 use crate::export::quantize::{Calibration, Weights};
-use crate::export::{self, FLOAT_BLOB, FLOAT_ONNX, INT8_BLOB, INT8_ONNX, QuantizeError, blob};
+use crate::export::{
+    self, BACK_ONNX, ENCODER_ONNX, FLOAT_BLOB, FLOAT_ONNX, INT8_BLOB, INT8_ONNX, QuantizeError,
+    blob,
+};
 use crate::gan::store::{Found, Store, StoreError};
+use crate::gan::{Cycle, Variational};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +17,9 @@ use std::path::{Path, PathBuf};
 ///
 /// For a run that was stopped early, for int4, or after an update of this program. What is there is replaced. A damaged
 /// checkpoint is passed over. A folder without checkpoints, as those in models/, is exported from its model-f32.pgan.
-/// Where a layer cannot be quantized, the float files are written, the layer is named, and the exit code is 1.
+/// Where a layer cannot be quantized, the float files are written, the layer is named, and the exit code is 1. A network
+/// that reads pictures has model.onnx alone; beside it there is the way back of cyclegan (back.onnx) and the encoder of an
+/// autoencoder, as of a variational one (encoder.onnx).
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
     /// The folder of a run or a model.
@@ -54,10 +61,11 @@ pub fn run(args: ExportArgs) -> Result<(), Failure> {
     } else {
         let found = checkpoint(&args.run, args.best)?;
         let exported = export_to(&found, args.weights, out)?;
+        export_others(&found, out)?;
         (format!("step {}", found.checkpoint.gan.steps), exported)
     };
     match exported.device {
-        Ok(device) => {
+        Some(Ok(device)) => {
             say!(
                 "{}: {source}, {} bytes of flash, {} bytes of working memory",
                 out.display(),
@@ -66,7 +74,14 @@ pub fn run(args: ExportArgs) -> Result<(), Failure> {
             );
             Ok(())
         }
-        Err(error) => Err(float_only(out, &error)),
+        Some(Err(error)) => Err(float_only(out, &error)),
+        None => {
+            say!(
+                "{}: {source}, {FLOAT_ONNX}: the network reads pictures, which no device runs yet",
+                out.display()
+            );
+            Ok(())
+        }
     }
 }
 
@@ -115,6 +130,55 @@ pub(super) fn checkpoint(run: &Path, best: bool) -> Result<Found, Failure> {
                 .to_owned(),
         )
     })
+}
+
+/// Writes the other networks of a checkpoint that are of use by themselves: an encoder, or a generator that goes back.
+pub(super) fn export_others(found: &Found, folder: &Path) -> Result<(), Failure> {
+    let checkpoint = &found.checkpoint;
+    let networks = &checkpoint.gan.networks;
+    let named = |name: &str| {
+        let named = checkpoint
+            .networks
+            .others
+            .iter()
+            .find(|named| named.name == name)?;
+        let state = networks.get(name)?;
+        Some((
+            &named.network,
+            state.average.as_ref().unwrap_or(&state.parameters),
+        ))
+    };
+    let mut files = Vec::new();
+    let failed = |error: FoldError| Failure::Run(error.into());
+    if let Some((network, parameters)) = named(Cycle::GENERATORS[1]) {
+        let bytes = export::translator(network, parameters).map_err(failed)?;
+        files.push((BACK_ONNX, bytes));
+    }
+    if let Some((network, parameters)) = named(Variational::ENCODER) {
+        let bytes = export::encoder(network, parameters).map_err(failed)?;
+        files.push((ENCODER_ONNX, bytes));
+    }
+    if let Some((network, parameters)) = checkpoint
+        .generator()
+        .filter(|(network, _)| network.reads_pictures())
+        && let Some(tensor) = network.bottleneck().map_err(anyhow::Error::from)?
+    {
+        let encoder = network.up_to(tensor);
+        let own = |name: &String| {
+            name.split('.')
+                .next()
+                .and_then(|i| i.parse().ok())
+                .is_some_and(|i: usize| i < tensor)
+        };
+        let mut parameters = parameters.clone();
+        parameters.tensors.retain(|name, _| own(name));
+        files.push((
+            ENCODER_ONNX,
+            export::encoder(&encoder, &parameters).map_err(failed)?,
+        ));
+    }
+    let files: Vec<(&str, &Vec<u8>)> = files.iter().map(|(name, bytes)| (*name, bytes)).collect();
+    Ok(export::write_all(folder, &files)?)
 }
 
 /// Writes a checkpoint's averaged generator as the four files for the device, with the run's own weights where none

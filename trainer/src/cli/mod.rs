@@ -28,6 +28,7 @@ mod interpolate;
 mod output;
 mod recipes;
 mod sample;
+mod translate;
 mod verify;
 
 use crate::export::ExportError;
@@ -50,6 +51,7 @@ enum Command {
     Export(export::ExportArgs),
     Sample(sample::SampleArgs),
     Interpolate(interpolate::InterpolateArgs),
+    Translate(translate::TranslateArgs),
     Eval(eval::EvalArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
@@ -112,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(args),
         Command::Sample(args) => sample::run(args),
         Command::Interpolate(args) => interpolate::run(args),
+        Command::Translate(args) => translate::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),

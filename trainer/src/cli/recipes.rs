@@ -97,6 +97,17 @@ enum Rules {
         likelihood: Likelihood,
         beta: f64,
     },
+    Translation {
+        pixel_weight: f64,
+        adversarial_weight: f64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        loss: Option<Objective>,
+    },
+    Cycle {
+        loss: Objective,
+        cycle_weight: f64,
+        identity_weight: f64,
+    },
 }
 
 impl From<Game> for Rules {
@@ -122,6 +133,16 @@ impl From<Game> for Rules {
             Game::Variational(Variational { likelihood, beta }) => {
                 Self::Variational { likelihood, beta }
             }
+            Game::Translation(rules) => Self::Translation {
+                pixel_weight: rules.pixels,
+                adversarial_weight: rules.adversarial,
+                loss: Some(rules.objective).filter(|_| rules.adversarial > 0.0),
+            },
+            Game::Cycle(rules) => Self::Cycle {
+                loss: rules.objective,
+                cycle_weight: rules.cycle,
+                identity_weight: rules.identity,
+            },
         }
     }
 }
@@ -149,6 +170,26 @@ impl fmt::Display for Rules {
             Self::Variational { likelihood, beta } => {
                 write!(f, "likelihood {}, beta {beta}", name(likelihood))
             }
+            Self::Translation {
+                pixel_weight,
+                adversarial_weight,
+                loss,
+            } => {
+                write!(f, "weight of pixels {pixel_weight}")?;
+                match loss {
+                    Some(loss) => write!(f, ", of the loss {} {adversarial_weight}", name(loss)),
+                    None => Ok(()),
+                }
+            }
+            Self::Cycle {
+                loss,
+                cycle_weight,
+                identity_weight,
+            } => write!(
+                f,
+                "loss {}, weight of the cycle {cycle_weight}, of identity {identity_weight}",
+                name(loss)
+            ),
         }
     }
 }

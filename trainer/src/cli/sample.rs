@@ -90,7 +90,7 @@ pub(super) fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Box<dyn E
     let found = super::export::checkpoint(model, false)?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let exported = super::export::export_to(&found, None, folder.path())?;
-    if let (EngineKind::Runtime, Err(error)) = (kind, exported.device) {
+    if let (EngineKind::Runtime, Some(Err(error))) = (kind, exported.device) {
         return Err(Failure::Input(format!("{error}: add --engine tract")));
     }
     let engine = engines::open(kind, &folder.path().join(kind.file_name()))?;

@@ -1,12 +1,18 @@
 //! `trainer verify`: the runtime against tract and ONNX Runtime.
 
+use super::export::checkpoint;
 use super::{Failure, print_json};
-use crate::engines::EngineError;
-use crate::verify::{Comparison, ExportedModel, Verification, VerifyError, verify};
+use crate::engines::{EngineError, read, read_onnx};
+use crate::export::{FLOAT_ONNX, translator};
+use crate::parameters::Parameters;
+use crate::spec::Network;
+use crate::verify::{
+    Comparison, ExportedModel, Verification, VerifyError, verify, verify_pictures,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Compare an exported model in the runtime with tract and with ONNX Runtime.
 ///
@@ -19,6 +25,9 @@ use std::path::PathBuf;
 ///
 /// Floats: pixels may differ by 2e-6 on average, and by 1e-4 at most. In both, the runtime's fast kernels must give the
 /// very bits of its reference kernels. A model with classes is asked for each in turn.
+///
+/// Of a model that reads pictures the folder must hold model.onnx. The trainer's own arithmetic, tract and ONNX Runtime
+/// may differ by 1e-5 at most, on pictures drawn from the seed.
 ///
 /// Exits with 1 if anything is further apart. Where ONNX Runtime is missing, a warning says so and tract runs the QDQ
 /// model in its place, with the same bounds; that does not change the exit code.
@@ -74,19 +83,12 @@ impl From<VerifyError> for Failure {
 /// A folder without the four files of one model, as bad input; engines that are too far apart, or
 /// that fail.
 pub fn run(args: VerifyArgs) -> Result<(), Failure> {
-    let model = ExportedModel::read(&args.folder)?;
-    let progress = Progress::new();
-    let outcome = verify(&model, args.seed, args.count as usize, &mut |done, of| {
-        progress.show(done, of);
-    });
-    progress.finish();
-    let found = outcome?;
-    if let Some(reason) = &found.without_onnx_runtime {
-        tell!(
-            "warning: {reason}. tract took its place: the runtime was compared with tract alone, in f32, layer by layer in \
-             int8 and as a whole, and its fast kernels with its reference kernels"
-        );
-    }
+    let reads_pictures = reads_pictures(&args.folder)?;
+    let found = if reads_pictures {
+        of_pictures(&args)?
+    } else {
+        of_latents(&args)?
+    };
     let failed = found.failures().len();
     if args.json {
         print_json(&Report {
@@ -107,6 +109,58 @@ pub fn run(args: VerifyArgs) -> Result<(), Failure> {
             found.comparisons.len()
         ))),
     }
+}
+
+/// Whether the float ONNX model of a folder reads pictures.
+fn reads_pictures(folder: &Path) -> Result<bool, Failure> {
+    let path = folder.join(FLOAT_ONNX);
+    Ok(path.exists() && !read_onnx(&path)?.input.is_flat())
+}
+
+fn of_latents(args: &VerifyArgs) -> Result<Verification, Failure> {
+    let model = ExportedModel::read(&args.folder)?;
+    let progress = Progress::new();
+    let outcome = verify(&model, args.seed, args.count as usize, &mut |done, of| {
+        progress.show(done, of);
+    });
+    progress.finish();
+    let found = outcome?;
+    if let Some(reason) = &found.without_onnx_runtime {
+        tell!(
+            "warning: {reason}. tract took its place: the runtime was compared with tract alone, in f32, layer by layer in \
+             int8 and as a whole, and its fast kernels with its reference kernels"
+        );
+    }
+    Ok(found)
+}
+
+/// The engines are compared with the network of the run's newest or best checkpoint, whichever was exported.
+fn of_pictures(args: &VerifyArgs) -> Result<Verification, Failure> {
+    let path = args.folder.join(FLOAT_ONNX);
+    let bytes = read(&path)?;
+    let mut found = Vec::new();
+    if args.folder.join("checkpoints").is_dir() {
+        let all = [false, true].map(|best| checkpoint(&args.folder, best));
+        found.extend(all.into_iter().flatten());
+    }
+    let trained = found
+        .iter()
+        .filter_map(|found| found.checkpoint.generator());
+    let is_exported = |&(network, parameters): &(&Network, &Parameters)| {
+        translator(network, parameters).is_ok_and(|exported| exported == bytes)
+    };
+    let trained = trained.into_iter().find(is_exported);
+    if trained.is_none() {
+        tell!(
+            "{} is of no checkpoint there: the engines are compared with each other alone",
+            path.display()
+        );
+    }
+    let outcome = verify_pictures(&path, trained, args.seed, args.count as usize)?;
+    if let Some(reason) = &outcome.without_onnx_runtime {
+        tell!("warning: {reason}. ONNX Runtime took no part");
+    }
+    Ok(outcome)
 }
 
 /// A progress bar on a terminal, a line every so often otherwise.
@@ -150,7 +204,7 @@ fn print_table(found: &Verification) {
     let width = comparisons.iter().map(|c| c.what.len()).max().unwrap_or(0);
     say!(
         "{:width$}  {:>9}  {:>9}  {:>9}  {:>9}",
-        format!("absolute differences over {} latents", found.count),
+        format!("absolute differences over {} inputs", found.count),
         "largest",
         "at most",
         "mean",

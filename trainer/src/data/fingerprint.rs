@@ -23,6 +23,9 @@ pub struct Fingerprint {
     /// Of each class in turn; none where there are no classes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassPrint>,
+    /// Of the pictures that generators read, where they come from a data set of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Box<Self>>,
 }
 
 /// The images of a class, in short.
@@ -75,6 +78,15 @@ impl Fingerprint {
                     sum: hex(&sum.total),
                 })
                 .collect(),
+            inputs: None,
+        }
+    }
+
+    /// With that of the pictures that generators read.
+    pub fn reading(self, inputs: Option<Self>) -> Self {
+        Self {
+            inputs: inputs.map(Box::new),
+            ..self
         }
     }
 
@@ -82,6 +94,11 @@ impl Fingerprint {
     pub fn difference(&self, then: &Self) -> Option<String> {
         if self == then {
             return None;
+        }
+        if let (Some(now), Some(then)) = (&self.inputs, &then.inputs)
+            && let Some(difference) = now.difference(then)
+        {
+            return Some(format!("of the pictures that are read, {difference}"));
         }
         let of = |print: &Self| {
             let [channels, height, width] = print.shape;
@@ -200,6 +217,7 @@ mod tests {
             pixels: pixels.to_vec(),
             labels: labels.to_vec(),
             classes: classes.iter().map(ToString::to_string).collect(),
+            names: Vec::new(),
         }
     }
 

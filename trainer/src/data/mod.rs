@@ -27,6 +27,7 @@ mod package;
 mod sources;
 mod store;
 mod table;
+mod task;
 #[cfg(test)]
 mod tests;
 
@@ -40,8 +41,10 @@ pub use dataset::{Dataset, FORMS, Form};
 pub use error::{DataError, FileProblem, OwnProblem, PictureProblem};
 pub use fingerprint::{ClassPrint, Fingerprint};
 pub use options::{Channels, Options, Pictures, SplitRule};
+pub use own::Picture;
 pub use sources::{FileState, FileStatus, info};
 pub use table::{PackageSource, Published, PublishedFile, Split, Sum};
+pub use task::{Draw, Task};
 
 /// The images of one split, as bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +63,9 @@ pub struct Images {
     pub labels: Vec<u8>,
     /// Names of the classes, at most 256; empty where the images have none.
     pub classes: Vec<String>,
+    /// Of pictures from a folder, the path of each below the folder or below that of its split, without the ending and
+    /// with `/` between the parts; empty otherwise.
+    pub names: Vec<String>,
 }
 
 impl Images {
@@ -80,6 +86,8 @@ impl Images {
         let pixels: Vec<u8> = pixels.flatten().copied().collect();
         let labels = numbers.iter().filter_map(|&i| self.labels.get(i).copied());
         self.labels = labels.collect();
+        let names = numbers.iter().filter_map(|&i| self.names.get(i).cloned());
+        self.names = names.collect();
         self.pixels = pixels;
         self.count = self.pixels.len() / self.image_len().max(1);
     }

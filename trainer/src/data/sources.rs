@@ -99,6 +99,7 @@ pub fn load(
             .iter()
             .map(ToString::to_string)
             .collect(),
+        names: Vec::new(),
     })
 }
 

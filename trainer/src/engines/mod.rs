@@ -5,11 +5,13 @@
 mod ort;
 mod runtime;
 mod tract;
+mod translator;
 
 pub use self::ort::{Arithmetic, OrtEngine, OrtGraph, find_onnx_runtime};
 pub use self::runtime::RuntimeEngine;
 pub(crate) use self::runtime::spec_shape;
 pub use self::tract::{TractEngine, TractGraph};
+pub use self::translator::Translator;
 
 use crate::export::onnx::OnnxError;
 use crate::spec::Shape;
@@ -125,6 +127,25 @@ pub enum EngineError {
         /// What is wrong with it.
         error: OnnxError,
     },
+    /// A model that reads latents was given pictures.
+    #[error("{} makes images of latents, not of pictures: draw some with `trainer sample`", .0.display())]
+    ReadsLatents(PathBuf),
+    /// A model that reads pictures was given latents.
+    #[error("{} makes images of pictures, not of latents: give it some with `trainer translate`", .0.display())]
+    ReadsPictures(PathBuf),
+    /// The runtime was to make images of pictures.
+    #[error("the runtime makes no images of pictures yet: choose the engine tract or ort")]
+    NoPictures,
+    /// A picture has a shape that the model cannot read.
+    #[error("{} cannot read a picture of {picture}: {reason}", path.display())]
+    Picture {
+        /// The model.
+        path: PathBuf,
+        /// The picture's shape.
+        picture: Shape,
+        /// What the model reads.
+        reason: String,
+    },
     /// ONNX Runtime's library is not there or cannot be used.
     #[error("{0}; `cargo xtask setup` installs ONNX Runtime, or set ORT_DYLIB_PATH to its library")]
     Library(String),
@@ -202,6 +223,16 @@ pub(crate) fn read_onnx(path: &Path) -> Result<crate::export::onnx::OnnxModel, E
         path: path.into(),
         error,
     })
+}
+
+/// A model that makes images of latents.
+fn read_generator(path: &Path) -> Result<crate::export::onnx::OnnxModel, EngineError> {
+    let model = read_onnx(path)?;
+    if model.input.is_flat() {
+        Ok(model)
+    } else {
+        Err(EngineError::ReadsPictures(path.into()))
+    }
 }
 
 /// How many images an engine is asked for, if the latents are whole and the classes fit them.

@@ -36,7 +36,7 @@ impl OrtEngine {
     /// A file that cannot be read or is not ours; a library that is not there; what ONNX Runtime says
     /// of the model.
     pub fn open(path: &Path, arithmetic: Arithmetic) -> Result<Self, EngineError> {
-        Self::new(super::read_onnx(path)?, arithmetic)
+        Self::new(super::read_generator(path)?, arithmetic)
     }
 
     /// An engine for a model.
@@ -51,7 +51,7 @@ impl OrtEngine {
 
 impl Engine for OrtEngine {
     fn latent_size(&self) -> usize {
-        self.model.latent_size
+        self.model.latent_size()
     }
 
     fn classes(&self) -> usize {
@@ -59,7 +59,7 @@ impl Engine for OrtEngine {
     }
 
     fn images(&mut self, latents: &[i8], classes: &[u32]) -> Result<Images, EngineError> {
-        let size = self.model.latent_size;
+        let size = self.model.latent_size();
         let count = count_of(self, latents, classes)?;
         let mut data = Vec::with_capacity(count * self.model.output.len());
         for (i, batch) in to_floats(latents).chunks(BATCH * size).enumerate() {

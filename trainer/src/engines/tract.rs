@@ -18,7 +18,7 @@ impl TractEngine {
     /// # Errors
     /// A file that cannot be read, is not ours, or that tract refuses.
     pub fn open(path: &Path) -> Result<Self, EngineError> {
-        Self::new(super::read_onnx(path)?)
+        Self::new(super::read_generator(path)?)
     }
 
     /// An engine for a model.
@@ -26,7 +26,7 @@ impl TractEngine {
     /// # Errors
     /// What tract says of the model.
     pub fn new(model: OnnxModel) -> Result<Self, EngineError> {
-        let dims = [vec![model.latent_size]];
+        let dims = [vec![model.latent_size()]];
         let plan = plan(&model.proto, &dims, model.classes > 0).map_err(failed)?;
         Ok(Self { model, plan })
     }
@@ -57,7 +57,7 @@ fn of_one(dims: &[usize]) -> TVec<usize> {
 
 impl Engine for TractEngine {
     fn latent_size(&self) -> usize {
-        self.model.latent_size
+        self.model.latent_size()
     }
 
     fn classes(&self) -> usize {
@@ -65,7 +65,7 @@ impl Engine for TractEngine {
     }
 
     fn images(&mut self, latents: &[i8], classes: &[u32]) -> Result<Images, EngineError> {
-        let size = self.model.latent_size;
+        let size = self.model.latent_size();
         let count = count_of(self, latents, classes)?;
         let mut data = Vec::with_capacity(count * self.model.output.len());
         for (i, latent) in to_floats(latents).chunks_exact(size).enumerate() {
@@ -92,7 +92,19 @@ impl TractGraph {
     /// # Errors
     /// What tract says of the part.
     pub fn new(part: &Part) -> Result<Self, EngineError> {
-        let plan = plan(&part.proto, &part.input_dims, part.takes_class).map_err(failed)?;
+        Self::of(&part.proto, &part.input_dims, part.takes_class)
+    }
+
+    /// A graph for samples whose inputs have these extents.
+    ///
+    /// # Errors
+    /// What tract says of the model.
+    pub(super) fn of(
+        proto: &ModelProto,
+        input_dims: &[Vec<usize>],
+        takes_class: bool,
+    ) -> Result<Self, EngineError> {
+        let plan = plan(proto, input_dims, takes_class).map_err(failed)?;
         Ok(Self { plan })
     }
 }

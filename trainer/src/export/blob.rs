@@ -31,8 +31,8 @@ pub fn float_blob(folded: &Folded) -> Result<Vec<u8>, WriteError> {
     let columns = Columns::Float(columns.unwrap_or_default());
     let layers: Vec<_> = layers.collect();
     match classes(folded.classes, columns) {
-        None => write(folded.latent_size, &layers),
-        Some(classes) => write_conditional(folded.latent_size, &classes, &layers),
+        None => write(folded.input.len(), &layers),
+        Some(classes) => write_conditional(folded.input.len(), &classes, &layers),
     }
 }
 
@@ -93,7 +93,7 @@ pub fn folded(model: &Model<'_>) -> Option<Folded> {
         layers.first_mut()?.columns.extend(column);
     }
     Some(Folded {
-        latent_size: model.latent_size(),
+        input: Shape::features(model.latent_size()),
         classes: model.classes(),
         layers,
     })
@@ -131,6 +131,7 @@ fn folded_layer(layer: &Layer<'_>) -> FoldedLayer {
         weight,
         bias: bias.collect(),
         columns: Vec::new(),
+        instance_norm: None,
     }
 }
 

@@ -6,6 +6,9 @@
 //! conditional network becomes a column of numbers for each class beside the first layer's bias. A batch normalization
 //! or an activation that can be part of no other layer becomes a 1x1 convolution with one weight for each channel. A
 //! vector that a Linear layer and a window with margins both read is copied for the window.
+//!
+//! A network that reads pictures is folded in the same way. It may have two things that no device runs yet: a Linear
+//! layer over a picture, and instance normalization.
 
 use crate::parameters::{Parameters, ParametersError};
 use crate::spec::{Layer, Network, Shape, SpecError, Step, readers};
@@ -23,15 +26,15 @@ const POINT: Window = Window {
 /// The most channels that the blob's format has room for.
 const MOST_CHANNELS: usize = 4096;
 
-/// A network in the runtime's layers, with float parameters. Its tensors are numbered: 0 is the latent, `i + 1` what
+/// A network in the runtime's layers, with float parameters. Its tensors are numbered: 0 is its input, `i + 1` what
 /// layer `i` gives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Folded {
-    /// Components of the latent.
-    pub latent_size: usize,
+    /// What it reads: a latent, or a picture.
+    pub input: Shape,
     /// How many classes there are; 0 without.
     pub classes: usize,
-    /// At least one layer; the last one's activation is tanh or sigmoid.
+    /// At least one layer; the last one's activation is tanh or sigmoid, but of an encoder.
     pub layers: Vec<FoldedLayer>,
 }
 
@@ -55,6 +58,18 @@ pub struct FoldedLayer {
     /// The first layer of a network with classes: what each class adds to the bias, `[classes][features]`, the middle
     /// of the least and the greatest being part of the bias. Empty otherwise.
     pub columns: Vec<f32>,
+    /// What normalizes the layer's sums before the activation, if anything does.
+    pub instance_norm: Option<InstanceNorm>,
+}
+
+/// An instance normalization ([`Layer::InstanceNorm`]) as part of the layer before it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InstanceNorm {
+    /// One for each channel.
+    pub gamma: Vec<f32>,
+    /// One for each channel.
+    pub beta: Vec<f32>,
+    pub epsilon: f64,
 }
 
 /// Why a network cannot be exported.
@@ -73,9 +88,9 @@ pub enum FoldError {
         /// What is wrong with it, as the rest of a sentence.
         reason: &'static str,
     },
-    /// The network takes a picture, or has no layers.
-    #[error("a generator needs a latent vector for an input and at least one layer")]
-    NotAGenerator,
+    /// The network has no layers.
+    #[error("a network needs at least one layer")]
+    Empty,
 }
 
 impl From<SpecError> for FoldError {
@@ -90,14 +105,33 @@ impl From<SpecError> for FoldError {
 /// Parameters that are not the network's, or the first layer that the runtime cannot run where it
 /// stands.
 pub fn fold(network: &Network, parameters: &Parameters) -> Result<Folded, FoldError> {
+    let folded = fold_encoder(network, parameters)?;
+    match folded.layers.last().map(|layer| layer.activation) {
+        Some(Activation::Tanh | Activation::Sigmoid) => Ok(folded),
+        _ => Err(match network.walk()?.last() {
+            Some(last) => refuse(
+                last,
+                "ends the network, whose last activation must be a Tanh or a Sigmoid",
+            ),
+            None => FoldError::Empty,
+        }),
+    }
+}
+
+/// As [`fold`], of a network whose output is no image: it may end with any layer.
+///
+/// # Errors
+/// As [`fold`].
+pub fn fold_encoder(network: &Network, parameters: &Parameters) -> Result<Folded, FoldError> {
     parameters.check(network)?;
     let steps = network.walk()?;
-    let last = steps.last().ok_or(FoldError::NotAGenerator)?;
-    if !network.input.is_flat() {
-        return Err(FoldError::NotAGenerator);
+    if steps.is_empty() {
+        return Err(FoldError::Empty);
     }
     let mut folding = Folding {
         parameters,
+        reads_pictures: network.reads_pictures(),
+        read_by_others: read_by_others(&steps),
         readers: readers(&steps),
         end: steps.iter().rposition(|step| !is_identity(step)),
         layers: Vec::new(),
@@ -119,18 +153,21 @@ pub fn fold(network: &Network, parameters: &Parameters) -> Result<Folded, FoldEr
     for step in rest {
         folding.add(step)?;
     }
-    let layers = with_copied_vectors(folding.layers);
-    match layers.last().map(|layer| layer.activation) {
-        Some(Activation::Tanh | Activation::Sigmoid) => Ok(Folded {
-            latent_size: network.input.len(),
-            classes: network.classes().unwrap_or(0),
-            layers,
-        }),
-        _ => Err(refuse(
-            last,
-            "ends the network, whose last activation must be a Tanh or a Sigmoid",
-        )),
+    Ok(Folded {
+        input: network.input,
+        classes: network.classes().unwrap_or(0),
+        layers: with_copied_vectors(folding.layers),
+    })
+}
+
+/// For each tensor of a network, whether another layer than a Linear one reads it.
+fn read_by_others(steps: &[Step<'_>]) -> Vec<bool> {
+    let mut by_others = vec![false; steps.len() + 1];
+    let is_linear = |step: &&Step<'_>| matches!(step.layer, Layer::Linear { .. });
+    for step in steps.iter().filter(|step| !is_linear(step)) {
+        step.reads.iter().for_each(|&read| by_others[read] = true);
     }
+    by_others
 }
 
 fn refuse(step: &Step<'_>, reason: &'static str) -> FoldError {
@@ -158,6 +195,9 @@ fn is_identity(step: &Step<'_>) -> bool {
 /// A network that is folded layer by layer.
 struct Folding<'a> {
     parameters: &'a Parameters,
+    reads_pictures: bool,
+    /// Of each tensor of the network, whether another layer than a Linear one reads it.
+    read_by_others: Vec<bool>,
     /// How many layers read each tensor of the network.
     readers: Vec<usize>,
     /// The last step that changes what it reads.
@@ -171,7 +211,7 @@ impl Folding<'_> {
     fn add(&mut self, step: &Step<'_>) -> Result<(), FoldError> {
         match *step.layer {
             _ if is_identity(step) => self.same(step),
-            Layer::Linear { .. } if !step.input.is_flat() => {
+            Layer::Linear { .. } if !step.input.is_flat() && !self.reads_pictures => {
                 return Err(refuse(step, "needs a vector for an input"));
             }
             Layer::Linear { .. } => self.operator(step, Operator::Linear),
@@ -222,6 +262,7 @@ impl Folding<'_> {
                     "is for training only: nothing that runs on a device has it",
                 ));
             }
+            Layer::InstanceNorm { epsilon } => self.instance_norm(step, epsilon)?,
             Layer::Add => self.sum(step),
             Layer::Concat => self.joined(step),
             Layer::BatchNorm { epsilon, .. } => self.batch_norm(step, epsilon)?,
@@ -355,13 +396,51 @@ impl Folding<'_> {
     fn batch_norm(&mut self, step: &Step<'_>, epsilon: f64) -> Result<(), FoldError> {
         let norm = BatchNorm::new(step, self.parameters, epsilon);
         match self.sole(step) {
-            Some(layer) if layer.activation == Activation::None && layer.operator.has_weights() => {
+            Some(layer) if layer.can_be_normalized() => {
                 norm.fold(layer, step.input);
                 self.merged(step);
                 Ok(())
             }
             _ => self.pointwise(step, POINT, |c| [norm.factor[c], norm.of(c, 0.0)]),
         }
+    }
+
+    /// An instance norm becomes part of the layer that makes what it reads; where others read that too, or that layer
+    /// has an activation or no weights, of a 1x1 convolution that changes nothing.
+    fn instance_norm(&mut self, step: &Step<'_>, epsilon: f64) -> Result<(), FoldError> {
+        if !self.reads_pictures {
+            return Err(refuse(
+                step,
+                "normalizes each image by itself, which no device runs",
+            ));
+        }
+        let numbers = |part| {
+            self.parameters
+                .get(step.index, part)
+                .unwrap_or_default()
+                .to_vec()
+        };
+        let norm = InstanceNorm {
+            gamma: numbers("gamma"),
+            beta: numbers("beta"),
+            epsilon,
+        };
+        if self
+            .sole(step)
+            .is_some_and(|layer| layer.can_be_normalized())
+        {
+            self.merged(step);
+        } else {
+            self.pointwise(step, POINT, |_| [1.0, 0.0])?;
+        }
+        if let Some(layer) = self
+            .made
+            .last()
+            .and_then(|made| self.layers.get_mut(made - 1))
+        {
+            layer.instance_norm = Some(norm);
+        }
+        Ok(())
     }
 
     /// Adds the table of a ClassShift, `[classes][features]`, to what the classes add to the bias.
@@ -440,10 +519,18 @@ impl Folding<'_> {
     }
 
     fn reshape(&mut self, step: &Step<'_>) -> Result<(), FoldError> {
+        // Linear layers read pictures in the same order.
+        let for_linear = *step.layer == Layer::Flatten
+            && self.reads_pictures
+            && !self.read_by_others[step.index + 1];
         match self.sole(step) {
             Some(layer) if layer.operator == Operator::Linear => {
                 layer.output = step.output;
                 self.merged(step);
+                Ok(())
+            }
+            _ if for_linear => {
+                self.same(step);
                 Ok(())
             }
             _ => Err(refuse(
@@ -627,7 +714,15 @@ impl FoldedLayer {
             weight: Vec::new(),
             bias: Vec::new(),
             columns: Vec::new(),
+            instance_norm: None,
         }
+    }
+
+    /// Whether a normalization after the layer can be part of it.
+    fn can_be_normalized(&self) -> bool {
+        self.activation == Activation::None
+            && self.operator.has_weights()
+            && self.instance_norm.is_none()
     }
 
     /// Whether a layer that reads a vector reads columns beside it too.

@@ -29,6 +29,12 @@ pub const INT8_BLOB: &str = "model.pgan";
 /// The f32 blob's file name.
 pub const FLOAT_BLOB: &str = "model-f32.pgan";
 
+/// The file name of the float ONNX model that goes back, of a translation without pairs.
+pub const BACK_ONNX: &str = "back.onnx";
+/// The file name of the float ONNX model of an encoder: of an autoencoder to its latent, of a variational one to the
+/// means and then the log-variances of its latent.
+pub const ENCODER_ONNX: &str = "encoder.onnx";
+
 /// What an export wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exported {
@@ -37,8 +43,9 @@ pub struct Exported {
     pub files: Vec<(PathBuf, usize)>,
     /// Multiply-accumulates of one image.
     pub macs: u64,
-    /// What the int8 blob takes of a device, or why there is none.
-    pub device: Result<DeviceCost, QuantizeError>,
+    /// What the int8 blob takes of a device, or why there is none; `None` of a network that reads pictures, which no
+    /// device runs yet.
+    pub device: Option<Result<DeviceCost, QuantizeError>>,
 }
 
 /// What an int8 blob takes of a device.
@@ -111,7 +118,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Folds and quantizes a network and encodes it in every form.
+    /// Folds and quantizes a network that reads latents and encodes it in every form.
     ///
     /// # Errors
     /// A network that the runtime cannot run, parameters that are not the network's, a layer that cannot be quantized.
@@ -124,7 +131,7 @@ impl Bundle {
         Self::of_folded(&fold::fold(network, parameters)?, weights, calibration)
     }
 
-    /// Quantizes a folded network and encodes it in every form.
+    /// Quantizes a folded network that reads latents and encodes it in every form.
     ///
     /// # Errors
     /// What the blob's format has no room for, a layer that cannot be quantized.
@@ -167,13 +174,16 @@ pub fn check(network: &Network) -> Result<(), ExportError> {
         network,
         &Parameters::zeros(network).map_err(FoldError::from)?,
     )?;
+    if network.reads_pictures() {
+        return Ok(());
+    }
     blob::float_blob(&folded)?;
     blob::int8_blob(&quantize::blank(&folded))?;
     Ok(())
 }
 
 /// Writes a network into the folder `dir`, made if it is not there, as the files named above, replacing those there;
-/// the float ones alone where it cannot be quantized. No file is ever there in part: each is written under another name
+/// the float ones alone where it cannot be quantized, and [`FLOAT_ONNX`] alone where it reads pictures. No file is ever there in part: each is written under another name
 /// and renamed when all are complete.
 ///
 /// # Errors
@@ -186,10 +196,40 @@ pub fn export(
     calibration: Calibration,
     dir: &Path,
 ) -> Result<Exported, ExportError> {
-    export_folded(&fold::fold(network, parameters)?, weights, calibration, dir)
+    if !network.reads_pictures() {
+        let folded = fold::fold(network, parameters)?;
+        return export_folded(&folded, weights, calibration, dir);
+    }
+    let onnx = translator(network, parameters)?;
+    write_all(dir, &[(FLOAT_ONNX, &onnx)])?;
+    let steps = network.walk().map_err(FoldError::from)?;
+    Ok(Exported {
+        files: vec![(dir.join(FLOAT_ONNX), onnx.len())],
+        macs: steps.iter().map(|step| step.macs() as u64).sum(),
+        device: None,
+    })
 }
 
-/// As [`export`], of a folded network.
+/// The float ONNX model of a network that reads pictures.
+///
+/// # Errors
+/// Parameters that are not the network's, a network that cannot be folded.
+pub fn translator(network: &Network, parameters: &Parameters) -> Result<Vec<u8>, FoldError> {
+    let folded = fold::fold(network, parameters)?;
+    Ok(onnx::translator_model(&folded, network.side_multiple()))
+}
+
+/// The float ONNX model of a network that makes vectors of pictures.
+///
+/// # Errors
+/// As [`translator`].
+pub fn encoder(network: &Network, parameters: &Parameters) -> Result<Vec<u8>, FoldError> {
+    Ok(onnx::encoder_model(&fold::fold_encoder(
+        network, parameters,
+    )?))
+}
+
+/// As [`export`], of a folded network that reads latents.
 ///
 /// # Errors
 /// What the blob's format has no room for, or a folder that cannot be written.
@@ -216,6 +256,7 @@ pub fn export_folded(
         Err(error) => Err(error.clone()),
     };
     write_all(dir, &contents)?;
+    let device = Some(device);
     Ok(Exported {
         files: contents
             .iter()
@@ -228,7 +269,7 @@ pub fn export_folded(
 
 /// Writes files into `dir`: all of them under temporary names first, then each under its own. A link among these names
 /// stays, and what it leads to is written.
-fn write_all(dir: &Path, files: &[(&str, &Vec<u8>)]) -> Result<(), ExportError> {
+pub(crate) fn write_all(dir: &Path, files: &[(&str, &Vec<u8>)]) -> Result<(), ExportError> {
     let failed = |path: &Path, source| ExportError::Write {
         path: path.into(),
         source,

@@ -207,7 +207,7 @@ fn with_scales(folded: &Folded, weights: Weights, plan: &Plan, scales: &[f32]) -
     });
     Quantized {
         weights,
-        latent_size: folded.latent_size,
+        latent_size: folded.input.len(),
         classes: folded.classes,
         layers: layers.collect(),
     }
@@ -339,7 +339,7 @@ fn short(scale: f64) -> f32 {
 fn calibrate(folded: &Folded, plan: &Plan, calibration: Calibration) -> Vec<f32> {
     let forward = Forward::new(folded);
     let each_latent = |visit: &mut dyn FnMut(usize, &[f32])| {
-        let mut latent = vec![0; folded.latent_size];
+        let mut latent = vec![0; folded.input.len()];
         let count = calibration
             .count
             .max(Calibration::LEAST)

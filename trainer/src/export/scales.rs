@@ -197,7 +197,7 @@ impl Folded {
     fn shape_of(&self, tensor: usize) -> Shape {
         match tensor.checked_sub(1) {
             Some(layer) => self.layers[layer].output,
-            None => Shape::features(self.latent_size),
+            None => self.input,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::fold::{Folded, FoldedLayer};
 use crate::parameters::{HostTensor, Parameters, ParametersError, tensors_of};
-use crate::spec::{Layer, Network, Shape};
+use crate::spec::{Layer, Network};
 use pocketgan::{Activation, Operator, Window};
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ impl Folded {
     /// A network of trainable layers that folds to this one.
     ///
     /// # Errors
-    /// None for what [`fold`](super::fold::fold) made.
+    /// None for what [`fold`](super::fold::fold) made of a network that reads latents.
     pub fn unfold(&self) -> Result<(Network, Parameters), ParametersError> {
-        let mut network = Network::chain(Shape::features(self.latent_size), Vec::new());
+        let mut network = Network::chain(self.input, Vec::new());
         // Of each tensor of the folded network, the specification's; and the numbers of the layers.
         let (mut made, mut numbers) = (vec![0], BTreeMap::new());
         for layer in &self.layers {

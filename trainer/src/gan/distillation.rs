@@ -252,11 +252,7 @@ mod tests {
     }
 
     fn batch(classes: &[u32]) -> Batch<'_> {
-        Batch {
-            n: BATCH,
-            images: &[],
-            classes,
-        }
+        Batch::new(BATCH, &[], classes)
     }
 
     fn model(settings: &Settings, name: &str) -> Model<ops::Cpu> {
@@ -332,14 +328,14 @@ mod tests {
     fn a_student_learns_the_teachers_images_and_then_those_of_the_data() {
         let mut settings = settings(0);
         // Narrower than its teacher.
-        let student = GeneratorKind::Dcgan.network(Size::Nano, 32, IMAGE);
+        let student = GeneratorKind::Dcgan.network(Size::Nano, 32, IMAGE).unwrap();
         settings.networks.generator.network = student;
         settings.trained.remove(Adversarial::GENERATOR);
         let mut gan = Gan::new(ops::Cpu::default(), &settings).unwrap();
         let real = vec![0.1; BATCH * IMAGE.len()];
         let before = gan.state().unwrap();
         let steps: Vec<Losses> = (0..=STEPS)
-            .map(|_| gan.step(BATCH, &real, &[]).unwrap())
+            .map(|_| gan.step(Batch::new(BATCH, &real, &[])).unwrap())
             .collect();
         let loss = |step: &Losses| weighted(rules(&settings), step);
         let [.., imitated, played] = &steps[..] else {
@@ -376,7 +372,7 @@ mod tests {
         let real = vec![0.1; 2 * BATCH * IMAGE.len()];
         let classes: Vec<u32> = (0..3).cycle().take(2 * BATCH).collect();
         for key in ["pixels", "discriminator"] {
-            let losses = gan.step(BATCH, &real, &classes).unwrap();
+            let losses = gan.step(Batch::new(BATCH, &real, &classes)).unwrap();
             assert!(losses.get(key).is_some(), "{losses:?}");
         }
     }

@@ -1,9 +1,11 @@
 //! The kinds of training: the one place that tells them apart.
 
 use super::adversarial::Adversarial;
+use super::cycle::Cycle;
 use super::distillation::Distillation;
 use super::networks::{LossName, Losses};
 use super::training::{Batch, Gan};
+use super::translation::Translation;
 use super::variational::Variational;
 use crate::nn::ModelError;
 use crate::ops::Device;
@@ -18,6 +20,10 @@ pub enum Game {
     Distillation(Distillation),
     /// The decoder and the encoder of a variational autoencoder.
     Variational(Variational),
+    /// A generator that makes images of pictures, each of which belongs to an image.
+    Translation(Translation),
+    /// Two generators between two kinds of pictures.
+    Cycle(Cycle),
 }
 
 impl From<Adversarial> for Game {
@@ -38,13 +44,25 @@ impl From<Variational> for Game {
     }
 }
 
+impl From<Translation> for Game {
+    fn from(rules: Translation) -> Self {
+        Self::Translation(rules)
+    }
+}
+
+impl From<Cycle> for Game {
+    fn from(rules: Cycle) -> Self {
+        Self::Cycle(rules)
+    }
+}
+
 impl Game {
     /// Batches of real images that a step takes.
     pub const fn batches(self) -> u32 {
         match self {
             Self::Adversarial(rules) => rules.critic_steps,
             Self::Distillation(rules) => rules.finish.critic_steps,
-            Self::Variational(_) => 1,
+            Self::Variational(_) | Self::Translation(_) | Self::Cycle(_) => 1,
         }
     }
 
@@ -54,6 +72,8 @@ impl Game {
             Self::Adversarial(_) => &Adversarial::LOSSES,
             Self::Distillation(_) => &Distillation::LOSSES,
             Self::Variational(_) => &Variational::LOSSES,
+            Self::Translation(rules) => rules.losses(),
+            Self::Cycle(_) => &Cycle::LOSSES,
         }
     }
 
@@ -62,7 +82,7 @@ impl Game {
         match self {
             Self::Adversarial(rules) => Some(rules),
             Self::Distillation(rules) => Some(&mut rules.finish),
-            Self::Variational(_) => None,
+            Self::Variational(_) | Self::Translation(_) | Self::Cycle(_) => None,
         }
     }
 
@@ -92,6 +112,8 @@ impl Game {
             Self::Adversarial(rules) => rules.step(gan, batch),
             Self::Distillation(rules) => rules.step(gan, batch),
             Self::Variational(rules) => rules.step(gan, batch),
+            Self::Translation(rules) => rules.step(gan, batch),
+            Self::Cycle(rules) => rules.step(gan, batch),
         }
     }
 }

@@ -12,6 +12,8 @@ pub enum Curve {
     Constant,
     /// In a straight line.
     Linear,
+    /// It stays for half of the time, and then changes in a straight line.
+    ConstantThenLinear,
     /// By half a period of a cosine (Loshchilov & Hutter 2017, equation 5, without restarts).
     Cosine,
 }
@@ -40,6 +42,7 @@ impl Schedule {
         let left = match self.curve {
             Curve::Constant => return 1.0,
             Curve::Linear => 1.0 - progress,
+            Curve::ConstantThenLinear => (2.0 - 2.0 * progress).min(1.0),
             Curve::Cosine => (1.0 + (PI * progress).cos()) / 2.0,
         };
         self.end + (1.0 - self.end) * left
@@ -68,6 +71,8 @@ mod tests {
         for (linear, expected) in linear.into_iter().zip(expected) {
             assert!((linear - expected).abs() < 1e-12, "{linear} {expected}");
         }
+        let later = [0, 2, 4, 6, 8, 9].map(|steps| share(Curve::ConstantThenLinear, 0.0, steps));
+        assert_eq!(later, [1.0, 1.0, 1.0, 0.5, 0.0, 0.0]);
         let half = (1.0 + 0.5f64.sqrt()) / 2.0;
         let cosine = [0, 2, 4, 6, 8, 9].map(|steps| share(Curve::Cosine, 0.0, steps));
         let expected = [1.0, half, 0.5, 1.0 - half, 0.0, 0.0];

@@ -20,8 +20,10 @@ pub struct Settings {
     pub initialization: Initialization,
     /// How networks begin that are trained already, by name.
     pub trained: BTreeMap<String, Parameters>,
-    /// Of each network that [`Settings::rates`] does not name.
+    /// Of each network that [`Settings::optimizers`] does not name.
     pub optimizer: OptimizerConfig,
+    /// Of networks that have another, by name.
+    pub optimizers: BTreeMap<String, OptimizerConfig>,
     /// Learning rates of networks of their own, by name.
     pub rates: BTreeMap<String, f64>,
     /// Of all learning rates.
@@ -34,16 +36,19 @@ pub struct Settings {
 impl Settings {
     /// A network's optimizer.
     fn optimizer(&self, name: &str) -> OptimizerConfig {
+        let own = *self.optimizers.get(name).unwrap_or(&self.optimizer);
         let learning_rate = self.rates.get(name).copied();
         OptimizerConfig {
-            learning_rate: learning_rate.unwrap_or(self.optimizer.learning_rate),
-            ..self.optimizer
+            learning_rate: learning_rate.unwrap_or(own.learning_rate),
+            ..own
         }
     }
 
     /// Multiplies all learning rates.
     pub(super) fn scale_rates(&mut self, factor: f64) {
-        self.optimizer.learning_rate *= factor;
+        let own = self.optimizers.values_mut();
+        own.chain([&mut self.optimizer])
+            .for_each(|optimizer| optimizer.learning_rate *= factor);
         self.rates.values_mut().for_each(|rate| *rate *= factor);
     }
 }
@@ -175,15 +180,30 @@ pub struct Gan<D: Device<f32>> {
     pub(super) steps: u32,
 }
 
-/// Real images to learn from.
-#[derive(Clone, Copy)]
-pub(super) struct Batch<'a> {
-    /// How many; of an adversarial step, for each update of the discriminator.
+/// What a step learns from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Batch<'a> {
+    /// How many images; of an adversarial step, for each update of the discriminator.
     pub n: usize,
-    /// `(N, C, H, W)`, in [-1, 1].
+    /// Real images, `(N, C, H, W)`, in [-1, 1]; [`Game::batches`] of these one after the other.
     pub images: &'a [f32],
-    /// The class of each, or none.
+    /// The class of each, or none where the networks are told none; generated images are of the classes of the real
+    /// ones.
     pub classes: &'a [u32],
+    /// The pictures that the generator reads, `(N, C, H, W)`, in [-1, 1]; none where it reads latents.
+    pub inputs: &'a [f32],
+}
+
+impl<'a> Batch<'a> {
+    /// For generators that read latents.
+    pub const fn new(n: usize, images: &'a [f32], classes: &'a [u32]) -> Self {
+        Self {
+            n,
+            images,
+            classes,
+            inputs: &[],
+        }
+    }
 }
 
 impl<D: Device<f32>> Gan<D> {
@@ -301,23 +321,19 @@ impl<D: Device<f32>> Gan<D> {
         })
     }
 
-    /// Updates all networks by batches of `n` real images, `(N, C, H, W)` in [-1, 1], [`Game::batches`] of
-    /// them one after the other in `real`; then the averages. `classes` has the class of each image if the networks are
-    /// told them; generated images are of the classes of the real ones.
+    /// Updates all networks by a batch, then the averages.
     ///
     /// # Errors
     /// Networks that do not fit the game, classes that they do not know, a batch that the device's
     /// [sums](crate::ops::Sums) cannot cut into equal parts; the device's.
-    pub fn step(&mut self, n: usize, real: &[f32], classes: &[u32]) -> Result<Losses, ModelError> {
+    pub fn step(&mut self, batch: Batch<'_>) -> Result<Losses, ModelError> {
         let parts = self.generator.model.device().sums().parts();
-        if !n.is_multiple_of(parts) {
-            return Err(ModelError::Parts { batch: n, parts });
+        if !batch.n.is_multiple_of(parts) {
+            return Err(ModelError::Parts {
+                batch: batch.n,
+                parts,
+            });
         }
-        let batch = Batch {
-            n,
-            images: real,
-            classes,
-        };
         self.follow_schedule();
         let losses = self.settings.game.step(self, batch)?;
         self.steps += 1;
@@ -330,20 +346,44 @@ impl<D: Device<f32>> Gan<D> {
         Ok(losses)
     }
 
-    /// Estimates the averages' batch-norm statistics afresh, from latents that are the same
-    /// at every call: they belong to the average's own weights, not to those of the steps on the way.
+    /// Estimates the averages' batch-norm statistics afresh, from latents that are the same at every call: they belong
+    /// to the average's own weights, not to those of the steps on the way.
     ///
     /// # Errors
     /// The device's.
     pub fn settle_average(&mut self) -> Result<(), ModelError> {
+        self.settle_average_on(&BTreeMap::new())
+    }
+
+    /// As [`Gan::settle_average`]; `pictures` has some for each generator that reads pictures, by its name.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn settle_average_on(
+        &mut self,
+        pictures: &BTreeMap<String, Vec<f32>>,
+    ) -> Result<(), ModelError> {
         const BATCHES: usize = 32;
         const BATCH: usize = 128;
-        for average in self.learners_mut().filter_map(|l| l.average.as_mut()) {
+        /// Pictures at a time: their tensors are larger.
+        const PICTURES: usize = 32;
+        for learner in self.learners_mut() {
+            let average = learner.average.as_mut();
+            let Some(average) = average.filter(|average| average.has_statistics()) else {
+                continue;
+            };
             let size = average.network().input.len();
-            let mut rng = Rng::new(0, Stream::Latents);
-            let classes = classes_in_turn(average.network(), BATCH);
-            let batches = (0..BATCHES).map(|_| (rng.latents(BATCH, size), classes.clone()));
-            average.estimate_statistics(BATCH, batches)?;
+            if let Some(pictures) = pictures.get(&learner.name) {
+                let n = PICTURES.min(pictures.len() / size).max(1);
+                let batches = pictures.chunks_exact(n * size);
+                average
+                    .estimate_statistics(n, batches.map(|batch| (batch.to_vec(), Vec::new())))?;
+            } else {
+                let mut rng = Rng::new(0, Stream::Latents);
+                let classes = classes_in_turn(average.network(), BATCH);
+                let batches = (0..BATCHES).map(|_| (rng.latents(BATCH, size), classes.clone()));
+                average.estimate_statistics(BATCH, batches)?;
+            }
         }
         Ok(())
     }

@@ -181,11 +181,14 @@ impl Variational {
     /// The losses of a step: the two parts of the bound, in nats an image.
     pub const LOSSES: [LossName; 2] = [DIVERGENCE, RECONSTRUCTION];
 
+    /// The name of the network that reads images.
+    pub const ENCODER: &str = "encoder";
+
     /// The two networks by name: latents to images, images to means and log-variances of latents.
     pub fn networks(decoder: Network, encoder: Network) -> Networks {
         Networks {
             generator: Named::generator("decoder", decoder),
-            others: vec![Named::auxiliary("encoder", encoder)],
+            others: vec![Named::auxiliary(Self::ENCODER, encoder)],
         }
     }
 
@@ -545,11 +548,8 @@ mod tests {
                 }
             }
             gan = Gan::restore(cpu.clone(), &settings, &state).unwrap();
-            let batch = Batch {
-                n: BATCH,
-                images: &narrow(&real),
-                classes: &[],
-            };
+            let images = narrow(&real);
+            let batch = Batch::new(BATCH, &images, &[]);
             let bound = rules.bound(&gan.generator, &gan.others[0], batch, &narrow(&noise));
             let mut bound = bound.unwrap();
             let arrays: Vec<_> = [&mut gan.others[0], &mut gan.generator]
@@ -597,7 +597,7 @@ mod tests {
         let mut settings = settings(Likelihood::Bernoulli);
         settings.networks.generator.network.layers[4] = Layer::Sigmoid;
         let mut gan = Gan::new(Cpu::default(), &settings).unwrap();
-        let error = gan.step(2, &[0.0; 12], &[]).unwrap_err();
+        let error = gan.step(Batch::new(2, &[0.0; 12], &[])).unwrap_err();
         assert!(error.to_string().contains("Sigmoid"), "{error}");
     }
 }

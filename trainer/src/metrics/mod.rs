@@ -10,6 +10,7 @@ pub mod inception;
 pub mod kid;
 pub mod manifold;
 pub mod neighbours;
+pub mod pairs;
 pub mod selection;
 
 pub use density::densest;
@@ -17,3 +18,4 @@ pub use fid_cls::FidCls;
 pub use frechet::frechet;
 pub use histogram::Histogram;
 pub use inception::Inception;
+pub use pairs::PairScore;

@@ -45,6 +45,7 @@ pub(super) fn layouts(input: Shape, steps: &[Step<'_>]) -> Result<Vec<Shape>, Sp
             | Layer::Upsample { .. }
             | Layer::AvgPool2d { .. }
             | Layer::MaxPool2d { .. }
+            | Layer::InstanceNorm { .. }
             | Layer::Concat
             | Layer::ClassEmbedding { .. }
             | Layer::ClassShift { .. } => {

@@ -37,6 +37,11 @@ impl<D: Device<f32>> Recording<D> {
         }
     }
 
+    /// What it is recorded on.
+    pub fn device(&self) -> &D {
+        &self.device
+    }
+
     /// The numbers of a recorded array on the host, in the order of its dims. A loss that is made of them passes its
     /// gradient on to the array.
     ///

@@ -39,6 +39,8 @@ enum Kind<A> {
     Conv2d(Weights<A>, Window),
     ConvTranspose2d(Weights<A>, Window, (usize, usize)),
     BatchNorm(Norm<A>),
+    /// Gamma, beta and epsilon.
+    InstanceNorm([A; 2], f64),
     /// The table, `(classes, H, W, channels)`.
     ClassEmbedding(A),
     /// The table, `(classes, H, W, C)`.
@@ -289,7 +291,18 @@ impl<D: Device<f32>> Model<D> {
     /// # Errors
     /// The device's.
     pub fn input(&self, n: usize, samples: &[f32]) -> Result<D::Array, ModelError> {
-        let shape = self.network.input;
+        self.batch(self.network.input, n, samples)
+    }
+
+    /// As [`Model::input`], of samples that have the shape of the network's output.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn target(&self, n: usize, samples: &[f32]) -> Result<D::Array, ModelError> {
+        self.batch(self.output, n, samples)
+    }
+
+    fn batch(&self, shape: Shape, n: usize, samples: &[f32]) -> Result<D::Array, ModelError> {
         let len = shape.len();
         let order = Order::features(shape);
         let dims = [n, shape.height, shape.width, shape.channels];
@@ -403,6 +416,9 @@ impl<D: Device<f32>> Model<D> {
                 )?;
                 return Ok((y, Some(batch)));
             }
+            Kind::InstanceNorm([gamma, beta], epsilon) => self
+                .device
+                .instance_norm(tape, x, gamma, beta, *epsilon, act, wants)?,
             Kind::ClassEmbedding(table) => self.device.join_rows(tape, x, table, classes)?,
             Kind::ClassShift(table) => self.device.add_rows(tape, x, table, classes)?,
             Kind::ClassProjection(table, ones) => {
@@ -431,6 +447,12 @@ impl<D: Device<f32>> Model<D> {
                 norm.move_to(batch, n, norm.momentum as f32);
             }
         }
+    }
+
+    /// Whether a layer normalizes by running statistics.
+    pub fn has_statistics(&self) -> bool {
+        let is_norm = |module: &Module<D::Array>| matches!(module.kind, Kind::BatchNorm(_));
+        self.modules.iter().any(is_norm)
     }
 
     /// Sets the running statistics to the mean over batches of `n` inputs that `batch` hands out, with the class
@@ -498,6 +520,7 @@ impl<D: Device<f32>> Model<D> {
                     arrays.extend(w.bias.as_mut());
                 }
                 Kind::BatchNorm(norm) => arrays.extend([&mut norm.gamma, &mut norm.beta]),
+                Kind::InstanceNorm(numbers, _) => arrays.extend(numbers),
                 Kind::ClassEmbedding(table)
                 | Kind::ClassShift(table)
                 | Kind::ClassProjection(table, _) => arrays.push(table),
@@ -550,6 +573,9 @@ impl<D: Device<f32>> Model<D> {
             ]
             .map(|numbers| rest.to_host(numbers))
             .to_vec(),
+            Kind::InstanceNorm(numbers, _) => {
+                numbers.iter().map(|n| rest.to_host(&host(n))).collect()
+            }
             Kind::ClassEmbedding(table)
             | Kind::ClassShift(table)
             | Kind::ClassProjection(table, _) => weight
@@ -596,7 +622,11 @@ impl<A> Module<A> {
         self.activation == Activation::Identity
             && matches!(
                 self.kind,
-                Kind::Linear(_) | Kind::Conv2d(..) | Kind::ConvTranspose2d(..) | Kind::BatchNorm(_)
+                Kind::Linear(_)
+                    | Kind::Conv2d(..)
+                    | Kind::ConvTranspose2d(..)
+                    | Kind::BatchNorm(_)
+                    | Kind::InstanceNorm(..)
             )
     }
 }
@@ -766,6 +796,11 @@ fn build<D: Device<f32>>(
             epsilon,
             momentum,
         }),
+        Layer::InstanceNorm { epsilon } => {
+            let gamma = row_array("gamma")?.ok_or_else(|| missing("gamma"))?;
+            let beta = row_array("beta")?.ok_or_else(|| missing("beta"))?;
+            Kind::InstanceNorm([gamma, beta], epsilon)
+        }
         Layer::ClassEmbedding { classes, channels } => {
             Kind::ClassEmbedding(table("embedding", classes, channels)?)
         }

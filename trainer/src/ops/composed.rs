@@ -556,6 +556,41 @@ pub fn batch_norm<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     Ok((activation(tape, &y, act)?, statistics))
 }
 
+/// Normalization of each sample by itself.
+pub fn instance_norm<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tape: &mut T,
+    x: &Array<E, D>,
+    gamma: &Array<E, D>,
+    beta: &Array<E, D>,
+    epsilon: f64,
+    act: Activation,
+) -> Result<Array<E, D>, D::Err> {
+    let [n, h, w, c] = dims(x);
+    let shape = (n, h * w, c);
+    let pixels = on(tape, x, |x| x.try_reshape_like(&shape))?;
+    let mean = on(tape, &pixels, |x| x.try_mean::<_, Axis<1>>())?;
+    let means = on(tape, &mean, |m| m.try_broadcast_like::<_, Axis<1>>(&shape))?;
+    let centred = on(tape, &pixels, |x| x.try_sub(means))?;
+    let variance = on(tape, &centred, |x| x.try_square()?.try_mean::<_, Axis<1>>())?;
+    let deviation = on(tape, &variance, |v| {
+        v.try_add(number::<E>(epsilon))?.try_sqrt()
+    })?;
+    let deviations = on(tape, &deviation, |d| {
+        d.try_broadcast_like::<_, Axis<1>>(&shape)
+    })?;
+    let y = on(tape, &centred, |x| x.try_div(deviations))?;
+    let shape = (n * h * w, c);
+    let mut y = on(tape, &y, |y| y.try_reshape_like(&shape))?;
+    let gamma = on(tape, gamma, |g| g.try_reshape_like(&(c,)))?;
+    let gammas = spread(tape, &gamma, shape)?;
+    y = on(tape, &y, |y| y.try_mul(gammas))?;
+    let beta = on(tape, beta, |b| b.try_reshape_like(&(c,)))?;
+    let betas = spread(tape, &beta, shape)?;
+    y = on(tape, &y, |y| y.try_add(betas))?;
+    let y = on(tape, &y, |y| y.try_reshape_like(&(n, h, w, c)))?;
+    activation(tape, &y, act)
+}
+
 /// `act(x * scale + shift)` per channel.
 pub fn scale_shift<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     tape: &mut T,

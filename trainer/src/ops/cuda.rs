@@ -91,6 +91,19 @@ impl Device<f32> for Cuda {
         composed::batch_norm(tape, x, gamma, beta, epsilon, act)
     }
 
+    fn instance_norm<T: Tape<f32, Self>>(
+        &self,
+        tape: &mut T,
+        x: &Array,
+        gamma: &Array,
+        beta: &Array,
+        epsilon: f64,
+        act: Activation,
+        _wants: Wants,
+    ) -> Outcome<Array> {
+        composed::instance_norm(tape, x, gamma, beta, epsilon, act)
+    }
+
     fn scale_shift<T: Tape<f32, Self>>(
         &self,
         tape: &mut T,

@@ -221,6 +221,19 @@ pub trait Device<E: Dtype>: Clone + std::fmt::Debug + 'static {
         wants: Wants,
     ) -> Result<Normalized<Self::Array, E>, Self::Err>;
 
+    /// Normalization over H, W of each sample by itself (Ulyanov et al. 2016). `gamma` and `beta` are `(1, 1, 1, C)`.
+    #[allow(clippy::too_many_arguments)]
+    fn instance_norm<T: Tape<E, Self::Nodes>>(
+        &self,
+        tape: &mut T,
+        x: &Self::Array,
+        gamma: &Self::Array,
+        beta: &Self::Array,
+        epsilon: f64,
+        act: Activation,
+        wants: Wants,
+    ) -> Result<Self::Array, Self::Err>;
+
     /// `act(x * scale + shift)` per channel, constants: batch normalization by running statistics.
     fn scale_shift<T: Tape<E, Self::Nodes>>(
         &self,

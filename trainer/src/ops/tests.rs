@@ -25,6 +25,7 @@ enum Op {
     /// With its output padding.
     ConvTranspose2d(Window, usize),
     BatchNorm,
+    InstanceNorm,
     ScaleShift,
     Upsample(usize),
     AvgPool2d(Window),
@@ -79,7 +80,11 @@ impl Case {
     /// How many of input, weight and bias get a gradient.
     fn learnt(&self) -> usize {
         match self.op {
-            Op::Linear | Op::Conv2d(_) | Op::ConvTranspose2d(..) | Op::BatchNorm => 3,
+            Op::Linear
+            | Op::Conv2d(_)
+            | Op::ConvTranspose2d(..)
+            | Op::BatchNorm
+            | Op::InstanceNorm => 3,
             Op::JoinRows(_) | Op::AddRows(_) | Op::MultiplyRows(_) | Op::Add | Op::Concat => 2,
             _ => 1,
         }
@@ -142,6 +147,9 @@ impl Case {
             Op::BatchNorm => cpu
                 .batch_norm(tape, x, &w.weight, beta.unwrap(), 1e-5, self.act, ALL)
                 .map(|(y, _)| y),
+            Op::InstanceNorm => {
+                cpu.instance_norm(tape, x, &w.weight, beta.unwrap(), 1e-5, self.act, ALL)
+            }
             Op::ScaleShift => {
                 let (scale, shift) = (cpu.to_host(&w.weight), cpu.to_host(beta.unwrap()));
                 cpu.scale_shift(tape, x, &scale, &shift, self.act)
@@ -207,6 +215,9 @@ impl Case {
             Op::BatchNorm => {
                 composed::batch_norm(tape, x, &w.weight, beta.unwrap(), 1e-5, self.act)
                     .map(|(y, _)| y)
+            }
+            Op::InstanceNorm => {
+                composed::instance_norm(tape, x, &w.weight, beta.unwrap(), 1e-5, self.act)
             }
             Op::ScaleShift => {
                 let (scale, shift) = (w.weight.as_vec(), beta.unwrap().as_vec());
@@ -392,6 +403,7 @@ fn ops() -> impl Strategy<Value = Op> {
         (windows(), 0usize..3)
             .prop_map(|(window, extra)| Op::ConvTranspose2d(window, extra % window.stride)),
         Just(Op::BatchNorm),
+        Just(Op::InstanceNorm),
         Just(Op::ScaleShift),
         (1usize..4).prop_map(Op::Upsample),
         unpadded().prop_map(Op::AvgPool2d),
@@ -433,6 +445,7 @@ proptest! {
             }
             // Two samples or more, or the variance is nothing but epsilon.
             Op::BatchNorm => input[0] * h * w > 8,
+            Op::InstanceNorm => h * w > 8,
             Op::Slope => act.is_piecewise_linear(),
             Op::Reparameterize => input[1..].iter().product::<usize>().is_multiple_of(2),
             _ => true,

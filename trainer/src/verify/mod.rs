@@ -9,11 +9,13 @@
 
 mod differences;
 mod floats;
+mod pictures;
 mod quanta;
 pub mod reference;
 mod twin;
 
 pub use differences::{Comparison, QuantaDifferences};
+pub use pictures::verify_pictures;
 pub use quanta::quanta_of;
 pub use twin::{Expected, LayerTwin, NetworkTwin, Referee};
 
@@ -201,7 +203,7 @@ fn check_facts(
         let output = spec_shape(blob.output());
         ([blob.latent_size(), blob.classes()], output, blob.range())
     };
-    let of_onnx = |onnx: &OnnxModel| ([onnx.latent_size, onnx.classes], onnx.output, onnx.range);
+    let of_onnx = |onnx: &OnnxModel| ([onnx.latent_size(), onnx.classes], onnx.output, onnx.range);
     let facts = of_blob(int8);
     // The int8 network can have more layers than the float one.
     let same = of_blob(float) == facts

@@ -1,15 +1,16 @@
 //! The loop around the step, on networks so small that every byte of a checkpoint can be tried.
 
-use pocketgan_trainer::data::Fingerprint;
+use pocketgan_trainer::data::{self, Fingerprint, Task};
 use pocketgan_trainer::files::sha256;
 use pocketgan_trainer::gan::checkpoint::{Checkpoint, DecodeError};
 use pocketgan_trainer::gan::fit::{
-    Ended, FitError, Length, Line, OnCollapse, OnNan, Progress, Run, ScoreFunction, Source, Watch,
-    fit,
+    Ended, EpochScore, FitError, Inputs, Length, Line, OnCollapse, OnNan, Progress, Run,
+    ScoreFunction, Source, Watch, fit,
 };
 use pocketgan_trainer::gan::store::{Store, StoreError};
 use pocketgan_trainer::gan::{
-    Adversarial, Curve, Likelihood, Losses, Objective, Schedule, Settings, Variational,
+    Adversarial, Curve, Cycle, Likelihood, Losses, Objective, Schedule, Settings, Translation,
+    Variational,
 };
 use pocketgan_trainer::metrics::collapse::Limits;
 use pocketgan_trainer::metrics::fid_cls::Score;
@@ -67,6 +68,7 @@ fn settings() -> Settings {
         initialization: Initialization::Dcgan,
         trained: BTreeMap::new(),
         optimizer: OptimizerConfig::adam(1e-2, 0.5, 0.999),
+        optimizers: BTreeMap::new(),
         rates: BTreeMap::new(),
         schedule: Schedule::CONSTANT,
         ema_decay: 0.99,
@@ -94,9 +96,17 @@ struct Images {
     /// The step that was taken last.
     step: AtomicU32,
     cured: AtomicBool,
+    /// What generators read.
+    task: Option<Task>,
+    unpaired: Option<data::Images>,
 }
 
 impl Source for Images {
+    fn inputs(&self) -> Option<Inputs<'_>> {
+        let task = self.task.map(Inputs::Task);
+        task.or(self.unpaired.as_ref().map(Inputs::Unpaired))
+    }
+
     fn shape(&self) -> Shape {
         IMAGE
     }
@@ -232,6 +242,7 @@ impl Bench {
             length: Length::Epochs(EPOCHS),
             batch: BATCH,
             flip: false,
+            shown: None,
             data: None,
             changed_data: false,
             folder: folder.path().to_owned(),
@@ -266,6 +277,80 @@ impl Bench {
             beta: 1.0,
         }
         .into();
+        bench
+    }
+
+    /// Networks that read pictures: a generator of pictures, and a discriminator beside the one that there is.
+    fn of_pictures(checkpoint_every: u32) -> (Self, Network, Network) {
+        let bench = Self::new(checkpoint_every);
+        let conv = |channels| Layer::Conv2d {
+            channels,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            bias: true,
+        };
+        let layers = vec![
+            conv(2),
+            Layer::batch_norm(),
+            Layer::Relu,
+            conv(1),
+            Layer::Tanh,
+        ];
+        let generator = Network::chain(IMAGE, layers);
+        let both = Shape::new(2, IMAGE.height, IMAGE.width);
+        let layers = vec![
+            conv(2),
+            Layer::batch_norm(),
+            Layer::LeakyRelu { slope: 0.2 },
+            conv(1),
+        ];
+        (bench, generator, Network::chain(both, layers))
+    }
+
+    /// The same with a translation of noisy images.
+    fn translation(checkpoint_every: u32) -> Self {
+        let (mut bench, generator, discriminator) = Self::of_pictures(checkpoint_every);
+        bench.images.task = Some(Task::Denoise);
+        let settings = &mut bench.run.settings;
+        settings.networks = Translation::networks(generator, Some(discriminator));
+        settings.game = Translation {
+            adversarial: 0.5,
+            sees_pictures: true,
+            ..Translation::PIXELS
+        }
+        .into();
+        bench
+    }
+
+    /// The same with a translation between images and eleven others.
+    fn cycle(checkpoint_every: u32) -> Self {
+        let (mut bench, generator, mut discriminator) = Self::of_pictures(checkpoint_every);
+        discriminator.input = IMAGE;
+        bench.images.unpaired = Some(data::Images {
+            count: 11,
+            channels: 1,
+            height: IMAGE.height,
+            width: IMAGE.width,
+            pixels: (0..11 * 16).map(|i| (i * 23 % 256) as u8).collect(),
+            labels: Vec::new(),
+            classes: Vec::new(),
+            names: Vec::new(),
+        });
+        let settings = &mut bench.run.settings;
+        settings.networks = Cycle::networks(
+            [generator.clone(), generator],
+            [discriminator.clone(), discriminator],
+        );
+        settings.game = Cycle {
+            identity: 0.5,
+            ..Cycle::USUAL
+        }
+        .into();
+        settings.schedule = Schedule {
+            curve: Curve::ConstantThenLinear,
+            ..COSINE
+        };
         bench
     }
 
@@ -403,6 +488,19 @@ fn a_variational_run_that_dies_is_taken_up_exactly() {
     taken_up_exactly(Bench::variational, &[7, 21, 50, 90]);
 }
 
+/// What is read follows from the step, and what the discriminators are shown from the checkpoint.
+#[test]
+fn runs_that_read_pictures_and_die_are_taken_up_exactly() {
+    taken_up_exactly(Bench::translation, &[7, 50]);
+    taken_up_exactly(Bench::cycle, &[3, 21, 50]);
+    let bench = Bench::cycle(1000);
+    bench.go(Fate::LeftAlone).finished();
+    let checkpoint = bench.newest().unwrap();
+    let buffers = checkpoint.gan.extra;
+    let shapes: Vec<_> = buffers.values().map(|buffer| &buffer.shape[..]).collect();
+    assert_eq!(shapes, [[50, 4, 4, 1]; 2]);
+}
+
 fn taken_up_exactly(new: fn(u32) -> Bench, steps: &[u32]) {
     let alone = new(1000);
     alone.go(Fate::LeftAlone).finished();
@@ -455,7 +553,9 @@ fn a_longer_run_leaves_no_trace_of_its_first_length() {
         let alone = bench(new);
         let mut score = planted(scores, 0);
         alone
-            .rated(Fate::LeftAlone, &mut |_| Ok(Some(score())))
+            .rated(Fate::LeftAlone, &mut |_| {
+                Ok(Some(EpochScore::Images(score())))
+            })
             .finished();
         for (epochs, fate) in [
             (2, Fate::LeftAlone),
@@ -465,12 +565,14 @@ fn a_longer_run_leaves_no_trace_of_its_first_length() {
             let mut bench = bench(new);
             bench.run.length = Length::Epochs(epochs);
             let mut score = planted(scores, 0);
-            bench.rated(fate, &mut |_| Ok(Some(score())));
+            bench.rated(fate, &mut |_| Ok(Some(EpochScore::Images(score()))));
             bench.run.length = Length::Epochs(EPOCHS);
             let done = bench.newest().unwrap().gan.steps / PER_EPOCH;
             let mut score = planted(scores, done);
             bench
-                .rated(Fate::LeftAlone, &mut |_| Ok(Some(score())))
+                .rated(Fate::LeftAlone, &mut |_| {
+                    Ok(Some(EpochScore::Images(score())))
+                })
                 .finished();
             assert!(files(&bench) == files(&alone), "{epochs} epochs");
         }
@@ -846,11 +948,15 @@ fn the_best_checkpoint_is_kept_through_deaths() {
         bench.run.keep = 1;
         assert_eq!(best(&bench), None);
         let mut score = planted(scores, 0);
-        bench.rated(Fate::Dies(death), &mut |_| Ok(Some(score())));
+        bench.rated(Fate::Dies(death), &mut |_| {
+            Ok(Some(EpochScore::Images(score())))
+        });
         let so_far = if death < 42 { 21 } else { 42 };
         assert_eq!(best(&bench), Some(so_far), "death after step {death}");
         let mut score = planted(scores, death / PER_EPOCH);
-        let part = bench.rated(Fate::LeftAlone, &mut |_| Ok(Some(score())));
+        let part = bench.rated(Fate::LeftAlone, &mut |_| {
+            Ok(Some(EpochScore::Images(score())))
+        });
         assert_eq!(part.finished(), STEPS);
         assert_eq!(best(&bench), Some(42), "death after step {death}");
         assert!(bench.path(STEPS).exists() && !bench.path(42).exists());
@@ -862,7 +968,9 @@ fn the_best_checkpoint_is_kept_through_deaths() {
 fn a_best_checkpoint_that_is_missing_is_made_up_for() {
     let bench = Bench::new(10);
     let mut score = planted([5.0, 4.0, 3.0, 2.0, 1.0], 0);
-    bench.rated(Fate::Dies(43), &mut |_| Ok(Some(score())));
+    bench.rated(Fate::Dies(43), &mut |_| {
+        Ok(Some(EpochScore::Images(score())))
+    });
     let best = bench.folder.path().join("checkpoints/best.safetensors");
     std::fs::remove_file(&best).unwrap();
     bench.go(Fate::Dies(44));
@@ -876,10 +984,10 @@ fn a_score_that_fails_costs_nothing_but_itself() {
     let bench = Bench::new(10);
     let failure = || ModelError::Device("no room".into());
     let mut scores = [
-        Ok(Some(scored(2.0))),
+        Ok(Some(EpochScore::Images(scored(2.0)))),
         Err(failure()),
         Ok(None),
-        Ok(Some(scored(1.0))),
+        Ok(Some(EpochScore::Images(scored(1.0)))),
         Err(failure()),
     ]
     .into_iter();
@@ -974,6 +1082,7 @@ fn a_checkpoint_of_another_number_of_images_is_refused() {
         images,
         shape: [1, 4, 4],
         classes: Vec::new(),
+        inputs: None,
     };
     let mut bench = Bench::new(10);
     bench.run.data = Some(print(77));
@@ -1121,10 +1230,10 @@ fn judged(bench: &Bench, fate: Fate, score: impl Fn(u32) -> (f64, usize)) -> Par
     bench.rated(fate, &mut |_| {
         let (fid_channels, classes) = score(bench.images.step.load(Ordering::Relaxed));
         let counts = (0..10).map(|class| if class < classes { 500 } else { 0 });
-        Ok(Some(Score {
+        Ok(Some(EpochScore::Images(Score {
             class_counts: counts.collect(),
             ..scored(fid_channels)
-        }))
+        })))
     })
 }
 

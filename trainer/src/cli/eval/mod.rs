@@ -1,6 +1,7 @@
 //! `trainer eval`: how good and how varied a model's images are, and what quantization cost.
 
 mod model;
+mod pictures;
 mod table;
 
 use super::Failure;
@@ -23,6 +24,10 @@ use std::path::PathBuf;
 /// values, nearest neighbours. Every figure carries the name of its protocol, in which the number of images
 /// is; docs/scores.md defines each. A column for the float model, the ONNX file and the int8 blob shows what
 /// quantization cost.
+///
+/// A model that reads pictures is given the held-out ones of its run: how near its images come to those that belong to
+/// them (L1, PSNR, SSIM, retrieval), beside what the pictures themselves, blurring, bicubic scaling or principal
+/// components come to; the way there and back; and with --fid inception how like they are to images of their kind.
 #[derive(Debug, clap::Args)]
 pub struct EvalArgs {
     /// A run's folder (its newest checkpoint while it has no exported model), a model's folder in
@@ -123,6 +128,10 @@ impl From<EvaluationError> for Failure {
 /// # Errors
 /// A model, a data set or an Inception that cannot be had, as bad input; what engines and devices report.
 pub fn run(args: EvalArgs) -> Result<(), Failure> {
+    if pictures::is_translator(&args.model) {
+        let pool = super::thread_pool(args.threads)?;
+        return pool.install(|| pictures::run(&args));
+    }
     let subject = Subject::open(&args.model, &args.engines)?;
     let (dataset, options) = data_of(&args, &subject)?;
     // Before the work that would be lost.

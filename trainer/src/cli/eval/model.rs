@@ -110,7 +110,7 @@ impl Subject {
             let found = checkpoint(model, false)?;
             let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
             let exported = export_to(&found, None, folder.path())?;
-            if let Err(error) = exported.device {
+            if let Some(Err(error)) = exported.device {
                 if named.contains(&Form::Int8) {
                     return Err(Failure::Input(error.to_string()));
                 }

@@ -1,5 +1,6 @@
 //! `trainer fit --dry-run`: what a run would be.
 
+use super::images::{Facts, Loaded};
 use super::options::{DeviceKind, Plan, input};
 use super::teacher::Teacher;
 use crate::cli::{Failure, print_json};
@@ -73,10 +74,9 @@ pub(super) fn run(plan: &Plan) -> Result<(), Failure> {
     if plan.options.device == DeviceKind::Cuda && cfg!(not(feature = "cuda")) {
         return input(super::NO_CUDA);
     }
-    let data = Data::find(plan)?;
-    let shape = Shape::new(data.channels, data.height, data.width);
+    let (data, facts) = Data::find(plan)?;
     let teacher = Teacher::of(plan)?;
-    let settings = super::settings(plan, data.images, shape, data.classes, teacher.as_ref())?;
+    let settings = super::settings(plan, &facts, teacher.as_ref())?;
     let run = super::run_of(plan, settings, data.images)?;
     let dry = DryRun::new(plan, data, &run)?;
     if plan.options.json {
@@ -88,7 +88,7 @@ pub(super) fn run(plan: &Plan) -> Result<(), Failure> {
 
 impl Data {
     /// Reads and checks the images if they are here.
-    fn find(plan: &Plan) -> Result<Self, Failure> {
+    fn find(plan: &Plan) -> Result<(Self, Facts), Failure> {
         let options = plan.data_options();
         // In a folder that was named, nothing else is looked for.
         let published = plan.dataset.published();
@@ -99,31 +99,37 @@ impl Data {
                 .into_iter()
                 .any(|file| needed(file.name) && !matches!(file.state, FileState::Here(_)));
             if absent {
-                return Ok(Self::absent(plan, published));
+                let (channels, height, width) = published.image_shape();
+                let image = Shape::new(channels, height, width);
+                let facts = Facts {
+                    count: plan.selected(published.count(Split::Train)),
+                    image,
+                    classes: published.classes().len(),
+                    picture: plan.picture(image, None)?,
+                    inputs: None,
+                };
+                return Ok((Self::new(&facts, Some(published)), facts));
             }
         }
-        let images = data::load(&plan.dataset, Split::Train, &options)?;
-        Ok(Self {
-            images: plan.selected(images.count),
-            channels: images.channels,
-            height: images.height,
-            width: images.width,
-            classes: images.classes.len(),
-            here: true,
-            origin: None,
-        })
+        let facts = Loaded::new(plan, Split::Train)?.facts(plan)?;
+        Ok((Self::new(&facts, None), facts))
     }
 
-    fn absent(plan: &Plan, published: Published) -> Self {
-        let (channels, height, width) = published.image_shape();
-        Self {
-            images: plan.selected(published.count(Split::Train)),
+    /// `absent` is a data set that is not here.
+    fn new(facts: &Facts, absent: Option<Published>) -> Self {
+        let Shape {
             channels,
             height,
             width,
-            classes: published.classes().len(),
-            here: false,
-            origin: Some(published.origin()),
+        } = facts.image;
+        Self {
+            images: facts.count,
+            channels,
+            height,
+            width,
+            classes: facts.classes,
+            here: absent.is_none(),
+            origin: absent.map(Published::origin),
         }
     }
 }

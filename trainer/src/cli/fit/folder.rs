@@ -238,7 +238,7 @@ pub(super) fn has_moved(plan: &Plan) -> Result<bool, Failure> {
 ///
 /// # Errors
 /// No run there, or a configuration that cannot be read.
-fn own_options(run: &Path) -> Result<Options, Failure> {
+pub(super) fn own_options(run: &Path) -> Result<Options, Failure> {
     let path = run.join(CONFIG);
     if !path.is_file() {
         return input(format!("{} is not the folder of a run", place(run)));

@@ -2,6 +2,7 @@
 
 mod dry_run;
 mod folder;
+mod images;
 mod options;
 mod screen;
 mod signals;
@@ -9,10 +10,10 @@ mod summary;
 mod teacher;
 
 use super::Failure;
-use super::export::float_only;
-use crate::data::{self, Fingerprint, Images, Split};
+use super::export::{checkpoint, export_others, float_only};
+use crate::data::{Fingerprint, Images, Split};
 use crate::export;
-use crate::gan::fit::{self, Ended, FitError, Run, Trained};
+use crate::gan::fit::{self, Ended, EpochScore, FitError, Run, Trained};
 use crate::gan::store::{Found, StoreError};
 use crate::gan::{Game, Settings, rounded};
 use crate::metrics::collapse::Limits;
@@ -22,10 +23,13 @@ use crate::ops::Sums;
 use crate::ops::{Cpu, Device};
 use crate::spec::{Network, Shape};
 use folder::Claim;
-use options::{DeviceKind, Given, Options, Plan, input};
+pub(super) use images::Loaded;
+use images::{Facts, held_out};
+pub(super) use options::Plan;
+use options::{DeviceKind, Given, Options, input};
 use screen::Screen;
 pub(super) use signals::INTERRUPTED;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use summary::Summary;
 use teacher::Teacher;
@@ -76,6 +80,14 @@ struct Resumed {
     from: Option<Found>,
     /// Whether it goes on though its data have changed.
     changed_data: bool,
+}
+
+/// What the run in a folder is by its configuration.
+///
+/// # Errors
+/// No run there, or a configuration that cannot be read.
+pub(super) fn plan_of(run: &Path) -> Result<Plan, Failure> {
+    Plan::new(folder::own_options(run)?)
 }
 
 pub fn run(args: FitArgs) -> Result<(), Failure> {
@@ -170,9 +182,13 @@ fn on_device(session: Session) -> Result<(), Failure> {
 fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     let Session { mut plan, resumed } = session;
     let teacher = Teacher::of(&plan)?;
-    let mut fid_cls = FidCls::new(&plan.dataset).map_err(anyhow::Error::from)?;
-    let mut images = data::load(&plan.dataset, Split::Train, &plan.data_options())?;
-    let fingerprint = Fingerprint::of(&images);
+    let mut loaded = Loaded::new(&plan, Split::Train)?;
+    let mut fid_cls = if loaded.reads_pictures() {
+        None
+    } else {
+        FidCls::new(&plan.dataset).map_err(anyhow::Error::from)?
+    };
+    let fingerprint = loaded.fingerprint();
     let changed_data = match &resumed {
         Some(resumed) => check_data(&plan, resumed, &fingerprint)?,
         None => {
@@ -183,20 +199,24 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
         }
     };
     plan.options.fingerprint = Some(fingerprint);
-    let shape = Shape::new(images.channels, images.height, images.width);
-    let (count, classes) = (plan.selected(images.count), images.classes.len());
-    let settings = settings(&plan, count, shape, classes, teacher.as_ref())?;
-    let mut run = run_of(&plan, settings, count)?;
+    let facts = loaded.facts(&plan)?;
+    let shape = facts.image;
+    let settings = settings(&plan, &facts, teacher.as_ref())?;
+    let mut run = run_of(&plan, settings, facts.count)?;
     if let Some(fid_cls) = &mut fid_cls {
-        fid_cls.see_training(&images).map_err(anyhow::Error::from)?;
+        let seen = fid_cls.see_training(&loaded.images);
+        seen.map_err(anyhow::Error::from)?;
     }
-    select(&plan, fid_cls.as_ref(), &mut images)?;
+    select(&plan, fid_cls.as_ref(), &mut loaded.images)?;
+    run.shown = held_out(&plan, &facts, images::SHOWN)?;
+    let scored = held_out(&plan, &facts, images::SCORED)?;
     run.changed_data = changed_data;
+    let source = loaded.source();
     let (_claim, from) = match resumed {
         Some(Resumed { claim, from, .. }) => {
             let from = from.map(|found| found.checkpoint);
             if let Some(from) = &from {
-                fit::check(from, &run, &images).map_err(failure)?;
+                fit::check(from, &run, &source).map_err(failure)?;
             }
             folder::record(&plan)?;
             (claim, from)
@@ -214,27 +234,31 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     tell!(
         "{}: {} images of {shape}; parameters: {}; into {}",
         plan.dataset,
-        images.count,
+        loaded.images.count,
         networks.join(", "),
         plan.out.display()
     );
     let asked = signals::listen()?;
     let mut watch = Screen::new(plan.game, asked.clone());
     let mut score = |generator: &_| {
+        if let Some(scored) = &scored {
+            return images::score(generator, scored);
+        }
         let Some(fid_cls) = &fid_cls else {
             return Ok(None);
         };
         // What is scored is what the device will run.
-        match plan.options.finetune {
-            Some(weights) => fid_cls.score(&rounded(generator, weights)?).map(Some),
-            None => fid_cls.score(generator).map(Some),
-        }
+        let score = match plan.options.finetune {
+            Some(weights) => fid_cls.score(&rounded(generator, weights)?),
+            None => fid_cls.score(generator),
+        };
+        score.map(|score| Some(EpochScore::Images(score)))
     };
-    let ended = fit::fit(device, &run, &images, from.as_ref(), &mut score, &mut watch);
+    let ended = fit::fit(device, &run, &source, from.as_ref(), &mut score, &mut watch);
     watch.finish();
     let steps = match ended.map_err(failure)? {
         Ended::Finished(trained) if !asked.load(Ordering::Relaxed) => {
-            return conclude(plan, &trained, &images, shape);
+            return conclude(plan, &run, &trained, &loaded.images, shape);
         }
         Ended::Finished(trained) => trained.steps,
         Ended::Stopped(steps) => steps,
@@ -263,11 +287,13 @@ fn select(plan: &Plan, eye: Option<&FidCls>, images: &mut Images) -> Result<(), 
 /// Exports what was trained and says what it came to.
 fn conclude<D: Device<f32>>(
     plan: &Plan,
+    run: &Run,
     trained: &Trained<D>,
     images: &Images,
     shape: Shape,
 ) -> Result<(), Failure> {
-    let summary = Summary::new(plan, trained, images, shape)?;
+    let summary = Summary::new(plan, run.shown.as_ref(), trained, images, shape)?;
+    export_others(&checkpoint(&plan.out, false)?, &plan.out)?;
     folder::finish(&plan.out, &summary.to_json()?)?;
     if plan.options.json {
         super::print_json(&summary)?;
@@ -319,12 +345,12 @@ fn check_data(plan: &Plan, resumed: &Resumed, now: &Fingerprint) -> Result<bool,
 /// # Errors
 /// Images that are missing or others; another data set, where the run has no record of its images.
 fn record_place(plan: &Plan) -> Result<(), Failure> {
-    let images = data::load(&plan.dataset, Split::Train, &plan.data_options())?;
+    let loaded = Loaded::new(plan, Split::Train)?;
     let recorded = plan.options.fingerprint.as_ref();
     if recorded.is_none() {
         folder::check_dataset(plan)?;
     }
-    if let Some(difference) = difference(recorded, &Fingerprint::of(&images)) {
+    if let Some(difference) = difference(recorded, &loaded.fingerprint()) {
         return input(format!(
             "{} is finished, and these are not the images that it learned: {difference}",
             plan.out.display()
@@ -345,6 +371,7 @@ fn run_of(plan: &Plan, settings: Settings, images: usize) -> Result<Run, Failure
         length: plan.length,
         batch: plan.batch as usize,
         flip: plan.options.flip,
+        shown: None,
         data: plan.options.fingerprint.clone(),
         changed_data: false,
         folder: plan.out.clone(),
@@ -376,13 +403,13 @@ fn run_of(plan: &Plan, settings: Settings, images: usize) -> Result<Run, Failure
 }
 
 /// Networks that fit so many images of a shape and of so many classes.
-fn settings(
-    plan: &Plan,
-    count: usize,
-    shape: Shape,
-    classes: usize,
-    teacher: Option<&Teacher>,
-) -> Result<Settings, Failure> {
+fn settings(plan: &Plan, facts: &Facts, teacher: Option<&Teacher>) -> Result<Settings, Failure> {
+    let &Facts {
+        count,
+        image: shape,
+        classes,
+        ..
+    } = facts;
     if let (Some(teacher), Some(run)) = (teacher, &plan.options.teacher) {
         teacher.check(run, shape, classes)?;
     }
@@ -391,7 +418,7 @@ fn settings(
             "a conditional run asks for one of several classes, and these images have {classes}"
         ));
     }
-    let settings = plan.settings(shape, classes, teacher)?;
+    let settings = plan.settings(shape, facts.picture, classes, teacher)?;
     let cannot = |why: &dyn std::fmt::Display| {
         input(format!("this recipe cannot make images of {shape}: {why}"))
     };
@@ -411,6 +438,7 @@ fn settings(
         return cannot(&error);
     }
     let needed = u64::from(plan.batch) * u64::from(plan.game.batches());
+    let count = facts.inputs.map_or(count, |inputs| inputs.min(count));
     if (count as u64) < needed {
         return input(format!(
             "a step takes {needed} images (--batch times --critic-steps), and there are {count}"

@@ -3,16 +3,16 @@
 use super::teacher::Teacher;
 use crate::cli::data_flags::{DataFlags, old_split_rule};
 use crate::cli::{Failure, complaint, name};
-use crate::data::{self, Channels, Dataset, Fingerprint, Pictures, SplitRule};
+use crate::data::{self, Channels, Dataset, Fingerprint, Pictures, SplitRule, Task};
 use crate::export::quantize::Weights;
 use crate::files::place;
 use crate::gan::fit::{Length, OnCollapse, OnNan};
 use crate::gan::penalties::PenaltyKind;
 use crate::gan::recipes::Parts;
 use crate::gan::{
-    Adversarial, Conditioning, Curve, DiffAugment, DiscriminatorKind, Distillation, Game,
-    GeneratorKind, Likelihood, Objective, Recipe, Schedule, Settings, Size, Sizes, TopK,
-    Variational,
+    Adversarial, Conditioning, Curve, Cycle, DiffAugment, DiscriminatorKind, Distillation, Game,
+    GeneratorKind, Likelihood, Normalization, Objective, Recipe, Schedule, Settings, Size, Sizes,
+    TopK, Translation, Translator, Variational,
 };
 use crate::metrics::FidCls;
 use crate::ops::Sums;
@@ -34,13 +34,22 @@ const CIRCUMSTANCE: &str = "Data, length and machine (may change when a run is r
 const ADVERSARIAL: &str = "Of adversarial recipes";
 /// The heading of a flag that only variational autoencoders have.
 const VARIATIONAL: &str = "Of variational autoencoders";
+/// The heading of a flag that only recipes have whose generators read pictures.
+const TRANSLATION: &str = "Of recipes that make images of pictures";
+/// Flags of adversarial recipes that those with a discriminator have which make images of pictures.
+const SHARED: [&str; 4] = [
+    "discriminator-size",
+    "loss",
+    "lr-generator",
+    "lr-discriminator",
+];
 
 /// The flags, which are the keys of the TOML file as well: a flag is a field here, with its help text and its default.
 /// Its heading in `--help` says what it is about, and the code goes by it: one without a heading decides the result of
 /// every recipe. An `Option` has no default, or one that depends on the others; [`Plan::new`] fills it in.
 #[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Options {
+pub(in crate::cli) struct Options {
     /// Data set to learn, as `trainer data list` prints it: fashion, or pictures of your own as folder:PATH.
     #[arg(long, value_name = "NAME", help_heading = CIRCUMSTANCE)]
     dataset: Option<String>,
@@ -136,6 +145,30 @@ pub(super) struct Options {
     /// Weight of the divergence of the latents from the prior, above 0 [default: the recipe's].
     #[arg(long, value_name = "WEIGHT", help_heading = VARIATIONAL)]
     beta: Option<f64>,
+    /// The images that are to be made, where --dataset has the pictures that are read: for cyclegan any others, for the
+    /// other recipes one of the same name for each, in folders.
+    #[arg(long, value_name = "NAME", help_heading = TRANSLATION)]
+    target_dataset: Option<String>,
+    /// Make the pictures that are read of the images of --dataset; the network is to undo it [default for autoencoder
+    /// and encdec: reconstruct].
+    #[arg(long, help_heading = TRANSLATION)]
+    pub task: Option<Task>,
+    /// What normalizes tensors within the networks, but of autoencoder and encdec [default: batch].
+    #[arg(long, value_name = "KIND", help_heading = TRANSLATION)]
+    norm: Option<Normalization>,
+    /// Weight of the distance of pixels, at least 0 [default: the recipe's].
+    #[arg(long, value_name = "WEIGHT", help_heading = TRANSLATION)]
+    pixel_weight: Option<f64>,
+    /// Weight of the discriminator's part, at least 0; without a discriminator if it is 0 [default: the recipe's].
+    #[arg(long, value_name = "WEIGHT", help_heading = TRANSLATION)]
+    adversarial_weight: Option<f64>,
+    /// Weight of the distance from a picture there and back, above 0 [default: 10].
+    #[arg(long, value_name = "WEIGHT", help_heading = TRANSLATION)]
+    cycle_weight: Option<f64>,
+    /// Weight of the distance between an image and what a generator that makes such images makes of it, at least 0, as
+    /// a share of --cycle-weight [default: 0].
+    #[arg(long, value_name = "SHARE", help_heading = TRANSLATION)]
+    identity_weight: Option<f64>,
     /// Passes over the training images, all parts of a resumed run together [default: the recipe's].
     #[arg(long, conflicts_with = "minutes", help_heading = CIRCUMSTANCE)]
     epochs: Option<u32>,
@@ -296,7 +329,7 @@ fn cores() -> u16 {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum DeviceKind {
+pub(in crate::cli) enum DeviceKind {
     /// The GPU if this build can use one and one is there, else the CPU.
     #[default]
     Auto,
@@ -352,19 +385,136 @@ impl Options {
     }
 
     /// Refuses what describes another game than the recipe's.
-    fn check_game(&self, game: Game) -> Result<(), Failure> {
-        let (kind, foreign) = match game {
-            Game::Adversarial(_) | Game::Distillation(_) => ("an adversarial network", VARIATIONAL),
-            Game::Variational(_) => ("a variational autoencoder", ADVERSARIAL),
+    fn check_game(&self, defaults: &Parts) -> Result<(), Failure> {
+        let (kind, foreign) = match defaults.game {
+            Game::Adversarial(_) | Game::Distillation(_) => {
+                ("an adversarial network", [VARIATIONAL, TRANSLATION])
+            }
+            Game::Variational(_) => ("a variational autoencoder", [ADVERSARIAL, TRANSLATION]),
+            Game::Translation(_) | Game::Cycle(_) => {
+                ("a network that reads pictures", [ADVERSARIAL, VARIATIONAL])
+            }
         };
+        let mut foreign: Vec<String> = foreign.into_iter().flat_map(keys).collect();
+        if defaults.translator.is_some() {
+            let has_discriminator = !defaults.networks.others.is_empty();
+            foreign.retain(|key| !has_discriminator || !SHARED.contains(&key.as_str()));
+            let own: &[&str] = match (defaults.game, self.recipe) {
+                (Game::Cycle(_), _) => {
+                    &["task", "pixel-weight", "adversarial-weight", "latent-size"]
+                }
+                (_, Recipe::Autoencoder) => &[
+                    "norm",
+                    "adversarial-weight",
+                    "cycle-weight",
+                    "identity-weight",
+                ],
+                (_, Recipe::Encdec) => &["norm", "cycle-weight", "identity-weight", "latent-size"],
+                _ => &["cycle-weight", "identity-weight", "latent-size"],
+            };
+            let latents = ["conditional", "instance-selection"];
+            foreign.extend(own.iter().chain(&latents).map(ToString::to_string));
+        }
         let given = self.to_table()?;
-        match keys(foreign).iter().find(|key| given.contains_key(*key)) {
+        match foreign.iter().find(|key| given.contains_key(*key)) {
             Some(flag) => input(format!(
                 "the recipe {} is {kind}, which has no --{flag}, as flag or as key",
                 name(self.recipe)
             )),
             None => Ok(()),
         }
+    }
+
+    /// The data set of the images that are to be made, if it is another than that of the pictures that are read.
+    ///
+    /// # Errors
+    /// An unknown data set; a recipe that is told both or neither of a target and a task.
+    fn target(&mut self, game: Game) -> Result<Option<Dataset>, Failure> {
+        if !matches!(game, Game::Translation(_) | Game::Cycle(_)) {
+            return Ok(None);
+        }
+        let target = self.target_dataset.as_deref().map(str::parse).transpose();
+        let target: Option<Dataset> = target?;
+        self.target_dataset = target.as_ref().map(ToString::to_string);
+        match (game, &target) {
+            (Game::Cycle(_), None) => {
+                return input(
+                    "cyclegan needs the pictures that are to be made: add --target-dataset",
+                );
+            }
+            (_, Some(_)) if self.task.is_some() => {
+                return input("give --task or --target-dataset, not both");
+            }
+            (Game::Translation(_), None) => {
+                if matches!(self.recipe, Recipe::Autoencoder | Recipe::Encdec) {
+                    self.task.get_or_insert(Task::Reconstruct);
+                }
+                if self.task.is_none() {
+                    return input(format!(
+                        "{} needs to know what it learns: add --task, or --target-dataset for folders of pairs",
+                        name(self.recipe)
+                    ));
+                }
+            }
+            _ => {}
+        }
+        Ok(target)
+    }
+
+    /// The rules of a translation with pairs, filled in.
+    fn translation(&mut self, defaults: Translation) -> Result<Translation, Failure> {
+        let pixels = *self.pixel_weight.get_or_insert(defaults.pixels);
+        let adversarial = match self.recipe {
+            Recipe::Autoencoder => 0.0,
+            _ => *self.adversarial_weight.get_or_insert(defaults.adversarial),
+        };
+        for (flag, weight) in [
+            ("pixel-weight", pixels),
+            ("adversarial-weight", adversarial),
+        ] {
+            if !(0.0..=1e6).contains(&weight) {
+                return input(format!("--{flag} must be from 0 to 1000000"));
+            }
+        }
+        if pixels + adversarial == 0.0 {
+            return input(
+                "--pixel-weight and --adversarial-weight are both 0: there is nothing to learn from",
+            );
+        }
+        let objective = if adversarial > 0.0 {
+            *self.loss.get_or_insert(defaults.objective)
+        } else {
+            defaults.objective
+        };
+        Ok(Translation {
+            pixels,
+            adversarial,
+            objective,
+            ..defaults
+        })
+    }
+
+    /// The rules of a translation without pairs, filled in.
+    fn cycle(&mut self, defaults: Cycle) -> Result<Cycle, Failure> {
+        let cycle = *self.cycle_weight.get_or_insert(defaults.cycle);
+        let identity = *self.identity_weight.get_or_insert(defaults.identity);
+        if !(cycle > 0.0 && cycle <= 1e6) {
+            return input("--cycle-weight must be above 0 and at most 1000000");
+        }
+        if !(0.0..=1e6).contains(&identity) {
+            return input("--identity-weight must be from 0 to 1000000");
+        }
+        let objective = *self.loss.get_or_insert(defaults.objective);
+        if objective.is_relative() {
+            return input(
+                "cyclegan compares no image with a real one of its own: choose another --loss",
+            );
+        }
+        Ok(Cycle {
+            cycle,
+            identity,
+            objective,
+        })
     }
 
     /// Refuses what a run with a teacher has of that.
@@ -670,9 +820,11 @@ impl Options {
 }
 
 /// The options with every default filled in and every value checked, and what they come to.
-pub(super) struct Plan {
+pub(in crate::cli) struct Plan {
     pub options: Options,
     pub dataset: Dataset,
+    /// What the images are that are to be made, where [`Plan::dataset`] has the pictures that are read.
+    pub target: Option<Dataset>,
     /// Of a folder of pictures.
     pictures: Option<Pictures>,
     pub conditional: bool,
@@ -716,7 +868,8 @@ impl Plan {
         }
         let recipe = options.recipe;
         let defaults = defaults(recipe);
-        options.check_game(defaults.game)?;
+        options.check_game(&defaults)?;
+        let target = options.target(defaults.game)?;
         options.check_teacher()?;
         options.fill_sizes()?;
         let length = options.length(defaults.epochs)?;
@@ -730,7 +883,15 @@ impl Plan {
                 }
             }
             Game::Variational(defaults) => options.variational(defaults)?.into(),
+            Game::Translation(defaults) => options.translation(defaults)?.into(),
+            Game::Cycle(defaults) => options.cycle(defaults)?.into(),
         };
+        if defaults.translator.is_some()
+            && options.recipe != Recipe::Autoencoder
+            && options.recipe != Recipe::Encdec
+        {
+            options.norm.get_or_insert_default();
+        }
         let batch = *options.batch.get_or_insert(defaults.batch);
         if !(2..=65_536).contains(&batch) {
             return input("--batch must be from 2 to 65536");
@@ -753,7 +914,12 @@ impl Plan {
         if !(0.0..1.0).contains(&ema_decay) {
             return input("--ema-decay must be at least 0 and below 1");
         }
-        if options.teacher.is_none() {
+        if options.recipe == Recipe::Autoencoder {
+            let latent_size = *options.latent_size.get_or_insert(AUTOENCODER_LATENT);
+            if !(1..=1024).contains(&latent_size) {
+                return input("--latent-size must be from 1 to 1024");
+            }
+        } else if options.teacher.is_none() && defaults.translator.is_none() {
             let latent_size = defaults.networks.generator.network.input.len() as u32;
             if !(1..=1024).contains(options.latent_size.get_or_insert(latent_size)) {
                 return input("--latent-size must be from 1 to 1024");
@@ -782,6 +948,7 @@ impl Plan {
         Ok(Self {
             options,
             dataset,
+            target,
             pictures,
             conditional,
             game,
@@ -860,10 +1027,12 @@ impl Plan {
         }
     }
 
-    /// The networks and numbers of the recipe, for images of one shape and of so many classes.
-    pub fn settings(
+    /// The networks and numbers of the recipe, for images of one shape and of so many classes, and for the pictures that
+    /// generators read, if they do.
+    pub(super) fn settings(
         &self,
         image: Shape,
+        picture: Option<Shape>,
         classes: usize,
         teacher: Option<&Teacher>,
     ) -> Result<Settings, Failure> {
@@ -874,14 +1043,31 @@ impl Plan {
             discriminator,
         };
         let mut parts = self.options.recipe.parts(sizes, image);
-        if let Some(kind) = self.options.generator {
-            parts.set_generator(kind, generator, image);
+        let fits = match picture {
+            Some(picture) => {
+                parts.set_translator(self.translator(generator), sizes, picture, image)
+            }
+            None => match self.options.generator {
+                Some(kind) => parts.set_generator(kind, generator, image),
+                None => true,
+            },
+        };
+        if !fits {
+            let kind = self.options.generator.map(name).unwrap_or_default();
+            return input(format!(
+                "the recipe {} has no generator of the kind {kind}",
+                name(self.options.recipe)
+            ));
+        }
+        if matches!(self.game, Game::Translation(rules) if rules.adversarial == 0.0) {
+            parts.networks.others.clear();
         }
         if let Some(kind) = self.options.discriminator {
             parts.set_discriminator(kind, discriminator, image);
         }
         let latent_size = self.options.latent_size.map(|size| size as usize);
-        if let Some(size) = latent_size.or(teacher.map(Teacher::latent_size)) {
+        let latent_size = latent_size.or(teacher.map(Teacher::latent_size));
+        if let Some(size) = latent_size.filter(|_| picture.is_none()) {
             parts.set_latent_size(size);
         }
         if self.conditional || teacher.is_some_and(|teacher| teacher.classes().is_some()) {
@@ -898,11 +1084,10 @@ impl Plan {
         parts.schedule = self.schedule;
         parts.ema_decay = self.ema_decay;
         let options = &self.options;
-        let rates = [
-            (Adversarial::GENERATOR, options.lr_generator),
-            (Adversarial::DISCRIMINATOR, options.lr_discriminator),
-        ];
-        let rates = rates.into_iter();
+        let [of_generators, of_discriminators] = [options.lr_generator, options.lr_discriminator];
+        let generators = Cycle::GENERATORS.map(|name| (name, of_generators));
+        let discriminators = Cycle::DISCRIMINATORS.map(|name| (name, of_discriminators));
+        let rates = generators.into_iter().chain(discriminators);
         let mut settings = Settings {
             rates: rates
                 .filter_map(|(name, rate)| Some((name.to_owned(), rate?)))
@@ -913,6 +1098,60 @@ impl Plan {
             teacher.settle(&mut settings, options.finetune.is_some())?;
         }
         Ok(settings)
+    }
+}
+
+/// Numbers of an autoencoder's latent where none are named.
+const AUTOENCODER_LATENT: u32 = 32;
+
+impl Plan {
+    /// The network of a recipe that reads pictures.
+    fn translator(&self, size: Size) -> Translator {
+        let options = &self.options;
+        let kind = match options.recipe {
+            Recipe::Autoencoder => GeneratorKind::Dcgan,
+            _ => GeneratorKind::Residual,
+        };
+        Translator {
+            kind: options.generator.unwrap_or(kind),
+            size,
+            norm: options.norm.unwrap_or_default(),
+            latent_size: options.latent_size.unwrap_or(AUTOENCODER_LATENT) as usize,
+        }
+    }
+
+    /// Numbers of an autoencoder's latent; `None` of another recipe.
+    pub fn latent_size(&self) -> Option<usize> {
+        let of_autoencoder = self.options.recipe == Recipe::Autoencoder;
+        let size = self.options.latent_size.filter(|_| of_autoencoder);
+        size.map(|size| size as usize)
+    }
+
+    /// The shape of the pictures that generators read of which images of `image` are made; `inputs` is that of a data
+    /// set of such pictures. `None` where generators read latents.
+    ///
+    /// # Errors
+    /// Images that the task cannot be made of; pictures that are larger than the images or of other proportions.
+    pub fn picture(&self, image: Shape, inputs: Option<Shape>) -> Result<Option<Shape>, Failure> {
+        if let Some(task) = self.options.task {
+            let picture = task.input(image);
+            return match picture {
+                Ok(picture) => Ok(Some(picture)),
+                Err(reason) => input(format!(
+                    "the task {} {reason}, and these images are {image}",
+                    name(task)
+                )),
+            };
+        }
+        match inputs {
+            Some(picture) if (picture.height, picture.width) != (image.height, image.width) => {
+                input(format!(
+                    "pictures that are read and images that are made must have one size, and these have {picture} and \
+                     {image}: add --image-size"
+                ))
+            }
+            picture => Ok(picture),
+        }
     }
 }
 

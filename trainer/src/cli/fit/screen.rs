@@ -1,6 +1,6 @@
 //! The progress of `trainer fit`, on a terminal or in a log.
 
-use crate::gan::fit::{Line, Progress, ScoreLine, Watch};
+use crate::gan::fit::{EpochScore, Line, Progress, ScoreLine, Watch};
 use crate::gan::{Game, LossName};
 use crate::metrics::fid_cls::PROTOCOL;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -85,10 +85,19 @@ impl Watch for Screen {
     }
 
     fn score(&mut self, line: &ScoreLine) {
-        self.print(&format!(
-            "step {}: {PROTOCOL} {:.2}, class entropy {:.3}, class coverage {:.2}",
-            line.step, line.score.fid_cls, line.score.class_entropy, line.class_coverage
-        ));
+        let figures = match &line.score {
+            EpochScore::Images(score) => format!(
+                "{PROTOCOL} {:.2}, class entropy {:.3}, class coverage {:.2}",
+                score.fid_cls,
+                score.class_entropy,
+                line.class_coverage.unwrap_or_default()
+            ),
+            EpochScore::Pairs(score) => format!(
+                "held-out pictures: L1 {:.2} grey levels, PSNR {:.2} dB",
+                score.l1, score.psnr
+            ),
+        };
+        self.print(&format!("step {}: {figures}", line.step));
     }
 
     fn note(&mut self, sentence: &str) {

@@ -5,11 +5,11 @@ use crate::cli::Failure;
 use crate::data::{Dataset, Images};
 use crate::export::{self, QuantizeError, quantize::Calibration};
 use crate::files::write_whole;
-use crate::gan::fit::{self, Trained};
+use crate::gan::fit::{self, EpochScore, Shown, Trained};
 use crate::gan::rounded;
 use crate::gan::{Recipe, Size};
 use crate::metrics::Histogram;
-use crate::metrics::fid_cls::{PROTOCOL, Score};
+use crate::metrics::fid_cls::PROTOCOL;
 use crate::ops::Device;
 use crate::report;
 use crate::samples;
@@ -36,6 +36,8 @@ pub(super) struct Summary {
     blob_bytes: Option<usize>,
     working_memory: Option<usize>,
     macs: u64,
+    #[serde(skip)]
+    reads_pictures: bool,
     /// Why there is no int8 form, if there is none.
     #[serde(skip)]
     pub unquantized: Option<QuantizeError>,
@@ -56,9 +58,10 @@ struct Scores {
     data_pixel_entropy: f64,
     /// Jensen-Shannon divergence of the two histograms, nats.
     pixel_js: f64,
-    /// By the protocol fid-cls-5k-test, where the data set has a classifier.
+    /// By the protocol fid-cls-5k-test, where the data set has a classifier; of pictures with images that belong to
+    /// them, the distance from these.
     #[serde(flatten)]
-    classifier: Option<Score>,
+    at_end: Option<EpochScore>,
     /// Share of the classes that are seen, where the data set has a classifier.
     #[serde(skip_serializing_if = "Option::is_none")]
     class_coverage: Option<f64>,
@@ -76,6 +79,7 @@ impl Summary {
     /// A file that cannot be written; the device's.
     pub fn new<D: Device<f32>>(
         plan: &Plan,
+        held_out: Option<&Shown>,
         trained: &Trained<D>,
         images: &Images,
         shape: Shape,
@@ -89,12 +93,18 @@ impl Summary {
         let drawn = drawn.transpose()?;
         let generator = drawn.as_ref().unwrap_or(&trained.generator);
         let network = generator.network();
-        let latents = samples::latents(plan.options.seed, SAMPLES, network.input.len());
         let classes = samples::classes_in_turn(network, SAMPLES);
-        let pixels = samples::to_pixels(&generator.evaluate(&latents, &classes)?);
-        let shown = &pixels[..fit::grid(network) * shape.len()];
-        let grid = report::montage(shown, shape, fit::columns(network))
-            .context("cannot encode the sample grid")?;
+        let latents = || samples::latents(plan.options.seed, SAMPLES, network.input.len());
+        let read = held_out.map_or_else(latents, |held_out| held_out.pictures.clone());
+        let pixels = samples::to_pixels(&generator.evaluate(&read, &classes)?);
+        let grid = match held_out {
+            Some(held_out) => fit::translations(held_out, &pixels, shape),
+            None => {
+                let shown = &pixels[..fit::grid(network) * shape.len()];
+                report::montage(shown, shape, fit::columns(network))
+            }
+        };
+        let grid = grid.context("cannot encode the sample grid")?;
         let path = plan.out.join("samples.png");
         write_whole(&path, &grid)
             .or_else(|error| input(format!("cannot write {}: {error}", path.display())))?;
@@ -106,7 +116,8 @@ impl Summary {
             Calibration::default(),
             &plan.out,
         )?;
-        let device = exported.device.as_ref().ok();
+        let device = exported.device.as_ref();
+        let device = device.and_then(|device| device.as_ref().ok());
         let last = trained.last.as_ref();
         let losses = plan.game.losses().iter().map(|name| {
             let loss = last.and_then(|line| plan.game.loss_of(&line.losses, name));
@@ -125,14 +136,15 @@ impl Summary {
             blob_bytes: device.map(|device| device.blob_bytes),
             working_memory: device.map(|device| device.working_memory),
             macs: exported.macs,
-            unquantized: exported.device.err(),
+            reads_pictures: network.reads_pictures(),
+            unquantized: exported.device.and_then(Result::err),
             losses: losses.collect(),
             scores: Scores {
                 pixel_entropy: ours.entropy(),
                 data_pixel_entropy: theirs.entropy(),
                 pixel_js: ours.jensen_shannon(&theirs),
-                classifier: trained.score.as_ref().map(|line| line.score.clone()),
-                class_coverage: trained.score.as_ref().map(|line| line.class_coverage),
+                at_end: trained.score.as_ref().map(|line| line.score.clone()),
+                class_coverage: trained.score.as_ref().and_then(|line| line.class_coverage),
                 nearest_generated: last.and_then(|line| line.nearest_generated),
                 nearest_training: last.and_then(|line| line.nearest_training),
             },
@@ -173,12 +185,18 @@ impl Summary {
             s.data_pixel_entropy,
             s.pixel_js
         );
-        if let Some(score) = &s.classifier {
-            say!(
+        match &s.at_end {
+            Some(EpochScore::Images(score)) => say!(
                 "  {PROTOCOL} {:>9.2}, class entropy {:.3}",
                 score.fid_cls,
                 score.class_entropy
-            );
+            ),
+            Some(EpochScore::Pairs(score)) => say!(
+                "  held out        {:>9.2} grey levels (L1), PSNR {:.2} dB",
+                score.l1,
+                score.psnr
+            ),
+            None => {}
         }
         if let Some(signs) = &self.collapse {
             say!("  collapsed       {signs}");
@@ -186,6 +204,12 @@ impl Summary {
         say!("  samples         {run}/samples.png");
         say!("Next:");
         let trainer = super::program();
+        if self.reads_pictures {
+            say!("  {trainer} translate {run} --input PICTURE -o image.png");
+            say!("  {trainer} eval {run}");
+            say!("  {trainer} verify {run}");
+            return;
+        }
         let engine = if self.unquantized.is_some() {
             " --engine tract"
         } else {

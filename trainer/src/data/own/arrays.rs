@@ -174,6 +174,7 @@ pub fn choose(
         pixels: part.pixels,
         labels: part.labels.unwrap_or_default(),
         classes: (0..classes).map(|class| class.to_string()).collect(),
+        names: Vec::new(),
     })
 }
 

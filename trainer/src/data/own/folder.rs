@@ -71,6 +71,7 @@ pub fn load(
         },
         labels: files.iter().filter_map(|file| file.class).collect(),
         classes: listing.classes,
+        names: files.iter().map(File::name).collect(),
     })
 }
 
@@ -160,7 +161,7 @@ fn looks_grey(file: &File, side: usize) -> bool {
 }
 
 /// (N, H, W, C) to (N, H, W): the luminance.
-fn luminance(pixels: &[u8]) -> Vec<u8> {
+pub(super) fn luminance(pixels: &[u8]) -> Vec<u8> {
     pixels
         .chunks_exact(3)
         .map(|rgb| Rgb([rgb[0], rgb[1], rgb[2]]).to_luma().0[0])
@@ -168,7 +169,7 @@ fn luminance(pixels: &[u8]) -> Vec<u8> {
 }
 
 /// (N, H, W, C) to (N, C, H, W), in place.
-fn planes(mut pixels: Vec<u8>, plane: usize) -> Vec<u8> {
+pub(super) fn planes(mut pixels: Vec<u8>, plane: usize) -> Vec<u8> {
     pixels.par_chunks_exact_mut(3 * plane).for_each(|image| {
         let interleaved = image.to_vec();
         for (channel, plane) in image.chunks_exact_mut(plane).enumerate() {

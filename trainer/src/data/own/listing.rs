@@ -58,11 +58,22 @@ pub struct Listing {
     pub notes: Vec<String>,
 }
 
-/// A picture and the number of its class.
+/// A picture, the number of its class, and its path below the folder, or below the folder of its split.
 #[derive(Clone, Debug)]
 pub struct File {
     pub path: PathBuf,
     pub class: Option<u8>,
+    pub below: PathBuf,
+}
+
+impl File {
+    /// The path below, without the ending and with `/` between the parts.
+    pub fn name(&self) -> String {
+        let bare = self.below.with_extension("");
+        let parts = bare.components();
+        let parts = parts.map(|part| part.as_os_str().to_string_lossy().into_owned());
+        parts.collect::<Vec<_>>().join("/")
+    }
 }
 
 /// A picture and its path below the folder, or below the folder of its split.
@@ -100,6 +111,37 @@ impl Listing {
             return Err(own(OwnProblem::NoPictures(notes)));
         }
         Ok(listing)
+    }
+
+    /// All pictures below a folder, whatever their split and class, in the order of their paths; the sentences on what
+    /// was left out are handed to `say`.
+    ///
+    /// # Errors
+    /// No folder, no picture in it, what cannot be looked into.
+    pub fn all(folder: &Path, say: &mut dyn FnMut(&str)) -> Result<Vec<File>, DataError> {
+        let own = |problem| DataError::Own {
+            path: folder.to_owned(),
+            problem,
+        };
+        if !folder.is_dir() {
+            return Err(own(OwnProblem::NoFolder));
+        }
+        let mut walk = Walk::new(SplitRule::Stratified);
+        let found = walk.pictures(folder);
+        let notes = walk.notes(folder);
+        if let Some((path, problem)) = walk.broken.into_iter().next() {
+            let more = 0;
+            return Err(DataError::Broken {
+                path,
+                problem,
+                more,
+            });
+        }
+        if found.is_empty() {
+            return Err(own(OwnProblem::NoPictures(notes.join("; "))));
+        }
+        notes.iter().for_each(|note| say(note));
+        Ok(labelled(found, &[]))
     }
 
     fn halves(train: Vec<Found>, test: Vec<Found>) -> Result<Self, OwnProblem> {
@@ -331,7 +373,7 @@ fn labelled(found: Vec<Found>, classes: &[OsString]) -> Vec<File> {
         let name = subfolder(&below);
         let place = name.and_then(|name| classes.iter().position(|class| class == name));
         let class = place.and_then(|place| u8::try_from(place).ok());
-        File { path, class }
+        File { path, class, below }
     };
     found.into_iter().map(file).collect()
 }

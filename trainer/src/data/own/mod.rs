@@ -9,6 +9,7 @@ mod listing;
 mod npy;
 mod npz;
 mod picture;
+mod single;
 #[cfg(test)]
 mod tests;
 
@@ -16,3 +17,4 @@ pub use error::{OwnProblem, PictureProblem};
 pub(super) use folder::load as folder;
 pub(super) use idx::load as idx;
 pub(super) use npz::load as npz;
+pub use single::Picture;

@@ -36,6 +36,19 @@ const FORMATS: [ImageFormat; 7] = [
 /// # Errors
 /// A file that is not a whole picture in one of [`FORMATS`], or too large to be one; whatever goes wrong in a decoder.
 pub fn read(path: &Path, side: usize) -> Result<Vec<u8>, PictureProblem> {
+    read_as(path, |picture| prepare(picture, side))
+}
+
+/// Reads the picture at `path` as it is, over white.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_whole(path: &Path) -> Result<RgbImage, PictureProblem> {
+    read_as(path, |picture| on_white(&picture))
+}
+
+/// Decodes the picture at `path` and makes something of it.
+fn read_as<T>(path: &Path, make: impl Fn(DynamicImage) -> T) -> Result<T, PictureProblem> {
     let bytes = bytes(path)?;
     let is_jpeg = matches!(image::guess_format(&bytes), Ok(ImageFormat::Jpeg));
     let bytes = if is_jpeg {
@@ -43,10 +56,9 @@ pub fn read(path: &Path, side: usize) -> Result<Vec<u8>, PictureProblem> {
     } else {
         Cow::Borrowed(&*bytes)
     };
-    guarded(|| Ok(prepare(decode(&bytes)?, side))).or_else(|problem| {
+    guarded(|| Ok(make(decode(&bytes)?))).or_else(|problem| {
         if is_jpeg && matches!(problem, PictureProblem::Decode(_) | PictureProblem::Panic) {
-            guarded(|| Ok(jpeg::decode(&bytes).map(|picture| prepare(picture, side))))?
-                .ok_or(problem)
+            guarded(|| Ok(jpeg::decode(&bytes).map(&make)))?.ok_or(problem)
         } else {
             Err(problem)
         }

@@ -11,8 +11,8 @@ use tract_onnx::pb::{
 /// What both kinds of layers have.
 pub struct LayerFacts {
     pub operator: Operator,
-    /// The number of the tensor that the layer reads, the first one if it reads two: 0 is the latent, `i + 1` what
-    /// layer `i` gives.
+    /// The number of the tensor that the layer reads, the first one if it reads two: 0 is the input, `i + 1` what layer
+    /// `i` gives.
     pub source: usize,
     pub activation: Activation,
     pub input: Shape,
@@ -20,6 +20,8 @@ pub struct LayerFacts {
     pub name: String,
     /// Whether the layer gives the image.
     pub last: bool,
+    /// What normalizes its sums before the activation: the names of scale and shift, and epsilon.
+    pub instance_norm: Option<([String; 2], f32)>,
 }
 
 impl LayerFacts {
@@ -82,10 +84,15 @@ impl Numbers {
 /// The name of the classes, a second input of the graph.
 pub const CLASS: &str = "class";
 
-/// A graph from `latent` to `image`, layer by layer.
+/// The name of a network's input.
+pub const fn input_name(input: Shape) -> &'static str {
+    if input.is_flat() { "latent" } else { "picture" }
+}
+
+/// A graph from its input to `image`, layer by layer.
 pub struct Graph {
     proto: GraphProto,
-    /// The latent, then what each layer so far gives.
+    /// The input, then what each layer so far gives.
     tensors: Vec<Tensor>,
 }
 
@@ -97,14 +104,14 @@ struct Tensor {
 }
 
 impl Graph {
-    /// The beginning: `latent`, and [`CLASS`] if there are classes.
-    pub fn new(latent_size: usize, classes: usize) -> Self {
-        let latent = Tensor {
-            name: "latent".into(),
-            shape: Shape::features(latent_size),
-            picture: false,
+    /// The beginning: the input, and [`CLASS`] if there are classes.
+    pub fn new(shape: Shape, classes: usize) -> Self {
+        let given = Tensor {
+            name: input_name(shape).into(),
+            shape,
+            picture: !shape.is_flat(),
         };
-        let mut input = vec![value_info(&latent)];
+        let mut input = vec![value_info(&given)];
         if classes > 0 {
             input.push(tensor_info(CLASS, DataType::Int64, Vec::new()));
         }
@@ -114,7 +121,7 @@ impl Graph {
                 input,
                 ..GraphProto::default()
             },
-            tensors: vec![latent],
+            tensors: vec![given],
         }
     }
 
@@ -161,7 +168,16 @@ impl Graph {
                 self.operation(facts, inputs, &[weight.clone(), bias.clone()], &own);
                 self.add_column(facts, columns, own, &sum);
             }
-            _ => self.operation(facts, inputs, parameters, &sum),
+            _ => match &facts.instance_norm {
+                None => self.operation(facts, inputs, parameters, &sum),
+                Some((numbers, epsilon)) => {
+                    let own = facts.part("own_sum");
+                    self.operation(facts, inputs, parameters, &own);
+                    let inputs = [&[own], &numbers[..]].concat();
+                    let attributes = vec![float("epsilon", *epsilon)];
+                    self.node("InstanceNormalization", inputs, &sum, attributes);
+                }
+            },
         }
         if has_activation {
             self.activation(facts, &sum, &end);
@@ -351,6 +367,20 @@ fn tensor_info(name: &str, data_type: DataType, sizes: Vec<usize>) -> ValueInfoP
             ..TypeProto::default()
         }),
         ..ValueInfoProto::default()
+    }
+}
+
+/// Lets the height and width of a tensor `[N, C, H, W]` be any.
+pub fn loosen(value: &mut ValueInfoProto) {
+    let name = value.name.clone();
+    let Some(type_proto::Value::TensorType(tensor)) =
+        value.r#type.as_mut().and_then(|kind| kind.value.as_mut())
+    else {
+        return;
+    };
+    let extents = tensor.shape.iter_mut().flat_map(|shape| &mut shape.dim);
+    for (extent, side) in extents.skip(2).zip(["height", "width"]) {
+        extent.value = Some(Extent::DimParam(format!("{name}_{side}")));
     }
 }
 

@@ -1,9 +1,10 @@
 //! ONNX files of folded and quantized networks (opset 17).
 //!
-//! Both take `latent`, float `[N, latent size]` of multiples of 1/32, and give `image`, float
-//! `[N, C, H, W]`, in [-1, 1] behind tanh and in [0, 1] behind sigmoid. With classes there is a second input, `class`,
+//! They take `latent`, float `[N, latent size]` of multiples of 1/32, or `picture`, float `[N, C, H, W]` of pixels `p`
+//! as `(p - 128) / 128`, and give `image`, float `[N, C, H, W]`, in [-1, 1] behind tanh and in [0, 1] behind sigmoid. With classes there is a second input, `class`,
 //! int64 `[N]`, whose rows of a table of columns are added to the first layer's sums. The tensor `layer{i}` is what
-//! layer `i` gives, activation included; the last layer gives `image`.
+//! layer `i` gives, activation included; the last layer gives `image`. An encoder's gives `latent`, `[N, features]`.
+//! Where nothing in a network depends on the size of the pictures, their height and width are left open.
 //!
 //! The int8 twin is in the QDQ form: weights are int8 behind a DequantizeLinear per output channel,
 //! biases int32, and every activation passes a QuantizeLinear and a DequantizeLinear with the scale
@@ -16,7 +17,8 @@ pub use read::{OnnxError, OnnxModel, Part};
 
 use super::fold::Folded;
 use super::quantize::{Quantized, QuantizedLayer};
-use graph::{Graph, LayerFacts, Numbers};
+use crate::spec::Shape;
+use graph::{Graph, LayerFacts, Numbers, loosen};
 use pocketgan::{Activation, Operator, latent};
 use prost::Message;
 use tract_onnx::pb::{
@@ -25,6 +27,11 @@ use tract_onnx::pb::{
 
 const PRODUCER: &str = "pocketgan";
 const LATENT_SIZE: &str = "pocketgan.latent_size";
+/// The shapes of a picture and of what is made of it, CxHxW, in training; pictures of other sizes have sides that are
+/// multiples of the last, which is left out where there are none.
+const PICTURE: &str = "pocketgan.picture";
+const IMAGE: &str = "pocketgan.image";
+const SIDE_MULTIPLE: &str = "pocketgan.side_multiple";
 const CLASSES: &str = "pocketgan.classes";
 const LATENT_SCALE: &str = "pocketgan.latent_scale";
 const PIXELS: &str = "pocketgan.pixels";
@@ -47,19 +54,66 @@ fn unrounded(index: usize) -> String {
     format!("layer{index}.float")
 }
 
-/// The float model of a network, as bytes of an ONNX file.
+/// The float model of a network that makes images of latents, as bytes of an ONNX file.
 pub fn float_model(folded: &Folded) -> Vec<u8> {
-    let mut graph = Graph::new(folded.latent_size, folded.classes);
+    image_model(folded, None)
+}
+
+/// The float model of a network that makes images of pictures, as bytes of an ONNX file. `multiple` is
+/// [`Network::side_multiple`](crate::spec::Network::side_multiple) of the network.
+pub fn translator_model(folded: &Folded, multiple: Option<usize>) -> Vec<u8> {
+    image_model(folded, multiple)
+}
+
+fn image_model(folded: &Folded, multiple: Option<usize>) -> Vec<u8> {
+    let mut graph = float_graph(folded, "image");
+    if multiple.is_some() {
+        graph.input.iter_mut().for_each(loosen);
+        graph.output.iter_mut().for_each(loosen);
+    }
+    let facts = Facts {
+        input: folded.input,
+        classes: folded.classes,
+        layers: folded.layers.len(),
+        output: folded.layers.last().map(|layer| layer.output),
+        activation: folded.layers.last().map(|layer| layer.activation),
+        multiple,
+    };
+    model(graph, &facts)
+}
+
+/// The float model of an encoder, as bytes of an ONNX file.
+pub fn encoder_model(folded: &Folded) -> Vec<u8> {
+    ModelProto {
+        doc_string: "Makes a latent of a picture whose values are (pixel - 128) / 128.".into(),
+        ..bare_model(float_graph(folded, "latent"))
+    }
+    .encode_to_vec()
+}
+
+/// The graph of a network whose last layer gives `output`.
+fn float_graph(folded: &Folded, output: &str) -> GraphProto {
+    let mut graph = Graph::new(folded.input, folded.classes);
     let count = folded.layers.len();
     for (index, layer) in folded.layers.iter().enumerate() {
+        let is_last = index + 1 == count;
+        let name = format!("layer{index}");
+        let instance_norm = layer.instance_norm.as_ref().map(|norm| {
+            let numbers = [("scale", &norm.gamma), ("shift", &norm.beta)].map(|(part, numbers)| {
+                let constant = Numbers::floats(numbers);
+                graph.constant(format!("{name}.{part}"), &[numbers.len()], constant)
+            });
+            (numbers, norm.epsilon as f32)
+        });
         let facts = LayerFacts {
             operator: layer.operator,
             source: layer.source,
             activation: layer.activation,
             input: layer.input,
             output: layer.output,
-            name: format!("layer{index}"),
-            last: index + 1 == count,
+            name,
+            last: is_last && output == "image",
+            instance_norm,
         };
         let mut parameters = Vec::new();
         if !layer.bias.is_empty() {
@@ -74,27 +128,38 @@ pub fn float_model(folded: &Folded) -> Vec<u8> {
             let columns = Numbers::floats(&layer.columns);
             parameters.push(graph.constant(facts.part("columns"), &dims, columns));
         }
-        graph.layer(&facts, &parameters, &layer_output(index, count));
+        let given = if is_last {
+            output.to_owned()
+        } else {
+            layer_output(index, count)
+        };
+        graph.layer(&facts, &parameters, &given);
     }
-    let last = folded.layers.last().map(|layer| layer.activation);
     let mut graph = graph.finish();
     // Without them tract takes any N, or a fixed one.
     graph.value_info.clear();
-    model(graph, [folded.latent_size, folded.classes], count, last)
+    graph
 }
 
 /// The int8 twin of a network in the QDQ form, as bytes of an ONNX file.
 pub fn int8_model(quantized: &Quantized) -> Vec<u8> {
-    let mut graph = Graph::new(quantized.latent_size, quantized.classes);
+    let input = Shape::features(quantized.latent_size);
+    let mut graph = Graph::new(input, quantized.classes);
     let count = quantized.layers.len();
     let latent = graph.quantized("latent", "latent.dequantized", latent::SCALE, false);
     graph.continue_from(latent);
     for (index, layer) in quantized.layers.iter().enumerate() {
         int8_layer(&mut graph, layer, index, &layer_output(index, count));
     }
-    let last = quantized.layers.last().map(|layer| layer.activation);
-    let sizes = [quantized.latent_size, quantized.classes];
-    model(graph.finish(), sizes, count, last)
+    let facts = Facts {
+        input,
+        classes: quantized.classes,
+        layers: count,
+        output: quantized.layers.last().map(|layer| layer.output),
+        activation: quantized.layers.last().map(|layer| layer.activation),
+        multiple: None,
+    };
+    model(graph.finish(), &facts)
 }
 
 fn int8_layer(graph: &mut Graph, layer: &QuantizedLayer, index: usize, output: &str) {
@@ -111,6 +176,7 @@ fn int8_layer(graph: &mut Graph, layer: &QuantizedLayer, index: usize, output: &
         output: layer.output,
         name: format!("layer{index}"),
         last: output == "image",
+        instance_norm: None,
     };
     let parameters = match layer.operator {
         // Quanta are copied; there is nothing to round.
@@ -177,25 +243,59 @@ fn int8_parameters(graph: &mut Graph, layer: &QuantizedLayer, facts: &LayerFacts
     parameters
 }
 
-fn model(
-    graph: GraphProto,
-    [latent_size, classes]: [usize; 2],
+/// What a model's metadata say.
+struct Facts {
+    input: Shape,
+    classes: usize,
     layers: usize,
-    last: Option<Activation>,
-) -> Vec<u8> {
-    let pixels = match last {
+    output: Option<Shape>,
+    /// After the last layer.
+    activation: Option<Activation>,
+    multiple: Option<usize>,
+}
+
+fn model(graph: GraphProto, facts: &Facts) -> Vec<u8> {
+    let pixels = match facts.activation {
         Some(Activation::Sigmoid) => UNSIGNED,
         _ => SIGNED,
     };
-    let mut properties = vec![
-        (LATENT_SIZE, latent_size.to_string()),
-        (LATENT_SCALE, latent::SCALE.to_string()),
-        (LAYERS, layers.to_string()),
+    let (doc_string, mut properties) = if facts.input.is_flat() {
+        let properties = vec![
+            (LATENT_SIZE, facts.input.len().to_string()),
+            (LATENT_SCALE, latent::SCALE.to_string()),
+        ];
+        let text = "Makes an image from a latent whose components are multiples of 1/32.";
+        (text, properties)
+    } else {
+        let mut properties = vec![(PICTURE, facts.input.to_string())];
+        properties.extend(facts.output.map(|shape| (IMAGE, shape.to_string())));
+        let multiple = facts.multiple.map(|multiple| multiple.to_string());
+        properties.extend(multiple.map(|multiple| (SIDE_MULTIPLE, multiple)));
+        let text = "Makes an image from a picture whose values are (pixel - 128) / 128.";
+        (text, properties)
+    };
+    properties.extend([
+        (LAYERS, facts.layers.to_string()),
         (PIXELS, pixels.to_string()),
-    ];
-    if classes > 0 {
-        properties.push((CLASSES, classes.to_string()));
+    ]);
+    if facts.classes > 0 {
+        properties.push((CLASSES, facts.classes.to_string()));
     }
+    ModelProto {
+        doc_string: doc_string.into(),
+        metadata_props: properties
+            .into_iter()
+            .map(|(key, value)| StringStringEntryProto {
+                key: key.into(),
+                value,
+            })
+            .collect(),
+        ..bare_model(graph)
+    }
+    .encode_to_vec()
+}
+
+fn bare_model(graph: GraphProto) -> ModelProto {
     ModelProto {
         ir_version: 8,
         opset_import: vec![OperatorSetIdProto {
@@ -204,16 +304,7 @@ fn model(
         }],
         producer_name: PRODUCER.into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
-        doc_string: "Makes an image from a latent whose components are multiples of 1/32.".into(),
         graph: Some(graph),
-        metadata_props: properties
-            .into_iter()
-            .map(|(key, value)| StringStringEntryProto {
-                key: key.into(),
-                value,
-            })
-            .collect(),
         ..ModelProto::default()
     }
-    .encode_to_vec()
 }

@@ -1,7 +1,10 @@
 //! Reading back the ONNX files that this crate writes, and no others.
 
-use super::graph::CLASS;
-use super::{CLASSES, LATENT_SCALE, LATENT_SIZE, LAYERS, PIXELS, PRODUCER, SIGNED, UNSIGNED};
+use super::graph::{CLASS, input_name};
+use super::{
+    CLASSES, IMAGE, LATENT_SCALE, LATENT_SIZE, LAYERS, PICTURE, PIXELS, PRODUCER, SIDE_MULTIPLE,
+    SIGNED, UNSIGNED,
+};
 use crate::spec::Shape;
 use pocketgan::{PixelRange, latent};
 use prost::Message;
@@ -15,13 +18,16 @@ use tract_onnx::pb::{
 pub struct OnnxModel {
     /// The model itself.
     pub proto: ModelProto,
-    /// Components of the latent.
-    pub latent_size: usize,
+    /// What the model reads: a latent, or a picture as in training.
+    pub input: Shape,
+    /// Of a model that reads pictures: what both sides of one of another size must be multiples of; `None` where all
+    /// have the same size.
+    pub side_multiple: Option<usize>,
     /// How many classes there are; 0 without.
     pub classes: usize,
     /// How many layers the model has.
     pub layers: usize,
-    /// Shape of the image.
+    /// Shape of the image; of a model that reads pictures, that of one of the size in training.
     pub output: Shape,
     /// What the image's pixels stand for.
     pub range: PixelRange,
@@ -58,7 +64,10 @@ impl OnnxModel {
             entry.map(|entry| entry.value.as_str())
         };
         let scale = latent::SCALE.to_string();
-        if proto.producer_name != PRODUCER || property(LATENT_SCALE) != Some(scale.as_str()) {
+        let reads_pictures = property(PICTURE).is_some();
+        if proto.producer_name != PRODUCER
+            || !reads_pictures && property(LATENT_SCALE) != Some(scale.as_str())
+        {
             return Err(OnnxError::NotOurs);
         }
         let count = |key: &str| {
@@ -79,14 +88,35 @@ impl OnnxModel {
             _ => return Err(OnnxError::Damaged(PIXELS.into())),
         };
         let image = tensor(&proto, "image")?;
+        let damaged = |key: &str| OnnxError::Damaged(key.into());
+        let shape = |key: &str| property(key).and_then(parsed).ok_or_else(|| damaged(key));
+        let (input, output) = if reads_pictures {
+            (shape(PICTURE)?, shape(IMAGE)?)
+        } else {
+            let latent = Shape::features(count(LATENT_SIZE)?);
+            (latent, shape_of(image).ok_or_else(|| damaged("image"))?)
+        };
         Ok(Self {
-            latent_size: count(LATENT_SIZE)?,
+            input,
+            side_multiple: match property(SIDE_MULTIPLE) {
+                Some(_) => Some(count(SIDE_MULTIPLE)?),
+                None => None,
+            },
             classes,
             layers: count(LAYERS)?,
-            output: shape_of(image).ok_or_else(|| OnnxError::Damaged("image".into()))?,
+            output,
             range,
             proto,
         })
+    }
+
+    /// Components of the latent; 0 of a model that reads pictures.
+    pub const fn latent_size(&self) -> usize {
+        if self.input.is_flat() {
+            self.input.len()
+        } else {
+            0
+        }
     }
 
     /// The bytes of the model's ONNX file.
@@ -105,18 +135,18 @@ impl OnnxModel {
             .iter()
             .map(|tensor| match tensor.checked_sub(1) {
                 Some(before) => super::layer_output(before, self.layers),
-                None => "latent".into(),
+                None => input_name(self.input).into(),
             })
             .collect();
         self.part(&names, index)
     }
 
-    /// The whole model, from the latent and the class to the image.
+    /// The whole model, from its input and the class to the image.
     ///
     /// # Errors
     /// [`OnnxError::Damaged`] if the model lacks a part.
     pub fn whole(&self) -> Result<Part, OnnxError> {
-        self.part(&["latent".into()], self.layers - 1)
+        self.part(&[input_name(self.input).into()], self.layers - 1)
     }
 
     /// What lies between `inputs` and the output of layer `to`.
@@ -209,6 +239,18 @@ fn extents(value: &ValueInfoProto) -> Option<Vec<usize>> {
         _ => None,
     });
     sizes.collect()
+}
+
+/// A shape from its text, CxHxW.
+fn parsed(text: &str) -> Option<Shape> {
+    let extents = text.split('x').map(|extent| extent.parse().ok());
+    let extents = extents.collect::<Option<Vec<usize>>>()?;
+    match extents[..] {
+        [channels, height, width] if extents.iter().all(|n| (1..=1 << 16).contains(n)) => {
+            Some(Shape::new(channels, height, width))
+        }
+        _ => None,
+    }
 }
 
 fn shape_of(value: &ValueInfoProto) -> Option<Shape> {

@@ -1,6 +1,6 @@
 //! The real images of each step, put together on a thread of their own while the step before is computed.
 
-use super::data::{Flips, Order, Source};
+use super::data::{Flips, Order, Reader, Source};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, Scope};
 
@@ -16,6 +16,8 @@ pub(super) struct Batch {
     pub real: Vec<f32>,
     /// `(N)`, or nothing where images have no classes.
     pub classes: Vec<u32>,
+    /// What generators read, `(N, C, H, W)`, values in [-1, 1]; nothing where they read latents.
+    pub inputs: Vec<f32>,
 }
 
 /// Puts batches together: each follows from its step alone.
@@ -24,9 +26,20 @@ struct Maker<'a> {
     order: Order,
     /// If images are mirrored at all.
     flips: Option<Flips>,
+    /// If generators read pictures.
+    reader: Option<Reader<'a>>,
 }
 
-impl Maker<'_> {
+impl<'a> Maker<'a> {
+    fn new(source: &'a dyn Source, order: &Order, flips: Option<u64>) -> Self {
+        Self {
+            source,
+            order: order.clone(),
+            flips: flips.map(|seed| Flips::new(seed, source.count())),
+            reader: Reader::new(source, order, flips.is_some()),
+        }
+    }
+
     fn fill(&mut self, batch: &mut Batch) {
         let epoch = self.order.position(batch.step).epoch;
         let numbers = self.order.batch(batch.step);
@@ -34,6 +47,16 @@ impl Maker<'_> {
             .assemble(numbers, &mut batch.real, &mut batch.classes);
         if let Some(flips) = &mut self.flips {
             flips.apply(epoch, numbers, self.source.shape(), &mut batch.real);
+        }
+        if let Some(reader) = &mut self.reader {
+            reader.read(
+                batch.step,
+                epoch,
+                numbers,
+                (self.source.shape(), &batch.real),
+                self.flips.as_mut(),
+                &mut batch.inputs,
+            );
         }
     }
 }
@@ -53,11 +76,7 @@ impl<'a> Batches<'a> {
         order: &Order,
         flips: Option<u64>,
     ) -> Self {
-        let maker = || Maker {
-            source,
-            order: order.clone(),
-            flips: flips.map(|seed| Flips::new(seed, source.count())),
-        };
+        let maker = || Maker::new(source, order, flips);
         Self {
             here: maker(),
             ahead: Ahead::new(scope, maker()),
@@ -199,11 +218,7 @@ mod tests {
     /// The images of a step, and which of them are mirrored.
     fn direct(step: u32, flips: Option<u64>) -> (Vec<f32>, Vec<u32>) {
         let numbers = Numbers::default();
-        let mut maker = Maker {
-            source: &numbers,
-            order: order(),
-            flips: flips.map(|seed| Flips::new(seed, COUNT)),
-        };
+        let mut maker = Maker::new(&numbers, &order(), flips);
         let mut batch = Batch {
             step,
             ..Batch::default()

@@ -90,7 +90,10 @@ impl Monitor {
 
     /// Takes in the score of an epoch's end.
     pub fn score(&mut self, line: &ScoreLine) {
-        let low = |limits: &Limits| limits.judge_classes(&line.score.class_counts);
+        let Some(counts) = line.score.class_counts() else {
+            return;
+        };
+        let low = |limits: &Limits| limits.judge_classes(counts);
         let clear = low(&self.limits.clear()).is_none();
         let low = low(&self.limits).into_iter().collect();
         (self.in_classes).update(&self.limits, line.step, line.step, low, clear);
@@ -143,6 +146,7 @@ impl Monitor {
 mod tests {
     use super::*;
     use crate::gan::Losses;
+    use crate::gan::fit::EpochScore;
     use crate::metrics::fid_cls::Score;
 
     const LIMITS: Limits = Limits {
@@ -176,13 +180,13 @@ mod tests {
         ScoreLine {
             step,
             epoch: 0,
-            score: Score {
+            score: EpochScore::Images(Score {
                 fid_cls: 1.0,
                 fid_channels: None,
                 class_counts: counts.collect(),
                 class_entropy: 0.0,
-            },
-            class_coverage: 0.0,
+            }),
+            class_coverage: None,
             elapsed_s: 0.0,
         }
     }

@@ -1,6 +1,6 @@
 //! Which images come when.
 
-use crate::data::Images;
+use crate::data::{Draw, Images, Task};
 use crate::gan::checkpoint::Position;
 use crate::rng::{Rng, Stream};
 use crate::spec::Shape;
@@ -16,6 +16,50 @@ pub trait Source: Sync {
     /// Makes `real` the images of these numbers, `(N, C, H, W)`, values in [-1, 1], and `classes` their classes,
     /// `(N)`; nothing where they have none.
     fn assemble(&self, batch: &[u32], real: &mut Vec<f32>, classes: &mut Vec<u32>);
+    /// The pictures that generators read; `None` where they read latents.
+    fn inputs(&self) -> Option<Inputs<'_>> {
+        None
+    }
+}
+
+/// The pictures that generators read in training.
+#[derive(Clone, Copy)]
+pub enum Inputs<'a> {
+    /// What a task leaves of each image.
+    Task(Task),
+    /// For each image the picture of the same number, as many as there are images.
+    Paired(&'a Images),
+    /// Pictures in an order of their own.
+    Unpaired(&'a Images),
+}
+
+/// Images, and the pictures that generators read to make them.
+pub struct Translated<'a> {
+    pub images: &'a Images,
+    /// `None` where they read latents.
+    pub inputs: Option<Inputs<'a>>,
+}
+
+impl Source for Translated<'_> {
+    fn shape(&self) -> Shape {
+        self.images.shape()
+    }
+
+    fn count(&self) -> usize {
+        self.images.count()
+    }
+
+    fn classes(&self) -> usize {
+        self.images.classes()
+    }
+
+    fn assemble(&self, batch: &[u32], real: &mut Vec<f32>, classes: &mut Vec<u32>) {
+        self.images.assemble(batch, real, classes);
+    }
+
+    fn inputs(&self) -> Option<Inputs<'_>> {
+        self.inputs
+    }
 }
 
 impl Source for Images {
@@ -47,6 +91,8 @@ impl Source for Images {
 #[derive(Clone)]
 pub(super) struct Order {
     seed: u64,
+    /// The stream of an epoch.
+    stream: fn(u32) -> Stream,
     count: u32,
     batch: usize,
     /// The epoch that `numbers` are of.
@@ -55,9 +101,15 @@ pub(super) struct Order {
 }
 
 impl Order {
+    /// Of the images that are learned.
     pub fn new(seed: u64, count: usize, batch: usize) -> Self {
+        Self::by(Stream::Order, seed, count, batch)
+    }
+
+    fn by(stream: fn(u32) -> Stream, seed: u64, count: usize, batch: usize) -> Self {
         Self {
             seed,
+            stream,
             count: count as u32,
             batch: batch.min(count).max(1),
             epoch: None,
@@ -87,11 +139,77 @@ impl Order {
     pub fn batch(&mut self, steps: u32) -> &[u32] {
         let at = self.position(steps);
         if self.epoch != Some(at.epoch) {
-            self.numbers = Rng::new(self.seed, Stream::Order(at.epoch)).permutation(self.count);
+            self.numbers = Rng::new(self.seed, (self.stream)(at.epoch)).permutation(self.count);
             self.epoch = Some(at.epoch);
         }
         let start = at.batch as usize * self.batch;
         self.numbers.get(start..start + self.batch).unwrap_or(&[])
+    }
+}
+
+/// Puts together the pictures that generators read, each batch from its step alone.
+pub(super) struct Reader<'a> {
+    inputs: Inputs<'a>,
+    seed: u64,
+    /// Of unpaired pictures: their order, and which are mirrored.
+    order: Order,
+    flips: Option<Flips>,
+}
+
+impl<'a> Reader<'a> {
+    /// Of a source whose images come in `order`, mirrored if `flip` says so; `None` where generators read latents.
+    pub fn new(source: &'a dyn Source, order: &Order, flip: bool) -> Option<Self> {
+        let inputs = source.inputs()?;
+        let count = match inputs {
+            Inputs::Unpaired(pictures) => pictures.count,
+            Inputs::Task(_) | Inputs::Paired(_) => 0,
+        };
+        Some(Self {
+            inputs,
+            seed: order.seed,
+            order: Order::by(Stream::InputOrder, order.seed, count, order.batch),
+            flips: flip.then(|| Flips::new(order.seed, count)),
+        })
+    }
+
+    /// Makes `pictures` what is read at a step: its images are those of `numbers`, and are `real`, `(N, C, H, W)` of
+    /// `shape`, mirrored as `flips` says.
+    pub fn read(
+        &mut self,
+        step: u32,
+        epoch: u32,
+        numbers: &[u32],
+        (shape, real): (Shape, &[f32]),
+        flips: Option<&mut Flips>,
+        pictures: &mut Vec<f32>,
+    ) {
+        match self.inputs {
+            Inputs::Task(task) => {
+                pictures.clear();
+                for (&image, values) in numbers.iter().zip(real.chunks_exact(shape.len())) {
+                    let draw = Draw {
+                        seed: self.seed,
+                        epoch,
+                        image,
+                    };
+                    task.apply(draw, shape, values, pictures);
+                }
+            }
+            Inputs::Paired(images) => {
+                images.assemble(numbers, pictures, &mut Vec::new());
+                if let Some(flips) = flips {
+                    flips.apply(epoch, numbers, images.shape(), pictures);
+                }
+            }
+            Inputs::Unpaired(images) => {
+                let epoch = self.order.position(step).epoch;
+                let numbers = self.order.batch(step);
+                images.assemble(numbers, pictures, &mut Vec::new());
+                if let Some(flips) = &mut self.flips {
+                    flips.apply(epoch, numbers, images.shape(), pictures);
+                }
+            }
+        }
     }
 }
 

@@ -1,18 +1,18 @@
 //! The files of a run that people look at: the log, the curves, the sample grids.
 
 use super::collapse::Monitor;
-use super::{FitError, Run, Source};
+use super::{EpochScore, FitError, Run, Shown, Source};
 use crate::files::write_whole;
 use crate::gan::checkpoint::Checkpoint;
 use crate::gan::log::{Log, Stepped};
 use crate::gan::{Gan, LossName, Losses};
 use crate::metrics::collapse::{self, Diversity, Reference};
-use crate::metrics::fid_cls::Score;
 use crate::nn::Model;
 use crate::ops::Device;
 use crate::report::{self, Curve};
 use crate::samples::{classes_in_turn, latents, to_pixels};
 use crate::spec::{Network, Shape};
+use image::ImageResult;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -68,16 +68,16 @@ impl Line {
 }
 
 /// The other kind of line in `stats.jsonl`, one at an epoch's end: how the averaged generator scores. It has `step`,
-/// `epoch` and `elapsed_s` like the others, the figures of [`Score`], the share of the classes that are seen
+/// `epoch` and `elapsed_s` like the others, the figures of [`EpochScore`], the share of the classes that are seen
 /// ([`collapse::class_coverage`]), and no losses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScoreLine {
     pub step: u32,
     pub epoch: u32,
     #[serde(flatten)]
-    pub score: Score,
-    #[serde(default)]
-    pub class_coverage: f64,
+    pub score: EpochScore,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_coverage: Option<f64>,
     pub elapsed_s: f64,
 }
 
@@ -104,7 +104,7 @@ pub(super) struct Journal<'a> {
     reference: Reference,
     stats: Log<Entry>,
     since: Vec<Losses>,
-    /// The latents that every grid shows.
+    /// The latents or the pictures that every grid shows images of.
     fixed: Vec<f32>,
     /// Their classes, if the generator is told them.
     classes: Vec<u32>,
@@ -127,7 +127,10 @@ impl<'a> Journal<'a> {
             reference: reference(source),
             stats: Log::open(&path, step).map_err(|source| failed(&path, source))?,
             since: from.map_or_else(Vec::new, |from| from.since.clone()),
-            fixed: latents(run.settings.seed, count, generator.input.len()),
+            fixed: match &run.shown {
+                Some(shown) => shown.pictures.clone(),
+                None => latents(run.settings.seed, count, generator.input.len()),
+            },
             classes: classes_in_turn(generator, count),
         })
     }
@@ -237,10 +240,11 @@ impl<'a> Journal<'a> {
     ) -> Result<PathBuf, FitError> {
         let pixels = to_pixels(&generator.evaluate(&self.fixed, &self.classes)?);
         let name = format!("samples/epoch-{epoch:04}.png");
-        self.write(
-            &name,
-            &report::montage(&pixels, self.shape, columns(generator.network()))?,
-        )
+        let grid = match &self.run.shown {
+            Some(shown) => translations(shown, &pixels, self.shape)?,
+            None => report::montage(&pixels, self.shape, columns(generator.network()))?,
+        };
+        self.write(&name, &grid)
     }
 
     pub fn plot(&self) -> Result<(), FitError> {
@@ -267,6 +271,50 @@ impl<'a> Journal<'a> {
             Err(source) => Err(failed(&path, source)),
         }
     }
+}
+
+/// A grid with a row for each picture: the picture, what was made of it, and what should have been, pixels
+/// `(N, C, H, W)` of `image`. Rows stand side by side in several columns.
+///
+/// # Errors
+/// The encoder's.
+pub fn translations(shown: &Shown, made: &[u8], image: Shape) -> ImageResult<Vec<u8>> {
+    /// Pictures side by side.
+    const ACROSS: usize = 4;
+    let pictures = to_pixels(&shown.pictures);
+    let pictures = pictures.chunks_exact(shown.picture.len().max(1));
+    let mut pixels = Vec::new();
+    let mut wanted = shown.images.chunks_exact(image.len());
+    for (picture, made) in pictures.zip(made.chunks_exact(image.len())) {
+        pixels.extend(fitted(picture, shown.picture, image));
+        pixels.extend_from_slice(made);
+        pixels.extend_from_slice(wanted.next().unwrap_or_default());
+    }
+    let each = if shown.images.is_empty() { 2 } else { 3 };
+    report::montage(&pixels, image, each * ACROSS)
+}
+
+/// A picture with as many channels and pixels as an image: grey in all channels, colour as its mean, pixels repeated.
+fn fitted(picture: &[u8], from: Shape, image: Shape) -> Vec<u8> {
+    let plane = from.height * from.width;
+    let mut pixels = Vec::with_capacity(image.len());
+    for channel in 0..image.channels {
+        for y in 0..image.height {
+            for x in 0..image.width {
+                let row = y * from.height / image.height;
+                let at = row * from.width + x * from.width / image.width;
+                let pixel = if from.channels == image.channels {
+                    picture[channel * plane + at]
+                } else {
+                    let all = picture.iter().skip(at).step_by(plane);
+                    let sum: usize = all.map(|&p| usize::from(p)).sum();
+                    (sum / from.channels) as u8
+                };
+                pixels.push(pixel);
+            }
+        }
+    }
+    pixels
 }
 
 /// Training images at even distances, the same in every run.

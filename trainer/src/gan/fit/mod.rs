@@ -10,7 +10,7 @@ mod run;
 mod saving;
 
 use super::checkpoint::{Checkpoint, Position};
-use super::{Gan, Losses, Networks};
+use super::{Batch, Gan, Losses, Networks, Role};
 use crate::files;
 use crate::metrics::collapse::class_coverage;
 use crate::nn::Model;
@@ -18,13 +18,14 @@ use crate::ops::Device;
 use batches::Batches;
 use collapse::Monitor;
 use data::Order;
-pub use data::Source;
+pub use data::{Inputs, Source, Translated};
 pub use error::{FitError, Trouble};
 use journal::Journal;
-pub use journal::{Line, ScoreLine, columns, grid};
+pub use journal::{Line, ScoreLine, columns, grid, translations};
 use recovery::Recovery;
-pub use run::{Length, OnCollapse, OnNan, Progress, Run, ScoreFunction, Watch};
+pub use run::{EpochScore, Length, OnCollapse, OnNan, Progress, Run, ScoreFunction, Shown, Watch};
 use saving::Checkpoints;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -92,6 +93,8 @@ struct Loop<'a, D: Device<f32>> {
     monitor: Monitor,
     checkpoints: Checkpoints<'a>,
     recovery: Recovery<'a>,
+    /// Pictures that the averages' statistics are estimated on, by the name of the generator that reads them.
+    settled_on: BTreeMap<String, Vec<f32>>,
     /// Time of the parts of the run before this one.
     before: Duration,
     start: Instant,
@@ -104,7 +107,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         device: D,
         run: &'a Run,
         source: &dyn Source,
-        batches: Batches<'a>,
+        mut batches: Batches<'a>,
         from: Option<&Checkpoint>,
         score_function: &'a mut ScoreFunction<'a, D>,
         watch: &'a mut dyn Watch,
@@ -122,6 +125,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         let before = checkpoints.elapsed_s().or(journal.elapsed_s());
         let before = Duration::from_secs_f64(before.unwrap_or(0.0).max(0.0));
         let recovery = Recovery::new(run, from, &monitor);
+        let settled_on = pictures(run, source, &mut batches);
         Ok(Self {
             gan: recovery.restore(&device, from)?,
             device,
@@ -134,6 +138,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
             monitor,
             checkpoints,
             recovery,
+            settled_on,
             before,
             start: Instant::now(),
             elapsed: before,
@@ -193,7 +198,12 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
             Some(_) => batch.classes.as_slice(),
             None => &[],
         };
-        let losses = self.gan.step(self.run.batch, &batch.real, classes)?;
+        let losses = self.gan.step(Batch {
+            n: self.run.batch,
+            images: &batch.real,
+            classes,
+            inputs: &batch.inputs,
+        })?;
         self.batches.give_back(batch);
         self.elapsed = self.before + self.start.elapsed();
         Ok(losses)
@@ -230,7 +240,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         if !planned && !ends && !stop {
             return Ok(Next::Step);
         }
-        self.gan.settle_average()?;
+        self.gan.settle_average_on(&self.settled_on)?;
         let checkpoint = self.checkpoint()?;
         if !checkpoint.is_finite() {
             return Ok(Next::Recover(Trouble::NotFinite));
@@ -261,7 +271,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
     fn rate(&mut self, epoch: u32) -> Result<Option<f64>, FitError> {
         let step = self.gan.steps();
         let score = match (self.score_function)(self.gan.average()) {
-            Ok(Some(score)) if score.fid_cls.is_finite() => score,
+            Ok(Some(score)) if score.is_finite() => score,
             Ok(_) => return Ok(None),
             Err(error) => {
                 let note = format!("there is no score at step {step}: {error}");
@@ -272,14 +282,14 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         let line = ScoreLine {
             step,
             epoch: epoch - 1,
-            class_coverage: class_coverage(&score.class_counts),
+            class_coverage: score.class_counts().map(class_coverage),
             score,
             elapsed_s: self.elapsed.as_secs_f64(),
         };
         self.journal.score(&line)?;
         self.monitor.score(&line);
         self.watch.score(&line);
-        Ok(line.score.fid_channels)
+        Ok(line.score.selects())
     }
 
     fn checkpoint(&self) -> Result<Checkpoint, FitError> {
@@ -332,6 +342,35 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
         self.recovery.look_again(&self.monitor);
         Ok(())
     }
+}
+
+/// Pictures of the first steps for each generator that reads some, by its name: at least 512, if an epoch has so many.
+fn pictures(
+    run: &Run,
+    source: &dyn Source,
+    batches: &mut Batches<'_>,
+) -> BTreeMap<String, Vec<f32>> {
+    const COUNT: usize = 512;
+    let mut pictures: BTreeMap<String, Vec<f32>> = BTreeMap::new();
+    if source.inputs().is_none() {
+        return pictures;
+    }
+    let steps = COUNT.div_ceil(run.images_a_step()) as u32;
+    for step in 0..steps.min(run.steps_an_epoch(source.count())) {
+        let batch = batches.take(step);
+        for named in run.settings.networks.iter() {
+            if named.role == Role::Generator {
+                let read = if named.name == run.settings.networks.generator.name {
+                    &batch.inputs
+                } else {
+                    &batch.real
+                };
+                pictures.entry(named.name.clone()).or_default().extend(read);
+            }
+        }
+        batches.give_back(batch);
+    }
+    pictures
 }
 
 /// Checks that a run can go on from a checkpoint.

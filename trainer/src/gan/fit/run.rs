@@ -4,9 +4,11 @@ use super::data::{Order, Source};
 use super::journal::{Line, ScoreLine};
 use crate::data::Fingerprint;
 use crate::gan::Settings;
+use crate::metrics::PairScore;
 use crate::metrics::collapse::Limits;
 use crate::metrics::fid_cls::Score;
 use crate::nn::{Model, ModelError};
+use crate::spec::Shape;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -52,6 +54,8 @@ pub struct Run {
     pub batch: usize,
     /// Whether half of the images, others in each epoch, are mirrored, left to right.
     pub flip: bool,
+    /// What the grids show of a generator that reads pictures.
+    pub shown: Option<Shown>,
     /// The images, where they are known.
     pub data: Option<Fingerprint>,
     /// Whether a checkpoint may be of another number of images.
@@ -114,6 +118,52 @@ pub trait Watch {
     }
 }
 
+/// How the averaged generator scores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum EpochScore {
+    /// Its images, by the data set's classifier.
+    Images(Score),
+    /// The images that it makes of held-out pictures, against those that they should be.
+    Pairs(PairScore),
+}
+
+impl EpochScore {
+    /// What the best checkpoint is chosen by, where there is such a figure; the lower the better.
+    pub fn selects(&self) -> Option<f64> {
+        match self {
+            Self::Images(score) => score.fid_channels,
+            Self::Pairs(score) => Some(score.l1),
+        }
+    }
+
+    /// Whether there is anything to tell.
+    pub fn is_finite(&self) -> bool {
+        match self {
+            Self::Images(score) => score.fid_cls.is_finite(),
+            Self::Pairs(score) => score.l1.is_finite(),
+        }
+    }
+
+    /// Images that were taken for each class, where a classifier saw them.
+    pub fn class_counts(&self) -> Option<&[u32]> {
+        match self {
+            Self::Images(score) => Some(&score.class_counts),
+            Self::Pairs(_) => None,
+        }
+    }
+}
+
+/// Held-out pictures, and what should be made of them.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// `(N, C, H, W)`, values in [-1, 1].
+    pub pictures: Vec<f32>,
+    pub picture: Shape,
+    /// The images that belong to them, `(N, C, H, W)`, as pixels; none where nothing tells.
+    pub images: Vec<u8>,
+}
+
 /// Scores the averaged generator at an epoch's end; `None` where there is nothing to tell. It must not depend
 /// on anything but the generator, for a resumed run is scored again.
-pub type ScoreFunction<'a, D> = dyn FnMut(&Model<D>) -> Result<Option<Score>, ModelError> + 'a;
+pub type ScoreFunction<'a, D> = dyn FnMut(&Model<D>) -> Result<Option<EpochScore>, ModelError> + 'a;

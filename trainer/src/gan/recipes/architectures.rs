@@ -18,8 +18,12 @@ pub enum GeneratorKind {
     /// are one again.
     Upsample,
     /// Dense to W channels, a 3x3 convolution to 2W, then as detail, with a residual 3x3 convolution at half of the
-    /// side.
+    /// side. Where pictures are read: a convolution to W channels, others with stride 2, residual blocks of two 3x3
+    /// convolutions, and back.
     Residual,
+    /// Where pictures are read: convolutions with stride 2 to 2W channels, transposed ones back, each joined with the
+    /// tensor of its size on the way down.
+    UNet,
 }
 
 /// The layers of a discriminator. W is 16, 32 or 64 by the size.
@@ -37,11 +41,20 @@ pub enum DiscriminatorKind {
 
 impl GeneratorKind {
     /// Latent to image, whose sides must be multiples of four: batch norm and ReLU between the layers, tanh at the end.
-    pub fn network(self, size: Size, latent: usize, image: Shape) -> Network {
-        let width = size.width();
-        if self == Self::Dcgan {
-            return dcgan::generator(size, latent, image);
+    /// `None` for a kind that reads pictures.
+    pub fn network(self, size: Size, latent: usize, image: Shape) -> Option<Network> {
+        match self {
+            Self::UNet => None,
+            Self::Dcgan => Some(dcgan::generator(size, latent, image)),
+            Self::Detail | Self::Upsample | Self::Residual => {
+                Some(self.detailed(size, latent, image))
+            }
         }
+    }
+
+    /// The network of a kind with a convolution at the image's size.
+    pub(super) fn detailed(self, size: Size, latent: usize, image: Shape) -> Network {
+        let width = size.width();
         let dense = if self == Self::Residual {
             width
         } else {
@@ -118,10 +131,10 @@ impl DiscriminatorKind {
 }
 
 const NORMALIZED: [Layer; 2] = [Layer::batch_norm(), Layer::Relu];
-const LEAKY: Layer = Layer::LeakyRelu { slope: 0.2 };
+pub(super) const LEAKY: Layer = Layer::LeakyRelu { slope: 0.2 };
 
 /// A 3x3 convolution at the size of the picture.
-const fn refine(channels: usize, bias: bool) -> Layer {
+pub(super) const fn refine(channels: usize, bias: bool) -> Layer {
     Layer::Conv2d {
         channels,
         kernel: 3,
@@ -140,7 +153,10 @@ mod tests {
         for image in [Shape::new(1, 28, 28), Shape::new(3, 32, 32)] {
             for &size in Size::value_variants() {
                 for kind in GeneratorKind::value_variants() {
-                    let network = kind.network(size, 32, image);
+                    let Some(network) = kind.network(size, 32, image) else {
+                        assert_eq!(*kind, GeneratorKind::UNet);
+                        continue;
+                    };
                     assert_eq!(network.input, Shape::features(32));
                     assert_eq!(network.output(), Ok(image), "{kind:?}");
                 }
@@ -151,10 +167,10 @@ mod tests {
                 }
             }
         }
-        let detail = GeneratorKind::Detail.network(Size::Nano, 32, Shape::new(1, 28, 28));
+        let detail = GeneratorKind::Detail.detailed(Size::Nano, 32, Shape::new(1, 28, 28));
         assert_eq!(detail.parameters(), Ok(75_057));
         // Nine weights in place of sixteen: 32 x 32 and 32 x 16 of them.
-        let upsample = GeneratorKind::Upsample.network(Size::Nano, 32, Shape::new(1, 28, 28));
+        let upsample = GeneratorKind::Upsample.detailed(Size::Nano, 32, Shape::new(1, 28, 28));
         assert_eq!(upsample.parameters(), Ok(75_057 - 7 * 32 * (32 + 16)));
     }
 }

@@ -2,17 +2,22 @@
 //! key of the configuration replaces any of the parts.
 
 mod architectures;
+mod autoencoder;
 mod cdcgan;
 mod cgan;
 mod conditioning;
+mod cyclegan;
 pub mod dcgan;
 mod dense_bn;
+mod encdec;
 mod hinge;
 mod keras;
 mod lsgan;
 mod mlp;
+mod pix2pix;
 mod pocket;
 mod relativistic;
+mod translators;
 mod vae;
 mod wgan;
 mod wgan_gp;
@@ -20,6 +25,7 @@ mod wgan_gp;
 pub use architectures::{DiscriminatorKind, GeneratorKind};
 pub use conditioning::Conditioning;
 pub use dcgan::{Size, Sizes};
+pub use translators::{Normalization, Translator};
 
 use super::{Adversarial, Game, Networks, Objective, Role, Schedule, Settings};
 use crate::nn::Initialization;
@@ -79,6 +85,14 @@ recipes! {
     Pocket: pocket,
     /// Variational autoencoder on DCGAN networks; its decoder is what is exported (Kingma & Welling 2014).
     Vae: vae,
+    /// Convolutional autoencoder: a picture through a small latent and back (Hinton & Salakhutdinov 2006).
+    Autoencoder: autoencoder,
+    /// Paired translation: an image of each picture, by pixels and a discriminator (Isola et al. 2017).
+    Pix2pix: pix2pix,
+    /// Unpaired translation between two kinds of pictures (Zhu et al. 2017).
+    Cyclegan: cyclegan,
+    /// The encoder-decoder of a first course on generative networks, for 256x256 pictures.
+    Encdec: encdec,
 }
 
 /// How a recipe's parts are made for images of one shape.
@@ -112,6 +126,11 @@ pub struct Parts {
     pub conditional: bool,
     pub game: Game,
     pub optimizer: OptimizerConfig,
+    /// Of networks that have another, by name.
+    pub optimizers: BTreeMap<String, OptimizerConfig>,
+    /// How a network that makes images of pictures is made, of so much, for a picture's and an image's shape; `None`
+    /// where generators read latents.
+    pub translator: Option<fn(Translator, Shape, Shape) -> Option<Network>>,
     /// Of the learning rate; its steps depend on the data.
     pub schedule: Schedule,
     /// Decay of the average of a generator's weights a step, in [0, 1).
@@ -125,10 +144,17 @@ pub struct Parts {
 impl Parts {
     /// Two networks with the DCGAN's objective and numbers (Radford et al. 2016, section 4).
     fn new(generator: Network, discriminator: Network) -> Self {
+        Self::of(Adversarial::networks(generator, discriminator))
+    }
+
+    /// As [`Parts::new`], of any networks.
+    fn of(networks: Networks) -> Self {
         Self {
-            networks: Adversarial::networks(generator, discriminator),
+            networks,
             conditional: false,
             game: Adversarial::new(Objective::NonSaturating).into(),
+            optimizers: BTreeMap::new(),
+            translator: None,
             optimizer: OptimizerConfig::adam(2e-4, 0.5, 0.999),
             schedule: Schedule::CONSTANT,
             ema_decay: 0.999,
@@ -154,10 +180,56 @@ impl Parts {
         Ok(())
     }
 
-    /// Gives the network that makes images other layers, for latents of the same size.
-    pub fn set_generator(&mut self, kind: GeneratorKind, size: Size, image: Shape) {
+    /// Gives the network that makes images of latents other layers, for latents of the same size; says whether the kind
+    /// is one of such networks.
+    pub fn set_generator(&mut self, kind: GeneratorKind, size: Size, image: Shape) -> bool {
         let network = &mut self.networks.generator.network;
-        *network = kind.network(size, network.input.len(), image);
+        let other = kind.network(size, network.input.len(), image);
+        other.map(|other| *network = other).is_some()
+    }
+
+    /// Gives the networks of a recipe that reads pictures their shapes and layers; says whether the translator is one
+    /// of the recipe's.
+    pub fn set_translator(
+        &mut self,
+        translator: Translator,
+        sizes: Sizes,
+        picture: Shape,
+        image: Shape,
+    ) -> bool {
+        let Some(make) = self.translator else {
+            return false;
+        };
+        let Some(network) = make(translator, picture, image) else {
+            return false;
+        };
+        self.networks.generator.network = network;
+        match self.game {
+            Game::Translation(rules) => {
+                let others = self
+                    .networks
+                    .others
+                    .iter_mut()
+                    .filter(|_| rules.sees_pictures);
+                let (channels, Shape { height, width, .. }) =
+                    (image.channels + picture.channels, image);
+                let both = Shape::new(channels, height, width);
+                for discriminator in others {
+                    discriminator.network = translators::patches(sizes, translator.norm, both);
+                }
+            }
+            Game::Cycle(_) => {
+                let back = make(translator, image, picture);
+                let discriminators = [image, picture]
+                    .map(|shape| translators::patches(sizes, translator.norm, shape));
+                let others = back.into_iter().chain(discriminators);
+                for (named, network) in self.networks.others.iter_mut().zip(others) {
+                    named.network = network;
+                }
+            }
+            Game::Adversarial(_) | Game::Distillation(_) | Game::Variational(_) => {}
+        }
+        true
     }
 
     /// Gives the discriminator of an adversarial recipe other layers.
@@ -188,6 +260,7 @@ impl Parts {
             initialization: Initialization::Dcgan,
             trained: BTreeMap::new(),
             optimizer: self.optimizer,
+            optimizers: self.optimizers,
             rates: BTreeMap::new(),
             schedule: self.schedule,
             ema_decay: self.ema_decay,
@@ -244,6 +317,17 @@ mod tests {
         })
     }
 
+    /// Generators that make images of pictures as large, and discriminators of them.
+    fn translates(parts: &Parts, image: Shape) {
+        for named in parts.networks.iter() {
+            let output = named.network.output().unwrap();
+            match named.role {
+                Role::Generator => assert_eq!((named.network.input, output), (image, image)),
+                Role::Auxiliary => assert_eq!(output.channels, 1),
+            }
+        }
+    }
+
     /// Networks that fit the images and each other, for grey and colour.
     #[test]
     fn every_recipe_makes_images_and_looks_at_them() {
@@ -251,6 +335,10 @@ mod tests {
             for &recipe in Recipe::value_variants() {
                 for sizes in pairs() {
                     let mut parts = recipe.parts(sizes, image);
+                    if parts.translator.is_some() {
+                        translates(&parts, image);
+                        continue;
+                    }
                     parts.tell(10, Conditioning::Concat).unwrap();
                     let generator = &parts.networks.generator.network;
                     let [other] = &parts.networks.others[..] else {
@@ -261,6 +349,7 @@ mod tests {
                     let outputs = match parts.game {
                         Game::Adversarial(_) | Game::Distillation(_) => 1,
                         Game::Variational(_) => 2 * generator.input.len(),
+                        Game::Translation(_) | Game::Cycle(_) => panic!("{recipe:?} reads latents"),
                     };
                     let seen = other.network.output();
                     assert_eq!(seen, Ok(Shape::features(outputs)), "{recipe:?}");

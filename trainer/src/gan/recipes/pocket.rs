@@ -18,7 +18,7 @@ pub(super) const MAKE: Make = Make::InSizes(
 );
 
 fn parts(sizes: Sizes, image: Shape) -> Parts {
-    let generator = GeneratorKind::Detail.network(sizes.generator, LATENT, image);
+    let generator = GeneratorKind::Detail.detailed(sizes.generator, LATENT, image);
     let discriminator = DiscriminatorKind::Deep.network(sizes.discriminator, image);
     Parts {
         networks: Adversarial::networks(generator, discriminator),

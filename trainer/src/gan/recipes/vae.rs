@@ -3,7 +3,7 @@
 //! end.
 
 use super::{Make, Parts, Sizes, UsualSizes, dcgan};
-use crate::gan::{Likelihood, Schedule, Variational};
+use crate::gan::{Likelihood, Variational};
 use crate::optim::OptimizerConfig;
 use crate::spec::Shape;
 
@@ -21,13 +21,8 @@ fn parts(sizes: Sizes, image: Shape) -> Parts {
     let decoder = dcgan::generator(sizes.generator, LATENT, image);
     let encoder = dcgan::discriminator(sizes.discriminator, image, 2 * LATENT);
     Parts {
-        networks: Variational::networks(decoder, encoder),
-        conditional: false,
         game: rules.into(),
         optimizer: OptimizerConfig::adam(1e-3, 0.9, 0.999),
-        schedule: Schedule::CONSTANT,
-        ema_decay: 0.999,
-        batch: 64,
-        epochs: 24,
+        ..Parts::of(Variational::networks(decoder, encoder))
     }
 }

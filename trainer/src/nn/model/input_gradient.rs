@@ -156,7 +156,7 @@ impl<D: Device<f32>> Model<D> {
             | Kind::Concat
             | Kind::Activation => Ok(gradient.clone()),
             Kind::View(_) => device.reshape(tape, gradient, input),
-            Kind::BatchNorm(_) | Kind::Upsample(_) => {
+            Kind::BatchNorm(_) | Kind::InstanceNorm(..) | Kind::Upsample(_) => {
                 return Err(ModelError::NoPenalty(self.name_of(module)));
             }
         }

@@ -251,6 +251,22 @@ impl Device<f32> for Cluster {
         Ok((y, statistics))
     }
 
+    fn instance_norm<T: Tape<f32, Nodes>>(
+        &self,
+        tape: &mut T,
+        x: &Spread,
+        gamma: &Spread,
+        beta: &Spread,
+        epsilon: f64,
+        act: Activation,
+        wants: Wants,
+    ) -> Outcome<Spread> {
+        self.each(x, |(i, x)| {
+            let (gamma, beta) = (&gamma.copies[i], &beta.copies[i]);
+            self.machines[i].instance_norm(tape, x, gamma, beta, epsilon, act, wants)
+        })
+    }
+
     fn scale_shift<T: Tape<f32, Nodes>>(
         &self,
         tape: &mut T,
@@ -467,7 +483,7 @@ impl Device<f32> for Cluster {
 mod tests {
     use super::*;
     use crate::gan::recipes::Parts;
-    use crate::gan::{Conditioning, Game, Gan, Likelihood, Recipe, Size};
+    use crate::gan::{self, Conditioning, Game, Gan, Likelihood, Recipe, Size};
     use crate::nn::{Initialization, Mode, Model};
     use crate::rng::{Rng, Stream};
     use crate::spec::{Layer, Network, Shape};
@@ -671,7 +687,7 @@ mod tests {
         let mut gan = Gan::new(device, &settings).unwrap();
         let mut seen = Vec::new();
         for _ in 0..2 {
-            let losses = gan.step(N, &real, &classes).unwrap();
+            let losses = gan.step(gan::Batch::new(N, &real, &classes)).unwrap();
             assert!(losses.is_finite());
             seen.extend(losses.0.values().map(|loss| loss.to_bits()));
         }
@@ -711,7 +727,9 @@ mod tests {
     fn a_batch_that_cannot_be_cut_is_refused() {
         let parts = Recipe::Mlp.parts(Size::Nano, Shape::new(1, 8, 8));
         let mut gan = Gan::new(Cpu::new(Sums::Tree(3)), &parts.settings(1)).unwrap();
-        let error = gan.step(12, &[0.0; 12 * 64], &[]).unwrap_err();
+        let error = gan
+            .step(gan::Batch::new(12, &[0.0; 12 * 64], &[]))
+            .unwrap_err();
         assert!(error.to_string().contains("12 images"), "{error}");
     }
 }

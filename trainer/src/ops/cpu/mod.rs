@@ -220,6 +220,19 @@ impl<E: Real> Device<E> for Cpu {
         norm::batch_norm(self, tape, x, gamma, beta, epsilon, act, wants)
     }
 
+    fn instance_norm<T: Tape<E, Nodes>>(
+        &self,
+        tape: &mut T,
+        x: &Array<E>,
+        gamma: &Array<E>,
+        beta: &Array<E>,
+        epsilon: f64,
+        act: Activation,
+        wants: Wants,
+    ) -> Result<Array<E>, CpuError> {
+        norm::instance_norm(self, tape, x, gamma, beta, epsilon, act, wants)
+    }
+
     fn scale_shift<T: Tape<E, Nodes>>(
         &self,
         tape: &mut T,

@@ -1,4 +1,4 @@
-//! Batch normalization (Ioffe & Szegedy 2015).
+//! Batch normalization (Ioffe & Szegedy 2015), and instance normalization (Ulyanov et al. 2016).
 
 use super::account::{Work, book};
 use super::array::{add_parts, give, take};
@@ -53,6 +53,76 @@ pub(super) fn batch_norm<E: Real, T: Tape<E, Nodes>>(
         Ok(())
     });
     Ok((y, statistics))
+}
+
+#[allow(clippy::too_many_arguments)]
+pub(super) fn instance_norm<E: Real, T: Tape<E, Nodes>>(
+    cpu: &Cpu,
+    tape: &mut T,
+    x: &Array<E>,
+    gamma: &Array<E>,
+    beta: &Array<E>,
+    epsilon: f64,
+    act: Activation,
+    wants: Wants,
+) -> Result<Array<E>, CpuError> {
+    let [n, h, w, c] = x.dims;
+    let len = h * w * c;
+    // A sample is a batch of its own.
+    let sample = Batch::new(Sums::Fast, [1, h, w, c]);
+    let norm = |x: &[E]| {
+        let average = |parts| sample.average(total(Sums::Fast, parts));
+        let mean = average(sample.sums(x));
+        let variance = average(sample.sums_of_squares(x, &mean));
+        Norm::new(&BatchStatistics { mean, variance }, gamma.data(), epsilon)
+    };
+    let norms: Vec<Norm<E>> = x.data().par_chunks(len).map(norm).collect();
+    let mut data = Buffer::stale(n * len);
+    data.par_chunks_mut(len)
+        .zip(x.data().par_chunks(len))
+        .zip(&norms)
+        .for_each(|((y, x), norm)| norm.apply_to(y, x, beta.data(), act));
+    let y = Array::new(cpu, data, x.dims)?;
+
+    let samples = match cpu.sums {
+        Sums::Fast => n,
+        Sums::Tree(_) => cpu.sums.part(n),
+    };
+    let (x, gamma, beta, output) = (x.clone(), gamma.clone(), beta.clone(), y.clone());
+    tape.add_backward_op(move |gradients| {
+        let mut dy = take(gradients, &output.node)?;
+        if dy.is_empty() {
+            return Ok(());
+        }
+        let own = dy
+            .par_chunks_mut(len)
+            .zip(output.data().par_chunks(len))
+            .zip(x.data().par_chunks(len))
+            .zip(&norms);
+        let own = own.map(|(((dy, y), x), norm)| {
+            let parts = sample.sums_of_gradients(dy, y, x, act, norm);
+            let sums = total(Sums::Fast, parts);
+            if wants.input {
+                sample.pass_back(dy, x, &sums, norm);
+            }
+            norm.gradients(&[sums])
+        });
+        let own: Vec<[Vec<E>; 2]> = own.collect();
+        if wants.input {
+            give(gradients, &x.node, dy)?;
+        }
+        if wants.weights {
+            for (i, node) in [&gamma.node, &beta.node].into_iter().enumerate() {
+                let parts = own.chunks(samples.max(1)).flat_map(|part| {
+                    let rows = part.iter().map(|rows| rows[i].clone());
+                    total(Sums::Fast, rows.collect())
+                });
+                give(gradients, node, Buffer::of(&parts.collect::<Vec<E>>()))?;
+            }
+        }
+        Ok(())
+    });
+    Ok(y)
 }
 
 /// The pixels of a batch, and how they are cut into parts.
@@ -169,12 +239,18 @@ impl<E: Real> Norm<E> {
     }
 
     pub(super) fn apply(&self, x: &[E], beta: &[E], act: Activation) -> Buffer<E> {
+        let mut y = Buffer::stale(x.len());
+        self.apply_to(&mut y, x, beta, act);
+        y
+    }
+
+    fn apply_to(&self, y: &mut [E], x: &[E], beta: &[E], act: Activation) {
         let shift: Vec<E> = beta
             .iter()
             .zip(zip(&self.mean, &self.slope, |m, s| m * s))
             .map(|(&b, ms)| b - ms)
             .collect();
-        normalized(x, &self.slope, &shift, act)
+        normalized(y, x, &self.slope, &shift, act);
     }
 
     /// The gradients of gamma and beta, a row for each of the sums that [`Batch::sums_of_gradients`] gives.
@@ -198,7 +274,9 @@ pub(super) fn scale_shift<E: Real, T: Tape<E, Nodes>>(
     shift: &[E],
     act: Activation,
 ) -> Result<Array<E>, CpuError> {
-    let y = Array::new(cpu, normalized(x.data(), scale, shift, act), x.dims)?;
+    let mut data = Buffer::stale(x.data().len());
+    normalized(&mut data, x.data(), scale, shift, act);
+    let y = Array::new(cpu, data, x.dims)?;
     let (node, output, scale) = (x.node.clone(), y.clone(), scale.to_vec());
     tape.add_backward_op(move |gradients| {
         let mut dy = take(gradients, &output.node)?;
@@ -211,17 +289,15 @@ pub(super) fn scale_shift<E: Real, T: Tape<E, Nodes>>(
     Ok(y)
 }
 
-/// `act(x * scale + shift)`, channel by channel.
-fn normalized<E: Real>(x: &[E], scale: &[E], shift: &[E], act: Activation) -> Buffer<E> {
+/// `y = act(x * scale + shift)`, channel by channel.
+fn normalized<E: Real>(y: &mut [E], x: &[E], scale: &[E], shift: &[E], act: Activation) {
     let chunk = part(x.len() / scale.len()) * scale.len();
-    let mut y = Buffer::stale(x.len());
     y.par_chunks_mut(chunk)
         .zip(x.par_chunks(chunk))
         .for_each(|(y, x)| {
             book(Work::Normalization, || affine(y, x, scale, shift));
             act.apply(y);
         });
-    y
 }
 
 /// `y = x * scale + shift`, channel by channel.

@@ -1,0 +1,299 @@
+//! Scores of a model that reads pictures.
+
+use super::{Column, EvalArgs, Eye, by_name};
+use crate::cli::fit::{self, Loaded};
+use crate::cli::{Failure, print_json};
+use crate::data::{Draw, Images, Split, Task};
+use crate::engines::{EngineKind, Translator, find_onnx_runtime};
+use crate::evaluation::{EvaluationError, Figures, Scored, label};
+use crate::export::{BACK_ONNX, FLOAT_ONNX};
+use crate::gaussian::Gaussian;
+use crate::metrics::pairs::{
+    PairScore, bicubic, blurred_planes, by_components, mean_squared, retrieval, ssim, union_l1,
+};
+use crate::metrics::{Inception, frechet, inception};
+use crate::spec::Shape;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Pictures that are scored where no number is named.
+const SAMPLES: usize = 1000;
+/// Deviations that pictures are blurred with, in quarters of a pixel: the least distance counts.
+const SIGMAS: std::ops::RangeInclusive<u8> = 1..=16;
+
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(serialize_with = "crate::cli::lossy")]
+    model: PathBuf,
+    recipe: Option<String>,
+    dataset: String,
+    engine: &'static str,
+    #[serde(flatten)]
+    figures: &'a Figures,
+    /// The protocol of each figure.
+    protocols: std::collections::BTreeMap<&'static str, &'a str>,
+    #[serde(serialize_with = "by_name")]
+    engines: Vec<(&'static str, Column<'a>)>,
+}
+
+/// The held-out pictures of a run, and what belongs to them.
+struct HeldOut {
+    /// Pixels, `(N, C, H, W)`.
+    pictures: Vec<u8>,
+    picture: Shape,
+    /// The images that should be made of them; none where nothing tells.
+    wanted: Vec<u8>,
+    /// Images of the kind that is to be made.
+    targets: Images,
+    image: Shape,
+}
+
+/// Whether a folder holds a model that reads pictures.
+pub(super) fn is_translator(model: &Path) -> bool {
+    let path = model.join(FLOAT_ONNX);
+    crate::engines::read_onnx(&path).is_ok_and(|onnx| !onnx.input.is_flat())
+}
+
+/// Runs `trainer eval` for such a model.
+///
+/// # Errors
+/// A folder of no run; a data set that cannot be had; engines that fail.
+pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
+    if args.dataset.is_some() || args.floor || !args.engines.is_empty() {
+        return Err(Failure::Input(format!(
+            "{} reads pictures: it is scored on those of its run, by its ONNX file; leave out --dataset, --floor and \
+             --engine",
+            args.model.display()
+        )));
+    }
+    let mut inception = match args.fid {
+        Eye::Cls => None,
+        Eye::Inception => {
+            Some(Inception::open(args.threads.into()).map_err(EvaluationError::from)?)
+        }
+    };
+    let plan = fit::plan_of(&args.model)?;
+    let samples = args.samples.map_or(SAMPLES, |count| count as usize);
+    let held_out = HeldOut::new(&plan, samples)?;
+    let kind = match find_onnx_runtime() {
+        Ok(()) => EngineKind::Ort,
+        Err(_) => EngineKind::Tract,
+    };
+    let mut translator = Translator::open(kind, &args.model.join(FLOAT_ONNX))?;
+    let made = translator
+        .images(&held_out.pictures, held_out.picture)?
+        .to_pixels();
+    let mut figures = Figures::default();
+    of_pairs(&mut figures, &plan, &held_out, &made)?;
+    of_cycle(&mut figures, args, kind, &held_out, &made)?;
+    of_kind(&mut figures, &held_out, &made, inception.as_mut())?;
+    let scored = Scored {
+        figures,
+        class_counts: None,
+    };
+    let engine = match kind {
+        EngineKind::Ort => "ort",
+        _ => "tract",
+    };
+    let columns = [(engine, scored)];
+    let [(_, scored)] = &columns;
+    if !args.json {
+        say!("{}: {}", args.model.display(), plan.dataset);
+        super::table::print(&columns, &Figures::default());
+        return Ok(());
+    }
+    let figures = scored.figures.0.iter();
+    print_json(&Report {
+        model: args.model.clone(),
+        recipe: Some(crate::cli::name(plan.options.recipe)),
+        dataset: plan.dataset.to_string(),
+        engine,
+        figures: &scored.figures,
+        protocols: figures.map(|f| (f.key, &*f.protocol)).collect(),
+        engines: vec![(engine, Column::of(scored))],
+    })
+}
+
+impl HeldOut {
+    fn new(plan: &fit::Plan, most: usize) -> Result<Self, Failure> {
+        let loaded = Loaded::new(plan, Split::Test)?;
+        let facts = loaded.facts(plan)?;
+        let Some(picture) = facts.picture else {
+            return Err(Failure::Input("the run's networks read no pictures".into()));
+        };
+        let partners = loaded.partners();
+        let (read, targets) = loaded.both();
+        let count = read.count.min(most);
+        let mut held_out = Self {
+            pictures: Vec::new(),
+            picture,
+            wanted: Vec::new(),
+            targets: targets.clone(),
+            image: facts.image,
+        };
+        for number in 0..count {
+            let pixels = read.image(number).unwrap_or_default();
+            match plan.options.task {
+                Some(task) => {
+                    let draw = Draw {
+                        seed: plan.options.seed,
+                        epoch: Draw::HELD_OUT,
+                        image: number as u32,
+                    };
+                    let values: Vec<f32> = pixels
+                        .iter()
+                        .map(|&p| (f32::from(p) - 128.0) / 128.0)
+                        .collect();
+                    let mut left = Vec::new();
+                    task.apply(draw, facts.image, &values, &mut left);
+                    let left = left.iter().map(|v| (v * 128.0 + 128.0) as u8);
+                    held_out.pictures.extend(left);
+                }
+                None => held_out.pictures.extend_from_slice(pixels),
+            }
+            let partner = partners
+                .as_ref()
+                .and_then(|partners| targets.image(partners[number]));
+            held_out
+                .wanted
+                .extend_from_slice(partner.unwrap_or_default());
+        }
+        Ok(held_out)
+    }
+
+    fn count(&self) -> usize {
+        self.pictures.len() / self.picture.len()
+    }
+}
+
+/// How near the images come to those that they should be, and what other ways would come to.
+fn of_pairs(
+    figures: &mut Figures,
+    plan: &fit::Plan,
+    held_out: &HeldOut,
+    made: &[u8],
+) -> Result<(), Failure> {
+    let HeldOut {
+        pictures,
+        picture,
+        wanted,
+        image,
+        ..
+    } = held_out;
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let n = label(held_out.count());
+    let &Shape { height, width, .. } = image;
+    let mut add = |key: &'static str, what: &str, value: Option<f64>| {
+        figures.add(key, format!("{what}-{n}-test"), value);
+    };
+    let score = PairScore::new(made, wanted, image.len());
+    add("l1", "l1", Some(score.l1));
+    add("psnr", "psnr", Some(score.psnr));
+    add("mse", "mse", Some(mean_squared(made, wanted)));
+    add("ssim", "ssim", ssim(made, wanted, height, width));
+    add(
+        "retrieval",
+        "retrieval",
+        Some(retrieval(made, wanted, image.len())),
+    );
+    let factor = image.height / picture.height.max(1);
+    if factor > 1 {
+        let larger = bicubic(pictures, picture.height, picture.width, factor);
+        let score = PairScore::new(&larger, wanted, image.len());
+        add("psnr_bicubic", "psnr-bicubic", Some(score.psnr));
+        add(
+            "ssim_bicubic",
+            "ssim-bicubic",
+            ssim(&larger, wanted, height, width),
+        );
+    }
+    if plan.options.task == Some(Task::Reconstruct) {
+        if let (Some(components), Some(train)) = (plan.latent_size(), of_training(plan, image)?) {
+            let squared = by_components(&train, wanted, image.len(), components);
+            add(
+                "mse_components",
+                &format!("mse-{components}-components"),
+                Some(squared),
+            );
+        }
+        return Ok(());
+    }
+    if picture != image {
+        return Ok(());
+    }
+    let identity = PairScore::new(pictures, wanted, image.len());
+    add("l1_identity", "l1-identity", Some(identity.l1));
+    add("psnr_identity", "psnr-identity", Some(identity.psnr));
+    let found = retrieval(pictures, wanted, image.len());
+    add("retrieval_identity", "retrieval-identity", Some(found));
+    let union = |images: &[u8]| union_l1(pictures, images, wanted, *image);
+    add("l1_union", "l1-union", union(made));
+    add("l1_union_identity", "l1-union-identity", union(pictures));
+    let blurred = SIGMAS.filter_map(|quarters| {
+        let sigma = f32::from(quarters) / 4.0;
+        union(&blurred_planes(pictures, height, width, sigma))
+    });
+    let least = blurred.fold(f64::INFINITY, f64::min);
+    add(
+        "l1_union_blurred",
+        "l1-union-blurred",
+        Some(least).filter(|l1| l1.is_finite()),
+    );
+    Ok(())
+}
+
+/// The training images, where they are small enough for their principal components.
+fn of_training(plan: &fit::Plan, image: &Shape) -> Result<Option<Vec<u8>>, Failure> {
+    /// Numbers of an image: the covariance has as many rows.
+    const MOST: usize = 3072;
+    if image.len() > MOST {
+        return Ok(None);
+    }
+    Ok(Some(Loaded::new(plan, Split::Train)?.images.pixels))
+}
+
+/// How far a picture is from itself, there and back.
+fn of_cycle(
+    figures: &mut Figures,
+    args: &EvalArgs,
+    kind: EngineKind,
+    held_out: &HeldOut,
+    made: &[u8],
+) -> Result<(), Failure> {
+    let path = args.model.join(BACK_ONNX);
+    if !path.exists() {
+        return Ok(());
+    }
+    let mut back = Translator::open(kind, &path)?;
+    let again = back.images(made, held_out.image)?.to_pixels();
+    let score = PairScore::new(&again, &held_out.pictures, held_out.picture.len());
+    let n = label(held_out.count());
+    figures.add("cycle_l1", format!("cycle-l1-{n}-test"), Some(score.l1));
+    Ok(())
+}
+
+/// How like the images are, as a whole, to those of their kind.
+fn of_kind(
+    figures: &mut Figures,
+    held_out: &HeldOut,
+    made: &[u8],
+    inception: Option<&mut Inception>,
+) -> Result<(), Failure> {
+    let Some(inception) = inception else {
+        return Ok(());
+    };
+    let [ours, targets] = [made, &held_out.targets.pixels].map(|pixels| {
+        let seen = inception.features(pixels, held_out.image, &mut |_, _| {});
+        seen.map(|seen| Gaussian::of(&seen, inception::FEATURES))
+    });
+    let [ours, targets] = [ours, targets].map(|seen| seen.map_err(EvaluationError::from));
+    let (n, reals) = (label(held_out.count()), label(held_out.targets.count));
+    figures.add(
+        "fid_inception",
+        format!("fid-inception-{n}-test-{reals}"),
+        Some(frechet(&ours?, &targets?)),
+    );
+    Ok(())
+}

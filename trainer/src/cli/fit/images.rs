@@ -1,0 +1,228 @@
+//! The images of a run, and the pictures that generators read of them.
+
+use super::options::{Plan, input};
+use crate::cli::Failure;
+use crate::data::{self, Draw, Fingerprint, Images, Split};
+use crate::gan::Game;
+use crate::gan::fit::{EpochScore, Inputs, Shown, Source, Translated};
+use crate::metrics::PairScore;
+use crate::nn::{Model, ModelError};
+use crate::ops::Device;
+use crate::samples::to_pixels;
+use crate::spec::Shape;
+use std::collections::BTreeMap;
+
+/// Held-out pictures that grids show, and those that scores are taken of, at most.
+pub(super) const SHOWN: usize = 64;
+pub(super) const SCORED: usize = 512;
+/// Numbers that held-out pictures have together, for large ones.
+const NUMBERS: usize = 1 << 24;
+
+/// The images of a split that are to be made, and the pictures that are read.
+pub(in crate::cli) struct Loaded {
+    pub images: Images,
+    /// Where they come from a data set of their own.
+    inputs: Option<Images>,
+    /// Whether they are in pairs.
+    paired: bool,
+    task: Option<data::Task>,
+}
+
+/// What a run needs to know of its images.
+pub(in crate::cli) struct Facts {
+    /// Images that are learned.
+    pub count: usize,
+    pub image: Shape,
+    pub classes: usize,
+    /// The shape of the pictures that generators read; `None` where they read latents.
+    pub picture: Option<Shape>,
+    /// How many there are, where they come from a data set of their own and in no pairs.
+    pub inputs: Option<usize>,
+}
+
+impl Loaded {
+    /// Loads a split of the data sets of a run.
+    ///
+    /// # Errors
+    /// What the data sets report; folders of pairs in which a picture is alone.
+    pub fn new(plan: &Plan, split: Split) -> Result<Self, Failure> {
+        let options = plan.data_options();
+        let mut images = data::load(
+            plan.target.as_ref().unwrap_or(&plan.dataset),
+            split,
+            &options,
+        )?;
+        let mut inputs = match plan.target {
+            Some(_) => Some(data::load(&plan.dataset, split, &options)?),
+            None => None,
+        };
+        let paired = matches!(plan.game, Game::Translation(_));
+        if let Some(inputs) = inputs.as_mut().filter(|_| paired) {
+            pair(plan, inputs, &mut images)?;
+        }
+        Ok(Self {
+            images,
+            inputs,
+            paired,
+            task: plan.options.task,
+        })
+    }
+
+    /// Whether generators read pictures.
+    pub const fn reads_pictures(&self) -> bool {
+        self.task.is_some() || self.inputs.is_some()
+    }
+
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.images).reading(self.inputs.as_ref().map(Fingerprint::of))
+    }
+
+    /// # Errors
+    /// Pictures and images that do not go together.
+    pub fn facts(&self, plan: &Plan) -> Result<Facts, Failure> {
+        let image = self.images.shape();
+        let own = self.inputs.as_ref();
+        Ok(Facts {
+            count: plan.selected(self.images.count),
+            image,
+            classes: self.images.classes.len(),
+            picture: plan.picture(image, own.map(Source::shape))?,
+            inputs: own.filter(|_| !self.paired).map(|inputs| inputs.count),
+        })
+    }
+
+    /// The data set that is read, and that of the images that are to be made.
+    pub fn both(&self) -> (&Images, &Images) {
+        (self.inputs.as_ref().unwrap_or(&self.images), &self.images)
+    }
+
+    /// The number of the image that belongs to each picture that is read, where something tells: the task, or the names
+    /// of all of them.
+    pub fn partners(&self) -> Option<Vec<usize>> {
+        let Some(inputs) = self.inputs.as_ref().filter(|_| !self.paired) else {
+            return Some((0..self.images.count).collect());
+        };
+        let places: BTreeMap<&str, usize> = by_name(&self.images);
+        let partners = inputs
+            .names
+            .iter()
+            .map(|name| places.get(name.as_str()).copied());
+        let partners: Vec<usize> = partners.collect::<Option<_>>()?;
+        (partners.len() == inputs.count).then_some(partners)
+    }
+
+    /// What the training loop draws batches from.
+    pub fn source(&self) -> Translated<'_> {
+        let inputs = match (self.task, &self.inputs) {
+            (Some(task), _) => Some(Inputs::Task(task)),
+            (None, Some(pictures)) if self.paired => Some(Inputs::Paired(pictures)),
+            (None, Some(pictures)) => Some(Inputs::Unpaired(pictures)),
+            (None, None) => None,
+        };
+        Translated {
+            images: &self.images,
+            inputs,
+        }
+    }
+}
+
+/// Brings pictures into the order of the images of the same names.
+///
+/// # Errors
+/// A picture or an image that is alone; data sets whose images have no names.
+fn pair(plan: &Plan, inputs: &mut Images, images: &mut Images) -> Result<(), Failure> {
+    let target = plan.target.as_ref().unwrap_or(&plan.dataset);
+    if images.names.is_empty() || inputs.names.is_empty() {
+        return input("pairs are found by the names of pictures: both data sets must be folders");
+    }
+    let places = by_name(inputs);
+    let alone = |name: &str, other: &data::Dataset| {
+        input(format!(
+            "{name} has no partner: there is no picture of this name in {other}"
+        ))
+    };
+    let mut order = Vec::with_capacity(images.count);
+    for name in &images.names {
+        match places.get(name.as_str()) {
+            Some(&place) => order.push(place),
+            None => return alone(name, &plan.dataset),
+        }
+    }
+    let mut unread = vec![true; inputs.count];
+    order.iter().for_each(|&place| unread[place] = false);
+    if let Some(place) = unread.iter().position(|&unread| unread) {
+        return alone(&inputs.names[place], target);
+    }
+    inputs.retain(&order);
+    Ok(())
+}
+
+/// The places of images by their names.
+fn by_name(images: &Images) -> BTreeMap<&str, usize> {
+    let names = images.names.iter().enumerate();
+    names.map(|(place, name)| (name.as_str(), place)).collect()
+}
+
+/// Some held-out pictures of a run whose generators read pictures, and the images that should be made of them, at even
+/// distances; of large ones fewer. `None` where generators read latents.
+///
+/// # Errors
+/// As [`Loaded::new`].
+pub(super) fn held_out(plan: &Plan, facts: &Facts, most: usize) -> Result<Option<Shown>, Failure> {
+    let Some(picture) = facts.picture else {
+        return Ok(None);
+    };
+    let loaded = Loaded::new(plan, Split::Test)?;
+    let read = loaded.inputs.as_ref().unwrap_or(&loaded.images);
+    let count = read
+        .count
+        .min(most)
+        .min((NUMBERS / picture.len().max(facts.image.len())).max(4));
+    let numbers: Vec<u32> = (0..count)
+        .map(|i| (i * read.count / count) as u32)
+        .collect();
+    let mut pictures = Vec::new();
+    read.assemble(&numbers, &mut pictures, &mut Vec::new());
+    let mut images = Vec::new();
+    if loaded.task.is_some() || loaded.paired {
+        for &number in &numbers {
+            images.extend_from_slice(loaded.images.image(number as usize).unwrap_or_default());
+        }
+    }
+    if let Some(task) = loaded.task {
+        let whole = std::mem::take(&mut pictures);
+        for (&image, values) in numbers.iter().zip(whole.chunks_exact(facts.image.len())) {
+            let draw = Draw {
+                seed: plan.options.seed,
+                epoch: Draw::HELD_OUT,
+                image,
+            };
+            task.apply(draw, facts.image, values, &mut pictures);
+        }
+    }
+    Ok(Some(Shown {
+        pictures,
+        picture,
+        images,
+    }))
+}
+
+/// How near a generator comes to the images that belong to held-out pictures; `None` where there are none.
+///
+/// # Errors
+/// The device's.
+pub(super) fn score<D: Device<f32>>(
+    generator: &Model<D>,
+    held_out: &Shown,
+) -> Result<Option<EpochScore>, ModelError> {
+    if held_out.images.is_empty() {
+        return Ok(None);
+    }
+    let made = to_pixels(&generator.evaluate(&held_out.pictures, &[])?);
+    let len = generator.network().output()?.len();
+    Ok(Some(EpochScore::Pairs(PairScore::new(
+        &made,
+        &held_out.images,
+        len,
+    ))))
+}

@@ -1,0 +1,262 @@
+//! Networks that make images of pictures, and discriminators that say of each part of an image whether it is real.
+
+use super::architectures::{GeneratorKind, LEAKY, refine};
+use super::dcgan::{self, grow, shrink};
+use super::{Size, Sizes};
+use crate::spec::{Layer, Network, Shape};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// What normalizes the tensors of a network that reads pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalization {
+    /// By the statistics of batches (Ioffe & Szegedy 2015); it is folded into the weights for a device.
+    #[default]
+    Batch,
+    /// Each image by itself (Ulyanov et al. 2016); for the trainer and ONNX only.
+    Instance,
+    /// Nothing.
+    None,
+}
+
+impl Normalization {
+    /// What stands after a layer with weights.
+    fn layer(self) -> Option<Layer> {
+        match self {
+            Self::Batch => Some(Layer::batch_norm()),
+            Self::Instance => Some(Layer::InstanceNorm { epsilon: 1e-5 }),
+            Self::None => None,
+        }
+    }
+
+    /// A layer with weights, normalized, and its activation. A bias in front of a normalization would have no effect.
+    fn after(self, layer: impl Fn(bool) -> Layer, activation: Option<Layer>) -> Vec<Layer> {
+        let norm = self.layer();
+        let layer = layer(norm.is_none());
+        [Some(layer), norm, activation]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+}
+
+/// What a network that makes images of pictures is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Translator {
+    pub kind: GeneratorKind,
+    pub size: Size,
+    pub norm: Normalization,
+    /// Numbers of the latent that a picture is squeezed into, of an autoencoder.
+    pub latent_size: usize,
+}
+
+impl Translator {
+    /// Pictures of one shape to images of another, as large or larger by a power of two; tanh at the end. `None` where
+    /// the kind is none of such networks.
+    pub fn network(self, picture: Shape, image: Shape) -> Option<Network> {
+        match self.kind {
+            GeneratorKind::Residual => Some(self.residual(picture, image)),
+            GeneratorKind::UNet => Some(self.u_net(picture, image)),
+            GeneratorKind::Dcgan | GeneratorKind::Detail | GeneratorKind::Upsample => None,
+        }
+    }
+
+    /// A 3x3 convolution, 4x4 ones with stride 2 (one in nano, two otherwise), residual blocks of two 3x3 convolutions,
+    /// transposed convolutions back, and a 3x3 convolution to the image (Zhu et al. 2017, section 7.2, with smaller
+    /// windows and zeros at the borders). Where the image is larger than the picture, nothing is made smaller.
+    pub(super) fn residual(self, picture: Shape, image: Shape) -> Network {
+        let Self { size, norm, .. } = self;
+        let width = size.width();
+        let ups = doublings(picture, image);
+        let (downs, blocks) = match (size, ups) {
+            (Size::Nano, 0) => (1, 3),
+            (Size::Small, 0) => (2, 4),
+            (Size::Full, 0) => (2, 6),
+            (Size::Nano, _) => (0, 1),
+            (Size::Small, _) => (0, 3),
+            (Size::Full, _) => (0, 6),
+        };
+        let wide = 2 * width;
+        let mut network = Network::chain(picture, Vec::new());
+        let first = if downs == 0 { wide } else { width };
+        let layers = &mut network.layers;
+        layers.extend(norm.after(|bias| refine(first, bias), Some(Layer::Relu)));
+        for _ in 0..downs {
+            layers.extend(norm.after(|bias| shrinking(wide, bias), Some(Layer::Relu)));
+        }
+        for _ in 0..blocks {
+            let base = network.layers.len();
+            let layers = &mut network.layers;
+            layers.extend(norm.after(|bias| refine(wide, bias), Some(Layer::Relu)));
+            layers.extend(norm.after(|bias| refine(wide, bias), None));
+            let branch = network.layers.len();
+            network.push(Layer::Add, &[branch, base]);
+        }
+        for up in 1..=downs.max(ups) {
+            let channels = if up == downs.max(ups) { width } else { wide };
+            let grown = norm.after(|bias| grow(channels, bias), Some(Layer::Relu));
+            network.layers.extend(grown);
+        }
+        network
+            .layers
+            .extend([refine(image.channels, true), Layer::Tanh]);
+        network
+    }
+
+    /// A U-Net (Ronneberger et al. 2015; Isola et al. 2017, section 6.1.1) of up to three levels, on the picture at the
+    /// image's size.
+    fn u_net(self, picture: Shape, image: Shape) -> Network {
+        let Self { size, norm, .. } = self;
+        let width = size.width();
+        let mut network = Network::chain(picture, Vec::new());
+        let factor = image.height / picture.height.max(1);
+        if factor > 1 {
+            network.layers.push(Layer::Upsample { factor });
+        }
+        let layers = norm.after(|bias| refine(width, bias), Some(LEAKY));
+        network.layers.extend(layers);
+        // What each level hands across, with its channels.
+        let mut across = vec![(network.layers.len(), width)];
+        for _ in 0..halvings(image) {
+            let layers = norm.after(|bias| shrinking(2 * width, bias), Some(LEAKY));
+            network.layers.extend(layers);
+            across.push((network.layers.len(), 2 * width));
+        }
+        across.pop();
+        for (tensor, channels) in across.into_iter().rev() {
+            let layers = norm.after(|bias| grow(channels, bias), Some(Layer::Relu));
+            network.layers.extend(layers);
+            let grown = network.layers.len();
+            network.push(Layer::Concat, &[grown, tensor]);
+        }
+        network
+            .layers
+            .extend([refine(image.channels, true), Layer::Tanh]);
+        network
+    }
+
+    /// An autoencoder: the discriminator of the DCGAN to a latent, and a generator of latents.
+    pub fn autoencoder(self, image: Shape) -> Option<Network> {
+        let encoder = dcgan::discriminator(self.size, image, self.latent_size);
+        let decoder = self.kind.network(self.size, self.latent_size, image)?;
+        Some(encoder.then(&decoder))
+    }
+}
+
+/// A 4x4 convolution to half of the side.
+fn shrinking(channels: usize, bias: bool) -> Layer {
+    match shrink(channels) {
+        Layer::Conv2d {
+            channels,
+            kernel,
+            stride,
+            padding,
+            ..
+        } => Layer::Conv2d {
+            channels,
+            kernel,
+            stride,
+            padding,
+            bias,
+        },
+        other => other,
+    }
+}
+
+/// How often a picture's side is doubled to become the image's.
+fn doublings(picture: Shape, image: Shape) -> usize {
+    let factor = image.height / picture.height.max(1);
+    factor.max(1).ilog2() as usize
+}
+
+/// How often both sides can be halved to at least 4, three times at most.
+fn halvings(image: Shape) -> usize {
+    let divides = |levels: &usize| {
+        let fits = |side: usize| side.is_multiple_of(1 << levels) && side >> levels >= 4;
+        fits(image.height) && fits(image.width)
+    };
+    (1..=3).take_while(divides).count()
+}
+
+/// A discriminator that gives a logit for each of many overlapping parts of an image (Isola et al. 2017, section
+/// 6.1.2): two 4x4 convolutions with stride 2, to W and 2W channels, and a 3x3 one to 2W, the second and the third
+/// normalized, LeakyReLU 0.2 between, and a 3x3 one to the logits.
+pub(super) fn patches(sizes: Sizes, norm: Normalization, input: Shape) -> Network {
+    let width = sizes.discriminator.width();
+    let mut layers = vec![shrink(width), LEAKY];
+    layers.extend(norm.after(|bias| shrinking(2 * width, bias), Some(LEAKY)));
+    layers.extend(norm.after(|bias| refine(2 * width, bias), Some(LEAKY)));
+    layers.push(refine(1, true));
+    Network::chain(input, layers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_fit_pictures_and_images() {
+        let grey = |side| Shape::new(1, side, side);
+        let rgb = |side| Shape::new(3, side, side);
+        let pairs = [
+            (grey(28), grey(28)),
+            (grey(14), grey(28)),
+            (rgb(8), rgb(32)),
+            (grey(64), rgb(64)),
+            (rgb(64), rgb(64)),
+        ];
+        for (picture, image) in pairs {
+            for &size in Size::value_variants() {
+                for kind in [GeneratorKind::Residual, GeneratorKind::UNet] {
+                    for &norm in Normalization::value_variants() {
+                        let translator = Translator {
+                            kind,
+                            size,
+                            norm,
+                            latent_size: 32,
+                        };
+                        let network = translator.network(picture, image).unwrap();
+                        assert_eq!(network.input, picture);
+                        assert_eq!(network.output(), Ok(image), "{kind:?} {picture} {image}");
+                        let multiple = network.side_multiple().unwrap();
+                        assert!(multiple <= 8, "{kind:?} {picture} {image}: {multiple}");
+                    }
+                }
+                let logits = patches(size.into(), Normalization::Batch, image).output();
+                let side = image.height / 4;
+                assert_eq!(logits, Ok(Shape::new(1, side, side)));
+            }
+        }
+        let nano = Translator {
+            kind: GeneratorKind::Residual,
+            size: Size::Nano,
+            norm: Normalization::Batch,
+            latent_size: 32,
+        };
+        let of = |picture, image| {
+            let network = nano.network(picture, image).unwrap();
+            network.parameters().unwrap()
+        };
+        assert!((60_000..110_000).contains(&of(rgb(64), rgb(64))));
+        assert!(of(grey(14), grey(28)) < 30_000);
+    }
+
+    #[test]
+    fn an_autoencoder_has_a_latent_in_the_middle() {
+        for kind in [GeneratorKind::Dcgan, GeneratorKind::Residual] {
+            let translator = Translator {
+                kind,
+                size: Size::Nano,
+                norm: Normalization::Batch,
+                latent_size: 5,
+            };
+            let image = Shape::new(1, 28, 28);
+            let network = translator.autoencoder(image).unwrap();
+            assert_eq!((network.input, network.output()), (image, Ok(image)));
+            let steps = network.walk().unwrap();
+            let least = steps.iter().map(|step| step.output.len()).min();
+            assert_eq!(least, Some(5));
+        }
+    }
+}
