@@ -1,11 +1,12 @@
 //! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-runtime |
-//! bench-train | profile | recipes | search | soak | mutants | fuzz | fid-weights | fid-check`.
+//! bench-train | profile | recipes | search | emoji | soak | mutants | fuzz | fid-weights | fid-check`.
 
 mod bare_metal;
 mod bench_runtime;
 mod bench_train;
 mod budget;
 mod elf;
+mod emoji;
 mod fid;
 mod firmware;
 mod fuzz;
@@ -62,6 +63,8 @@ enum Chore {
     Recipes(recipes::Arguments),
     /// Train a list of configurations on as many images each, score them, and write a table of all.
     Search(search::Arguments),
+    /// Lay out the same pictures in two styles, emoji from two npm packages, for translation between them.
+    Emoji(emoji::Arguments),
     /// Kill, stop and resume a run over and over, and check all that it leaves.
     Soak(soak::Arguments),
     /// Verify the shipped models on many latents, and count which mutants of them `trainer verify` finds.
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Chore::Profile(arguments) => profile::run(&arguments),
         Chore::Recipes(arguments) => recipes::run(&arguments),
         Chore::Search(arguments) => search::run(&arguments),
+        Chore::Emoji(arguments) => emoji::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
         Chore::Mutants(arguments) => mutants::run(&arguments),
         Chore::Fuzz(arguments) => fuzz::run(&arguments),

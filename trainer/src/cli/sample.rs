@@ -2,7 +2,8 @@
 
 use super::Failure;
 use super::output::Output;
-use crate::engines::{self, Engine, EngineKind};
+use crate::engines::{self, Engine, EngineError, EngineKind};
+use crate::export::FLOAT_ONNX;
 use crate::files::sha256;
 use crate::report::sheet;
 use anyhow::Context;
@@ -78,6 +79,10 @@ struct Sample {
 /// The engine on a file, on a folder's exported model, or on the newest checkpoint of a run that has not been
 /// exported yet; and the path of that.
 pub(super) fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Box<dyn Engine>), Failure> {
+    let onnx = model.join(FLOAT_ONNX);
+    if engines::reads_pictures(&onnx) {
+        return Err(EngineError::ReadsPictures(onnx).into());
+    }
     let exported = if model.is_dir() {
         model.join(kind.file_name())
     } else {
@@ -88,6 +93,10 @@ pub(super) fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Box<dyn E
         return Ok((exported, engine));
     }
     let found = super::export::checkpoint(model, false)?;
+    let generator = found.checkpoint.generator();
+    if generator.is_some_and(|(network, _)| network.reads_pictures()) {
+        return Err(EngineError::ReadsPictures(found.path).into());
+    }
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let exported = super::export::export_to(&found, None, folder.path())?;
     if let (EngineKind::Runtime, Some(Err(error))) = (kind, exported.device) {

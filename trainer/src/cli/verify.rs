@@ -2,7 +2,7 @@
 
 use super::export::checkpoint;
 use super::{Failure, print_json};
-use crate::engines::{EngineError, read, read_onnx};
+use crate::engines::{EngineError, read, reads_pictures};
 use crate::export::{FLOAT_ONNX, translator};
 use crate::parameters::Parameters;
 use crate::spec::Network;
@@ -12,7 +12,7 @@ use crate::verify::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Compare an exported model in the runtime with tract and with ONNX Runtime.
 ///
@@ -83,8 +83,7 @@ impl From<VerifyError> for Failure {
 /// A folder without the four files of one model, as bad input; engines that are too far apart, or
 /// that fail.
 pub fn run(args: VerifyArgs) -> Result<(), Failure> {
-    let reads_pictures = reads_pictures(&args.folder)?;
-    let found = if reads_pictures {
+    let found = if reads_pictures(&args.folder.join(FLOAT_ONNX)) {
         of_pictures(&args)?
     } else {
         of_latents(&args)?
@@ -109,12 +108,6 @@ pub fn run(args: VerifyArgs) -> Result<(), Failure> {
             found.comparisons.len()
         ))),
     }
-}
-
-/// Whether the float ONNX model of a folder reads pictures.
-fn reads_pictures(folder: &Path) -> Result<bool, Failure> {
-    let path = folder.join(FLOAT_ONNX);
-    Ok(path.exists() && !read_onnx(&path)?.input.is_flat())
 }
 
 fn of_latents(args: &VerifyArgs) -> Result<Verification, Failure> {

@@ -225,6 +225,11 @@ pub(crate) fn read_onnx(path: &Path) -> Result<crate::export::onnx::OnnxModel, E
     })
 }
 
+/// Whether there is a model of ours at `path` that reads pictures.
+pub(crate) fn reads_pictures(path: &Path) -> bool {
+    read_onnx(path).is_ok_and(|model| !model.input.is_flat())
+}
+
 /// A model that makes images of latents.
 fn read_generator(path: &Path) -> Result<crate::export::onnx::OnnxModel, EngineError> {
     let model = read_onnx(path)?;

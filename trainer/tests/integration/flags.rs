@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 /// Flags that are no keys of a configuration.
 const NO_KEYS: [&str; 4] = ["config", "resume", "changed-data", "dry-run"];
 
-/// Each other flag with a value, as TOML, that the runs of [`GAN`] and [`VAE`] do not have.
-const GIVEN: [(&str, &str); 54] = [
+/// Each other flag with a value, as TOML, that none of the [`RUNS`] has.
+const GIVEN: [(&str, &str); 61] = [
     ("dataset", r#""folder:moved""#),
     ("image-size", "12"),
     ("channels", r#""grey""#),
@@ -38,6 +38,13 @@ const GIVEN: [(&str, &str); 54] = [
     ("finetune", r#""int4""#),
     ("likelihood", r#""gaussian""#),
     ("beta", "2.5"),
+    ("target-dataset", r#""folder:other""#),
+    ("task", r#""inpaint""#),
+    ("norm", r#""instance""#),
+    ("pixel-weight", "7.0"),
+    ("adversarial-weight", "2.0"),
+    ("cycle-weight", "5.0"),
+    ("identity-weight", "0.5"),
     ("epochs", "2"),
     ("minutes", "0.001"),
     ("batch", "16"),
@@ -67,8 +74,9 @@ const GIVEN: [(&str, &str); 54] = [
 ];
 
 /// Those that do not decide the result of so many steps.
-const CIRCUMSTANCES: [&str; 13] = [
+const CIRCUMSTANCES: [&str; 14] = [
     "dataset",
+    "target-dataset",
     "skip-broken",
     "epochs",
     "minutes",
@@ -105,15 +113,31 @@ const ADVERSARIAL: [&str; 17] = [
     "feature-weight",
     "finetune",
 ];
+/// Those that only a recipe has whose generators read pictures.
+const TRANSLATION: [&str; 7] = [
+    "target-dataset",
+    "task",
+    "norm",
+    "pixel-weight",
+    "adversarial-weight",
+    "cycle-weight",
+    "identity-weight",
+];
+/// Those of adversarial recipes that such a recipe has too.
+const SHARED: [&str; 4] = [
+    "discriminator-size",
+    "lr-generator",
+    "lr-discriminator",
+    "loss",
+];
 /// Those that only a run with a teacher has.
 const TAUGHT: [&str; 3] = ["teacher-epochs", "feature-weight", "finetune"];
 
 const CONDITIONAL: (&str, &str) = ("conditional", "true");
-const COMMON: [(&str, &str); 10] = [
+const COMMON: [(&str, &str); 9] = [
     ("dataset", r#""folder:own""#),
     ("image-size", "8"),
     ("size", r#""nano""#),
-    CONDITIONAL,
     ("batch", "8"),
     ("lr-schedule", r#""linear""#),
     ("lr-end", "0.5"),
@@ -121,8 +145,76 @@ const COMMON: [(&str, &str); 10] = [
     ("threads", "2"),
     ("device", r#""cpu""#),
 ];
-const GAN: (&str, &str) = ("recipe", r#""relativistic""#);
-const VAE: (&str, &str) = ("recipe", r#""vae""#);
+
+/// A run of each kind of training: its name, and what it is begun with besides.
+struct Run {
+    name: &'static str,
+    own: &'static [(&'static str, &'static str)],
+}
+
+const RUNS: [Run; 4] = [
+    Run {
+        name: "gan",
+        own: &[("recipe", r#""relativistic""#), CONDITIONAL],
+    },
+    Run {
+        name: "vae",
+        own: &[("recipe", r#""vae""#), CONDITIONAL],
+    },
+    Run {
+        name: "pairs",
+        own: &[("recipe", r#""pix2pix""#), ("task", r#""denoise""#)],
+    },
+    Run {
+        name: "cycle",
+        own: &[
+            ("recipe", r#""cyclegan""#),
+            ("target-dataset", r#""folder:moved""#),
+        ],
+    },
+];
+
+impl Run {
+    /// All that it is begun with.
+    fn lines(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
+        COMMON.into_iter().chain(self.own.iter().copied())
+    }
+
+    fn reads_pictures(&self) -> bool {
+        ["pairs", "cycle"].contains(&self.name)
+    }
+
+    /// Whether its recipe is of another kind than those that have a flag.
+    fn is_foreign(&self, flag: &str) -> bool {
+        let of_latents = ["conditional", "instance-selection", "latent-size"].contains(&flag);
+        let unshared = ADVERSARIAL.contains(&flag) && !SHARED.contains(&flag);
+        match self.name {
+            "gan" => VARIATIONAL.contains(&flag) || TRANSLATION.contains(&flag),
+            "vae" => ADVERSARIAL.contains(&flag) || TRANSLATION.contains(&flag),
+            _ if of_latents || unshared || VARIATIONAL.contains(&flag) => true,
+            "pairs" => ["cycle-weight", "identity-weight"].contains(&flag),
+            _ => ["task", "pixel-weight", "adversarial-weight"].contains(&flag),
+        }
+    }
+
+    /// What is said where a flag is refused beside what the run has; `None` where it is taken.
+    fn refusal(&self, flag: &str) -> Option<String> {
+        let said = match flag {
+            _ if self.is_foreign(flag) => format!("has no --{flag}"),
+            "data-dir" => "--data-dir holds the files of a published data set".into(),
+            "instance-selection" => "there is none of folder:own".into(),
+            "teacher" => "leave out --conditional".into(),
+            "top-k-decay" => "--top-k-decay needs --top-k".into(),
+            "momentum" => "the optimizer adam has no --momentum".into(),
+            "target-dataset" if self.name == "pairs" => "give --task or --target-dataset".into(),
+            "generator" if self.reads_pictures() => "has no generator of the kind detail".into(),
+            "recipe" if self.reads_pictures() => "the recipe wgan".into(),
+            _ if TAUGHT.contains(&flag) => format!("--{flag} needs --teacher"),
+            _ => return None,
+        };
+        Some(said)
+    }
+}
 
 /// The flag and its value on the command line.
 fn flag((name, value): (&str, &str)) -> String {
@@ -150,10 +242,10 @@ fn dry(place: &Place, line: &str) -> Value {
     }
 }
 
-/// The same data twice, of two classes.
+/// The same data three times, of two classes.
 fn place() -> Place {
     let place = Place::new();
-    for folder in ["own", "moved"] {
+    for folder in ["own", "moved", "other"] {
         for (class, red) in [("cat", 10), ("dog", 200)] {
             pictures(&place.path(folder).join("train").join(class), 20, red);
             pictures(&place.path(folder).join("test").join(class), 2, red + 40);
@@ -176,43 +268,28 @@ fn a_flag_is_a_key_and_is_kept_and_checked_at_a_resume() {
         let said = place.refusal("fit --config run.toml");
         assert!(said.contains("line 1") && said.contains(key), "{said}");
     }
-    let lines = |recipe| COMMON.into_iter().chain([recipe]);
-    for (recipe, run) in [(GAN, "gan"), (VAE, "vae")] {
-        let common: Vec<String> = lines(recipe).map(flag).collect();
+    for run in &RUNS {
+        let name_of_run = run.name;
+        let common: Vec<String> = run.lines().map(flag).collect();
         let common = common.join(" ");
-        place.ends_with(0, &format!("fit {common} --epochs 1 --out {run}"));
+        place.ends_with(0, &format!("fit {common} --epochs 1 --out {name_of_run}"));
         let usual = dry(&place, &common);
         for given in GIVEN {
             let (name, text) = given;
-            let foreign = match run {
-                "gan" => &VARIATIONAL[..],
-                _ => &ADVERSARIAL[..],
-            };
-            let refusal = match name {
-                "data-dir" => Some("--data-dir holds the files of a published data set".to_owned()),
-                "instance-selection" => Some("there is none of folder:own".to_owned()),
-                "teacher" if run == "gan" => Some("leave out --conditional".to_owned()),
-                _ if run == "gan" && TAUGHT.contains(&name) => {
-                    Some(format!("--{name} needs --teacher"))
-                }
-                "top-k-decay" if run == "gan" => Some("--top-k-decay needs --top-k".to_owned()),
-                "momentum" => Some("the optimizer adam has no --momentum".to_owned()),
-                _ => foreign.contains(&name).then(|| format!("has no --{name}")),
-            };
             let flag = flag(given);
             let line = format!("{common} {flag}");
             // A flag that is in both lines stands once, the later value.
-            let line = match COMMON.iter().chain([&recipe]).find(|c| c.0 == name) {
-                Some(&common) => line.replacen(&self::flag(common), "", 1),
+            let line = match run.lines().find(|common| common.0 == name) {
+                Some(common) => line.replacen(&self::flag(common), "", 1),
                 None => line,
             };
-            let keys = lines(recipe).filter(|common| common.0 != name);
+            let keys = run.lines().filter(|common| common.0 != name);
             let keys: String = keys
                 .chain([given])
                 .map(|(key, v)| format!("{key} = {v}\n"))
                 .collect();
             std::fs::write(place.path("run.toml"), keys).unwrap();
-            if let Some(refusal) = refusal {
+            if let Some(refusal) = run.refusal(name) {
                 for line in [format!("fit {line}"), "fit --config run.toml".to_owned()] {
                     let said = place.refusal(&line);
                     assert!(said.contains(&refusal), "{said}");
@@ -220,35 +297,43 @@ fn a_flag_is_a_key_and_is_kept_and_checked_at_a_resume() {
                 continue;
             }
             let config = dry(&place, &line);
-            assert_eq!(config[name], value(text), "{run}: --{name}");
-            assert_ne!(config[name], usual[name], "{run}: --{name}");
-            assert_eq!(dry(&place, "--config run.toml"), config, "{run}: {name}");
+            assert_eq!(config[name], value(text), "{name_of_run}: --{name}");
+            assert_ne!(config[name], usual[name], "{name_of_run}: --{name}");
+            assert_eq!(
+                dry(&place, "--config run.toml"),
+                config,
+                "{name_of_run}: {name}"
+            );
             // The flag comes before the key.
-            let keys: String = lines(recipe)
+            let keys: String = run
+                .lines()
                 .map(|(key, v)| format!("{key} = {v}\n"))
                 .collect();
             std::fs::write(place.path("run.toml"), keys).unwrap();
             let over = dry(&place, &format!("--config run.toml {flag}"));
-            assert_eq!(over, config, "{run}: --{name}");
+            assert_eq!(over, config, "{name_of_run}: --{name}");
 
-            let output = place.output(&format!("fit --resume {run} {flag}"));
+            let output = place.output(&format!("fit --resume {name_of_run} {flag}"));
             let decides = format!("{name} (");
             if CIRCUMSTANCES.contains(&name) {
                 let said = String::from_utf8_lossy(&output.stderr);
-                assert!(!said.contains(&decides), "{run}: --{name}: {said}");
-                assert!(!said.contains("another recipe"), "{run}: --{name}: {said}");
+                assert!(!said.contains(&decides), "{name_of_run}: --{name}: {said}");
+                assert!(
+                    !said.contains("another recipe"),
+                    "{name_of_run}: --{name}: {said}"
+                );
                 // Whether a run that is finished has time left depends on the machine.
                 if name != "minutes" {
                     let expected = if name == "out" { 2 } else { 0 };
                     assert_eq!(
                         output.status.code(),
                         Some(expected),
-                        "{run}: --{name}: {said}"
+                        "{name_of_run}: --{name}: {said}"
                     );
                 }
             } else {
                 let said = complaint(&output);
-                let parts = match (run, name) {
+                let parts = match (name_of_run, name) {
                     // What only the run's recipe or optimizer has is in its configuration.
                     ("vae", "recipe") => ["the recipe wgan", "no --likelihood"],
                     (_, "optimizer") => ["the optimizer sgd", "no --adam-beta1"],
@@ -264,23 +349,25 @@ fn a_flag_is_a_key_and_is_kept_and_checked_at_a_resume() {
 #[test]
 fn a_run_keeps_every_flag() {
     let place = place();
-    for (recipe, foreign) in [(GAN, &VARIATIONAL[..]), (VAE, &ADVERSARIAL[..])] {
+    for run in &RUNS {
         // The optimizer that is given is not Adam.
         let left_out = [
             "minutes",
             "recipe",
             "conditional",
-            "data-dir",
-            "instance-selection",
-            "teacher",
             "adam-beta1",
             "adam-beta2",
         ];
-        let given = GIVEN
-            .into_iter()
-            .filter(|(name, _)| !foreign.contains(name) && !left_out.contains(name))
-            .filter(|(name, _)| !TAUGHT.contains(name));
-        let given: Vec<_> = given.chain([recipe, CONDITIONAL]).collect();
+        let given = GIVEN.into_iter().filter(|(name, _)| {
+            let refused = run
+                .refusal(name)
+                .filter(|_| !["top-k-decay", "momentum"].contains(name));
+            refused.is_none() && !left_out.contains(name)
+        });
+        let own = run.own.iter().filter(|(name, _)| {
+            ["recipe", "conditional"].contains(name) || run.refusal(name).is_some()
+        });
+        let given: Vec<_> = given.chain(own.copied()).collect();
         let flags: Vec<String> = given.iter().map(|&given| flag(given)).collect();
         let flags = flags.join(" ");
         let config = dry(&place, &flags);

@@ -12,3 +12,4 @@ mod resume;
 mod runs_and_data;
 mod teacher;
 mod training_loop;
+mod translation;

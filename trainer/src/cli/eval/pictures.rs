@@ -14,7 +14,7 @@ use crate::metrics::pairs::{
 use crate::metrics::{Inception, frechet, inception};
 use crate::spec::Shape;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Pictures that are scored where no number is named.
 const SAMPLES: usize = 1000;
@@ -46,12 +46,6 @@ struct HeldOut {
     /// Images of the kind that is to be made.
     targets: Images,
     image: Shape,
-}
-
-/// Whether a folder holds a model that reads pictures.
-pub(super) fn is_translator(model: &Path) -> bool {
-    let path = model.join(FLOAT_ONNX);
-    crate::engines::read_onnx(&path).is_ok_and(|onnx| !onnx.input.is_flat())
 }
 
 /// Runs `trainer eval` for such a model.

@@ -967,6 +967,7 @@ impl Plan {
     pub fn with_data(&self, options: Options) -> Options {
         Options {
             dataset: self.options.dataset.clone(),
+            target_dataset: self.options.target_dataset.clone(),
             data_dir: self.options.data_dir.clone(),
             skip_broken: self.options.skip_broken,
             fingerprint: self.options.fingerprint.clone(),
@@ -1017,6 +1018,8 @@ impl Plan {
             table.remove(&key);
         }
         table.remove("fingerprint");
+        // As the data set, it is known by its fingerprint.
+        table.remove("target-dataset");
         Ok(table)
     }
 

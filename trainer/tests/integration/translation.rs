@@ -1,0 +1,354 @@
+//! Runs whose generators read pictures, as a user sees them.
+
+use crate::common::Place;
+use image::{ImageBuffer, Rgb, RgbImage};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+const COMMON: &str = "--image-size 16 --size nano --batch 8 --device cpu --threads 2";
+
+/// Waves of another phase for each number, in one colour or, of the other style, in another.
+fn waves(folder: &Path, numbers: std::ops::Range<u32>, other_style: bool) {
+    fs::create_dir_all(folder).unwrap();
+    for number in numbers {
+        let picture: RgbImage = ImageBuffer::from_fn(16, 16, |x, y| {
+            let phase = f64::from(x * 3 + y * 2 + 5 * number) / 7.0;
+            let level = (127.0 + 100.0 * phase.sin()) as u8;
+            if other_style {
+                Rgb([255 - level, 60, level])
+            } else {
+                Rgb([level, level / 2, 30])
+            }
+        });
+        picture
+            .save(folder.join(format!("{number:03}.png")))
+            .unwrap();
+    }
+}
+
+/// Pictures in two styles, `a` and `b`, of the same names.
+fn place() -> Place {
+    let place = Place::new();
+    for (style, other) in [("a", false), ("b", true)] {
+        waves(&place.path(style).join("train"), 0..40, other);
+        waves(&place.path(style).join("test"), 40..52, other);
+    }
+    place
+}
+
+fn json(place: &Place, line: &str) -> Value {
+    let output = place.output(line);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{line}: {said}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn size_of(path: &Path) -> (u32, u32) {
+    image::open(path).unwrap().to_rgb8().dimensions()
+}
+
+#[test]
+fn pairs_are_learned_scored_verified_and_translated() {
+    let place = place();
+    let fit = format!("fit {COMMON} --recipe pix2pix --dataset folder:a --target-dataset folder:b");
+    place.ends_with(0, &format!("{fit} --epochs 60 --lr 2e-3 --out run"));
+    let config = fs::read_to_string(place.path("run/config.toml")).unwrap();
+    assert!(config.contains("[fingerprint.inputs]"), "{config}");
+    for name in [
+        "model.onnx",
+        "samples.png",
+        "summary.json",
+        "checkpoints/best.safetensors",
+    ] {
+        assert!(place.path("run").join(name).exists(), "{name}");
+    }
+    for name in ["model.pgan", "model-int8.onnx", "back.onnx", "encoder.onnx"] {
+        assert!(!place.path("run").join(name).exists(), "{name}");
+    }
+
+    // What was learned is nearer than what was read.
+    let scores = json(&place, "eval run --json");
+    assert_eq!(scores["protocols"]["l1"], "l1-12-test");
+    let of = |key: &str| scores[key].as_f64().unwrap();
+    assert!(of("l1") < 0.5 * of("l1_identity"), "{scores}");
+    assert!(of("psnr") > of("psnr_identity"), "{scores}");
+    assert_eq!(of("retrieval"), 1.0, "{scores}");
+
+    let found = json(&place, "verify run --json");
+    assert_eq!(found["passes"], true, "{found}");
+    assert_eq!(found["comparisons"][0]["what"], "trainer f32, tract");
+
+    // A folder, with what should come out.
+    let translate = "translate run --input a/test -o made --truth b/test --grid grid.png --json";
+    let made = json(&place, translate);
+    let l1 = made["score"]["l1"].as_f64().unwrap();
+    // By ONNX Runtime, or by tract, pixels that lie on the edge are rounded to either side.
+    assert!((l1 - of("l1")).abs() < 0.01, "{l1} against {scores}");
+    assert_eq!(made["images"][3]["output"], "made/043.png");
+    assert_eq!(fs::read_dir(place.path("made")).unwrap().count(), 12);
+    // Three of each, four pictures side by side, enlarged.
+    let (width, height) = size_of(&place.path("grid.png"));
+    assert_eq!(width / 12, height / 3);
+    // A file of another size and other proportions.
+    let wide: RgbImage = ImageBuffer::from_pixel(24, 10, Rgb([200, 100, 30]));
+    wide.save(place.path("wide.png")).unwrap();
+    place.ends_with(0, "translate run --input wide.png -o image.png");
+    assert_eq!(size_of(&place.path("image.png")), (24, 10));
+    place.ends_with(0, "translate run --input wide.png -o square.png --resize");
+    assert_eq!(size_of(&place.path("square.png")), (16, 16));
+
+    // A run that is longer goes on from where it was, on folders that were moved.
+    place.ends_with(0, &format!("{fit} --epochs 3 --out whole"));
+    place.ends_with(0, &format!("{fit} --epochs 2 --out parts"));
+    for style in ["a", "b"] {
+        fs::rename(place.path(style), place.path(&format!("{style}2"))).unwrap();
+    }
+    let moved = "--dataset folder:a2 --target-dataset folder:b2";
+    place.ends_with(0, &format!("fit --resume parts --epochs 3 {moved}"));
+    let read = |run: &str| fs::read(place.path(run).join("model.onnx")).unwrap();
+    assert!(read("whole") == read("parts"));
+    let said = place.refusal("fit --resume parts --epochs 4 --target-dataset folder:a2");
+    assert!(said.contains("the images are not those"), "{said}");
+}
+
+#[test]
+fn styles_are_translated_without_pairs_and_back() {
+    let place = place();
+    // Another order, and fewer of them.
+    fs::remove_file(place.path("b/train/000.png")).unwrap();
+    let fit =
+        format!("fit {COMMON} --recipe cyclegan --dataset folder:a --target-dataset folder:b");
+    place.ends_with(
+        0,
+        &format!("{fit} --epochs 2 --identity-weight 0.5 --out run"),
+    );
+    let log = fs::read_to_string(place.path("run/stats.jsonl")).unwrap_or_default();
+    assert!(!log.contains("l1"), "pairs are not seen: {log}");
+    assert!(place.path("run/back.onnx").exists());
+    let scores = json(&place, "eval run --json");
+    for key in [
+        "l1",
+        "ssim",
+        "retrieval",
+        "cycle_l1",
+        "l1_union",
+        "l1_union_blurred",
+    ] {
+        assert!(scores[key].is_number(), "{key}: {scores}");
+    }
+    assert_eq!(json(&place, "verify run --json")["passes"], true);
+    place.ends_with(0, "translate run/back.onnx --input b/test -o again");
+    assert_eq!(fs::read_dir(place.path("again")).unwrap().count(), 12);
+    // From its newest checkpoint, where nothing was exported.
+    fs::remove_file(place.path("run/model.onnx")).unwrap();
+    place.ends_with(0, "translate run --input a/test/040.png -o one.png");
+    place.ends_with(0, "export run --out exported");
+    for name in ["model.onnx", "back.onnx"] {
+        assert!(place.path("exported").join(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn tasks_are_undone() {
+    let place = place();
+    for (task, more) in [
+        ("denoise", "--norm instance"),
+        ("upscale-2x", "--norm none --adversarial-weight 0"),
+        ("colorize", "--generator u-net"),
+        ("inpaint", "--flip"),
+    ] {
+        let fit = format!("fit {COMMON} --recipe pix2pix --dataset folder:a --task {task} {more}");
+        place.ends_with(0, &format!("{fit} --epochs 1 --out {task}"));
+        let scores = json(&place, &format!("eval {task} --json"));
+        assert!(scores["l1"].is_number(), "{task}: {scores}");
+        assert_eq!(scores["psnr_bicubic"].is_number(), task == "upscale-2x");
+        assert_eq!(
+            scores["l1_identity"].is_number(),
+            !["upscale-2x", "colorize"].contains(&task)
+        );
+        let undone = format!("translate {task} --input a/test -o {task}-made --apply-task --json");
+        assert!(json(&place, &undone)["score"]["psnr"].is_number());
+    }
+    for recipe in ["autoencoder --latent-size 3", "encdec"] {
+        let recipe = recipe.to_owned();
+        let run = recipe.split(' ').next().unwrap();
+        let size = if run == "encdec" {
+            COMMON.replace("--size nano", "")
+        } else {
+            COMMON.into()
+        };
+        let fit = format!("fit {size} --recipe {recipe} --dataset folder:a --out {run}");
+        place.ends_with(0, &format!("{fit} --epochs 1"));
+        let scores = json(&place, &format!("eval {run} --json"));
+        assert!(scores["mse"].is_number(), "{run}: {scores}");
+        let components = scores["protocols"]["mse_components"].as_str();
+        let expected = (run == "autoencoder").then_some("mse-3-components-12-test");
+        assert_eq!(components, expected);
+        assert_eq!(
+            place.path(run).join("encoder.onnx").exists(),
+            run == "autoencoder"
+        );
+    }
+    place.ends_with(
+        0,
+        &format!("fit {COMMON} --recipe vae --dataset folder:a --epochs 1 --out vae"),
+    );
+    assert!(place.path("vae/encoder.onnx").exists());
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    let place = place();
+    let refusals = [
+        (
+            "pix2pix --dataset folder:a",
+            "add --task, or --target-dataset",
+        ),
+        ("cyclegan --dataset folder:a", "add --target-dataset"),
+        (
+            "pix2pix --dataset folder:a --target-dataset folder:b --task denoise",
+            "not both",
+        ),
+        (
+            "cyclegan --dataset folder:a --target-dataset folder:empty",
+            "no pictures to read",
+        ),
+        (
+            "pix2pix --dataset folder:a --target-dataset folder:c",
+            "000 has no partner: there is no picture of this name in folder:a",
+        ),
+        (
+            "pix2pix --dataset folder:a --target-dataset npz:d.npz",
+            "d.npz",
+        ),
+        (
+            "pix2pix --dataset folder:a --task colorize --channels grey",
+            "the task colorize needs images in colour",
+        ),
+        ("pix2pix --dataset folder:a --task colourise", "colourise"),
+        (
+            "cyclegan --dataset folder:a --target-dataset folder:b --loss relativistic",
+            "choose another --loss",
+        ),
+        (
+            "pix2pix --dataset folder:a --task denoise --pixel-weight 0 --adversarial-weight 0",
+            "nothing to learn from",
+        ),
+        (
+            "pix2pix --dataset folder:a --task denoise --generator detail",
+            "no generator of the kind detail",
+        ),
+        (
+            "autoencoder --dataset folder:a --generator u-net",
+            "of the kind u-net",
+        ),
+        (
+            "autoencoder --dataset folder:a --conditional",
+            "no --conditional",
+        ),
+        ("autoencoder --dataset folder:a --loss hinge", "no --loss"),
+        ("dcgan --dataset folder:a --task denoise", "no --task"),
+        (
+            "dcgan --dataset folder:a --generator u-net",
+            "of the kind u-net",
+        ),
+        (
+            "cyclegan --dataset folder:a --target-dataset folder:few",
+            "a step takes 8 images",
+        ),
+    ];
+    fs::create_dir(place.path("empty")).unwrap();
+    waves(&place.path("few/train"), 0..3, true);
+    waves(&place.path("few/test"), 3..5, true);
+    // As many, but one has another name.
+    waves(&place.path("c/train"), 0..40, true);
+    waves(&place.path("c/test"), 40..52, true);
+    let rename = |from: &str, to: &str| fs::rename(place.path(from), place.path(to)).unwrap();
+    rename("a/train/000.png", "a/train/zero.png");
+    for (words, expected) in refusals {
+        let size = if words.contains("--size") { "" } else { COMMON };
+        let words = words.replacen(
+            "folder:a --target-dataset folder:b",
+            "folder:b --target-dataset folder:c",
+            1,
+        );
+        let said = place.refusal(&format!("fit --recipe {words} {size} --epochs 1 --out run"));
+        assert!(said.contains(expected), "{words}: {said}");
+        assert!(!place.path("run").exists(), "{words}");
+    }
+    rename("a/train/zero.png", "a/train/000.png");
+
+    // A model that reads latents is given pictures, and the reverse.
+    let nano = format!("{COMMON} --dataset folder:a --epochs 1");
+    place.ends_with(0, &format!("fit {nano} --recipe dcgan --out latents"));
+    place.ends_with(
+        0,
+        &format!("fit {nano} --recipe autoencoder --out pictures"),
+    );
+    place.ends_with(
+        0,
+        &format!("fit {nano} --recipe pix2pix --task upscale-4x --out larger"),
+    );
+    for (line, expected) in [
+        (
+            "translate latents --input a/test -o made",
+            "makes images of latents, not of pictures",
+        ),
+        (
+            "sample pictures -o grid.png --engine tract",
+            "makes images of pictures, not of latents",
+        ),
+        (
+            "sample pictures -o grid.png",
+            "makes images of pictures, not of latents",
+        ),
+        (
+            "interpolate pictures -o strip.png",
+            "makes images of pictures, not of latents",
+        ),
+        (
+            "translate pictures --input wide.png -o image.png",
+            "it reads pictures of 3x16x16 only",
+        ),
+        (
+            "translate pictures --input nothing.png -o image.png",
+            "nothing.png",
+        ),
+        ("translate pictures --input run.txt -o image.png", "run.txt"),
+        (
+            "translate pictures --input a/test -o run.txt",
+            "run.txt is no folder",
+        ),
+        (
+            "translate pictures --input empty -o made",
+            "no pictures to read",
+        ),
+        (
+            "translate pictures --input a/test -o made --engine runtime",
+            "choose the engine tract or ort",
+        ),
+        (
+            "translate pictures --input a/test -o made --truth few",
+            "few has no picture of the name 040",
+        ),
+        (
+            "translate larger --input a/test/040.png -o image.png --truth a/test/040.png",
+            "should be like it is 3x64x64",
+        ),
+        (
+            "translate latents --input a/test -o made --apply-task",
+            "makes images of latents",
+        ),
+        ("eval pictures --floor", "leave out --dataset, --floor"),
+    ] {
+        fs::write(place.path("run.txt"), "no picture").unwrap();
+        let wide: RgbImage = ImageBuffer::new(24, 16);
+        wide.save(place.path("wide.png")).unwrap();
+        let said = place.refusal(line);
+        assert!(said.contains(expected), "{line}: {said}");
+        for name in ["made", "image.png", "grid.png", "strip.png"] {
+            assert!(!place.path(name).exists(), "{line}: {name}");
+        }
+    }
+}
