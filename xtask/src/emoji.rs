@@ -38,15 +38,18 @@ const STYLES: [Style; 2] = [
 /// Names of skin tones within the names of pictures. Pictures that differ in these alone are in one split.
 const TONES: [&str; 5] = ["1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"];
 
+const SEED: u64 = 1;
+const TEST_EVERY: u64 = 8;
+
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The folder to make, outside the repository: twitter and google in it, each with train and test.
     folder: PathBuf,
     /// Seed of the split.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = SEED)]
     seed: u64,
     /// Of how many groups of pictures one is kept for testing.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u64).range(2..))]
+    #[arg(long, value_name = "N", default_value_t = TEST_EVERY, value_parser = clap::value_parser!(u64).range(2..))]
     test_every: u64,
 }
 
@@ -57,8 +60,26 @@ pub struct Arguments {
 /// A folder that is there, or inside the repository; packages that cannot be fetched or are not the known ones.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let folder = std::path::absolute(&arguments.folder)?;
+    make(&folder, arguments.seed, arguments.test_every)
+}
+
+/// Makes the folders as the command does where no flag is given.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn lay_out(folder: &Path) -> Result<()> {
+    make(folder, SEED, TEST_EVERY)
+}
+
+fn make(folder: &Path, seed: u64, test_every: u64) -> Result<()> {
+    // Without `..`, as far as the folders are there.
+    let parent = folder.parent().context("the folder has no parent")?;
+    fs::create_dir_all(parent)?;
+    let name = folder.file_name().context("the folder has no name")?;
+    let folder = parent.canonicalize()?.join(name);
     ensure!(
-        !folder.starts_with(workspace::root()),
+        !folder.starts_with(workspace::root().canonicalize()?),
         "{} is inside the repository: name a folder elsewhere",
         folder.display()
     );
@@ -72,10 +93,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     google.retain(|name, _| twitter.contains_key(name));
     let test: BTreeSet<&String> = twitter
         .keys()
-        .filter(|name| is_test(name, arguments.seed, arguments.test_every))
+        .filter(|name| is_test(name, seed, test_every))
         .collect();
     let parent = folder.parent().context("the folder has no parent")?;
-    fs::create_dir_all(parent)?;
     let made = tempfile::tempdir_in(parent)?;
     for (style, pictures) in STYLES.iter().zip([&twitter, &google]) {
         for (name, picture) in pictures {

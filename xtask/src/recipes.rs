@@ -1,5 +1,6 @@
 //! `cargo xtask recipes`: trains every recipe on real images, scores it, and writes `docs/recipes.md`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::runs::{self, figure};
-use crate::workspace;
+use crate::{emoji, workspace};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -62,6 +63,172 @@ const ENTRIES: [Entry; 15] = [
     entry("vae", Some("small"), 16),
 ];
 
+/// A recipe whose generator reads pictures, as it is trained for the page.
+struct Translation {
+    label: &'static str,
+    recipe: &'static str,
+    size: Option<&'static str>,
+    dataset: &'static str,
+    /// The other flags of `trainer fit`.
+    flags: &'static str,
+    epochs: u32,
+}
+
+/// Where the page's commands have the emoji of `cargo xtask emoji`.
+const EMOJI: &str = "../emoji";
+const STYLES: &str = "--target-dataset folder:../emoji/google --image-size 32";
+
+const TRANSLATIONS: [Translation; 6] = [
+    Translation {
+        label: "autoencoder",
+        recipe: "autoencoder",
+        size: Some("small"),
+        dataset: "mnist",
+        flags: "",
+        epochs: 10,
+    },
+    Translation {
+        label: "pix2pix-upscale",
+        recipe: "pix2pix",
+        size: Some("nano"),
+        dataset: "fashion",
+        flags: "--task upscale-2x --adversarial-weight 0 --norm none",
+        epochs: 5,
+    },
+    Translation {
+        label: "pix2pix-emoji",
+        recipe: "pix2pix",
+        size: Some("nano"),
+        dataset: "folder:../emoji/twitter",
+        flags: STYLES,
+        epochs: 40,
+    },
+    Translation {
+        label: "cyclegan-emoji",
+        recipe: "cyclegan",
+        size: Some("nano"),
+        dataset: "folder:../emoji/twitter",
+        flags: STYLES,
+        epochs: 10,
+    },
+    Translation {
+        label: "cyclegan-emoji-instance",
+        recipe: "cyclegan",
+        size: Some("nano"),
+        dataset: "folder:../emoji/twitter",
+        flags: "--target-dataset folder:../emoji/google --image-size 32 --norm instance",
+        epochs: 10,
+    },
+    Translation {
+        label: "encdec",
+        recipe: "encdec",
+        size: None,
+        dataset: "folder:../emoji/twitter",
+        flags: "--image-size 64",
+        epochs: 4,
+    },
+];
+
+/// What the page says of such a recipe.
+#[derive(Serialize)]
+struct Translated {
+    recipe: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<&'static str>,
+    dataset: &'static str,
+    flags: &'static str,
+    epochs: u32,
+    minutes: f64,
+    parameters: u64,
+    /// By the keys of `trainer eval`.
+    #[serde(flatten)]
+    figures: BTreeMap<String, f64>,
+}
+
+impl Translation {
+    fn arguments(&self, quick: bool) -> Vec<String> {
+        let mut line = format!("--dataset {} --recipe {}", self.dataset, self.recipe);
+        if let Some(size) = self.size {
+            write!(line, " --size {size}").unwrap_or_default();
+        }
+        let epochs = if quick { 1 } else { self.epochs };
+        write!(line, " {} --epochs {epochs}", self.flags).unwrap_or_default();
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// The row of a finished run.
+    fn score(&self, run: &Path, quick: bool) -> Result<Translated> {
+        let summary = runs::summary(run)?;
+        let figures = runs::figures(run)?;
+        Ok(Translated {
+            recipe: self.recipe,
+            size: self.size,
+            dataset: self.dataset,
+            flags: self.flags,
+            epochs: if quick { 1 } else { self.epochs },
+            minutes: summary.minutes,
+            parameters: summary.parameters,
+            figures,
+        })
+    }
+}
+
+/// Trains and scores the recipes that read pictures.
+fn translated(
+    arguments: &Arguments,
+    folder: &Path,
+) -> Result<Vec<(&'static Translation, PathBuf, Translated)>> {
+    let chosen = |entry: &&Translation| {
+        arguments.only.is_empty() || arguments.only.iter().any(|name| name == entry.label)
+    };
+    let entries: Vec<&Translation> = TRANSLATIONS.iter().filter(chosen).collect();
+    let emoji = workspace::root().join(EMOJI);
+    if entries.iter().any(|entry| entry.dataset.contains(EMOJI)) && !emoji.exists() {
+        emoji::lay_out(&emoji)?;
+    }
+    let mut rows = Vec::new();
+    for entry in entries {
+        let run = folder.join(entry.label);
+        runs::train(&run, &entry.arguments(arguments.quick))?;
+        let row = entry.score(&run, arguments.quick)?;
+        if arguments.json {
+            println!("{}", serde_json::to_string(&row)?);
+        }
+        rows.push((entry, run, row));
+    }
+    Ok(rows)
+}
+
+fn translation_row(label: &str, row: &Translated) -> String {
+    let of = |key: &str| row.figures.get(key).copied();
+    let beside = [
+        ("l1_identity", "L1 of the picture itself", 2),
+        ("retrieval_identity", "its retrieval", 3),
+        ("l1_union", "L1 on the shapes", 2),
+        ("l1_union_identity", "of the picture", 2),
+        ("l1_union_blurred", "of the picture blurred", 2),
+        ("cycle_l1", "L1 there and back", 2),
+        ("psnr_bicubic", "PSNR of bicubic scaling", 2),
+        ("mse", "mean square", 1),
+        ("mse_components", "of principal components", 1),
+    ];
+    let beside = beside.iter().filter_map(|(key, what, digits)| {
+        let shown = *key != "mse" || of("mse_components").is_some();
+        let value = of(key).filter(|_| shown)?;
+        Some(format!("{what} {value:.digits$}"))
+    });
+    format!(
+        "| [{label}](#{label}) | {:.1} | {} | {} | {} | {} | {} | {} |",
+        row.minutes,
+        row.parameters,
+        figure(of("l1"), 2),
+        figure(of("psnr"), 2),
+        figure(of("ssim"), 3),
+        figure(of("retrieval"), 3),
+        beside.collect::<Vec<_>>().join(", "),
+    )
+}
+
 /// A row of the page.
 #[derive(Serialize)]
 struct Row {
@@ -97,11 +264,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         arguments.only.is_empty() || arguments.only.iter().any(|name| *name == entry.label())
     };
     let entries: Vec<&Entry> = ENTRIES.iter().filter(chosen).collect();
-    anyhow::ensure!(
-        !entries.is_empty(),
-        "no recipe has that name; there are: {}",
-        ENTRIES.map(|entry| entry.label()).join(", ")
-    );
+    let labels = ENTRIES.iter().map(Entry::label);
+    let labels: Vec<String> = labels
+        .chain(TRANSLATIONS.iter().map(|entry| entry.label.to_owned()))
+        .collect();
+    if let Some(unknown) = arguments.only.iter().find(|name| !labels.contains(name)) {
+        anyhow::bail!(
+            "no recipe is called {unknown}; there are: {}",
+            labels.join(", ")
+        );
+    }
     let mut rows = Vec::new();
     for entry in entries {
         let run = folder.join(entry.label());
@@ -112,6 +284,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         rows.push((entry, run, row));
     }
+    let translations = translated(arguments, &folder)?;
     if !arguments.only.is_empty() {
         return Ok(());
     }
@@ -120,7 +293,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     } else {
         workspace::root().join("docs")
     };
-    write_page(&docs, &rows, arguments.quick)
+    write_page(&docs, &rows, &translations, arguments.quick)
 }
 
 impl Entry {
@@ -182,7 +355,12 @@ impl Entry {
 }
 
 /// `recipes.md`, `recipes.jsonl` and a grid of samples for each row in `recipes/`.
-fn write_page(docs: &Path, rows: &[(&Entry, PathBuf, Row)], quick: bool) -> Result<()> {
+fn write_page(
+    docs: &Path,
+    rows: &[(&Entry, PathBuf, Row)],
+    translations: &[(&Translation, PathBuf, Translated)],
+    quick: bool,
+) -> Result<()> {
     let grids = docs.join("recipes");
     fs::create_dir_all(&grids)?;
     let (mut table, mut sections, mut lines) = (String::new(), String::new(), String::new());
@@ -195,6 +373,23 @@ fn write_page(docs: &Path, rows: &[(&Entry, PathBuf, Row)], quick: bool) -> Resu
         writeln!(
             sections,
             "\n## {label}\n\n```\n{command}\n```\n\n![Samples of {label}](recipes/{label}.png)"
+        )?;
+    }
+    table.push_str(PICTURES);
+    for (entry, run, row) in translations {
+        let label = entry.label;
+        fs::copy(run.join("samples.png"), grids.join(format!("{label}.png")))?;
+        writeln!(table, "{}", translation_row(label, row))?;
+        writeln!(lines, "{}", serde_json::to_string(row)?)?;
+        let command = format!("cargo trainer fit {}", entry.arguments(quick).join(" "));
+        let before = if entry.dataset.contains(EMOJI) {
+            format!("cargo xtask emoji {EMOJI}\n")
+        } else {
+            String::new()
+        };
+        writeln!(
+            sections,
+            "\n## {label}\n\n```\n{before}{command}\n```\n\n![Pictures of {label}](recipes/{label}.png)"
         )?;
     }
     let page = format!("{HEAD}{table}{sections}");
@@ -219,6 +414,16 @@ pixels, `coverage` that of the test images in the classifier's features, `classe
 
 | recipe | minutes | parameters | blob, bytes | fid-cls | int8 | fid-inception | entropy | coverage | classes | JS classes |
 |---|---|---|---|---|---|---|---|---|---|---|
+";
+
+/// What stands above the rows of recipes that read pictures.
+const PICTURES: &str = "
+Recipes whose generators read pictures are given held-out ones. L1 and PSNR are those of the pixels of their images and of what
+should have come out, in grey levels and dB; retrieval is the share of images that are nearest to their own. The grids show a
+picture, its image, and what should have come out.
+
+| recipe | minutes | parameters | L1 | PSNR | SSIM | retrieval | beside it |
+|---|---|---|---|---|---|---|---|
 ";
 
 fn table_row(label: &str, row: &Row) -> String {

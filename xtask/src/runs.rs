@@ -74,6 +74,10 @@ pub fn summary(run: &Path) -> Result<Summary> {
 ///
 /// The evaluation fails, or the file cannot be written or read.
 pub fn evaluate(run: &Path, file: &str, flags: &[&str]) -> Result<Evaluated> {
+    evaluate_as(run, file, flags)
+}
+
+fn evaluate_as<T: DeserializeOwned>(run: &Path, file: &str, flags: &[&str]) -> Result<T> {
     let path = run.join(file);
     if !path.exists() {
         let mut trainer = process::cargo();
@@ -82,6 +86,19 @@ pub fn evaluate(run: &Path, file: &str, flags: &[&str]) -> Result<Evaluated> {
         fs::write(&path, printed)?;
     }
     read(&path)
+}
+
+/// The figures of a run whose generator reads pictures, by their keys.
+///
+/// # Errors
+///
+/// As [`evaluate`].
+pub fn figures(run: &Path) -> Result<BTreeMap<String, f64>> {
+    let all: serde_json::Map<String, serde_json::Value> = evaluate_as(run, "eval.json", &[])?;
+    let numbers = all
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value.as_f64()?)));
+    Ok(numbers.collect())
 }
 
 /// The scores of the float model and of the int8 one against the test images.

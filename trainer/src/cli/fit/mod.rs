@@ -2,6 +2,7 @@
 
 mod dry_run;
 mod folder;
+mod forecast;
 mod images;
 mod options;
 mod screen;
@@ -238,6 +239,14 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
         networks.join(", "),
         plan.out.display()
     );
+    let done = from.as_ref().map_or(0, |from| from.gan.steps);
+    let time = forecast::forecast(&device, &run, &source, done)?;
+    if let Some(minutes) = time
+        .map(|time| time.as_secs_f64() / 60.0)
+        .filter(|minutes| *minutes >= 1.0)
+    {
+        tell!("this will take about {minutes:.0} minutes, if the machine stays as busy as it is");
+    }
     let asked = signals::listen()?;
     let mut watch = Screen::new(plan.game, asked.clone());
     let mut score = |generator: &_| {
