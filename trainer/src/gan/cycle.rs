@@ -14,8 +14,8 @@ use super::networks::{LossName, Losses, Named, Networks};
 use super::training::{Batch, Gan, Learner};
 use super::translation::Distance;
 use crate::nn::loss::{HostLoss, Recording, constant, value};
-use crate::nn::{ModelError, Statistics, device_error};
-use crate::ops::Device;
+use crate::nn::{Mode, ModelError, Statistics, device_error};
+use crate::ops::{Device, Wants};
 use crate::parameters::HostTensor;
 use crate::rng::Rng;
 use crate::spec::Network;
@@ -48,6 +48,12 @@ const CYCLE: LossName = LossName {
     title: "distance there and back",
     short: "cycle",
 };
+
+/// Gradients for the weights, and through them for the generator before.
+const GO_ON: Mode = Mode::Train(Wants {
+    input: true,
+    weights: true,
+});
 
 /// Images that a buffer holds.
 const HELD: usize = 50;
@@ -148,18 +154,18 @@ impl Cycle {
         let device = generators[0].model.device().clone();
         let sums = device.sums();
         let mut recording = Recording::new(&device);
-        let run = |generator: usize, read: &D::Array, recording: &mut Recording<D>| {
+        let run = |generator: usize, read: &D::Array, mode: Mode, recording: &mut Recording<D>| {
             let model = &generators[generator].model;
-            let (images, statistics) = model.forward(&mut recording.tape, read, &[], LEARN)?;
+            let (images, statistics) = model.forward(&mut recording.tape, read, &[], mode)?;
             Ok::<_, ModelError>(Made { images, statistics })
         };
         let fakes = [
-            run(0, reads[0], &mut recording)?,
-            run(1, reads[1], &mut recording)?,
+            run(0, reads[0], LEARN, &mut recording)?,
+            run(1, reads[1], LEARN, &mut recording)?,
         ];
         let again = [
-            run(1, &fakes[0].images, &mut recording)?,
-            run(0, &fakes[1].images, &mut recording)?,
+            run(1, &fakes[0].images, GO_ON, &mut recording)?,
+            run(0, &fakes[1].images, GO_ON, &mut recording)?,
         ];
         let adversarial = [0, 1].map(|direction| {
             let images = &fakes[direction].images;
@@ -178,8 +184,8 @@ impl Cycle {
         let mut seen = Vec::new();
         if self.identity > 0.0 {
             let same = [
-                run(0, reads[1], &mut recording)?,
-                run(1, reads[0], &mut recording)?,
+                run(0, reads[1], LEARN, &mut recording)?,
+                run(1, reads[0], LEARN, &mut recording)?,
             ];
             let distances = [0, 1].map(|direction| {
                 distance(

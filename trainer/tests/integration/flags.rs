@@ -359,10 +359,9 @@ fn a_run_keeps_every_flag() {
             "adam-beta2",
         ];
         let given = GIVEN.into_iter().filter(|(name, _)| {
-            let refused = run
-                .refusal(name)
-                .filter(|_| !["top-k-decay", "momentum"].contains(name));
-            refused.is_none() && !left_out.contains(name)
+            // Refused by itself, not beside the others.
+            let together = ["top-k-decay", "momentum"].contains(name) && !run.is_foreign(name);
+            (together || run.refusal(name).is_none()) && !left_out.contains(name)
         });
         let own = run.own.iter().filter(|(name, _)| {
             ["recipe", "conditional"].contains(name) || run.refusal(name).is_some()
