@@ -99,7 +99,9 @@ enum Rules {
     },
     Translation {
         pixel_weight: f64,
-        adversarial_weight: f64,
+        /// Where there is a discriminator, as the loss.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        adversarial_weight: Option<f64>,
         #[serde(skip_serializing_if = "Option::is_none")]
         loss: Option<Objective>,
     },
@@ -135,7 +137,7 @@ impl From<Game> for Rules {
             }
             Game::Translation(rules) => Self::Translation {
                 pixel_weight: rules.pixels,
-                adversarial_weight: rules.adversarial,
+                adversarial_weight: Some(rules.adversarial).filter(|weight| *weight > 0.0),
                 loss: Some(rules.objective).filter(|_| rules.adversarial > 0.0),
             },
             Game::Cycle(rules) => Self::Cycle {
@@ -176,8 +178,8 @@ impl fmt::Display for Rules {
                 loss,
             } => {
                 write!(f, "weight of pixels {pixel_weight}")?;
-                match loss {
-                    Some(loss) => write!(f, ", of the loss {} {adversarial_weight}", name(loss)),
+                match loss.zip(adversarial_weight) {
+                    Some((loss, weight)) => write!(f, ", of the loss {} {weight}", name(loss)),
                     None => Ok(()),
                 }
             }

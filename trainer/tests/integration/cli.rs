@@ -939,13 +939,33 @@ fn a_dry_run_says_where_absent_data_would_come_from() {
 #[test]
 fn recipes_are_what_fit_does_by_default() {
     let folder = tempfile::tempdir().unwrap();
+    // For cyclegan, in the shape that the list is for.
+    for half in ["train", "test"] {
+        let place = folder.path().join("own").join(half);
+        std::fs::create_dir_all(&place).unwrap();
+        for i in 0..9u8 {
+            let picture = image::GrayImage::from_pixel(28, 28, image::Luma([20 * i]));
+            picture.save(place.join(format!("{i}.png"))).unwrap();
+        }
+    }
     let listed = trainer(folder.path(), &["recipes", "--json"]);
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert!(listed.lines().count() >= 8);
     for line in listed.lines() {
         let listed: serde_json::Value = serde_json::from_str(line).unwrap();
         let recipe = listed["recipe"].as_str().unwrap();
-        let mut fit = vec!["fit", "--dataset", "fashion", "--recipe", recipe];
+        let mut fit = vec!["fit", "--recipe", recipe, "--dataset"];
+        fit.extend_from_slice(match recipe {
+            "cyclegan" => &[
+                "folder:own",
+                "--target-dataset",
+                "folder:own",
+                "--image-size",
+                "28",
+            ],
+            "pix2pix" => &["fashion", "--task", "denoise"],
+            _ => &["fashion"],
+        });
         if let Some(size) = listed["size"].as_str() {
             fit.extend(["--size", size]);
         }
@@ -959,6 +979,10 @@ fn recipes_are_what_fit_does_by_default() {
             "penalty_weight",
             "weight_clip",
             "critic_steps",
+            "pixel_weight",
+            "adversarial_weight",
+            "cycle_weight",
+            "identity_weight",
             "batch",
             "lr",
         ] {
@@ -969,9 +993,11 @@ fn recipes_are_what_fit_does_by_default() {
                 "{recipe}: {key}"
             );
         }
-        let networks = match recipe {
-            "vae" => ["decoder", "encoder"],
-            _ => ["generator", "discriminator"],
+        let networks: &[&str] = match recipe {
+            "vae" => &["decoder", "encoder"],
+            "autoencoder" => &["generator"],
+            "cyclegan" => &["generator", "back", "discriminator", "back-discriminator"],
+            _ => &["generator", "discriminator"],
         };
         for network in networks {
             let parameters = &listed[format!("{network}_parameters")];

@@ -352,3 +352,50 @@ fn what_does_not_go_together_is_refused() {
         }
     }
 }
+
+/// Wherever it was killed, and with whatever number of threads it goes on.
+#[test]
+fn a_killed_run_ends_with_the_bytes_of_one_left_alone() {
+    let place = place();
+    let sized = "--size nano";
+    for (recipe, size, more) in [
+        (
+            "pix2pix",
+            sized,
+            "--target-dataset folder:b --generator u-net",
+        ),
+        (
+            "cyclegan",
+            sized,
+            "--target-dataset folder:b --norm instance",
+        ),
+        ("autoencoder", sized, ""),
+        ("encdec", "", "--task inpaint"),
+    ] {
+        let fit = format!(
+            "fit --recipe {recipe} {size} --dataset folder:a {more} --image-size 16 --batch 8 --epochs 30 --flip \
+             --device cpu --checkpoint-every 2"
+        );
+        let (alone, killed) = (format!("{recipe}-alone"), format!("{recipe}-killed"));
+        place.ends_with(0, &format!("{fit} --threads 1 --out {alone}"));
+        let mut child = place.start(&format!("{fit} --threads 2 --out {killed}"));
+        for (step, threads) in [(20, 1), (70, 3), (112, 2)] {
+            place.wait_for_step(&killed, step, &mut child);
+            child.kill().unwrap();
+            child.wait().unwrap();
+            child = place.start(&format!("fit --resume {killed} --threads {threads}"));
+        }
+        assert!(child.wait().unwrap().success(), "{recipe}");
+        let bytes = |run: &str, name: &str| fs::read(place.path(run).join(name)).unwrap();
+        for name in [
+            "checkpoints/step-00000150.safetensors",
+            "model.onnx",
+            "samples.png",
+        ] {
+            assert!(
+                bytes(&alone, name) == bytes(&killed, name),
+                "{recipe}: {name}"
+            );
+        }
+    }
+}
