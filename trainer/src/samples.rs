@@ -18,6 +18,14 @@ pub fn classes_in_turn(network: &Network, count: usize) -> Vec<u32> {
     engines::classes_in_turn(network.classes().unwrap_or(0), count)
 }
 
+/// The values that networks read of pixels: those of `p` is `(p - 128) / 128`.
+pub fn from_pixels(pixels: &[u8]) -> Vec<f32> {
+    pixels
+        .iter()
+        .map(|&p| (f32::from(p) - 128.0) / 128.0)
+        .collect()
+}
+
 /// The pixels of images with values in [-1, 1]: rounded and clamped; the inverse of what training reads.
 pub fn to_pixels(images: &[f32]) -> Vec<u8> {
     images.iter().map(|y| (128.0 * y + 128.5) as u8).collect()

@@ -373,6 +373,20 @@ fn check_window(kernel: usize, stride: usize, padding: usize) -> Result<(), Stri
     Ok(())
 }
 
+/// Which sides a picture may have: any multiple of a number, from a least one on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sides {
+    pub multiple: usize,
+    pub least: usize,
+}
+
+impl Sides {
+    /// Whether a side is one of them.
+    pub const fn allow(self, side: usize) -> bool {
+        side >= self.least && side.is_multiple_of(self.multiple)
+    }
+}
+
 /// A network: the shape it takes and its layers in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -464,10 +478,9 @@ impl Network {
         both
     }
 
-    /// The least number of which both sides of a picture must be multiples for the network to run on it as on those of
-    /// its own size: what comes out is to the picture what the output is to the input. `None` for a network that runs
-    /// on one size only, or reads vectors.
-    pub fn side_multiple(&self) -> Option<usize> {
+    /// The other sides of pictures that the network can be run on, and then makes images of, which are to them what its
+    /// output is to its input. `None` for a network that runs on one size only, or reads vectors.
+    pub fn sides(&self) -> Option<Sides> {
         /// Strides in a row come to no more.
         const MOST: usize = 64;
         let is_local = |layer: &Layer| {
@@ -486,29 +499,31 @@ impl Network {
         if !self.reads_pictures() || !self.layers.iter().all(is_local) {
             return None;
         }
-        let fits = |more: usize| {
-            let (height, width) = (input.height + more, input.width + more);
+        let fits = |side: usize| {
             let other = Self {
-                input: Shape::new(input.channels, height, width),
+                input: Shape::new(input.channels, side, side),
                 ..self.clone()
             };
             other.output().is_ok_and(|found| {
-                found.height * input.height == output.height * height
-                    && found.width * input.width == output.width * width
+                found.height * input.height == output.height * side
+                    && found.width * input.width == output.width * side
             })
         };
-        let multiples = (0..).map(|exponent| 1 << exponent);
-        multiples
-            .take_while(|&multiple| multiple <= MOST)
-            .find(|&multiple| {
-                input.height.is_multiple_of(multiple)
-                    && input.width.is_multiple_of(multiple)
-                    && (0..=MOST).step_by(multiple).all(fits)
-            })
+        let powers = (0..).map(|exponent| 1 << exponent);
+        let mut multiples = powers.take_while(|&multiple| multiple <= MOST);
+        // Sides that repeat themselves after as many pixels as the strides come to.
+        let multiple = multiples.find(|&multiple| {
+            let whole = |side: usize| side.is_multiple_of(multiple);
+            let mut sides = (MOST..=2 * MOST).step_by(multiple);
+            whole(input.height) && whole(input.width) && sides.all(fits)
+        })?;
+        let sides = (1..=MOST / multiple).rev().map(|times| times * multiple);
+        let least = sides.take_while(|&side| fits(side)).last()?;
+        Some(Sides { multiple, least })
     }
 
-    /// The number of the tensor that a picture is squeezed into, of a network that makes pictures again of a vector: the
-    /// one of the fewest numbers. `None` where that is no vector, or the network's input or output.
+    /// The number of the tensor that a picture is squeezed into, of a network that makes pictures again of a vector:
+    /// the one of the fewest numbers. `None` where that is no vector, or the network's input or output.
     ///
     /// # Errors
     /// As [`Network::walk`].
@@ -789,7 +804,7 @@ mod tests {
         let multiple = |layers: Vec<Layer>| {
             let network = Network::chain(Shape::new(2, 24, 32), layers);
             network.output().unwrap();
-            network.side_multiple()
+            network.sides().map(|sides| sides.multiple)
         };
         let up = || conv_transpose(2);
         assert_eq!(multiple(vec![conv(3, 1, 1)]), Some(1));
@@ -801,6 +816,26 @@ mod tests {
         assert_eq!(multiple(vec![conv(4, 2, 1), conv(4, 2, 1), up()]), Some(4));
         // It reads the same for pictures that it makes larger.
         assert_eq!(multiple(vec![conv(3, 1, 1), up()]), Some(1));
+        let wide = Network::chain(Shape::new(2, 64, 64), vec![conv(7, 2, 0), up()]);
+        assert_eq!(wide.sides(), None);
+        let pooled = Layer::AvgPool2d {
+            kernel: 3,
+            stride: 1,
+        };
+        let back = Layer::ConvTranspose2d {
+            channels: 2,
+            kernel: 3,
+            stride: 1,
+            padding: 0,
+            output_padding: 0,
+            bias: true,
+        };
+        let pools = Network::chain(Shape::new(2, 24, 32), vec![pooled, back]);
+        let expected = Sides {
+            multiple: 1,
+            least: 3,
+        };
+        assert_eq!(pools.sides(), Some(expected));
         // Two pixels fewer are no share of a picture.
         assert_eq!(multiple(vec![conv(3, 1, 0)]), None);
         let dense = Layer::Linear {
@@ -809,11 +844,12 @@ mod tests {
         };
         assert_eq!(multiple(vec![dense]), None);
         let vector = Network::chain(Shape::features(4), vec![Layer::Relu]);
-        assert_eq!(vector.side_multiple(), None);
+        assert_eq!(vector.sides(), None);
         // Branches that meet again must have the same sizes.
         let mut branches = Network::chain(Shape::new(2, 24, 32), vec![conv(4, 2, 1), up()]);
         branches.push(Layer::Add, &[0, 2]);
-        assert_eq!(branches.side_multiple(), Some(2));
+        let sides = branches.sides().unwrap();
+        assert!(sides.allow(2) && sides.allow(24) && !sides.allow(9) && !sides.allow(0));
     }
 
     #[test]

@@ -74,10 +74,11 @@ pub fn lay_out(folder: &Path) -> Result<()> {
 
 fn make(folder: &Path, seed: u64, test_every: u64) -> Result<()> {
     // Without `..`, as far as the folders are there.
-    let parent = folder.parent().context("the folder has no parent")?;
-    fs::create_dir_all(parent)?;
-    let name = folder.file_name().context("the folder has no name")?;
-    let folder = parent.canonicalize()?.join(name);
+    let there = folder
+        .ancestors()
+        .find_map(|above| Some((above, above.canonicalize().ok()?)));
+    let (above, real) = there.context("the folder has no parent")?;
+    let folder = real.join(folder.strip_prefix(above)?);
     ensure!(
         !folder.starts_with(workspace::root().canonicalize()?),
         "{} is inside the repository: name a folder elsewhere",
@@ -96,6 +97,7 @@ fn make(folder: &Path, seed: u64, test_every: u64) -> Result<()> {
         .filter(|name| is_test(name, seed, test_every))
         .collect();
     let parent = folder.parent().context("the folder has no parent")?;
+    fs::create_dir_all(parent)?;
     let made = tempfile::tempdir_in(parent)?;
     for (style, pictures) in STYLES.iter().zip([&twitter, &google]) {
         for (name, picture) in pictures {

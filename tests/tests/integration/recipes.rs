@@ -2,14 +2,15 @@
 
 use clap::ValueEnum;
 use pocketgan_trainer::data::{self, Options, Split};
-use pocketgan_trainer::export::export;
 use pocketgan_trainer::export::quantize::{Calibration, Weights};
+use pocketgan_trainer::export::{FLOAT_ONNX, export};
 use pocketgan_trainer::gan::fit::Source;
 use pocketgan_trainer::gan::{
     Adversarial, Batch, Conditioning, DiscriminatorKind, Game, Gan, GeneratorKind, Recipe, Size,
 };
 use pocketgan_trainer::ops::Cpu;
-use pocketgan_trainer::verify::{ExportedModel, verify};
+use pocketgan_trainer::parameters::Parameters;
+use pocketgan_trainer::verify::{ExportedModel, verify, verify_pictures};
 
 #[test]
 fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
@@ -19,7 +20,6 @@ fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
     let shape = images.shape();
     let recipes = Recipe::value_variants().iter();
     let recipes = recipes.map(|recipe| (format!("{recipe:?}"), recipe.parts(Size::Nano, shape)));
-    let recipes = recipes.filter(|(_, parts)| parts.translator.is_none());
     // Each kind of generator and of discriminator, the fewer of the two more than once.
     let generators = GeneratorKind::value_variants().iter();
     let discriminators = DiscriminatorKind::value_variants().iter().cycle();
@@ -47,15 +47,30 @@ fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
             classes.clear();
         }
         let mut gan = Gan::new(Cpu::default(), &settings).unwrap();
-        let parameters = |gan: &Gan<Cpu>| {
-            [&gan.generator, &gan.others[0]].map(|network| network.model.parameters().unwrap())
+        let parameters = |gan: &Gan<Cpu>| -> Vec<Parameters> {
+            let networks = std::iter::once(&gan.generator).chain(&gan.others);
+            let parameters = networks.map(|network| network.model.parameters().unwrap());
+            parameters.collect()
         };
+        // Of the images in another order, where pictures are read.
+        let read = settings.networks.generator.network.reads_pictures();
+        let mut inputs = Vec::new();
+        if read {
+            inputs.extend_from_slice(&real[shape.len()..]);
+            inputs.extend_from_slice(&real[..shape.len()]);
+        }
         let before = parameters(&gan);
         for _ in 0..2 {
-            let losses = gan.step(Batch::new(BATCH, &real, &classes)).unwrap();
+            let batch = Batch {
+                inputs: &inputs,
+                ..Batch::new(BATCH, &real, &classes)
+            };
+            let losses = gan.step(batch).unwrap();
             assert!(losses.is_finite(), "{what}: {losses:?}");
         }
-        gan.settle_average().unwrap();
+        let generators = settings.networks.iter().filter(|_| read);
+        let pictures = generators.map(|named| (named.name.clone(), real.clone()));
+        gan.settle_average_on(&pictures.collect()).unwrap();
         let after = parameters(&gan);
         for (before, after) in before.iter().zip(&after) {
             for (name, tensor) in &before.tensors {
@@ -92,8 +107,13 @@ fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
             folder.path(),
         )
         .unwrap();
-        let model = ExportedModel::read(folder.path()).unwrap();
-        let found = verify(&model, 1, 256, &mut |_, _| {}).unwrap();
+        let found = if read {
+            let path = folder.path().join(FLOAT_ONNX);
+            verify_pictures(&path, Some((network, &average)), 1, 8).unwrap()
+        } else {
+            let model = ExportedModel::read(folder.path()).unwrap();
+            verify(&model, 1, 256, &mut |_, _| {}).unwrap()
+        };
         let failures = found.failures();
         assert!(failures.is_empty(), "{what}: {failures:?}");
     }

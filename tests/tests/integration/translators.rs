@@ -10,7 +10,7 @@ use pocketgan_trainer::gan::{GeneratorKind, Normalization, Recipe, Size, Transla
 use pocketgan_trainer::nn::Model;
 use pocketgan_trainer::ops::Cpu;
 use pocketgan_trainer::parameters::Parameters;
-use pocketgan_trainer::spec::{Network, Shape};
+use pocketgan_trainer::spec::{Network, Shape, Sides};
 use pocketgan_trainer::verify::verify_pictures;
 
 const COUNT: usize = 3;
@@ -66,8 +66,15 @@ fn agree(what: &str, network: &Network, seed: u64) {
     assert!(found.failures().is_empty(), "{what}: {found:?}");
     assert!(found.comparisons[0].mean > 0.0, "{what}");
 
+    let mut wrong = parameters.clone();
+    let last = wrong.tensors.values_mut().next_back().unwrap();
+    last.data[0] += 0.01;
+    let found = verify_pictures(&path, Some((network, &wrong)), 1, 4).unwrap();
+    assert_eq!(found.failures().len(), 2, "{what}: {found:?}");
+
     let mut others = vec![input];
-    if let Some(multiple) = network.side_multiple() {
+    if let Some(Sides { multiple, least }) = network.sides() {
+        others.push(Shape::new(input.channels, least, least + multiple));
         others.push(Shape::new(
             input.channels,
             3 * multiple.max(4),

@@ -8,8 +8,11 @@ use crate::export::{
     self, BACK_ONNX, ENCODER_ONNX, FLOAT_BLOB, FLOAT_ONNX, INT8_BLOB, INT8_ONNX, QuantizeError,
     blob,
 };
+use crate::gan::checkpoint::Checkpoint;
 use crate::gan::store::{Found, Store, StoreError};
 use crate::gan::{Cycle, Variational};
+use crate::parameters::Parameters;
+use crate::spec::Network;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -17,9 +20,9 @@ use std::path::{Path, PathBuf};
 ///
 /// For a run that was stopped early, for int4, or after an update of this program. What is there is replaced. A damaged
 /// checkpoint is passed over. A folder without checkpoints, as those in models/, is exported from its model-f32.pgan.
-/// Where a layer cannot be quantized, the float files are written, the layer is named, and the exit code is 1. A network
-/// that reads pictures has model.onnx alone; beside it there is the way back of cyclegan (back.onnx) and the encoder of an
-/// autoencoder, as of a variational one (encoder.onnx).
+/// Where a layer cannot be quantized, the float files are written, the layer is named, and the exit code is 1. A
+/// network that reads pictures has model.onnx alone; beside it there is the way back of cyclegan (back.onnx) and the
+/// encoder of an autoencoder, as of a variational one (encoder.onnx).
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
     /// The folder of a run or a model.
@@ -60,6 +63,14 @@ pub fn run(args: ExportArgs) -> Result<(), Failure> {
         (format!("from {}", float_blob.display()), exported)
     } else {
         let found = checkpoint(&args.run, args.best)?;
+        let generator = found.checkpoint.generator();
+        if args.weights.is_some() && generator.is_some_and(|(network, _)| network.reads_pictures())
+        {
+            return Err(Failure::Input(format!(
+                "{} reads pictures, and no device runs that yet: leave out --weights",
+                args.run.display()
+            )));
+        }
         let exported = export_to(&found, args.weights, out)?;
         export_others(&found, out)?;
         (format!("step {}", found.checkpoint.gan.steps), exported)
@@ -132,6 +143,15 @@ pub(super) fn checkpoint(run: &Path, best: bool) -> Result<Found, Failure> {
     })
 }
 
+/// The generator that goes back, of a translation without pairs.
+pub(super) fn way_back(checkpoint: &Checkpoint) -> Option<(&Network, &Parameters)> {
+    let name = Cycle::GENERATORS[1];
+    let others = &checkpoint.networks.others;
+    let named = others.iter().find(|named| named.name == name)?;
+    let state = checkpoint.gan.networks.get(name)?;
+    Some((&named.network, state.average.as_ref()?))
+}
+
 /// Writes the other networks of a checkpoint that are of use by themselves: an encoder, or a generator that goes back.
 pub(super) fn export_others(found: &Found, folder: &Path) -> Result<(), Failure> {
     let checkpoint = &found.checkpoint;
@@ -150,7 +170,7 @@ pub(super) fn export_others(found: &Found, folder: &Path) -> Result<(), Failure>
     };
     let mut files = Vec::new();
     let failed = |error: FoldError| Failure::Run(error.into());
-    if let Some((network, parameters)) = named(Cycle::GENERATORS[1]) {
+    if let Some((network, parameters)) = way_back(checkpoint) {
         let bytes = export::translator(network, parameters).map_err(failed)?;
         files.push((BACK_ONNX, bytes));
     }
@@ -181,7 +201,14 @@ pub(super) fn export_others(found: &Found, folder: &Path) -> Result<(), Failure>
         ));
     }
     let files: Vec<(&str, &Vec<u8>)> = files.iter().map(|(name, bytes)| (*name, bytes)).collect();
-    Ok(export::write_all(folder, &files)?)
+    export::write_all(folder, &files)?;
+    // What is there of an earlier export is of other networks.
+    for name in [BACK_ONNX, ENCODER_ONNX] {
+        if files.iter().all(|(written, _)| *written != name) {
+            let _ = std::fs::remove_file(folder.join(name));
+        }
+    }
+    Ok(())
 }
 
 /// Writes a checkpoint's averaged generator as the four files for the device, with the run's own weights where none

@@ -3,16 +3,17 @@
 use super::output::Output;
 use super::{Failure, export};
 use crate::data::{Draw, Picture, Task};
-use crate::engines::{EngineKind, Translator};
+use crate::engines::{EngineError, EngineKind, Translator};
 use crate::export::FLOAT_ONNX;
 use crate::files::write_whole;
 use crate::gan::fit::{Shown, translations};
 use crate::metrics::PairScore;
+use crate::samples::from_pixels;
 use crate::spec::Shape;
 use anyhow::Context;
 use image::{ImageFormat, RgbImage};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
@@ -83,24 +84,20 @@ struct Known {
 }
 
 pub fn run(args: TranslateArgs) -> Result<(), Failure> {
-    let grid = args.grid.clone().map(|path| Output::check(path, args.json));
-    let grid = grid.transpose()?;
-    let of_folder = args.input.is_dir();
-    let single = if of_folder {
-        check_folder(&args.output)?;
-        None
-    } else {
-        Some(Output::check(args.output.clone(), args.json)?)
-    };
+    let outputs = Outputs::check(&args)?;
     let (path, mut translator) = open(&args.model, args.engine)?;
-    let task = if args.apply_task {
-        Some(task(&args.model)?)
-    } else {
-        None
-    };
-    let tell = &mut |line: &str| tell!("{line}");
-    let inputs = Picture::all(&args.input, tell)?;
-    let truths = truths(args.truth.as_deref(), &inputs, tell)?;
+    let work = Work::new(&args, &translator)?;
+    // All that can be wrong with a picture is found before anything is written.
+    let mut shapes = BTreeSet::new();
+    for number in 0..work.inputs.len() {
+        let given = work.read(number, &translator)?;
+        shapes.insert(format!("{} to {}", given.shape, given.output));
+    }
+    if outputs.grid.is_some() && shapes.len() > 1 {
+        return Err(Failure::Input(
+            "--grid needs pictures of one size: leave it out, or add --resize".into(),
+        ));
+    }
     let mut report = Report {
         model: path,
         engine: args.engine,
@@ -108,69 +105,118 @@ pub fn run(args: TranslateArgs) -> Result<(), Failure> {
         score: None,
     };
     let mut seen = Seen::default();
-    for (number, input) in inputs.iter().enumerate() {
-        let given = Given::read(&args, &translator, input, task, number as u32)?;
-        let wanted = match truths.get(number) {
-            Some(truth) => {
-                let output = translator.output(given.shape)?;
-                let side = args.resize.then_some(output.height);
-                let (pixels, shape) = truth.read(output.channels, side)?;
-                check_truth(truth, shape, output)?;
-                Some(pixels)
-            }
-            None => given.truth,
-        };
+    for (number, input) in work.inputs.iter().enumerate() {
+        let given = work.read(number, &translator)?;
         let images = translator.images(&given.picture, given.shape)?;
         let (made, shape) = (images.to_pixels(), images.shape);
-        let picture = sheet_of_one(&made, shape);
-        let output = match &single {
-            Some(output) => {
-                output.save(picture)?;
-                args.output.clone()
-            }
-            None => write_below(&args.output, &input.name, picture)?,
-        };
-        let score = wanted
+        let score = given
+            .wanted
             .as_ref()
             .map(|wanted| PairScore::new(&made, wanted, shape.len()));
         report.images.push(Translated {
             name: input.name.clone(),
-            output,
+            output: outputs.write(input, as_picture(&made, shape))?,
             channels: shape.channels,
             height: shape.height,
             width: shape.width,
             score,
         });
-        if grid.is_some() {
-            seen.add(&given.picture, given.shape, &made, shape, wanted.as_deref())?;
+        if outputs.grid.is_some() {
+            seen.add(&given, &made);
         }
     }
     report.score = mean(&report.images);
-    if let Some(grid) = grid {
-        grid.write(seen.grid())?;
+    if let Some(grid) = &outputs.grid {
+        grid.save(seen.grid())?;
     }
     if args.json {
         return super::print_json(&report);
     }
     let count = report.images.len();
     let plural = if count == 1 { "" } else { "s" };
-    let line = format!(
-        "{count} image{plural} from {}: {}",
-        report.model.display(),
-        args.output.display()
-    );
-    match &single {
-        Some(output) => output.say(&line),
-        None => say!("{line}"),
-    }
-    if let Some(score) = &report.score {
-        tell!(
-            "L1 {:.2} grey levels, PSNR {:.2} dB from what should come out",
-            score.l1,
-            score.psnr
-        );
-    }
+    let score = report.score.as_ref().map_or_else(String::new, |score| {
+        format!(
+            "; L1 {:.2} grey levels, PSNR {:.2} dB from what should come out",
+            score.l1, score.psnr
+        )
+    });
+    let (model, place) = (report.model.display(), args.output.display());
+    outputs.say(&format!(
+        "{count} image{plural} from {model}: {place}{score}"
+    ));
     Ok(())
+}
+
+/// Where images go.
+struct Outputs {
+    /// The picture that is written, where a file is read.
+    single: Option<Output>,
+    /// The folder that pictures are written into, where one is read.
+    folder: PathBuf,
+    grid: Option<Output>,
+}
+
+impl Outputs {
+    /// Checks what is named, as far as that can be told without writing.
+    fn check(args: &TranslateArgs) -> Result<Self, Failure> {
+        let refuse = |sentence: String| Err(Failure::Input(sentence));
+        let folder = args.output.clone();
+        let grid = args.grid.clone();
+        if grid
+            .as_deref()
+            .is_some_and(|grid| grid == Path::new("-") || grid == folder)
+        {
+            return refuse("--grid needs a file of its own".into());
+        }
+        let grid = grid
+            .map(|grid| Output::check(grid, args.json))
+            .transpose()?;
+        if !args.input.is_dir() {
+            let single = Output::check(folder.clone(), args.json)?;
+            return Ok(Self {
+                single: Some(single),
+                folder,
+                grid,
+            });
+        }
+        if folder.exists() && !folder.is_dir() {
+            return refuse(format!(
+                "{} is no folder: the images of a folder go into a folder",
+                folder.display()
+            ));
+        }
+        let real = |path: &Path| path.canonicalize().ok();
+        if real(&folder).is_some() && real(&folder) == real(&args.input) {
+            return refuse(format!(
+                "the images would take the place of the pictures in {}: name another folder with -o",
+                folder.display()
+            ));
+        }
+        Ok(Self {
+            single: None,
+            folder,
+            grid,
+        })
+    }
+
+    /// Writes the image of a picture; gives its path.
+    fn write(&self, input: &Picture, image: RgbImage) -> Result<PathBuf, Failure> {
+        match &self.single {
+            Some(output) => {
+                output.save(image)?;
+                Ok(self.folder.clone())
+            }
+            None => write_below(&self.folder, &input.name, image),
+        }
+    }
+
+    /// Prints a line, on standard error if the picture is on standard output.
+    fn say(&self, line: &str) {
+        match &self.single {
+            Some(output) => output.say(line),
+            None => say!("{line}"),
+        }
+    }
 }
 
 /// The model on a file, in a folder, or of the newest checkpoint of a run that has not been exported yet.
@@ -185,6 +231,10 @@ fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Translator), Failure
         return Ok((exported, translator));
     }
     let found = export::checkpoint(model, false)?;
+    let generator = found.checkpoint.generator();
+    if generator.is_some_and(|(network, _)| !network.reads_pictures()) {
+        return Err(EngineError::ReadsLatents(found.path).into());
+    }
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     export::export_to(&found, None, folder.path())?;
     let translator = Translator::open(kind, &folder.path().join(FLOAT_ONNX))?;
@@ -232,65 +282,95 @@ fn truths(
     truths.collect()
 }
 
-fn check_truth(truth: &Picture, shape: Shape, output: Shape) -> Result<(), Failure> {
-    if shape == output {
-        return Ok(());
-    }
-    Err(Failure::Input(format!(
-        "{} is {shape}, and the image that should be like it is {output}",
-        truth.path.display()
-    )))
+/// The pictures that are read, and what should come out of each.
+struct Work<'a> {
+    args: &'a TranslateArgs,
+    task: Option<Task>,
+    inputs: Vec<Picture>,
+    /// None where none are named.
+    truths: Vec<Picture>,
 }
 
-/// A picture as the network reads it, and what it was made of.
+/// A picture as the network reads it, and what should come out.
 struct Given {
     picture: Vec<u8>,
     shape: Shape,
-    truth: Option<Vec<u8>>,
+    output: Shape,
+    wanted: Option<Vec<u8>>,
 }
 
-impl Given {
-    fn read(
-        args: &TranslateArgs,
-        translator: &Translator,
-        input: &Picture,
-        task: Option<Task>,
-        number: u32,
-    ) -> Result<Self, Failure> {
-        let trained = translator.input();
-        let side = args.resize.then_some(trained.height);
-        let Some(task) = task else {
-            let (picture, shape) = input.read(trained.channels, side)?;
-            return Ok(Self {
-                picture,
-                shape,
-                truth: None,
-            });
+impl<'a> Work<'a> {
+    fn new(args: &'a TranslateArgs, translator: &Translator) -> Result<Self, Failure> {
+        let task = if args.apply_task {
+            Some(task(&args.model)?)
+        } else {
+            None
         };
-        let channels = translator.output(trained)?.channels;
-        let side = side.map(|side| side * task.factor());
-        let (whole, image) = input.read(channels, side)?;
-        let shape = task.input(image).map_err(|reason| {
-            let path = input.path.display();
-            Failure::Input(format!(
-                "{path}: the run's task {reason}, and this is {image}"
-            ))
-        })?;
-        let draw = Draw {
-            seed: 1,
-            epoch: Draw::HELD_OUT,
-            image: number,
-        };
-        let values: Vec<f32> = whole
-            .iter()
-            .map(|&p| (f32::from(p) - 128.0) / 128.0)
-            .collect();
-        let mut picture = Vec::new();
-        task.apply(draw, image, &values, &mut picture);
+        if let Some(task) = task
+            && let Err(reason) = task.input(translator.output(translator.input())?)
+        {
+            return Err(Failure::Input(format!("the run's task {reason}")));
+        }
+        let tell = &mut |line: &str| tell!("{line}");
+        let inputs = Picture::all(&args.input, tell)?;
+        let mut names = BTreeSet::new();
+        if let Some(twice) = inputs.iter().find(|input| !names.insert(&input.name)) {
+            return Err(Failure::Input(format!(
+                "two pictures of {} are called {}: their images would have one name",
+                args.input.display(),
+                twice.name
+            )));
+        }
         Ok(Self {
-            picture: picture.iter().map(|v| (v * 128.0 + 128.0) as u8).collect(),
+            args,
+            task,
+            truths: truths(args.truth.as_deref(), &inputs, tell)?,
+            inputs,
+        })
+    }
+
+    fn read(&self, number: usize, translator: &Translator) -> Result<Given, Failure> {
+        let input = &self.inputs[number];
+        let trained = translator.input();
+        let resize = self.args.resize;
+        let (picture, shape, mut wanted) = match self.task {
+            None => {
+                let side = resize.then_some(trained.height);
+                let (picture, shape) = input.read(trained.channels, side)?;
+                (picture, shape, None)
+            }
+            Some(task) => {
+                let image = translator.output(trained)?;
+                let side = resize.then_some(image.height);
+                let (whole, image) = input.read(image.channels, side)?;
+                let shape = task.input(image).map_err(|reason| {
+                    let path = input.path.display();
+                    Failure::Input(format!("{path} is {image}, and the run's task {reason}"))
+                })?;
+                let draw = Draw::held_out(1, number as u32);
+                (task.of_pixels(draw, image, &whole), shape, Some(whole))
+            }
+        };
+        let output = translator.output(shape).map_err(|error| {
+            let advice = if resize { "" } else { ", or add --resize" };
+            Failure::Input(format!("{}: {error}{advice}", input.path.display()))
+        })?;
+        if let Some(truth) = self.truths.get(number) {
+            let side = resize.then_some(output.height);
+            let (pixels, shape) = truth.read(output.channels, side)?;
+            if shape != output {
+                return Err(Failure::Input(format!(
+                    "{} is {shape}, and the image that should be like it is {output}",
+                    truth.path.display()
+                )));
+            }
+            wanted = Some(pixels);
+        }
+        Ok(Given {
+            picture,
             shape,
-            truth: Some(whole),
+            output,
+            wanted,
         })
     }
 }
@@ -305,27 +385,14 @@ struct Seen {
 }
 
 impl Seen {
-    fn add(
-        &mut self,
-        picture: &[u8],
-        from: Shape,
-        made: &[u8],
-        to: Shape,
-        wanted: Option<&[u8]>,
-    ) -> Result<(), Failure> {
-        if *self.shapes.get_or_insert([from, to]) != [from, to] {
-            return Err(Failure::Input(
-                "--grid needs pictures of one size: leave it out, or add --resize".into(),
-            ));
-        }
-        let values = picture.iter().map(|&p| (f32::from(p) - 128.0) / 128.0);
-        self.pictures.extend(values);
+    fn add(&mut self, given: &Given, made: &[u8]) {
+        self.shapes = Some([given.shape, given.output]);
+        self.pictures.extend(from_pixels(&given.picture));
         self.made.extend_from_slice(made);
-        self.images.extend_from_slice(wanted.unwrap_or_default());
-        Ok(())
+        self.images.extend(given.wanted.iter().flatten());
     }
 
-    fn grid(self) -> image::ImageResult<Vec<u8>> {
+    fn grid(self) -> RgbImage {
         let [picture, image] = self.shapes.unwrap_or([Shape::features(1); 2]);
         let shown = Shown {
             pictures: self.pictures,
@@ -337,7 +404,7 @@ impl Seen {
 }
 
 /// An image as a picture, pixel by pixel.
-fn sheet_of_one(pixels: &[u8], shape: Shape) -> RgbImage {
+fn as_picture(pixels: &[u8], shape: Shape) -> RgbImage {
     let plane = shape.height * shape.width;
     let (width, height) = (shape.width as u32, shape.height as u32);
     RgbImage::from_fn(width, height, |x, y| {
@@ -345,17 +412,6 @@ fn sheet_of_one(pixels: &[u8], shape: Shape) -> RgbImage {
         let channel = |c: usize| pixels[c.min(shape.channels - 1) * plane + at];
         image::Rgb([channel(0), channel(1), channel(2)])
     })
-}
-
-/// Checks that a folder can be made or is there.
-fn check_folder(path: &Path) -> Result<(), Failure> {
-    if path.exists() && !path.is_dir() {
-        return Err(Failure::Input(format!(
-            "{} is no folder: the images of a folder go into a folder",
-            path.display()
-        )));
-    }
-    Ok(())
 }
 
 /// Writes a picture into a folder as PNG, under a name whose parts are folders.

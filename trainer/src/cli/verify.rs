@@ -1,14 +1,15 @@
 //! `trainer verify`: the runtime against tract and ONNX Runtime.
 
-use super::export::checkpoint;
+use super::export::{checkpoint, way_back};
 use super::{Failure, print_json};
 use crate::engines::{EngineError, read, reads_pictures};
-use crate::export::{FLOAT_ONNX, translator};
+use crate::export::{BACK_ONNX, FLOAT_ONNX, translator};
 use crate::parameters::Parameters;
 use crate::spec::Network;
 use crate::verify::{
     Comparison, ExportedModel, Verification, VerifyError, verify, verify_pictures,
 };
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::IsTerminal;
@@ -27,7 +28,8 @@ use std::path::PathBuf;
 /// very bits of its reference kernels. A model with classes is asked for each in turn.
 ///
 /// Of a model that reads pictures the folder must hold model.onnx. The trainer's own arithmetic, tract and ONNX Runtime
-/// may differ by 1e-5 at most, on pictures drawn from the seed.
+/// may differ by 1e-5 at most, on pictures drawn from the seed; of large ones fewer than --count says. back.onnx beside
+/// it is compared too.
 ///
 /// Exits with 1 if anything is further apart. Where ONNX Runtime is missing, a warning says so and tract runs the QDQ
 /// model in its place, with the same bounds; that does not change the exit code.
@@ -35,7 +37,7 @@ use std::path::PathBuf;
 pub struct VerifyArgs {
     /// A run's folder, or a model's folder in models/.
     folder: PathBuf,
-    /// How many latents to compare on.
+    /// How many latents, or pictures, to compare on.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(256..=1 << 20))]
     count: u32,
     /// Seed of the first latent; the others follow.
@@ -127,33 +129,51 @@ fn of_latents(args: &VerifyArgs) -> Result<Verification, Failure> {
     Ok(found)
 }
 
-/// The engines are compared with the network of the run's newest or best checkpoint, whichever was exported.
+/// The engines are compared with the networks of the run's newest or best checkpoint, whichever was exported.
 fn of_pictures(args: &VerifyArgs) -> Result<Verification, Failure> {
-    let path = args.folder.join(FLOAT_ONNX);
-    let bytes = read(&path)?;
     let mut found = Vec::new();
     if args.folder.join("checkpoints").is_dir() {
         let all = [false, true].map(|best| checkpoint(&args.folder, best));
         found.extend(all.into_iter().flatten());
     }
-    let trained = found
-        .iter()
-        .filter_map(|found| found.checkpoint.generator());
-    let is_exported = |&(network, parameters): &(&Network, &Parameters)| {
-        translator(network, parameters).is_ok_and(|exported| exported == bytes)
-    };
-    let trained = trained.into_iter().find(is_exported);
-    if trained.is_none() {
-        tell!(
-            "{} is of no checkpoint there: the engines are compared with each other alone",
-            path.display()
-        );
+    let mut verification: Option<Verification> = None;
+    for name in [FLOAT_ONNX, BACK_ONNX] {
+        let path = args.folder.join(name);
+        if name == BACK_ONNX && !path.exists() {
+            continue;
+        }
+        let bytes = read(&path)?;
+        let trained = found.iter().filter_map(|found| match name {
+            BACK_ONNX => way_back(&found.checkpoint),
+            _ => found.checkpoint.generator(),
+        });
+        let is_exported = |&(network, parameters): &(&Network, &Parameters)| {
+            translator(network, parameters).is_ok_and(|exported| exported == bytes)
+        };
+        let trained = trained.into_iter().find(is_exported);
+        if trained.is_none() {
+            tell!(
+                "{} is of no checkpoint there: the engines are compared with each other alone",
+                path.display()
+            );
+        }
+        let of_file = verify_pictures(&path, trained, args.seed, args.count as usize)?;
+        match &mut verification {
+            None => verification = Some(of_file),
+            Some(all) => {
+                let back = of_file.comparisons.into_iter();
+                all.comparisons.extend(back.map(|comparison| Comparison {
+                    what: format!("back: {}", comparison.what),
+                    ..comparison
+                }));
+            }
+        }
     }
-    let outcome = verify_pictures(&path, trained, args.seed, args.count as usize)?;
-    if let Some(reason) = &outcome.without_onnx_runtime {
+    let found = verification.context("there is no model")?;
+    if let Some(reason) = &found.without_onnx_runtime {
         tell!("warning: {reason}. ONNX Runtime took no part");
     }
-    Ok(outcome)
+    Ok(found)
 }
 
 /// A progress bar on a terminal, a line every so often otherwise.

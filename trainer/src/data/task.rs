@@ -1,6 +1,7 @@
 //! Tasks: what is left of an image, for a network that makes the image of it again.
 
 use crate::rng::{Rng, Stream};
+use crate::samples::{from_pixels, to_pixels};
 use crate::spec::Shape;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,15 @@ pub struct Draw {
 impl Draw {
     /// No run has so many epochs.
     pub const HELD_OUT: u32 = u32::MAX >> 1;
+
+    /// Of a picture that is not learned from.
+    pub const fn held_out(seed: u64, image: u32) -> Self {
+        Self {
+            seed,
+            epoch: Self::HELD_OUT,
+            image,
+        }
+    }
 }
 
 impl Task {
@@ -54,18 +64,20 @@ impl Task {
     /// # Errors
     /// Images that the task cannot be made of, the rest of a sentence.
     pub fn input(self, image: Shape) -> Result<Shape, String> {
-        match self.factor() {
-            1 => {}
-            factor if image.height.is_multiple_of(factor) && image.width.is_multiple_of(factor) => {
-                return Ok(Shape::new(
-                    image.channels,
-                    image.height / factor,
-                    image.width / factor,
-                ));
-            }
-            factor => return Err(format!("needs sides that are multiples of {factor}")),
+        /// The least side of a picture that is read.
+        const LEAST: usize = 4;
+        let factor = self.factor();
+        let Shape { height, width, .. } = image;
+        if !height.is_multiple_of(factor) || !width.is_multiple_of(factor) {
+            return Err(format!("needs sides that are multiples of {factor}"));
+        }
+        if height.min(width) < factor * LEAST {
+            return Err(format!("needs sides of at least {}", factor * LEAST));
         }
         match (self, image.channels) {
+            (Self::Upscale2x | Self::Upscale4x, channels) => {
+                Ok(Shape::new(channels, height / factor, width / factor))
+            }
             (Self::Colorize, 3) => Ok(Shape::new(1, image.height, image.width)),
             (Self::Colorize, _) => Err("needs images in colour".into()),
             _ => Ok(image),
@@ -79,6 +91,13 @@ impl Task {
             Self::Upscale4x => 4,
             Self::Denoise | Self::Colorize | Self::Inpaint | Self::Reconstruct => 1,
         }
+    }
+
+    /// What the task leaves of an image of `shape`, pixels `(C, H, W)`.
+    pub fn of_pixels(self, draw: Draw, shape: Shape, image: &[u8]) -> Vec<u8> {
+        let mut left = Vec::new();
+        self.apply(draw, shape, &from_pixels(image), &mut left);
+        to_pixels(&left)
     }
 
     /// Adds to `inputs` what the task leaves of an image, `(C, H, W)` of `shape` with values in [-1, 1].
@@ -176,24 +195,37 @@ mod tests {
     #[test]
     fn a_smaller_picture_has_the_means() {
         let image: Vec<f32> = (0..32).map(|i| (i * 4) as f32 / 128.0).collect();
-        let halved = left(Task::Upscale2x, Shape::new(2, 4, 4), &image);
+        let mut halved = Vec::new();
+        means(Shape::new(2, 4, 4), 2, &image, &mut halved);
         // (0 + 4 + 16 + 20) / 4, and so on.
         let expected = [10, 18, 42, 50, 74, 82, 106, 114].map(|v| v as f32 / 128.0);
         assert_eq!(halved, expected);
-        let quartered = left(Task::Upscale4x, Shape::new(2, 4, 4), &image);
-        assert_eq!(quartered, [30.0 / 128.0, 94.0 / 128.0]);
-        assert!(Task::Upscale4x.input(Shape::new(1, 28, 30)).is_err());
+        let shape = Shape::new(2, 16, 16);
+        let image = pixels(shape.len());
+        for (task, factor) in [(Task::Upscale2x, 2), (Task::Upscale4x, 4)] {
+            let mut smaller = Vec::new();
+            means(shape, factor, &image, &mut smaller);
+            let rounded = smaller.iter().map(|v| (v * 128.0).round() / 128.0);
+            assert_eq!(left(task, shape, &image), rounded.collect::<Vec<_>>());
+        }
+        for refused in [Shape::new(1, 28, 30), Shape::new(1, 12, 16)] {
+            assert!(Task::Upscale4x.input(refused).is_err());
+        }
     }
 
     #[test]
     fn grey_is_the_luminance() {
-        let image = [0.5, -1.0, 0.25, 0.0, -0.5, 0.5];
-        let grey = left(Task::Colorize, Shape::new(3, 1, 2), &image);
+        let image = [
+            [0.5, -1.0].repeat(8),
+            [0.25, 0.0].repeat(8),
+            [-0.5, 0.5].repeat(8),
+        ];
+        let grey = left(Task::Colorize, Shape::new(3, 4, 4), &image.concat());
         let expected = [(0.5, 0.25, -0.5), (-1.0, 0.0, 0.5)].map(|(r, g, b)| {
             let sum: f64 = 0.2126 * r + 0.7152 * g + 0.0722 * b;
             ((sum * 128.0).round() / 128.0) as f32
         });
-        assert_eq!(grey, expected);
+        assert_eq!(grey, expected.repeat(8));
         assert!(Task::Colorize.input(Shape::new(1, 4, 4)).is_err());
     }
 

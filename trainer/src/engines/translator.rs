@@ -2,8 +2,12 @@
 
 use super::{Arithmetic, EngineError, EngineKind, Graph, Images, OrtGraph, TractGraph, read_onnx};
 use crate::export::onnx::OnnxModel;
-use crate::spec::Shape;
+use crate::samples::from_pixels;
+use crate::spec::{Shape, Sides};
 use std::path::{Path, PathBuf};
+
+/// The most pixels of a picture: a network has many numbers for each.
+const MOST_PIXELS: usize = 1 << 22;
 
 /// A model that makes images of pictures, in tract or ONNX Runtime.
 pub struct Translator {
@@ -48,7 +52,7 @@ impl Translator {
         let OnnxModel {
             input,
             output,
-            side_multiple,
+            sides,
             ..
         } = self.model;
         if picture == input {
@@ -62,13 +66,18 @@ impl Translator {
         if picture.channels != input.channels {
             return Err(refused(format!("it reads pictures of {input}")));
         }
-        let Some(multiple) = side_multiple else {
+        let Some(sides) = sides else {
             return Err(refused(format!("it reads pictures of {input} only")));
         };
-        let fits = |side: usize| side > 0 && side.is_multiple_of(multiple);
-        if !fits(picture.height) || !fits(picture.width) {
+        if !sides.allow(picture.height) || !sides.allow(picture.width) {
+            let Sides { multiple, least } = sides;
             return Err(refused(format!(
-                "both sides must be multiples of {multiple}"
+                "both sides must be multiples of {multiple}, from {least} on"
+            )));
+        }
+        if picture.height * picture.width > MOST_PIXELS {
+            return Err(refused(format!(
+                "it has more than {MOST_PIXELS} pixels: cut it into parts"
             )));
         }
         Ok(Shape::new(
@@ -90,14 +99,17 @@ impl Translator {
             _ => self.plan(&dims)?,
         };
         let (_, graph) = self.graph.insert((shape, graph));
-        let mut data = Vec::with_capacity(pictures.len() / shape.len() * output.len());
+        let mut data = Vec::new();
         for picture in pictures.chunks_exact(shape.len()) {
-            let values: Vec<f32> = picture
-                .iter()
-                .map(|&p| (f32::from(p) - 128.0) / 128.0)
-                .collect();
-            let mut outputs = graph.outputs(&[(&values, &dims)], &[])?;
-            data.append(&mut outputs.swap_remove(0));
+            let outputs = graph.outputs(&[(&from_pixels(picture), &dims)], &[])?;
+            let made = outputs.into_iter().next().unwrap_or_default();
+            if made.len() != output.len() {
+                return Err(EngineError::Failed {
+                    engine: "the model",
+                    reason: format!("it makes {} numbers and says {output}", made.len()),
+                });
+            }
+            data.extend(made);
         }
         Ok(Images {
             shape: output,

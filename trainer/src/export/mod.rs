@@ -183,8 +183,8 @@ pub fn check(network: &Network) -> Result<(), ExportError> {
 }
 
 /// Writes a network into the folder `dir`, made if it is not there, as the files named above, replacing those there;
-/// the float ones alone where it cannot be quantized, and [`FLOAT_ONNX`] alone where it reads pictures. No file is ever there in part: each is written under another name
-/// and renamed when all are complete.
+/// the float ones alone where it cannot be quantized, and [`FLOAT_ONNX`] alone where it reads pictures. No file is ever
+/// there in part: each is written under another name and renamed when all are complete.
 ///
 /// # Errors
 /// A network that the runtime cannot run, parameters that are not the network's, or a folder that
@@ -216,7 +216,7 @@ pub fn export(
 /// Parameters that are not the network's, a network that cannot be folded.
 pub fn translator(network: &Network, parameters: &Parameters) -> Result<Vec<u8>, FoldError> {
     let folded = fold::fold(network, parameters)?;
-    Ok(onnx::translator_model(&folded, network.side_multiple()))
+    Ok(onnx::translator_model(&folded, network.sides()))
 }
 
 /// The float ONNX model of a network that makes vectors of pictures.

@@ -5,8 +5,8 @@
 //! adversarial(D_B, G(a)) + adversarial(D_A, F(b)) + c (|F(G(a)) - a| + |G(F(b)) - b|) + i c (|G(b) - b| + |F(a) - a|)
 //! ```
 //!
-//! (their equations 1 to 3 and section 5.2), by the least squares of Mao et al. 2017. The discriminators are shown
-//! earlier images too, from a buffer (their section 4).
+//! (their equations 1 to 3 and section 5.2), by the least squares of Mao et al. 2017, whose half the generators' part
+//! is without, as theirs is. The discriminators are shown earlier images too, from a buffer (their section 4).
 
 use super::adversarial::{LEARN, PASS_THROUGH};
 use super::losses::Objective;
@@ -49,6 +49,12 @@ const CYCLE: LossName = LossName {
     short: "cycle",
 };
 
+const IDENTITY: LossName = LossName {
+    key: "identity",
+    title: "distance of images from what is made of them",
+    short: "identity",
+};
+
 /// Gradients for the weights, and through them for the generator before.
 const GO_ON: Mode = Mode::Train(Wants {
     input: true,
@@ -65,9 +71,6 @@ struct Made<A> {
 }
 
 impl Cycle {
-    /// The losses of a step: sums over both directions.
-    pub const LOSSES: [LossName; 3] = [DISCRIMINATORS, GENERATORS, CYCLE];
-
     /// The paper's.
     pub const USUAL: Self = Self {
         cycle: 10.0,
@@ -91,6 +94,22 @@ impl Cycle {
                 Named::auxiliary(Self::DISCRIMINATORS[1], of_back),
             ],
         }
+    }
+
+    /// What the objective's loss of a generator is multiplied by.
+    fn adversarial_weight(self) -> f64 {
+        if self.objective == Objective::LeastSquares {
+            2.0
+        } else {
+            1.0
+        }
+    }
+
+    /// The losses of a step: sums over both directions.
+    pub const fn losses(self) -> &'static [LossName] {
+        const ALL: [LossName; 4] = [DISCRIMINATORS, GENERATORS, CYCLE, IDENTITY];
+        const WITHOUT: [LossName; 3] = [DISCRIMINATORS, GENERATORS, CYCLE];
+        if self.identity > 0.0 { &ALL } else { &WITHOUT }
     }
 
     /// Updates both generators, and then both discriminators.
@@ -124,7 +143,7 @@ impl Cycle {
         let n = batch.n;
         let pictures = there.model.input(n, batch.inputs)?;
         let images = back.model.input(n, batch.images)?;
-        let (fakes, [generators, cycle]) = self.generators(
+        let (fakes, mut losses) = self.generators(
             [&mut *there, back],
             [&*of_there, of_back],
             [&pictures, &images],
@@ -136,11 +155,8 @@ impl Cycle {
             let shown = shown(discriminator, &fake, extra, latents)?;
             of_both += self.discriminator(discriminator, real, &shown, n)?;
         }
-        Ok(Losses::new([
-            (DISCRIMINATORS, of_both),
-            (GENERATORS, generators),
-            (CYCLE, cycle),
-        ]))
+        losses.0.insert(DISCRIMINATORS.key.to_owned(), of_both);
+        Ok(losses)
     }
 
     /// Updates the generators by what each reads. Gives what each made, and the losses.
@@ -150,7 +166,7 @@ impl Cycle {
         discriminators: [&Learner<D>; 2],
         reads: [&D::Array; 2],
         n: usize,
-    ) -> Result<([D::Array; 2], [f32; 2]), ModelError> {
+    ) -> Result<([D::Array; 2], Losses), ModelError> {
         let device = generators[0].model.device().clone();
         let sums = device.sums();
         let mut recording = Recording::new(&device);
@@ -173,13 +189,13 @@ impl Cycle {
             let (logits, _) = model.forward(&mut recording.tape, images, &[], PASS_THROUGH)?;
             let logits = recording.read(&logits)?;
             let loss = self.objective.generator(logits, None, sums);
-            loss.map_err(device_error)
+            weighed(loss.map_err(device_error)?, self.adversarial_weight())
         });
         let adversarial = sum(adversarial)?;
         let cycle = [0, 1]
             .map(|direction| distance(&mut recording, &again[direction].images, reads[direction]));
         let cycle = sum(cycle)?;
-        let values = [value(&adversarial), value(&cycle)];
+        let mut losses = Losses::new([(GENERATORS, value(&adversarial)), (CYCLE, value(&cycle))]);
         let mut loss = sum([Ok(adversarial), weighed(cycle, self.cycle)])?;
         let mut seen = Vec::new();
         if self.identity > 0.0 {
@@ -194,8 +210,9 @@ impl Cycle {
                     reads[1 - direction],
                 )
             });
-            let identity = weighed(sum(distances)?, self.cycle * self.identity);
-            loss = sum([Ok(loss), identity])?;
+            let identity = sum(distances)?;
+            losses.0.insert(IDENTITY.key.to_owned(), value(&identity));
+            loss = sum([Ok(loss), weighed(identity, self.cycle * self.identity)])?;
             seen.extend([0, 1].into_iter().zip(same));
         }
         let (_, mut gradients) = recording.backward(loss)?;
@@ -213,7 +230,7 @@ impl Cycle {
             };
             learner.model.update_statistics(n, &made.statistics);
         }
-        Ok((images, values))
+        Ok((images, losses))
     }
 
     /// Updates a discriminator.
@@ -344,7 +361,7 @@ mod tests {
             let adversarial = [("discriminator", &there), ("back-discriminator", &back)];
             let adversarial = adversarial.map(|(name, fake)| {
                 let logits = run(models, name, fake);
-                mean(&logits, &logits, |logit, _| (logit - 1.0).powi(2) / 2.0)
+                mean(&logits, &logits, |logit, _| (logit - 1.0).powi(2))
             });
             let cycle = l1(&run(models, "back", &there), &pictures)
                 + l1(&run(models, "generator", &back), &images);

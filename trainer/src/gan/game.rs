@@ -73,7 +73,7 @@ impl Game {
             Self::Distillation(_) => &Distillation::LOSSES,
             Self::Variational(_) => &Variational::LOSSES,
             Self::Translation(rules) => rules.losses(),
-            Self::Cycle(_) => &Cycle::LOSSES,
+            Self::Cycle(rules) => rules.losses(),
         }
     }
 

@@ -65,7 +65,7 @@ pub struct GanState {
     pub streams: BTreeMap<String, [u32; 4]>,
     /// By the names in [`Networks`].
     pub networks: BTreeMap<String, NetworkState>,
-    /// What a kind of training keeps besides, by name. None does yet.
+    /// What a kind of training keeps besides, by name.
     pub extra: BTreeMap<String, HostTensor>,
 }
 
@@ -171,8 +171,8 @@ pub struct Gan<D: Device<f32>> {
     pub generator: Learner<D>,
     /// In the order of [`Networks::others`].
     pub others: Vec<Learner<D>>,
-    /// The stream that training latents come from, the points of the gradient penalty, what DiffAugment draws, and the
-    /// noise of an encoder's latents.
+    /// The stream that training latents come from, the points of the gradient penalty, what DiffAugment draws, the
+    /// noise of an encoder's latents, and which images of a buffer are shown.
     pub latents: Rng,
     /// As in [`GanState`].
     pub extra: BTreeMap<String, HostTensor>,

@@ -1,5 +1,5 @@
-//! Translation with pairs (Isola et al. 2017): a generator makes images of pictures, and learns from the distance to the
-//! image that belongs to each, from a discriminator, or from both.
+//! Translation with pairs (Isola et al. 2017): a generator makes images of pictures, and learns from the distance to
+//! the image that belongs to each, from a discriminator, or from both.
 //!
 //! With the weights `p` and `a`, the generator lowers
 //!

@@ -99,7 +99,11 @@ impl Reference {
         let training = mean(&training.collect::<Vec<_>>());
         Diversity {
             entropy: rounded(Histogram::of(pixels).entropy()),
-            nearest_generated: share(self.spread(compared), self.among),
+            nearest_generated: if count > 1 {
+                share(self.spread(compared), self.among)
+            } else {
+                None
+            },
             nearest_training: share(training, self.within),
         }
     }

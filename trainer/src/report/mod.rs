@@ -16,7 +16,10 @@ use image::{DynamicImage, ImageFormat, ImageResult};
 use std::io::Cursor;
 
 /// An image as the bytes of a PNG file, with this program's mark.
-fn png(image: impl Into<DynamicImage>) -> ImageResult<Vec<u8>> {
+///
+/// # Errors
+/// The encoder's.
+pub fn png(image: impl Into<DynamicImage>) -> ImageResult<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     image.into().write_to(&mut bytes, ImageFormat::Png)?;
     Ok(marked(bytes.into_inner(), ImageFormat::Png))

@@ -7,14 +7,18 @@ use crate::nn::Model;
 use crate::ops::Cpu;
 use crate::parameters::Parameters;
 use crate::rng::{Rng, Stream};
+use crate::samples::from_pixels;
 use crate::spec::{Network, Shape};
 use std::path::Path;
 
+/// Numbers of all pictures together, and the fewest pictures.
+const NUMBERS: usize = 1 << 21;
+const LEAST: usize = 4;
 /// How far two may be apart at most: sums in another order.
 const BOUND: f64 = 1e-5;
 
-/// Compares the engines on `count` pictures drawn from `seed`, half of them noise and half of them smooth, and with the
-/// trainer's own arithmetic where its network is given.
+/// Compares the engines on `count` pictures, fewer of large ones, drawn from `seed`, half of them noise and half of
+/// them smooth, and with the trainer's own arithmetic where its network is given.
 ///
 /// # Errors
 /// A file that is no such model; a network of another shape; whatever keeps an engine from running.
@@ -30,6 +34,7 @@ pub fn verify_pictures(
         Err(error) => (None, Some(error.to_string())),
     };
     let shape = tract.input();
+    let count = count.min((NUMBERS / shape.len()).max(LEAST));
     let model = trained.map(|(network, parameters)| {
         let model = Model::new(Cpu::default(), network, parameters);
         model.map_err(|_| VerifyError::Mismatched)
@@ -50,11 +55,7 @@ pub fn verify_pictures(
         let picture = drawn(seed, number as u32, shape);
         let ours = match &model {
             Some(model) => {
-                let values: Vec<f32> = picture
-                    .iter()
-                    .map(|&p| (f32::from(p) - 128.0) / 128.0)
-                    .collect();
-                let made = model.evaluate(&values, &[]);
+                let made = model.evaluate(&from_pixels(&picture), &[]);
                 Some(made.map_err(|_| VerifyError::Mismatched)?)
             }
             None => None,

@@ -123,8 +123,10 @@ fn styles_are_translated_without_pairs_and_back() {
         0,
         &format!("{fit} --epochs 2 --identity-weight 0.5 --out run"),
     );
-    let log = fs::read_to_string(place.path("run/stats.jsonl")).unwrap_or_default();
-    assert!(!log.contains("l1"), "pairs are not seen: {log}");
+    // No score is taken of pairs, so no checkpoint is the best.
+    assert!(!place.path("run/checkpoints/best.safetensors").exists());
+    let log = fs::read_to_string(place.path("run/checkpoints/log.jsonl")).unwrap();
+    assert!(!log.contains("selection"), "{log}");
     assert!(place.path("run/back.onnx").exists());
     let scores = json(&place, "eval run --json");
     for key in [
@@ -137,12 +139,19 @@ fn styles_are_translated_without_pairs_and_back() {
     ] {
         assert!(scores[key].is_number(), "{key}: {scores}");
     }
-    assert_eq!(json(&place, "verify run --json")["passes"], true);
+    let found = json(&place, "verify run --json");
+    assert_eq!(found["passes"], true, "{found}");
+    assert_eq!(found["comparisons"].as_array().unwrap().len() % 2, 0);
+    assert!(
+        found.to_string().contains("back: trainer f32, tract"),
+        "{found}"
+    );
     place.ends_with(0, "translate run/back.onnx --input b/test -o again");
     assert_eq!(fs::read_dir(place.path("again")).unwrap().count(), 12);
     // From its newest checkpoint, where nothing was exported.
     fs::remove_file(place.path("run/model.onnx")).unwrap();
     place.ends_with(0, "translate run --input a/test/040.png -o one.png");
+    assert_eq!(json(&place, "eval run --json")["l1"], scores["l1"]);
     place.ends_with(0, "export run --out exported");
     for name in ["model.onnx", "back.onnx"] {
         assert!(place.path("exported").join(name).exists(), "{name}");
@@ -255,10 +264,46 @@ fn what_does_not_go_together_is_refused() {
         ),
         (
             "cyclegan --dataset folder:a --target-dataset folder:few",
-            "a step takes 8 images",
+            "a step takes 8 images of each kind (--batch)",
+        ),
+        (
+            "autoencoder --dataset folder:a --task upscale-2x",
+            "the task upscale-2x is for pix2pix",
+        ),
+        (
+            "encdec --dataset folder:a --task colorize",
+            "the task colorize is for pix2pix",
+        ),
+        (
+            "cyclegan --dataset folder:a --target-dataset folder:grey --identity-weight 1",
+            "add --channels rgb",
+        ),
+        (
+            "pix2pix --dataset folder:a --task denoise --adversarial-weight 0 --loss hinge",
+            "--loss is about the discriminator",
+        ),
+        (
+            "pix2pix --dataset folder:a --target-dataset folder:twice",
+            "two pictures of folder:twice are called 000",
+        ),
+        (
+            "autoencoder --dataset folder:a --latent-size 1000",
+            "--latent-size must be below the 768 numbers of an image",
         ),
     ];
     fs::create_dir(place.path("empty")).unwrap();
+    for half in ["train", "test"] {
+        for number in 0..12 {
+            let grey = image::GrayImage::from_pixel(16, 16, image::Luma([20 * number]));
+            let folder = place.path("grey").join(half);
+            fs::create_dir_all(&folder).unwrap();
+            grey.save(folder.join(format!("{number:03}.png"))).unwrap();
+        }
+        waves(&place.path("twice").join(half), 0..40, true);
+        let folder = place.path("twice").join(half);
+        let bitmap = image::open(folder.join("001.png")).unwrap();
+        bitmap.save(folder.join("000.bmp")).unwrap();
+    }
     waves(&place.path("few/train"), 0..3, true);
     waves(&place.path("few/test"), 3..5, true);
     // As many, but one has another name.
@@ -267,15 +312,22 @@ fn what_does_not_go_together_is_refused() {
     let rename = |from: &str, to: &str| fs::rename(place.path(from), place.path(to)).unwrap();
     rename("a/train/000.png", "a/train/zero.png");
     for (words, expected) in refusals {
-        let size = if words.contains("--size") { "" } else { COMMON };
         let words = words.replacen(
             "folder:a --target-dataset folder:b",
             "folder:b --target-dataset folder:c",
             1,
         );
+        let size = if words.starts_with("encdec") {
+            COMMON.replace("--size nano", "")
+        } else {
+            COMMON.to_owned()
+        };
         let said = place.refusal(&format!("fit --recipe {words} {size} --epochs 1 --out run"));
         assert!(said.contains(expected), "{words}: {said}");
         assert!(!place.path("run").exists(), "{words}");
+        // A dry run says the same.
+        let said = place.refusal(&format!("fit --dry-run --recipe {words} {size} --epochs 1"));
+        assert!(said.contains(expected), "{words}: {said}");
     }
     rename("a/train/zero.png", "a/train/000.png");
 
@@ -290,6 +342,13 @@ fn what_does_not_go_together_is_refused() {
         0,
         &format!("fit {nano} --recipe pix2pix --task upscale-4x --out larger"),
     );
+    place.ends_with(
+        0,
+        &format!("fit {nano} --recipe pix2pix --task denoise --out wide"),
+    );
+    waves(&place.path("mixed"), 0..3, false);
+    let wide: RgbImage = ImageBuffer::new(24, 16);
+    wide.save(place.path("mixed/wide.png")).unwrap();
     for (line, expected) in [
         (
             "translate latents --input a/test -o made",
@@ -340,7 +399,36 @@ fn what_does_not_go_together_is_refused() {
             "translate latents --input a/test -o made --apply-task",
             "makes images of latents",
         ),
-        ("eval pictures --floor", "leave out --dataset, --floor"),
+        ("eval pictures --floor", "leave out --floor"),
+        ("eval pictures --image-size 8", "flags about data"),
+        (
+            "export pictures --weights int4 --out made",
+            "leave out --weights",
+        ),
+        (
+            "translate pictures --input a/test -o a/test",
+            "would take the place of the pictures",
+        ),
+        (
+            "translate pictures --input twice/test -o made",
+            "are called 000",
+        ),
+        (
+            "translate pictures --input mixed -o made",
+            "it reads pictures of 3x16x16 only, or add --resize",
+        ),
+        (
+            "translate wide --input mixed -o made --grid grid.png",
+            "--grid needs pictures of one size",
+        ),
+        (
+            "translate pictures --input a/test/040.png -o grid.png --grid grid.png",
+            "--grid needs a file of its own",
+        ),
+        (
+            "fit --recipe dcgan --dataset folder:a --image-size 16 --teacher wide --epochs 1 --out made",
+            "has no generator of latents",
+        ),
     ] {
         fs::write(place.path("run.txt"), "no picture").unwrap();
         let wide: RgbImage = ImageBuffer::new(24, 16);
@@ -398,4 +486,27 @@ fn a_killed_run_ends_with_the_bytes_of_one_left_alone() {
             );
         }
     }
+}
+
+/// A grid has the format that its ending says, and is for one picture as for many.
+#[test]
+fn one_held_out_picture_is_enough() {
+    let place = Place::new();
+    waves(&place.path("a/train"), 0..16, false);
+    waves(&place.path("a/test"), 16..17, false);
+    let fit =
+        format!("fit {COMMON} --recipe pix2pix --dataset folder:a --task denoise --epochs 30");
+    place.ends_with(0, &format!("{fit} --on-collapse stop --out run"));
+    let log = fs::read_to_string(place.path("run/stats.jsonl")).unwrap();
+    // One image is no nearer to others than to itself.
+    assert!(
+        log.contains("entropy") && !log.contains("nearest_generated"),
+        "{log}"
+    );
+    place.ends_with(
+        0,
+        "translate run --input a/test -o made --apply-task --grid grid.gif",
+    );
+    let grid = fs::read(place.path("grid.gif")).unwrap();
+    assert!(grid.starts_with(b"GIF8"));
 }

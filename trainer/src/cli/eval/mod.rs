@@ -7,9 +7,7 @@ mod table;
 use super::Failure;
 use super::data_flags::DataFlags;
 use crate::data::{self, Dataset, Fingerprint, Split, spread};
-use crate::engines::reads_pictures;
 use crate::evaluation::{EvaluationError, Figures, Judge, Samples, Scored};
-use crate::export::FLOAT_ONNX;
 use crate::metrics::Inception;
 use crate::metrics::inception::InceptionError;
 use crate::spec::Shape;
@@ -130,9 +128,9 @@ impl From<EvaluationError> for Failure {
 /// # Errors
 /// A model, a data set or an Inception that cannot be had, as bad input; what engines and devices report.
 pub fn run(args: EvalArgs) -> Result<(), Failure> {
-    if reads_pictures(&args.model.join(FLOAT_ONNX)) {
+    if let Some(model) = pictures::Model::of(&args.model)? {
         let pool = super::thread_pool(args.threads)?;
-        return pool.install(|| pictures::run(&args));
+        return pool.install(|| pictures::run(&args, &model));
     }
     let subject = Subject::open(&args.model, &args.engines)?;
     let (dataset, options) = data_of(&args, &subject)?;

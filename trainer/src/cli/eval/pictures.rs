@@ -1,10 +1,12 @@
 //! Scores of a model that reads pictures.
 
 use super::{Column, EvalArgs, Eye, by_name};
+use crate::cli::data_flags::DataFlags;
+use crate::cli::export::{checkpoint, export_others, export_to};
 use crate::cli::fit::{self, Loaded};
 use crate::cli::{Failure, print_json};
-use crate::data::{Draw, Images, Split, Task};
-use crate::engines::{EngineKind, Translator, find_onnx_runtime};
+use crate::data::{Draw, Split, Task};
+use crate::engines::{EngineKind, Translator, find_onnx_runtime, reads_pictures};
 use crate::evaluation::{EvaluationError, Figures, Scored, label};
 use crate::export::{BACK_ONNX, FLOAT_ONNX};
 use crate::gaussian::Gaussian;
@@ -13,8 +15,10 @@ use crate::metrics::pairs::{
 };
 use crate::metrics::{Inception, frechet, inception};
 use crate::spec::Shape;
+use anyhow::Context;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// Pictures that are scored where no number is named.
 const SAMPLES: usize = 1000;
@@ -36,6 +40,43 @@ struct Report<'a> {
     engines: Vec<(&'static str, Column<'a>)>,
 }
 
+/// The model of a run, its files exported for this alone where there are none.
+pub(super) struct Model {
+    folder: PathBuf,
+    _exported: Option<TempDir>,
+}
+
+impl Model {
+    /// The model of a run or in a folder if it reads pictures: what was exported, or else the newest checkpoint.
+    ///
+    /// # Errors
+    /// Checkpoints of which none can be used; a folder that cannot be written.
+    pub fn of(place: &Path) -> Result<Option<Self>, Failure> {
+        let folder = place.to_owned();
+        if reads_pictures(&place.join(FLOAT_ONNX)) {
+            return Ok(Some(Self {
+                folder,
+                _exported: None,
+            }));
+        }
+        if place.join(FLOAT_ONNX).exists() || !place.join("checkpoints").is_dir() {
+            return Ok(None);
+        }
+        let found = checkpoint(place, false)?;
+        let generator = found.checkpoint.generator();
+        if generator.is_none_or(|(network, _)| !network.reads_pictures()) {
+            return Ok(None);
+        }
+        let exported = tempfile::tempdir().context("cannot make a temporary folder")?;
+        export_to(&found, None, exported.path())?;
+        export_others(&found, exported.path())?;
+        Ok(Some(Self {
+            folder: exported.path().to_owned(),
+            _exported: Some(exported),
+        }))
+    }
+}
+
 /// The held-out pictures of a run, and what belongs to them.
 struct HeldOut {
     /// Pixels, `(N, C, H, W)`.
@@ -43,20 +84,20 @@ struct HeldOut {
     picture: Shape,
     /// The images that should be made of them; none where nothing tells.
     wanted: Vec<u8>,
-    /// Images of the kind that is to be made.
-    targets: Images,
     image: Shape,
+    loaded: Loaded,
 }
 
 /// Runs `trainer eval` for such a model.
 ///
 /// # Errors
 /// A folder of no run; a data set that cannot be had; engines that fail.
-pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
-    if args.dataset.is_some() || args.floor || !args.engines.is_empty() {
+pub(super) fn run(args: &EvalArgs, model: &Model) -> Result<(), Failure> {
+    let others = args.data != DataFlags::default() || args.dataset.is_some();
+    if others || args.floor || !args.engines.is_empty() {
         return Err(Failure::Input(format!(
-            "{} reads pictures: it is scored on those of its run, by its ONNX file; leave out --dataset, --floor and \
-             --engine",
+            "{} reads pictures: it is scored on those of its run, by its ONNX file; leave out --floor, --engine, and \
+             flags about data",
             args.model.display()
         )));
     }
@@ -73,13 +114,12 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
         Ok(()) => EngineKind::Ort,
         Err(_) => EngineKind::Tract,
     };
-    let mut translator = Translator::open(kind, &args.model.join(FLOAT_ONNX))?;
-    let made = translator
-        .images(&held_out.pictures, held_out.picture)?
-        .to_pixels();
+    let mut translator = Translator::open(kind, &model.folder.join(FLOAT_ONNX))?;
+    let made = translator.images(&held_out.pictures, held_out.picture)?;
+    let made = made.to_pixels();
     let mut figures = Figures::default();
     of_pairs(&mut figures, &plan, &held_out, &made)?;
-    of_cycle(&mut figures, args, kind, &held_out, &made)?;
+    of_cycle(&mut figures, model, kind, &held_out, &made)?;
     of_kind(&mut figures, &held_out, &made, inception.as_mut())?;
     let scored = Scored {
         figures,
@@ -109,6 +149,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
 }
 
 impl HeldOut {
+    /// So many of a run's held-out pictures, at even distances.
     fn new(plan: &fit::Plan, most: usize) -> Result<Self, Failure> {
         let loaded = Loaded::new(plan, Split::Test)?;
         let facts = loaded.facts(plan)?;
@@ -118,41 +159,28 @@ impl HeldOut {
         let partners = loaded.partners();
         let (read, targets) = loaded.both();
         let count = read.count.min(most);
-        let mut held_out = Self {
-            pictures: Vec::new(),
-            picture,
-            wanted: Vec::new(),
-            targets: targets.clone(),
-            image: facts.image,
-        };
-        for number in 0..count {
+        let (mut pictures, mut wanted) = (Vec::new(), Vec::new());
+        for number in (0..count).map(|i| i * read.count / count) {
             let pixels = read.image(number).unwrap_or_default();
             match plan.options.task {
                 Some(task) => {
-                    let draw = Draw {
-                        seed: plan.options.seed,
-                        epoch: Draw::HELD_OUT,
-                        image: number as u32,
-                    };
-                    let values: Vec<f32> = pixels
-                        .iter()
-                        .map(|&p| (f32::from(p) - 128.0) / 128.0)
-                        .collect();
-                    let mut left = Vec::new();
-                    task.apply(draw, facts.image, &values, &mut left);
-                    let left = left.iter().map(|v| (v * 128.0 + 128.0) as u8);
-                    held_out.pictures.extend(left);
+                    let draw = Draw::held_out(plan.options.seed, number as u32);
+                    pictures.extend(task.of_pixels(draw, facts.image, pixels));
                 }
-                None => held_out.pictures.extend_from_slice(pixels),
+                None => pictures.extend_from_slice(pixels),
             }
             let partner = partners
                 .as_ref()
                 .and_then(|partners| targets.image(partners[number]));
-            held_out
-                .wanted
-                .extend_from_slice(partner.unwrap_or_default());
+            wanted.extend_from_slice(partner.unwrap_or_default());
         }
-        Ok(held_out)
+        Ok(Self {
+            pictures,
+            picture,
+            wanted,
+            image: facts.image,
+            loaded,
+        })
     }
 
     fn count(&self) -> usize {
@@ -222,6 +250,9 @@ fn of_pairs(
     add("psnr_identity", "psnr-identity", Some(identity.psnr));
     let found = retrieval(pictures, wanted, image.len());
     add("retrieval_identity", "retrieval-identity", Some(found));
+    if plan.target.is_none() {
+        return Ok(());
+    }
     let union = |images: &[u8]| union_l1(pictures, images, wanted, *image);
     add("l1_union", "l1-union", union(made));
     add("l1_union_identity", "l1-union-identity", union(pictures));
@@ -240,8 +271,8 @@ fn of_pairs(
 
 /// The training images, where they are small enough for their principal components.
 fn of_training(plan: &fit::Plan, image: &Shape) -> Result<Option<Vec<u8>>, Failure> {
-    /// Numbers of an image: the covariance has as many rows.
-    const MOST: usize = 3072;
+    /// Numbers of an image: the covariance has as many rows, and its axes take a minute beyond.
+    const MOST: usize = 1024;
     if image.len() > MOST {
         return Ok(None);
     }
@@ -251,12 +282,12 @@ fn of_training(plan: &fit::Plan, image: &Shape) -> Result<Option<Vec<u8>>, Failu
 /// How far a picture is from itself, there and back.
 fn of_cycle(
     figures: &mut Figures,
-    args: &EvalArgs,
+    model: &Model,
     kind: EngineKind,
     held_out: &HeldOut,
     made: &[u8],
 ) -> Result<(), Failure> {
-    let path = args.model.join(BACK_ONNX);
+    let path = model.folder.join(BACK_ONNX);
     if !path.exists() {
         return Ok(());
     }
@@ -278,12 +309,14 @@ fn of_kind(
     let Some(inception) = inception else {
         return Ok(());
     };
-    let [ours, targets] = [made, &held_out.targets.pixels].map(|pixels| {
+    let (_, targets) = held_out.loaded.both();
+    let reals = label(targets.count);
+    let [ours, targets] = [made, &targets.pixels].map(|pixels| {
         let seen = inception.features(pixels, held_out.image, &mut |_, _| {});
         seen.map(|seen| Gaussian::of(&seen, inception::FEATURES))
     });
     let [ours, targets] = [ours, targets].map(|seen| seen.map_err(EvaluationError::from));
-    let (n, reals) = (label(held_out.count()), label(held_out.targets.count));
+    let n = label(held_out.count());
     figures.add(
         "fid_inception",
         format!("fid-inception-{n}-test-{reals}"),

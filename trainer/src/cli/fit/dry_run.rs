@@ -1,6 +1,6 @@
 //! `trainer fit --dry-run`: what a run would be.
 
-use super::images::{Facts, Loaded};
+use super::images::{Facts, Loaded, held_out};
 use super::options::{DeviceKind, Plan, input};
 use super::teacher::Teacher;
 use crate::cli::{Failure, print_json};
@@ -90,15 +90,24 @@ impl Data {
     /// Reads and checks the images if they are here.
     fn find(plan: &Plan) -> Result<(Self, Facts), Failure> {
         let options = plan.data_options();
+        // Of two data sets, both are looked at.
+        for dataset in plan
+            .target
+            .iter()
+            .flat_map(|target| [target, &plan.dataset])
+        {
+            if let Some(published) = dataset.published()
+                && is_absent(published, &options)?
+            {
+                return input(format!(
+                    "the images of {dataset} are not on this machine: `trainer data fetch {dataset}` gets them"
+                ));
+            }
+        }
         // In a folder that was named, nothing else is looked for.
         let published = plan.dataset.published();
         if let Some(published) = published.filter(|_| options.data_dir.is_none()) {
-            let needed = published.files(Split::Train);
-            let needed = |name| needed.iter().any(|file| file.name == name);
-            let absent = data::info(published, &options)?
-                .into_iter()
-                .any(|file| needed(file.name) && !matches!(file.state, FileState::Here(_)));
-            if absent {
+            if is_absent(published, &options)? {
                 let (channels, height, width) = published.image_shape();
                 let image = Shape::new(channels, height, width);
                 let facts = Facts {
@@ -112,6 +121,8 @@ impl Data {
             }
         }
         let facts = Loaded::new(plan, Split::Train)?.facts(plan)?;
+        // What grids and scores need is looked for too.
+        held_out(plan, &facts)?;
         Ok((Self::new(&facts, None), facts))
     }
 
@@ -132,6 +143,14 @@ impl Data {
             origin: absent.map(Published::origin),
         }
     }
+}
+
+/// Whether a file of the training images is not on this machine.
+fn is_absent(published: Published, options: &data::Options) -> Result<bool, Failure> {
+    let needed = published.files(Split::Train);
+    let needed = |name| needed.iter().any(|file| file.name == name);
+    let mut files = data::info(published, options)?.into_iter();
+    Ok(files.any(|file| needed(file.name) && !matches!(file.state, FileState::Here(_))))
 }
 
 impl Listed {

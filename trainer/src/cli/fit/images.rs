@@ -8,9 +8,9 @@ use crate::gan::fit::{EpochScore, Inputs, Shown, Source, Translated};
 use crate::metrics::PairScore;
 use crate::nn::{Model, ModelError};
 use crate::ops::Device;
-use crate::samples::to_pixels;
+use crate::samples::{from_pixels, to_pixels};
 use crate::spec::Shape;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Held-out pictures that grids show, and those that scores are taken of, at most.
 pub(super) const SHOWN: usize = 64;
@@ -58,7 +58,7 @@ impl Loaded {
         };
         let paired = matches!(plan.game, Game::Translation(_));
         if let Some(inputs) = inputs.as_mut().filter(|_| paired) {
-            pair(plan, inputs, &mut images)?;
+            pair(plan, split, inputs, &mut images)?;
         }
         Ok(Self {
             images,
@@ -130,15 +130,46 @@ impl Loaded {
 ///
 /// # Errors
 /// A picture or an image that is alone; data sets whose images have no names.
-fn pair(plan: &Plan, inputs: &mut Images, images: &mut Images) -> Result<(), Failure> {
+fn pair(
+    plan: &Plan,
+    split: Split,
+    inputs: &mut Images,
+    images: &mut Images,
+) -> Result<(), Failure> {
     let target = plan.target.as_ref().unwrap_or(&plan.dataset);
     if images.names.is_empty() || inputs.names.is_empty() {
         return input("pairs are found by the names of pictures: both data sets must be folders");
     }
+    if plan.options.skips_broken() {
+        // What was skipped on one side has no partner on the other.
+        let known = [by_name(inputs), by_name(images)].map(|places| {
+            places
+                .into_keys()
+                .map(str::to_owned)
+                .collect::<BTreeSet<_>>()
+        });
+        for (side, others) in [(&mut *inputs, &known[1]), (&mut *images, &known[0])] {
+            let kept = side
+                .names
+                .iter()
+                .enumerate()
+                .filter(|(_, name)| others.contains(*name));
+            let kept: Vec<usize> = kept.map(|(place, _)| place).collect();
+            side.retain(&kept);
+        }
+    }
+    for (side, dataset) in [(&*inputs, &plan.dataset), (&*images, target)] {
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = side.names.iter().find(|name| !seen.insert(*name)) {
+            return input(format!("two pictures of {dataset} are called {twice}"));
+        }
+    }
     let places = by_name(inputs);
     let alone = |name: &str, other: &data::Dataset| {
         input(format!(
-            "{name} has no partner: there is no picture of this name in {other}"
+            "{name} has no partner: there is no picture of this name among the {} pictures of {other} (without folders \
+             train and test, the two must have one ending to be in one split)",
+            split.name()
         ))
     };
     let mut order = Vec::with_capacity(images.count);
@@ -168,7 +199,7 @@ fn by_name(images: &Images) -> BTreeMap<&str, usize> {
 ///
 /// # Errors
 /// As [`Loaded::new`].
-pub(super) fn held_out(plan: &Plan, facts: &Facts, most: usize) -> Result<Option<Shown>, Failure> {
+pub(super) fn held_out(plan: &Plan, facts: &Facts) -> Result<Option<Shown>, Failure> {
     let Some(picture) = facts.picture else {
         return Ok(None);
     };
@@ -176,28 +207,23 @@ pub(super) fn held_out(plan: &Plan, facts: &Facts, most: usize) -> Result<Option
     let read = loaded.inputs.as_ref().unwrap_or(&loaded.images);
     let count = read
         .count
-        .min(most)
+        .min(SCORED)
         .min((NUMBERS / picture.len().max(facts.image.len())).max(4));
     let numbers: Vec<u32> = (0..count)
         .map(|i| (i * read.count / count) as u32)
         .collect();
-    let mut pictures = Vec::new();
-    read.assemble(&numbers, &mut pictures, &mut Vec::new());
-    let mut images = Vec::new();
-    if loaded.task.is_some() || loaded.paired {
-        for &number in &numbers {
-            images.extend_from_slice(loaded.images.image(number as usize).unwrap_or_default());
+    let (mut pictures, mut images) = (Vec::new(), Vec::new());
+    for &number in &numbers {
+        let pixels = read.image(number as usize).unwrap_or_default();
+        match loaded.task {
+            Some(task) => {
+                let draw = Draw::held_out(plan.options.seed, number);
+                pictures.extend(from_pixels(&task.of_pixels(draw, facts.image, pixels)));
+            }
+            None => pictures.extend(from_pixels(pixels)),
         }
-    }
-    if let Some(task) = loaded.task {
-        let whole = std::mem::take(&mut pictures);
-        for (&image, values) in numbers.iter().zip(whole.chunks_exact(facts.image.len())) {
-            let draw = Draw {
-                seed: plan.options.seed,
-                epoch: Draw::HELD_OUT,
-                image,
-            };
-            task.apply(draw, facts.image, values, &mut pictures);
+        if loaded.task.is_some() || loaded.paired {
+            images.extend_from_slice(loaded.images.image(number as usize).unwrap_or_default());
         }
     }
     Ok(Some(Shown {

@@ -16,7 +16,7 @@ use crate::data::{Fingerprint, Images, Split};
 use crate::export;
 use crate::gan::fit::{self, Ended, EpochScore, FitError, Run, Trained};
 use crate::gan::store::{Found, StoreError};
-use crate::gan::{Game, Settings, rounded};
+use crate::gan::{Game, Role, Settings, rounded};
 use crate::metrics::collapse::Limits;
 use crate::metrics::{FidCls, densest};
 #[cfg(feature = "cuda")]
@@ -209,8 +209,8 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
         seen.map_err(anyhow::Error::from)?;
     }
     select(&plan, fid_cls.as_ref(), &mut loaded.images)?;
-    run.shown = held_out(&plan, &facts, images::SHOWN)?;
-    let scored = held_out(&plan, &facts, images::SCORED)?;
+    let scored = held_out(&plan, &facts)?;
+    run.shown = scored.as_ref().map(|scored| scored.some(images::SHOWN));
     run.changed_data = changed_data;
     let source = loaded.source();
     let (_claim, from) = match resumed {
@@ -233,12 +233,17 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     let networks = networks.map(|named| format!("{} {}", named.name, parameters(&named.network)));
     let networks: Vec<String> = networks.collect();
     tell!(
-        "{}: {} images of {shape}; parameters: {}; into {}",
-        plan.dataset,
+        "{}: {} images of {shape}{}; parameters: {}; into {}",
+        plan.target.as_ref().unwrap_or(&plan.dataset),
         loaded.images.count,
+        match &plan.target {
+            Some(_) => format!(", made of {}", plan.dataset),
+            None => String::new(),
+        },
         networks.join(", "),
         plan.out.display()
     );
+    let asked = signals::listen()?;
     let done = from.as_ref().map_or(0, |from| from.gan.steps);
     let time = forecast::forecast(&device, &run, &source, done)?;
     if let Some(minutes) = time
@@ -247,7 +252,6 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     {
         tell!("this will take about {minutes:.0} minutes, if the machine stays as busy as it is");
     }
-    let asked = signals::listen()?;
     let mut watch = Screen::new(plan.game, asked.clone());
     let mut score = |generator: &_| {
         if let Some(scored) = &scored {
@@ -437,20 +441,53 @@ fn settings(plan: &Plan, facts: &Facts, teacher: Option<&Teacher>) -> Result<Set
         Err(error) if shape.height.min(shape.width) >= 4 => return cannot(&error),
         _ => return cannot(&"their sides must be multiples of 4"),
     }
+    if let Some(latent) = plan.latent_size().filter(|latent| *latent >= shape.len()) {
+        return input(format!(
+            "--latent-size must be below the {} numbers of an image, and {latent} is not",
+            shape.len()
+        ));
+    }
+    if facts
+        .picture
+        .is_some_and(|picture| picture != generator.input)
+    {
+        return input(format!(
+            "this recipe reads pictures of {}, and these are {}",
+            generator.input,
+            facts.picture.unwrap_or(shape)
+        ));
+    }
+    if let (Game::Cycle(rules), Some(picture)) = (settings.game, facts.picture)
+        && rules.identity > 0.0
+        && picture.channels != shape.channels
+    {
+        return input(format!(
+            "--identity-weight compares pictures of one kind, and these are {picture} and {shape}: add --channels rgb"
+        ));
+    }
     for other in &settings.networks.others {
         if let Err(error) = other.network.output() {
             return cannot(&error);
         }
     }
     // What could not be exported is not worth training.
-    if let Err(error) = export::check(generator) {
-        return cannot(&error);
+    for named in settings.networks.iter() {
+        if named.role == Role::Generator
+            && let Err(error) = export::check(&named.network)
+        {
+            return cannot(&error);
+        }
     }
     let needed = u64::from(plan.batch) * u64::from(plan.game.batches());
     let count = facts.inputs.map_or(count, |inputs| inputs.min(count));
     if (count as u64) < needed {
         return input(format!(
-            "a step takes {needed} images (--batch times --critic-steps), and there are {count}"
+            "a step takes {needed} images{}, and there are {count}",
+            if facts.picture.is_some() {
+                " of each kind (--batch)"
+            } else {
+                " (--batch times --critic-steps)"
+            }
         ));
     }
     Ok(settings)

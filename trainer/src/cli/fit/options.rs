@@ -8,7 +8,7 @@ use crate::export::quantize::Weights;
 use crate::files::place;
 use crate::gan::fit::{Length, OnCollapse, OnNan};
 use crate::gan::penalties::PenaltyKind;
-use crate::gan::recipes::Parts;
+use crate::gan::recipes::{AUTOENCODER_LATENT, Parts};
 use crate::gan::{
     Adversarial, Conditioning, Curve, Cycle, DiffAugment, DiscriminatorKind, Distillation, Game,
     GeneratorKind, Likelihood, Normalization, Objective, Recipe, Schedule, Settings, Size, Sizes,
@@ -373,6 +373,11 @@ impl Options {
         dataset.map_err(|error: data::DataError| error.into())
     }
 
+    /// Whether pictures that cannot be read are passed over.
+    pub fn skips_broken(&self) -> bool {
+        self.skip_broken == Some(true)
+    }
+
     /// How the data set is found and read.
     fn data(&self) -> DataFlags {
         DataFlags {
@@ -387,13 +392,15 @@ impl Options {
     /// Refuses what describes another game than the recipe's.
     fn check_game(&self, defaults: &Parts) -> Result<(), Failure> {
         let (kind, foreign) = match defaults.game {
-            Game::Adversarial(_) | Game::Distillation(_) => {
-                ("an adversarial network", [VARIATIONAL, TRANSLATION])
-            }
-            Game::Variational(_) => ("a variational autoencoder", [ADVERSARIAL, TRANSLATION]),
-            Game::Translation(_) | Game::Cycle(_) => {
-                ("a network that reads pictures", [ADVERSARIAL, VARIATIONAL])
-            }
+            Game::Adversarial(_) | Game::Distillation(_) => (
+                " is an adversarial network, which",
+                [VARIATIONAL, TRANSLATION],
+            ),
+            Game::Variational(_) => (
+                " is a variational autoencoder, which",
+                [ADVERSARIAL, TRANSLATION],
+            ),
+            Game::Translation(_) | Game::Cycle(_) => ("", [ADVERSARIAL, VARIATIONAL]),
         };
         let mut foreign: Vec<String> = foreign.into_iter().flat_map(keys).collect();
         if defaults.translator.is_some() {
@@ -405,9 +412,11 @@ impl Options {
                 }
                 (_, Recipe::Autoencoder) => &[
                     "norm",
+                    "pixel-weight",
                     "adversarial-weight",
                     "cycle-weight",
                     "identity-weight",
+                    "target-dataset",
                 ],
                 (_, Recipe::Encdec) => &["norm", "cycle-weight", "identity-weight", "latent-size"],
                 _ => &["cycle-weight", "identity-weight", "latent-size"],
@@ -418,7 +427,7 @@ impl Options {
         let given = self.to_table()?;
         match foreign.iter().find(|key| given.contains_key(*key)) {
             Some(flag) => input(format!(
-                "the recipe {} is {kind}, which has no --{flag}, as flag or as key",
+                "the recipe {}{kind} has no --{flag}, as flag or as key",
                 name(self.recipe)
             )),
             None => Ok(()),
@@ -428,13 +437,11 @@ impl Options {
     /// The data set of the images that are to be made, if it is another than that of the pictures that are read.
     ///
     /// # Errors
-    /// An unknown data set; a recipe that is told both or neither of a target and a task.
-    fn target(&mut self, game: Game) -> Result<Option<Dataset>, Failure> {
+    /// A recipe that is told both or neither of a target and a task.
+    fn target(&mut self, game: Game, target: Option<Dataset>) -> Result<Option<Dataset>, Failure> {
         if !matches!(game, Game::Translation(_) | Game::Cycle(_)) {
             return Ok(None);
         }
-        let target = self.target_dataset.as_deref().map(str::parse).transpose();
-        let target: Option<Dataset> = target?;
         self.target_dataset = target.as_ref().map(ToString::to_string);
         match (game, &target) {
             (Game::Cycle(_), None) => {
@@ -448,6 +455,16 @@ impl Options {
             (Game::Translation(_), None) => {
                 if matches!(self.recipe, Recipe::Autoencoder | Recipe::Encdec) {
                     self.task.get_or_insert(Task::Reconstruct);
+                }
+                let task = self
+                    .task
+                    .filter(|task| task.factor() > 1 || *task == Task::Colorize);
+                if let Some(task) = task.filter(|_| self.recipe != Recipe::Pix2pix) {
+                    return input(format!(
+                        "{} makes images of the pictures' own shape: the task {} is for pix2pix",
+                        name(self.recipe),
+                        name(task)
+                    ));
                 }
                 if self.task.is_none() {
                     return input(format!(
@@ -463,11 +480,11 @@ impl Options {
 
     /// The rules of a translation with pairs, filled in.
     fn translation(&mut self, defaults: Translation) -> Result<Translation, Failure> {
+        if self.recipe == Recipe::Autoencoder {
+            return Ok(defaults);
+        }
         let pixels = *self.pixel_weight.get_or_insert(defaults.pixels);
-        let adversarial = match self.recipe {
-            Recipe::Autoencoder => 0.0,
-            _ => *self.adversarial_weight.get_or_insert(defaults.adversarial),
-        };
+        let adversarial = *self.adversarial_weight.get_or_insert(defaults.adversarial);
         for (flag, weight) in [
             ("pixel-weight", pixels),
             ("adversarial-weight", adversarial),
@@ -481,10 +498,20 @@ impl Options {
                 "--pixel-weight and --adversarial-weight are both 0: there is nothing to learn from",
             );
         }
-        let objective = if adversarial > 0.0 {
-            *self.loss.get_or_insert(defaults.objective)
-        } else {
-            defaults.objective
+        let of_discriminator = [
+            ("loss", self.loss.is_some()),
+            ("discriminator-size", self.discriminator_size.is_some()),
+            ("lr-discriminator", self.lr_discriminator.is_some()),
+        ];
+        let given = of_discriminator.iter().find(|(_, given)| *given);
+        let objective = match given {
+            Some((flag, _)) if adversarial == 0.0 => {
+                return input(format!(
+                    "--{flag} is about the discriminator, and there is none with --adversarial-weight 0"
+                ));
+            }
+            _ if adversarial == 0.0 => defaults.objective,
+            _ => *self.loss.get_or_insert(defaults.objective),
         };
         Ok(Translation {
             pixels,
@@ -854,7 +881,14 @@ impl Plan {
         };
         let dataset: Dataset = dataset.parse()?;
         let data = options.data();
-        let pictures = pictures(&data, &dataset)?;
+        // Of two data sets, how the pictures of a folder are read is about either.
+        let target = options.target_dataset.as_deref().map(str::parse);
+        let target: Option<Dataset> = target.transpose()?;
+        let folder = [Some(&dataset), target.as_ref()].into_iter().flatten();
+        let folder = folder
+            .into_iter()
+            .find(|set| matches!(set, Dataset::Folder(_)));
+        let pictures = pictures(&data, folder.unwrap_or(&dataset))?;
         options.dataset = Some(dataset.to_string());
         options.image_size = pictures.map(|pictures| pictures.side);
         options.channels = pictures.map(|pictures| pictures.channels);
@@ -869,7 +903,7 @@ impl Plan {
         let recipe = options.recipe;
         let defaults = defaults(recipe);
         options.check_game(&defaults)?;
-        let target = options.target(defaults.game)?;
+        let target = options.target(defaults.game, target)?;
         options.check_teacher()?;
         options.fill_sizes()?;
         let length = options.length(defaults.epochs)?;
@@ -915,7 +949,7 @@ impl Plan {
             return input("--ema-decay must be at least 0 and below 1");
         }
         if options.recipe == Recipe::Autoencoder {
-            let latent_size = *options.latent_size.get_or_insert(AUTOENCODER_LATENT);
+            let latent_size = *options.latent_size.get_or_insert(AUTOENCODER_LATENT as u32);
             if !(1..=1024).contains(&latent_size) {
                 return input("--latent-size must be from 1 to 1024");
             }
@@ -1030,8 +1064,8 @@ impl Plan {
         }
     }
 
-    /// The networks and numbers of the recipe, for images of one shape and of so many classes, and for the pictures that
-    /// generators read, if they do.
+    /// The networks and numbers of the recipe, for images of one shape and of so many classes, and for the pictures
+    /// that generators read, if they do.
     pub(super) fn settings(
         &self,
         image: Shape,
@@ -1083,6 +1117,10 @@ impl Plan {
             })?;
         }
         parts.game = self.game;
+        // Where the user says how weights follow their gradients, it is said of all networks.
+        if parts.optimizer != self.optimizer {
+            parts.optimizers.clear();
+        }
         parts.optimizer = self.optimizer;
         parts.schedule = self.schedule;
         parts.ema_decay = self.ema_decay;
@@ -1090,7 +1128,10 @@ impl Plan {
         let [of_generators, of_discriminators] = [options.lr_generator, options.lr_discriminator];
         let generators = Cycle::GENERATORS.map(|name| (name, of_generators));
         let discriminators = Cycle::DISCRIMINATORS.map(|name| (name, of_discriminators));
+        let names: Vec<String> = parts.networks.iter().map(|n| n.name.clone()).collect();
+        let is_there = |name: &str| names.iter().any(|known| known == name);
         let rates = generators.into_iter().chain(discriminators);
+        let rates = rates.filter(|(name, _)| is_there(name));
         let mut settings = Settings {
             rates: rates
                 .filter_map(|(name, rate)| Some((name.to_owned(), rate?)))
@@ -1104,9 +1145,6 @@ impl Plan {
     }
 }
 
-/// Numbers of an autoencoder's latent where none are named.
-const AUTOENCODER_LATENT: u32 = 32;
-
 impl Plan {
     /// The network of a recipe that reads pictures.
     fn translator(&self, size: Size) -> Translator {
@@ -1119,7 +1157,9 @@ impl Plan {
             kind: options.generator.unwrap_or(kind),
             size,
             norm: options.norm.unwrap_or_default(),
-            latent_size: options.latent_size.unwrap_or(AUTOENCODER_LATENT) as usize,
+            latent_size: options
+                .latent_size
+                .map_or(AUTOENCODER_LATENT, |size| size as usize),
         }
     }
 

@@ -98,7 +98,7 @@ impl Summary {
         let read = held_out.map_or_else(latents, |held_out| held_out.pictures.clone());
         let pixels = samples::to_pixels(&generator.evaluate(&read, &classes)?);
         let grid = match held_out {
-            Some(held_out) => fit::translations(held_out, &pixels, shape),
+            Some(held_out) => report::png(fit::translations(held_out, &pixels, shape)),
             None => {
                 let shown = &pixels[..fit::grid(network) * shape.len()];
                 report::montage(shown, shape, fit::columns(network))

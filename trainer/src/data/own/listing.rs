@@ -129,8 +129,8 @@ impl Listing {
         let mut walk = Walk::new(SplitRule::Stratified);
         let found = walk.pictures(folder);
         let notes = walk.notes(folder);
+        let more = walk.broken.len().saturating_sub(1);
         if let Some((path, problem)) = walk.broken.into_iter().next() {
-            let more = 0;
             return Err(DataError::Broken {
                 path,
                 problem,

@@ -1,10 +1,11 @@
 //! ONNX files of folded and quantized networks (opset 17).
 //!
 //! They take `latent`, float `[N, latent size]` of multiples of 1/32, or `picture`, float `[N, C, H, W]` of pixels `p`
-//! as `(p - 128) / 128`, and give `image`, float `[N, C, H, W]`, in [-1, 1] behind tanh and in [0, 1] behind sigmoid. With classes there is a second input, `class`,
-//! int64 `[N]`, whose rows of a table of columns are added to the first layer's sums. The tensor `layer{i}` is what
-//! layer `i` gives, activation included; the last layer gives `image`. An encoder's gives `latent`, `[N, features]`.
-//! Where nothing in a network depends on the size of the pictures, their height and width are left open.
+//! as `(p - 128) / 128`, and give `image`, float `[N, C, H, W]`, in [-1, 1] behind tanh and in [0, 1] behind sigmoid.
+//! With classes there is a second input, `class`, int64 `[N]`, whose rows of a table of columns are added to the first
+//! layer's sums. The tensor `layer{i}` is what layer `i` gives, activation included; the last layer gives `image`. An
+//! encoder's gives `latent`, `[N, features]`. Where nothing in a network depends on the size of the pictures, their
+//! height and width are left open.
 //!
 //! The int8 twin is in the QDQ form: weights are int8 behind a DequantizeLinear per output channel,
 //! biases int32, and every activation passes a QuantizeLinear and a DequantizeLinear with the scale
@@ -17,7 +18,7 @@ pub use read::{OnnxError, OnnxModel, Part};
 
 use super::fold::Folded;
 use super::quantize::{Quantized, QuantizedLayer};
-use crate::spec::Shape;
+use crate::spec::{Shape, Sides};
 use graph::{Graph, LayerFacts, Numbers, loosen};
 use pocketgan::{Activation, Operator, latent};
 use prost::Message;
@@ -27,11 +28,12 @@ use tract_onnx::pb::{
 
 const PRODUCER: &str = "pocketgan";
 const LATENT_SIZE: &str = "pocketgan.latent_size";
-/// The shapes of a picture and of what is made of it, CxHxW, in training; pictures of other sizes have sides that are
-/// multiples of the last, which is left out where there are none.
+/// The shapes of a picture and of what is made of it, CxHxW, in training; and the sides that others may have, as in
+/// [`Sides`]: the number that they are multiples of, and the least. Both are left out where there are none.
 const PICTURE: &str = "pocketgan.picture";
 const IMAGE: &str = "pocketgan.image";
 const SIDE_MULTIPLE: &str = "pocketgan.side_multiple";
+const LEAST_SIDE: &str = "pocketgan.least_side";
 const CLASSES: &str = "pocketgan.classes";
 const LATENT_SCALE: &str = "pocketgan.latent_scale";
 const PIXELS: &str = "pocketgan.pixels";
@@ -56,18 +58,14 @@ fn unrounded(index: usize) -> String {
 
 /// The float model of a network that makes images of latents, as bytes of an ONNX file.
 pub fn float_model(folded: &Folded) -> Vec<u8> {
-    image_model(folded, None)
+    translator_model(folded, None)
 }
 
-/// The float model of a network that makes images of pictures, as bytes of an ONNX file. `multiple` is
-/// [`Network::side_multiple`](crate::spec::Network::side_multiple) of the network.
-pub fn translator_model(folded: &Folded, multiple: Option<usize>) -> Vec<u8> {
-    image_model(folded, multiple)
-}
-
-fn image_model(folded: &Folded, multiple: Option<usize>) -> Vec<u8> {
+/// The float model of a network that makes images of pictures, as bytes of an ONNX file. `sides` are those that
+/// [`Network::sides`](crate::spec::Network::sides) says of the network.
+pub fn translator_model(folded: &Folded, sides: Option<Sides>) -> Vec<u8> {
     let mut graph = float_graph(folded, "image");
-    if multiple.is_some() {
+    if sides.is_some() {
         graph.input.iter_mut().for_each(loosen);
         graph.output.iter_mut().for_each(loosen);
     }
@@ -77,7 +75,7 @@ fn image_model(folded: &Folded, multiple: Option<usize>) -> Vec<u8> {
         layers: folded.layers.len(),
         output: folded.layers.last().map(|layer| layer.output),
         activation: folded.layers.last().map(|layer| layer.activation),
-        multiple,
+        sides,
     };
     model(graph, &facts)
 }
@@ -157,7 +155,7 @@ pub fn int8_model(quantized: &Quantized) -> Vec<u8> {
         layers: count,
         output: quantized.layers.last().map(|layer| layer.output),
         activation: quantized.layers.last().map(|layer| layer.activation),
-        multiple: None,
+        sides: None,
     };
     model(graph.finish(), &facts)
 }
@@ -251,7 +249,7 @@ struct Facts {
     output: Option<Shape>,
     /// After the last layer.
     activation: Option<Activation>,
-    multiple: Option<usize>,
+    sides: Option<Sides>,
 }
 
 fn model(graph: GraphProto, facts: &Facts) -> Vec<u8> {
@@ -269,8 +267,10 @@ fn model(graph: GraphProto, facts: &Facts) -> Vec<u8> {
     } else {
         let mut properties = vec![(PICTURE, facts.input.to_string())];
         properties.extend(facts.output.map(|shape| (IMAGE, shape.to_string())));
-        let multiple = facts.multiple.map(|multiple| multiple.to_string());
-        properties.extend(multiple.map(|multiple| (SIDE_MULTIPLE, multiple)));
+        if let Some(Sides { multiple, least }) = facts.sides {
+            let sides = [(SIDE_MULTIPLE, multiple), (LEAST_SIDE, least)];
+            properties.extend(sides.map(|(key, side)| (key, side.to_string())));
+        }
         let text = "Makes an image from a picture whose values are (pixel - 128) / 128.";
         (text, properties)
     };

@@ -2,10 +2,10 @@
 
 use super::graph::{CLASS, input_name};
 use super::{
-    CLASSES, IMAGE, LATENT_SCALE, LATENT_SIZE, LAYERS, PICTURE, PIXELS, PRODUCER, SIDE_MULTIPLE,
-    SIGNED, UNSIGNED,
+    CLASSES, IMAGE, LATENT_SCALE, LATENT_SIZE, LAYERS, LEAST_SIDE, PICTURE, PIXELS, PRODUCER,
+    SIDE_MULTIPLE, SIGNED, UNSIGNED,
 };
-use crate::spec::Shape;
+use crate::spec::{Shape, Sides};
 use pocketgan::{PixelRange, latent};
 use prost::Message;
 use std::collections::HashSet;
@@ -20,9 +20,8 @@ pub struct OnnxModel {
     pub proto: ModelProto,
     /// What the model reads: a latent, or a picture as in training.
     pub input: Shape,
-    /// Of a model that reads pictures: what both sides of one of another size must be multiples of; `None` where all
-    /// have the same size.
-    pub side_multiple: Option<usize>,
+    /// Of a model that reads pictures: the sides that they may have; `None` where all have the same size.
+    pub sides: Option<Sides>,
     /// How many classes there are; 0 without.
     pub classes: usize,
     /// How many layers the model has.
@@ -98,8 +97,11 @@ impl OnnxModel {
         };
         Ok(Self {
             input,
-            side_multiple: match property(SIDE_MULTIPLE) {
-                Some(_) => Some(count(SIDE_MULTIPLE)?),
+            sides: match property(SIDE_MULTIPLE) {
+                Some(_) => Some(Sides {
+                    multiple: count(SIDE_MULTIPLE)?,
+                    least: count(LEAST_SIDE)?,
+                }),
                 None => None,
             },
             classes,
@@ -241,12 +243,14 @@ fn extents(value: &ValueInfoProto) -> Option<Vec<usize>> {
     sizes.collect()
 }
 
-/// A shape from its text, CxHxW.
+/// The shape of a picture, grey or in colour, from its text, CxHxW.
 fn parsed(text: &str) -> Option<Shape> {
     let extents = text.split('x').map(|extent| extent.parse().ok());
     let extents = extents.collect::<Option<Vec<usize>>>()?;
     match extents[..] {
-        [channels, height, width] if extents.iter().all(|n| (1..=1 << 16).contains(n)) => {
+        [channels @ (1 | 3), height, width]
+            if [height, width].iter().all(|n| (1..=1 << 13).contains(n)) =>
+        {
             Some(Shape::new(channels, height, width))
         }
         _ => None,

@@ -3,6 +3,7 @@
 use crate::data::{Draw, Images, Task};
 use crate::gan::checkpoint::Position;
 use crate::rng::{Rng, Stream};
+use crate::samples::from_pixels;
 use crate::spec::Shape;
 
 /// Images to learn from. They are put together on a thread of their own.
@@ -82,7 +83,7 @@ impl Source for Images {
         classes.extend(labels.map(|&label| u32::from(label)));
         real.clear();
         for pixels in batch.iter().filter_map(|&i| self.image(i as usize)) {
-            real.extend(pixels.iter().map(|&p| (f32::from(p) - 128.0) / 128.0));
+            real.extend(from_pixels(pixels));
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::ops::Device;
 use crate::report::{self, Curve};
 use crate::samples::{classes_in_turn, latents, to_pixels};
 use crate::spec::{Network, Shape};
-use image::ImageResult;
+use image::RgbImage;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -241,7 +241,7 @@ impl<'a> Journal<'a> {
         let pixels = to_pixels(&generator.evaluate(&self.fixed, &self.classes)?);
         let name = format!("samples/epoch-{epoch:04}.png");
         let grid = match &self.run.shown {
-            Some(shown) => translations(shown, &pixels, self.shape)?,
+            Some(shown) => report::png(translations(shown, &pixels, self.shape))?,
             None => report::montage(&pixels, self.shape, columns(generator.network()))?,
         };
         self.write(&name, &grid)
@@ -275,10 +275,7 @@ impl<'a> Journal<'a> {
 
 /// A grid with a row for each picture: the picture, what was made of it, and what should have been, pixels
 /// `(N, C, H, W)` of `image`. Rows stand side by side in several columns.
-///
-/// # Errors
-/// The encoder's.
-pub fn translations(shown: &Shown, made: &[u8], image: Shape) -> ImageResult<Vec<u8>> {
+pub fn translations(shown: &Shown, made: &[u8], image: Shape) -> RgbImage {
     /// Pictures side by side.
     const ACROSS: usize = 4;
     let pictures = to_pixels(&shown.pictures);
@@ -291,7 +288,7 @@ pub fn translations(shown: &Shown, made: &[u8], image: Shape) -> ImageResult<Vec
         pixels.extend_from_slice(wanted.next().unwrap_or_default());
     }
     let each = if shown.images.is_empty() { 2 } else { 3 };
-    report::montage(&pixels, image, each * ACROSS)
+    report::sheet(&pixels, image, each * ACROSS)
 }
 
 /// A picture with as many channels and pixels as an image: grey in all channels, colour as its mean, pixels repeated.

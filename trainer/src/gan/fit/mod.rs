@@ -10,11 +10,12 @@ mod run;
 mod saving;
 
 use super::checkpoint::{Checkpoint, Position};
-use super::{Batch, Gan, Losses, Networks, Role};
+use super::{Batch, Gan, Losses, Named, Networks, Role};
 use crate::files;
 use crate::metrics::collapse::class_coverage;
 use crate::nn::Model;
 use crate::ops::Device;
+use crate::spec::{Layer, Network};
 use batches::Batches;
 use collapse::Monitor;
 use data::Order;
@@ -344,29 +345,39 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
     }
 }
 
-/// Pictures of the first steps for each generator that reads some, by its name: at least 512, if an epoch has so many.
+/// Pictures of the first steps for each generator that reads some and has batch norm, by its name: at least 512, if an
+/// epoch has so many; of large ones fewer.
 fn pictures(
     run: &Run,
     source: &dyn Source,
     batches: &mut Batches<'_>,
 ) -> BTreeMap<String, Vec<f32>> {
     const COUNT: usize = 512;
+    const NUMBERS: usize = 1 << 23;
+    let has_norm = |network: &Network| {
+        let is_norm = |layer: &Layer| matches!(layer, Layer::BatchNorm { .. });
+        network.layers.iter().any(is_norm)
+    };
+    let networks = run.settings.networks.iter();
+    let generators = networks.filter(|named| named.role == Role::Generator);
+    let generators: Vec<&Named> = generators
+        .filter(|named| has_norm(&named.network))
+        .collect();
     let mut pictures: BTreeMap<String, Vec<f32>> = BTreeMap::new();
-    if source.inputs().is_none() {
+    if source.inputs().is_none() || generators.is_empty() {
         return pictures;
     }
-    let steps = COUNT.div_ceil(run.images_a_step()) as u32;
+    let count = COUNT.min(NUMBERS / source.shape().len()).max(2);
+    let steps = count.div_ceil(run.images_a_step()) as u32;
     for step in 0..steps.min(run.steps_an_epoch(source.count())) {
         let batch = batches.take(step);
-        for named in run.settings.networks.iter() {
-            if named.role == Role::Generator {
-                let read = if named.name == run.settings.networks.generator.name {
-                    &batch.inputs
-                } else {
-                    &batch.real
-                };
-                pictures.entry(named.name.clone()).or_default().extend(read);
-            }
+        for named in &generators {
+            let read = if named.name == run.settings.networks.generator.name {
+                &batch.inputs
+            } else {
+                &batch.real
+            };
+            pictures.entry(named.name.clone()).or_default().extend(read);
         }
         batches.give_back(batch);
     }

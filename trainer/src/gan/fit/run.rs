@@ -2,7 +2,7 @@
 
 use super::data::{Order, Source};
 use super::journal::{Line, ScoreLine};
-use crate::data::Fingerprint;
+use crate::data::{Fingerprint, spread};
 use crate::gan::Settings;
 use crate::metrics::PairScore;
 use crate::metrics::collapse::Limits;
@@ -162,6 +162,19 @@ pub struct Shown {
     pub picture: Shape,
     /// The images that belong to them, `(N, C, H, W)`, as pixels; none where nothing tells.
     pub images: Vec<u8>,
+}
+
+impl Shown {
+    /// So many of them at even distances, or all where there are no more.
+    pub fn some(&self, count: usize) -> Self {
+        let all = self.pictures.len() / self.picture.len().max(1);
+        let size = self.images.len() / all.max(1);
+        Self {
+            pictures: spread(&self.pictures, self.picture.len(), count),
+            picture: self.picture,
+            images: spread(&self.images, size, count),
+        }
+    }
 }
 
 /// Scores the averaged generator at an epoch's end; `None` where there is nothing to tell. It must not depend

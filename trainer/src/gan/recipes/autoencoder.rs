@@ -7,8 +7,8 @@ use crate::gan::{Distance, Translation};
 use crate::optim::OptimizerConfig;
 use crate::spec::Shape;
 
-/// Numbers of a latent.
-const LATENT: usize = 32;
+/// Numbers of a latent where none are named.
+pub const LATENT: usize = 32;
 
 pub(super) const MAKE: Make = Make::InSizes(parts, UsualSizes::SMALL);
 

@@ -26,11 +26,28 @@ fn parts(sizes: Sizes, image: Shape) -> Parts {
         game: Cycle::USUAL.into(),
         schedule: Schedule {
             curve: Curve::ConstantThenLinear,
+            end: 0.0,
             ..Schedule::CONSTANT
         },
         batch: 8,
         epochs: 60,
         translator: Some(Translator::network),
         ..Parts::of(networks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_stays_and_then_falls_to_nothing() {
+        let Schedule { curve, end, .. } = parts(Size::Nano.into(), Shape::new(3, 32, 32)).schedule;
+        let steps = 8;
+        let schedule = Schedule { curve, steps, end };
+        assert_eq!(
+            [0, 4, 6, 8].map(|step| schedule.share(step)),
+            [1.0, 1.0, 0.5, 0.0]
+        );
     }
 }

@@ -8,7 +8,7 @@
 use super::architectures::{LEAKY, refine};
 use super::{Make, Parts};
 use crate::gan::{Adversarial, Objective, Translation};
-use crate::optim::{OptimizerConfig, OptimizerKind};
+use crate::optim::OptimizerKind;
 use crate::spec::{Layer, Network, Shape};
 
 pub(super) const MAKE: Make = Make::OneSize(parts);
@@ -23,10 +23,7 @@ fn parts(image: Shape) -> Parts {
         objective: Objective::NonSaturating,
         ..Translation::PIXELS
     };
-    let discriminator = OptimizerConfig {
-        learning_rate: 1e-3,
-        ..OptimizerKind::Sgd.with_rate(1e-3)
-    };
+    let discriminator = OptimizerKind::Sgd.with_rate(1e-3);
     Parts {
         game: rules.into(),
         batch: 4,

@@ -23,6 +23,7 @@ mod wgan;
 mod wgan_gp;
 
 pub use architectures::{DiscriminatorKind, GeneratorKind};
+pub use autoencoder::LATENT as AUTOENCODER_LATENT;
 pub use conditioning::Conditioning;
 pub use dcgan::{Size, Sizes};
 pub use translators::{Normalization, Translator};

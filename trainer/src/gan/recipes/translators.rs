@@ -219,8 +219,8 @@ mod tests {
                         let network = translator.network(picture, image).unwrap();
                         assert_eq!(network.input, picture);
                         assert_eq!(network.output(), Ok(image), "{kind:?} {picture} {image}");
-                        let multiple = network.side_multiple().unwrap();
-                        assert!(multiple <= 8, "{kind:?} {picture} {image}: {multiple}");
+                        let sides = network.sides().unwrap();
+                        assert!(sides.multiple <= 8, "{kind:?} {picture} {image}: {sides:?}");
                     }
                 }
                 let logits = patches(size.into(), Normalization::Batch, image).output();

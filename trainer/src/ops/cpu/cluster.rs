@@ -522,7 +522,8 @@ mod tests {
                 Layer::ClassShift { classes },
             ],
         );
-        let base = network.layers.len();
+        let before = network.layers.len();
+        let base = network.push(Layer::InstanceNorm { epsilon: 1e-5 }, &[before]);
         let branch = network.push(conv(5), &[base]);
         let sum = network.push(Layer::Add, &[branch, base]);
         let (kernel, stride) = (2, 2);
@@ -660,6 +661,16 @@ mod tests {
         }
     }
 
+    fn by_instances(parts: &mut Parts) {
+        for named in parts.networks.iter_mut() {
+            for layer in &mut named.network.layers {
+                if let Layer::BatchNorm { epsilon, .. } = *layer {
+                    *layer = Layer::InstanceNorm { epsilon };
+                }
+            }
+        }
+    }
+
     fn told(parts: &mut Parts) {
         parts.tell(3, Conditioning::Concat).unwrap();
     }
@@ -681,13 +692,21 @@ mod tests {
         let count = N * settings.game.batches() as usize;
         let real: Vec<f32> = normals(3, count * image.len());
         let real: Vec<f32> = real.into_iter().map(f32::tanh).collect();
+        let read = settings.networks.generator.network.reads_pictures();
+        let inputs: Vec<f32> = normals(5, count * image.len());
+        let inputs: Vec<f32> = inputs.into_iter().filter(|_| read).map(f32::tanh).collect();
         let told = settings.networks.generator.network.classes().is_some();
         let classes = (0..count as u32).map(|i| (i * i + 1) % 3);
         let classes: Vec<u32> = classes.filter(|_| told).collect();
         let mut gan = Gan::new(device, &settings).unwrap();
         let mut seen = Vec::new();
         for _ in 0..2 {
-            let losses = gan.step(gan::Batch::new(N, &real, &classes)).unwrap();
+            let losses = gan
+                .step(gan::Batch {
+                    inputs: &inputs,
+                    ..gan::Batch::new(N, &real, &classes)
+                })
+                .unwrap();
             assert!(losses.is_finite());
             seen.extend(losses.0.values().map(|loss| loss.to_bits()));
         }
@@ -703,7 +722,7 @@ mod tests {
 
     #[test]
     fn steps_on_a_batch_in_parts_are_those_of_machines_which_share_it() {
-        let changes: [(Recipe, Change); 9] = [
+        let changes: [(Recipe, Change); 12] = [
             (Recipe::Dcgan, as_it_is),
             (Recipe::DenseBn, as_it_is),
             (Recipe::Cdcgan, told),
@@ -713,6 +732,9 @@ mod tests {
             (Recipe::Relativistic, projected),
             (Recipe::Vae, as_it_is),
             (Recipe::Vae, gaussian),
+            (Recipe::Pix2pix, as_it_is),
+            (Recipe::Cyclegan, as_it_is),
+            (Recipe::Cyclegan, by_instances),
         ];
         for (recipe, change) in changes {
             let one = on_threads(1, || train(Cpu::new(Sums::Tree(3)), recipe, change));
