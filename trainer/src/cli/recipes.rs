@@ -98,8 +98,9 @@ enum Rules {
         beta: f64,
     },
     Translation {
-        pixel_weight: f64,
-        /// Where there is a discriminator, as the loss.
+        /// Where there is a discriminator, as the two after it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pixel_weight: Option<f64>,
         #[serde(skip_serializing_if = "Option::is_none")]
         adversarial_weight: Option<f64>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,11 +136,14 @@ impl From<Game> for Rules {
             Game::Variational(Variational { likelihood, beta }) => {
                 Self::Variational { likelihood, beta }
             }
-            Game::Translation(rules) => Self::Translation {
-                pixel_weight: rules.pixels,
-                adversarial_weight: Some(rules.adversarial).filter(|weight| *weight > 0.0),
-                loss: Some(rules.objective).filter(|_| rules.adversarial > 0.0),
-            },
+            Game::Translation(rules) => {
+                let beside = |weight: f64| Some(weight).filter(|_| rules.adversarial > 0.0);
+                Self::Translation {
+                    pixel_weight: beside(rules.pixels),
+                    adversarial_weight: beside(rules.adversarial),
+                    loss: Some(rules.objective).filter(|_| rules.adversarial > 0.0),
+                }
+            }
             Game::Cycle(rules) => Self::Cycle {
                 loss: rules.objective,
                 cycle_weight: rules.cycle,
@@ -176,13 +180,14 @@ impl fmt::Display for Rules {
                 pixel_weight,
                 adversarial_weight,
                 loss,
-            } => {
-                write!(f, "weight of pixels {pixel_weight}")?;
-                match loss.zip(adversarial_weight) {
-                    Some((loss, weight)) => write!(f, ", of the loss {} {weight}", name(loss)),
-                    None => Ok(()),
-                }
-            }
+            } => match (pixel_weight, adversarial_weight, loss) {
+                (Some(pixels), Some(weight), Some(loss)) => write!(
+                    f,
+                    "weight of pixels {pixels}, of the loss {} {weight}",
+                    name(loss)
+                ),
+                _ => write!(f, "distance of pixels"),
+            },
             Self::Cycle {
                 loss,
                 cycle_weight,

@@ -895,15 +895,15 @@ impl Plan {
         options.skip_broken = pictures.map(|pictures| pictures.skip_broken);
         options.split_rule = data.split_rule(&dataset)?;
         options.check_ranges()?;
+        let recipe = options.recipe;
+        let defaults = defaults(recipe);
+        options.check_game(&defaults)?;
+        let target = options.target(defaults.game, target)?;
         if options.instance_selection.is_some() && !FidCls::is_for(&dataset) {
             return input(format!(
                 "--instance-selection needs a classifier of the data set, and there is none of {dataset}"
             ));
         }
-        let recipe = options.recipe;
-        let defaults = defaults(recipe);
-        options.check_game(&defaults)?;
-        let target = options.target(defaults.game, target)?;
         options.check_teacher()?;
         options.fill_sizes()?;
         let length = options.length(defaults.epochs)?;
