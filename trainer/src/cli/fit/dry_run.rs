@@ -106,19 +106,19 @@ impl Data {
         }
         // In a folder that was named, nothing else is looked for.
         let published = plan.dataset.published();
-        if let Some(published) = published.filter(|_| options.data_dir.is_none()) {
-            if is_absent(published, &options)? {
-                let (channels, height, width) = published.image_shape();
-                let image = Shape::new(channels, height, width);
-                let facts = Facts {
-                    count: plan.selected(published.count(Split::Train)),
-                    image,
-                    classes: published.classes().len(),
-                    picture: plan.picture(image, None)?,
-                    inputs: None,
-                };
-                return Ok((Self::new(&facts, Some(published)), facts));
-            }
+        if let Some(published) = published.filter(|_| options.data_dir.is_none())
+            && is_absent(published, &options)?
+        {
+            let (channels, height, width) = published.image_shape();
+            let image = Shape::new(channels, height, width);
+            let facts = Facts {
+                count: plan.selected(published.count(Split::Train)),
+                image,
+                classes: published.classes().len(),
+                picture: plan.picture(image, None)?,
+                inputs: None,
+            };
+            return Ok((Self::new(&facts, Some(published)), facts));
         }
         let facts = Loaded::new(plan, Split::Train)?.facts(plan)?;
         // What grids and scores need is looked for too.

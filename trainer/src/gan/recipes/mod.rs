@@ -119,6 +119,10 @@ impl UsualSizes {
     };
 }
 
+/// Makes a network for pictures of the first shape and images of the second; `None` where the translator is none of the
+/// recipe's.
+pub type MakeTranslator = fn(Translator, Shape, Shape) -> Option<Network>;
+
 /// What a recipe comes to for images of one shape.
 #[derive(Clone, Debug)]
 pub struct Parts {
@@ -129,9 +133,8 @@ pub struct Parts {
     pub optimizer: OptimizerConfig,
     /// Of networks that have another, by name.
     pub optimizers: BTreeMap<String, OptimizerConfig>,
-    /// How a network that makes images of pictures is made, of so much, for a picture's and an image's shape; `None`
-    /// where generators read latents.
-    pub translator: Option<fn(Translator, Shape, Shape) -> Option<Network>>,
+    /// How the network that makes images of pictures is made; `None` where generators read latents.
+    pub translator: Option<MakeTranslator>,
     /// Of the learning rate; its steps depend on the data.
     pub schedule: Schedule,
     /// Decay of the average of a generator's weights a step, in [0, 1).
