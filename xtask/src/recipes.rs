@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::runs::{self, figure};
 use crate::{emoji, workspace};
@@ -25,6 +26,18 @@ pub struct Arguments {
     /// Print one JSON object a recipe on standard output.
     #[arg(long)]
     json: bool,
+    /// Where a recipe's run is not there, take its row and its grid as docs/ has them, trained by the same flags.
+    #[arg(long, conflicts_with = "quick")]
+    keep: bool,
+}
+
+/// The rows that docs/recipes.jsonl has of one kind.
+fn kept<T: DeserializeOwned>() -> Result<Vec<T>> {
+    let text = fs::read_to_string(workspace::root().join("docs/recipes.jsonl"))?;
+    let rows = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    Ok(rows.collect())
 }
 
 /// A recipe as it is trained for the page.
@@ -45,7 +58,7 @@ const fn entry(recipe: &'static str, size: Option<&'static str>, epochs: u32) ->
 
 const DATASET: &str = "fashion";
 
-const ENTRIES: [Entry; 15] = [
+static ENTRIES: [Entry; 15] = [
     entry("mlp", None, 70),
     entry("dense-bn", None, 60),
     entry("keras", None, 24),
@@ -78,7 +91,7 @@ struct Translation {
 const EMOJI: &str = "../emoji";
 const STYLES: &str = "--target-dataset folder:../emoji/google --image-size 32";
 
-const TRANSLATIONS: [Translation; 6] = [
+static TRANSLATIONS: [Translation; 6] = [
     Translation {
         label: "autoencoder",
         recipe: "autoencoder",
@@ -130,13 +143,13 @@ const TRANSLATIONS: [Translation; 6] = [
 ];
 
 /// What the page says of such a recipe.
-#[derive(Serialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Translated {
-    recipe: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    size: Option<&'static str>,
-    dataset: &'static str,
-    flags: &'static str,
+    recipe: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<String>,
+    dataset: String,
+    flags: String,
     epochs: u32,
     minutes: f64,
     parameters: u64,
@@ -161,10 +174,10 @@ impl Translation {
         let summary = runs::summary(run)?;
         let figures = runs::figures(run)?;
         Ok(Translated {
-            recipe: self.recipe,
-            size: self.size,
-            dataset: self.dataset,
-            flags: self.flags,
+            recipe: self.recipe.to_owned(),
+            size: self.size.map(str::to_owned),
+            dataset: self.dataset.to_owned(),
+            flags: self.flags.to_owned(),
             epochs: if quick { 1 } else { self.epochs },
             minutes: summary.minutes,
             parameters: summary.parameters,
@@ -174,10 +187,7 @@ impl Translation {
 }
 
 /// Trains and scores the recipes that read pictures.
-fn translated(
-    arguments: &Arguments,
-    folder: &Path,
-) -> Result<Vec<(&'static Translation, PathBuf, Translated)>> {
+fn translated(arguments: &Arguments, folder: &Path) -> Result<Vec<Line<Translation, Translated>>> {
     let chosen = |entry: &&Translation| {
         arguments.only.is_empty() || arguments.only.iter().any(|name| name == entry.label)
     };
@@ -186,15 +196,27 @@ fn translated(
     if entries.iter().any(|entry| entry.dataset.contains(EMOJI)) && !emoji.exists() {
         emoji::lay_out(&emoji)?;
     }
+    let known: Vec<Translated> = if arguments.keep { kept()? } else { Vec::new() };
     let mut rows = Vec::new();
     for entry in entries {
         let run = folder.join(entry.label);
+        let same = |row: &&Translated| {
+            row.recipe == entry.recipe
+                && row.size.as_deref() == entry.size
+                && row.dataset == entry.dataset
+                && row.flags == entry.flags
+                && row.epochs == entry.epochs
+        };
+        if let Some(row) = known.iter().find(same).filter(|_| !run.exists()) {
+            rows.push((entry, None, row.clone()));
+            continue;
+        }
         runs::train(&run, &entry.arguments(arguments.quick))?;
         let row = entry.score(&run, arguments.quick)?;
         if arguments.json {
             println!("{}", serde_json::to_string(&row)?);
         }
-        rows.push((entry, run, row));
+        rows.push((entry, Some(run), row));
     }
     Ok(rows)
 }
@@ -230,12 +252,12 @@ fn translation_row(label: &str, row: &Translated) -> String {
 }
 
 /// A row of the page.
-#[derive(Serialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Row {
-    recipe: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    size: Option<&'static str>,
-    dataset: &'static str,
+    recipe: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<String>,
+    dataset: String,
     epochs: u32,
     minutes: f64,
     parameters: u64,
@@ -274,15 +296,25 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             labels.join(", ")
         );
     }
+    let known: Vec<Row> = if arguments.keep { kept()? } else { Vec::new() };
     let mut rows = Vec::new();
     for entry in entries {
         let run = folder.join(entry.label());
+        let same = |row: &&Row| {
+            row.recipe == entry.recipe
+                && row.size.as_deref() == entry.size
+                && row.epochs == entry.epochs
+        };
+        if let Some(row) = known.iter().find(same).filter(|_| !run.exists()) {
+            rows.push((entry, None, row.clone()));
+            continue;
+        }
         runs::train(&run, &entry.flags(arguments.quick))?;
         let row = entry.score(&run, arguments)?;
         if arguments.json {
             println!("{}", serde_json::to_string(&row)?);
         }
-        rows.push((entry, run, row));
+        rows.push((entry, Some(run), row));
     }
     let translations = translated(arguments, &folder)?;
     if !arguments.only.is_empty() {
@@ -336,9 +368,9 @@ impl Entry {
         };
         let int8 = evaluated.engines.get("int8");
         Ok(Row {
-            recipe: self.recipe,
-            size: self.size,
-            dataset: DATASET,
+            recipe: self.recipe.to_owned(),
+            size: self.size.map(str::to_owned),
+            dataset: DATASET.to_owned(),
             epochs: self.epochs(arguments.quick),
             minutes: summary.minutes,
             parameters: summary.parameters,
@@ -354,11 +386,24 @@ impl Entry {
     }
 }
 
+/// An entry, its run unless the row was kept, and the row.
+type Line<E, R> = (&'static E, Option<PathBuf>, R);
+
+/// Puts the last grid of a run beside the page; one that was kept must be there.
+fn copy_grid(run: Option<&Path>, grids: &Path, label: &str) -> Result<()> {
+    let grid = grids.join(format!("{label}.png"));
+    match run {
+        Some(run) => drop(fs::copy(run.join("samples.png"), &grid)?),
+        None => anyhow::ensure!(grid.exists(), "{} is missing", grid.display()),
+    }
+    Ok(())
+}
+
 /// `recipes.md`, `recipes.jsonl` and a grid of samples for each row in `recipes/`.
 fn write_page(
     docs: &Path,
-    rows: &[(&Entry, PathBuf, Row)],
-    translations: &[(&Translation, PathBuf, Translated)],
+    rows: &[Line<Entry, Row>],
+    translations: &[Line<Translation, Translated>],
     quick: bool,
 ) -> Result<()> {
     let grids = docs.join("recipes");
@@ -366,7 +411,7 @@ fn write_page(
     let (mut table, mut sections, mut lines) = (String::new(), String::new(), String::new());
     for (entry, run, row) in rows {
         let label = entry.label();
-        fs::copy(run.join("samples.png"), grids.join(format!("{label}.png")))?;
+        copy_grid(run.as_deref(), &grids, &label)?;
         writeln!(table, "{}", table_row(&label, row))?;
         writeln!(lines, "{}", serde_json::to_string(row)?)?;
         let command = format!("cargo trainer fit {}", entry.flags(quick).join(" "));
@@ -378,7 +423,7 @@ fn write_page(
     table.push_str(PICTURES);
     for (entry, run, row) in translations {
         let label = entry.label;
-        fs::copy(run.join("samples.png"), grids.join(format!("{label}.png")))?;
+        copy_grid(run.as_deref(), &grids, label)?;
         writeln!(table, "{}", translation_row(label, row))?;
         writeln!(lines, "{}", serde_json::to_string(row)?)?;
         let command = format!("cargo trainer fit {}", entry.arguments(quick).join(" "));

@@ -430,7 +430,7 @@ fn what_does_not_go_together_is_refused() {
         ),
         (
             "fit --recipe dcgan --dataset folder:a --image-size 16 --teacher wide --epochs 1 --out made",
-            "has no generator of latents",
+            "has no generator and discriminator",
         ),
     ] {
         fs::write(place.path("run.txt"), "no picture").unwrap();

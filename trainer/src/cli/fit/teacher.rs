@@ -57,7 +57,7 @@ impl Teacher {
         let generator = generator.filter(|(network, _)| !network.reads_pictures());
         let (Some((network, parameters)), Some(discriminator)) = (generator, discriminator) else {
             return input(format!(
-                "{} has no generator of latents and discriminator: a teacher is the run of an adversarial recipe",
+                "{} has no generator and discriminator: a teacher is the run of an adversarial recipe",
                 run.display()
             ));
         };
