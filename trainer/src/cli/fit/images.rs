@@ -12,9 +12,11 @@ use crate::samples::{from_pixels, to_pixels};
 use crate::spec::Shape;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Held-out pictures that grids show, and those that scores are taken of, at most.
-pub(super) const SHOWN: usize = 64;
-pub(super) const SCORED: usize = 512;
+/// Held-out pictures that grids show, at most, and the numbers that their images have together.
+const SHOWN: usize = 64;
+const SHOWN_NUMBERS: usize = 1 << 18;
+/// Held-out pictures that scores are taken of, at most.
+const SCORED: usize = 512;
 /// Numbers that held-out pictures have together, for large ones.
 const NUMBERS: usize = 1 << 24;
 
@@ -186,6 +188,12 @@ fn pair(
     }
     inputs.retain(&order);
     Ok(())
+}
+
+/// How many held-out pictures grids show of images of a shape: whole rows, and of large ones fewer.
+pub(super) fn shown(image: Shape) -> usize {
+    let fit = SHOWN_NUMBERS / image.len().max(1);
+    fit.clamp(8, SHOWN) / 4 * 4
 }
 
 /// The places of images by their names.

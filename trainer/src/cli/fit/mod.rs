@@ -210,7 +210,8 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     }
     select(&plan, fid_cls.as_ref(), &mut loaded.images)?;
     let scored = held_out(&plan, &facts)?;
-    run.shown = scored.as_ref().map(|scored| scored.some(images::SHOWN));
+    let shown = images::shown(shape);
+    run.shown = scored.as_ref().map(|scored| scored.some(shown));
     run.changed_data = changed_data;
     let source = loaded.source();
     let (_claim, from) = match resumed {
