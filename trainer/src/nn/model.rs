@@ -96,6 +96,9 @@ pub enum Initialization {
     /// Weights normal(0, 0.02), batch-norm gains normal(1, 0.02), biases 0 (Radford et al. 2016); class
     /// embeddings normal(0, 1), as PyTorch's, but those of a projection as weights.
     Dcgan,
+    /// Weights and biases uniform within one over the root of the inputs of an output, as those of PyTorch's layers
+    /// (LeCun et al. 1998, section 4.6, but for a factor); the rest as above.
+    FanIn,
 }
 
 /// Why a model cannot be built or run.
@@ -169,9 +172,18 @@ impl Initialization {
     pub fn parameters(self, network: &Network, rng: &mut Rng) -> Result<Parameters, SpecError> {
         let mut parameters = Parameters::default();
         for step in network.walk()? {
-            for TensorSpec { name, role, shape } in tensors_of(&step) {
+            let tensors = tensors_of(&step);
+            let weight = tensors.iter().find(|tensor| tensor.role == Role::Weight);
+            let inputs = weight.map(|tensor| tensor.shape[1..].iter().product::<usize>());
+            let bound = inputs.map(|inputs| 1.0 / (inputs as f64).sqrt());
+            for TensorSpec { name, role, shape } in tensors {
                 let len = shape.iter().product();
                 let data = match role {
+                    Role::Weight | Role::Bias if self == Self::FanIn && bound.is_some() => {
+                        let bound = bound.unwrap_or_default();
+                        let mut draw = || (bound * (2.0 * rng.uniform() - 1.0)) as f32;
+                        (0..len).map(|_| draw()).collect()
+                    }
                     Role::Weight | Role::Shift => {
                         (0..len).map(|_| 0.02 * rng.normal() as f32).collect()
                     }

@@ -8,6 +8,7 @@
 use super::architectures::{LEAKY, refine};
 use super::{Make, Parts};
 use crate::gan::{Adversarial, Objective, Translation};
+use crate::nn::Initialization;
 use crate::optim::OptimizerKind;
 use crate::spec::{Layer, Network, Shape};
 
@@ -26,6 +27,8 @@ fn parts(image: Shape) -> Parts {
     let discriminator = OptimizerKind::Sgd.with_rate(1e-3);
     Parts {
         game: rules.into(),
+        // By the DCGAN's, the discriminator's six layers pass nothing on.
+        initialization: Initialization::FanIn,
         batch: 4,
         epochs: 10,
         optimizers: [(Adversarial::DISCRIMINATOR.to_owned(), discriminator)].into(),
@@ -104,6 +107,7 @@ fn discriminator_of(image: Shape) -> Network {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rng::{Rng, Stream};
 
     #[test]
     fn the_image_is_as_large_as_the_picture() {
@@ -120,5 +124,31 @@ mod tests {
         assert_eq!(shapes[2], "12x254x254");
         assert_eq!(shapes[5], "60x252x252");
         assert_eq!(shapes[6], "120x126x126");
+    }
+
+    /// Uniform within one over the root of the inputs, of which a bias has as many as its weight.
+    #[test]
+    fn weights_begin_as_those_of_pytorch() {
+        let network = discriminator_of(Shape::new(3, 64, 64));
+        let mut rng = Rng::new(1, Stream::Initialization);
+        let drawn = Initialization::FanIn
+            .parameters(&network, &mut rng)
+            .unwrap();
+        // 3 channels under 5x5, and 64 channels of 4x4 pixels.
+        for (layer, inputs) in [(0, 75.0), (10, 1024.0)] {
+            let bound = 1.0 / f64::sqrt(inputs);
+            let weights = drawn.get(layer, "weight").unwrap();
+            let square = weights.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>();
+            let deviation = (square / weights.len() as f64).sqrt();
+            assert!(
+                (deviation * 3f64.sqrt() / bound - 1.0).abs() < 0.05,
+                "{layer}: {deviation}"
+            );
+            for part in ["weight", "bias"] {
+                let numbers = drawn.get(layer, part).unwrap();
+                assert!(numbers.iter().all(|&n| f64::from(n).abs() <= bound));
+                assert!(numbers.iter().any(|&n| f64::from(n).abs() > 0.7 * bound));
+            }
+        }
     }
 }

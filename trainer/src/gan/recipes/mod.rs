@@ -130,6 +130,7 @@ pub struct Parts {
     /// Whether all networks are told the class of an image; [`Parts::tell`] does it.
     pub conditional: bool,
     pub game: Game,
+    pub initialization: Initialization,
     pub optimizer: OptimizerConfig,
     /// Of networks that have another, by name.
     pub optimizers: BTreeMap<String, OptimizerConfig>,
@@ -157,6 +158,7 @@ impl Parts {
             networks,
             conditional: false,
             game: Adversarial::new(Objective::NonSaturating).into(),
+            initialization: Initialization::Dcgan,
             optimizers: BTreeMap::new(),
             translator: None,
             optimizer: OptimizerConfig::adam(2e-4, 0.5, 0.999),
@@ -256,12 +258,12 @@ impl Parts {
         }
     }
 
-    /// With weights as the DCGAN's begin.
+    /// All of it, with a seed.
     pub fn settings(self, seed: u64) -> Settings {
         Settings {
             networks: self.networks,
             game: self.game,
-            initialization: Initialization::Dcgan,
+            initialization: self.initialization,
             trained: BTreeMap::new(),
             optimizer: self.optimizer,
             optimizers: self.optimizers,
