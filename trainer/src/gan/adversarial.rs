@@ -45,6 +45,11 @@ pub(super) const LEARN: Mode = Mode::Train(Wants {
     input: false,
     weights: true,
 });
+/// Gradients for the weights, and through them for the network before.
+pub(super) const LEARN_THROUGH: Mode = Mode::Train(Wants {
+    input: true,
+    weights: true,
+});
 /// No gradient at all.
 const OBSERVE: Mode = Mode::Train(Wants {
     input: false,
@@ -116,6 +121,29 @@ impl Adversarial {
         };
         step.run(all)
     }
+}
+
+/// Updates a discriminator by a batch of real images and one of generated ones, and gives the loss.
+pub(super) fn update_discriminator<D: Device<f32>>(
+    discriminator: &mut Learner<D>,
+    objective: Objective,
+    shown: [&D::Array; 2],
+) -> Result<f32, ModelError> {
+    let device = discriminator.model.device().clone();
+    let mut recording = Recording::new(&device);
+    let [real, fake] = shown.map(|images| {
+        let model = &discriminator.model;
+        let (logits, batch) = model.forward(&mut recording.tape, images, &[], LEARN)?;
+        Ok::<_, ModelError>((recording.read(&logits)?, batch))
+    });
+    let ((real, of_real), (fake, of_fake)) = (real?, fake?);
+    let loss = objective.discriminator(real, fake, device.sums());
+    let (value, mut gradients) = recording.backward(loss.map_err(device_error)?)?;
+    discriminator.update(&mut gradients)?;
+    let n = device.dims(shown[0])[0];
+    discriminator.model.update_statistics(n, &of_real);
+    discriminator.model.update_statistics(n, &of_fake);
+    Ok(value)
 }
 
 /// A step with what it changes.

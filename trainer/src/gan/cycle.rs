@@ -8,14 +8,14 @@
 //! (their equations 1 to 3 and section 5.2), by the least squares of Mao et al. 2017, whose half the generators' part
 //! is without, as theirs is. The discriminators are shown earlier images too, from a buffer (their section 4).
 
-use super::adversarial::{LEARN, PASS_THROUGH};
+use super::adversarial::{LEARN, LEARN_THROUGH, PASS_THROUGH, update_discriminator};
 use super::losses::Objective;
 use super::networks::{LossName, Losses, Named, Networks};
 use super::training::{Batch, Gan, Learner};
 use super::translation::Distance;
 use crate::nn::loss::{HostLoss, Recording, constant, value};
 use crate::nn::{Mode, ModelError, Statistics, device_error};
-use crate::ops::{Device, Wants};
+use crate::ops::Device;
 use crate::parameters::HostTensor;
 use crate::rng::Rng;
 use crate::spec::Network;
@@ -48,18 +48,11 @@ const CYCLE: LossName = LossName {
     title: "distance there and back",
     short: "cycle",
 };
-
 const IDENTITY: LossName = LossName {
     key: "identity",
     title: "distance of images from what is made of them",
     short: "identity",
 };
-
-/// Gradients for the weights, and through them for the generator before.
-const GO_ON: Mode = Mode::Train(Wants {
-    input: true,
-    weights: true,
-});
 
 /// Images that a buffer holds.
 const HELD: usize = 50;
@@ -153,7 +146,7 @@ impl Cycle {
         let pairs = [(of_there, &images), (of_back, &pictures)];
         for ((discriminator, real), fake) in pairs.into_iter().zip(fakes) {
             let shown = shown(discriminator, &fake, extra, latents)?;
-            of_both += self.discriminator(discriminator, real, &shown, n)?;
+            of_both += update_discriminator(discriminator, self.objective, [real, &shown])?;
         }
         losses.0.insert(DISCRIMINATORS.key.to_owned(), of_both);
         Ok(losses)
@@ -180,8 +173,8 @@ impl Cycle {
             run(1, reads[1], LEARN, &mut recording)?,
         ];
         let again = [
-            run(1, &fakes[0].images, GO_ON, &mut recording)?,
-            run(0, &fakes[1].images, GO_ON, &mut recording)?,
+            run(1, &fakes[0].images, LEARN_THROUGH, &mut recording)?,
+            run(0, &fakes[1].images, LEARN_THROUGH, &mut recording)?,
         ];
         let adversarial = [0, 1].map(|direction| {
             let images = &fakes[direction].images;
@@ -231,30 +224,6 @@ impl Cycle {
             learner.model.update_statistics(n, &made.statistics);
         }
         Ok((images, losses))
-    }
-
-    /// Updates a discriminator.
-    fn discriminator<D: Device<f32>>(
-        self,
-        discriminator: &mut Learner<D>,
-        real: &D::Array,
-        fake: &D::Array,
-        n: usize,
-    ) -> Result<f32, ModelError> {
-        let device = discriminator.model.device().clone();
-        let mut recording = Recording::new(&device);
-        let [real, fake] = [real, fake].map(|images| {
-            let model = &discriminator.model;
-            let (logits, batch) = model.forward(&mut recording.tape, images, &[], LEARN)?;
-            Ok::<_, ModelError>((recording.read(&logits)?, batch))
-        });
-        let ((real, of_real), (fake, of_fake)) = (real?, fake?);
-        let loss = self.objective.discriminator(real, fake, device.sums());
-        let (value, mut gradients) = recording.backward(loss.map_err(device_error)?)?;
-        discriminator.update(&mut gradients)?;
-        discriminator.model.update_statistics(n, &of_real);
-        discriminator.model.update_statistics(n, &of_fake);
-        Ok(value)
     }
 }
 

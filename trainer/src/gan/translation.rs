@@ -9,7 +9,7 @@
 //!
 //! (their equation 4, with `a` for the first term). Of the same image `x = y` it is an autoencoder.
 
-use super::adversarial::{Adversarial, LEARN, PASS_THROUGH};
+use super::adversarial::{Adversarial, LEARN, PASS_THROUGH, update_discriminator};
 use super::losses::Objective;
 use super::networks::{LossName, Losses, Named, Networks};
 use super::training::{Batch, Gan};
@@ -127,19 +127,11 @@ impl Translation {
             return Ok(Losses::new([(PIXELS, pixels)]));
         };
         let beside = self.beside(&device, &pictures, &wanted)?;
-        let mut judging = Recording::new(&device);
-        let [real, fake] = [&wanted, &made].map(|images| {
-            let seen = seen(&device, &mut NoneTape, images, beside.as_ref())?;
-            let model = &discriminator.model;
-            let (logits, batch) = model.forward(&mut judging.tape, &seen, &[], LEARN)?;
-            Ok::<_, ModelError>((judging.read(&logits)?, batch))
-        });
-        let ((real, of_real), (fake, of_fake)) = (real?, fake?);
-        let of_both = self.objective.discriminator(real, fake, sums);
-        let (of_discriminator, mut gradients) = judging.backward(of_both.map_err(device_error)?)?;
-        discriminator.update(&mut gradients)?;
-        discriminator.model.update_statistics(n, &of_real);
-        discriminator.model.update_statistics(n, &of_fake);
+        let shown =
+            [&wanted, &made].map(|images| seen(&device, &mut NoneTape, images, beside.as_ref()));
+        let [real, fake] = shown;
+        let of_discriminator =
+            update_discriminator(discriminator, self.objective, [&real?, &fake?])?;
 
         let seen_now = seen(&device, &mut recording.tape, &made, beside.as_ref())?;
         let model = &discriminator.model;

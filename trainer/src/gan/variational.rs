@@ -9,12 +9,13 @@
 //! -ln p(x|z) + beta KL(q(z|x) || N(0, 1))
 //! ```
 
+use super::adversarial::{LEARN, LEARN_THROUGH};
 use super::losses::softplus;
 use super::networks::{LossName, Losses, Named, Networks};
 use super::training::{Batch, Gan, Learner};
 use crate::nn::loss::{Logits, Loss, Recording, constant, mean, sum, value};
-use crate::nn::{Mode, Model, ModelError, Statistics, device_error};
-use crate::ops::{Device, Sums, Wants};
+use crate::nn::{Model, ModelError, Statistics, device_error};
+use crate::ops::{Device, Sums};
 use crate::spec::Network;
 use clap::ValueEnum;
 use dfdx::prelude::{
@@ -50,17 +51,6 @@ const RECONSTRUCTION: LossName = LossName {
     title: "reconstruction loss",
     short: "reconstruction",
 };
-
-/// Gradients for the weights, none for the batch itself.
-const ENCODE: Mode = Mode::Train(Wants {
-    input: false,
-    weights: true,
-});
-/// Gradients for the weights, and through them for the encoder.
-const DECODE: Mode = Mode::Train(Wants {
-    input: true,
-    weights: true,
-});
 
 /// Variance of the rounding of a pixel to steps of 1/128: the error is uniform over one step.
 const ROUNDING: f64 = 1.0 / (128.0 * 128.0 * 12.0);
@@ -122,10 +112,12 @@ impl Likelihood {
         classes: &[u32],
     ) -> Result<(D::Array, Statistics), ModelError> {
         match self {
-            Self::Gaussian => decoder.forward(tape, latents, classes, DECODE),
-            Self::Bernoulli => decoder
-                .without_tanh()?
-                .forward(tape, latents, classes, DECODE),
+            Self::Gaussian => decoder.forward(tape, latents, classes, LEARN_THROUGH),
+            Self::Bernoulli => {
+                decoder
+                    .without_tanh()?
+                    .forward(tape, latents, classes, LEARN_THROUGH)
+            }
         }
     }
 }
@@ -245,7 +237,7 @@ impl Variational {
         let real = encoder.input(n, batch.images)?;
         let mut recording = Recording::new(device);
         let tape = &mut recording.tape;
-        let (moments, of_encoder) = encoder.forward(tape, &real, classes, ENCODE)?;
+        let (moments, of_encoder) = encoder.forward(tape, &real, classes, LEARN)?;
         let latents = device.reparameterize(tape, &moments, &noise);
         let latents = latents.map_err(device_error)?;
         let (decoded, of_decoder) = likelihood.decode(decoder, tape, &latents, classes)?;

@@ -112,7 +112,7 @@ impl DiscriminatorKind {
             network.layers.extend([refine(width / 2, true), LEAKY]);
         }
         for width in [width, 2 * width] {
-            network.layers.extend([shrink(width), LEAKY]);
+            network.layers.extend([shrink(width, true), LEAKY]);
             let base = network.layers.len();
             network.layers.push(refine(width, true));
             if self == Self::Residual {

@@ -89,9 +89,9 @@ pub(super) fn discriminator(size: Size, image: Shape, outputs: usize) -> Network
     Network::chain(
         image,
         vec![
-            shrink(width),
+            shrink(width, true),
             Layer::LeakyRelu { slope: 0.2 },
-            shrink(2 * width),
+            shrink(2 * width, true),
             Layer::LeakyRelu { slope: 0.2 },
             Layer::Flatten,
             Layer::Linear {
@@ -115,13 +115,13 @@ pub(super) const fn grow(channels: usize, bias: bool) -> Layer {
 }
 
 /// A convolution to half of the side.
-pub(super) const fn shrink(channels: usize) -> Layer {
+pub(super) const fn shrink(channels: usize, bias: bool) -> Layer {
     Layer::Conv2d {
         channels,
         kernel: 4,
         stride: 2,
         padding: 1,
-        bias: true,
+        bias,
     }
 }
 

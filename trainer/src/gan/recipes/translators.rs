@@ -83,7 +83,7 @@ impl Translator {
         let layers = &mut network.layers;
         layers.extend(norm.after(|bias| refine(first, bias), Some(Layer::Relu)));
         for _ in 0..downs {
-            layers.extend(norm.after(|bias| shrinking(wide, bias), Some(Layer::Relu)));
+            layers.extend(norm.after(|bias| shrink(wide, bias), Some(Layer::Relu)));
         }
         for _ in 0..blocks {
             let base = network.layers.len();
@@ -119,7 +119,7 @@ impl Translator {
         // What each level hands across, with its channels.
         let mut across = vec![(network.layers.len(), width)];
         for _ in 0..halvings(image) {
-            let layers = norm.after(|bias| shrinking(2 * width, bias), Some(LEAKY));
+            let layers = norm.after(|bias| shrink(2 * width, bias), Some(LEAKY));
             network.layers.extend(layers);
             across.push((network.layers.len(), 2 * width));
         }
@@ -144,26 +144,6 @@ impl Translator {
     }
 }
 
-/// A 4x4 convolution to half of the side.
-fn shrinking(channels: usize, bias: bool) -> Layer {
-    match shrink(channels) {
-        Layer::Conv2d {
-            channels,
-            kernel,
-            stride,
-            padding,
-            ..
-        } => Layer::Conv2d {
-            channels,
-            kernel,
-            stride,
-            padding,
-            bias,
-        },
-        other => other,
-    }
-}
-
 /// How often a picture's side is doubled to become the image's.
 fn doublings(picture: Shape, image: Shape) -> usize {
     let factor = image.height / picture.height.max(1);
@@ -184,8 +164,8 @@ fn halvings(image: Shape) -> usize {
 /// normalized, LeakyReLU 0.2 between, and a 3x3 one to the logits.
 pub(super) fn patches(sizes: Sizes, norm: Normalization, input: Shape) -> Network {
     let width = sizes.discriminator.width();
-    let mut layers = vec![shrink(width), LEAKY];
-    layers.extend(norm.after(|bias| shrinking(2 * width, bias), Some(LEAKY)));
+    let mut layers = vec![shrink(width, true), LEAKY];
+    layers.extend(norm.after(|bias| shrink(2 * width, bias), Some(LEAKY)));
     layers.extend(norm.after(|bias| refine(2 * width, bias), Some(LEAKY)));
     layers.push(refine(1, true));
     Network::chain(input, layers)
