@@ -143,31 +143,23 @@ pub(super) fn checkpoint(run: &Path, best: bool) -> Result<Found, Failure> {
     })
 }
 
-/// The generator that goes back, of a translation without pairs.
-pub(super) fn way_back(checkpoint: &Checkpoint) -> Option<(&Network, &Parameters)> {
-    let name = Cycle::GENERATORS[1];
+/// A network of a checkpoint besides the generator, with its averaged parameters if it has them.
+fn other<'a>(checkpoint: &'a Checkpoint, name: &str) -> Option<(&'a Network, &'a Parameters)> {
     let others = &checkpoint.networks.others;
     let named = others.iter().find(|named| named.name == name)?;
     let state = checkpoint.gan.networks.get(name)?;
-    Some((&named.network, state.average.as_ref()?))
+    let parameters = state.average.as_ref().unwrap_or(&state.parameters);
+    Some((&named.network, parameters))
+}
+
+/// The generator that goes back, of a translation without pairs.
+pub(super) fn way_back(checkpoint: &Checkpoint) -> Option<(&Network, &Parameters)> {
+    other(checkpoint, Cycle::GENERATORS[1])
 }
 
 /// Writes the other networks of a checkpoint that are of use by themselves: an encoder, or a generator that goes back.
 pub(super) fn export_others(found: &Found, folder: &Path) -> Result<(), Failure> {
     let checkpoint = &found.checkpoint;
-    let networks = &checkpoint.gan.networks;
-    let named = |name: &str| {
-        let named = checkpoint
-            .networks
-            .others
-            .iter()
-            .find(|named| named.name == name)?;
-        let state = networks.get(name)?;
-        Some((
-            &named.network,
-            state.average.as_ref().unwrap_or(&state.parameters),
-        ))
-    };
     let mut files = Vec::new();
     let failed = |error: FoldError| Failure::Run(error.into());
     if let Some((network, parameters)) = way_back(checkpoint) {
@@ -176,7 +168,7 @@ pub(super) fn export_others(found: &Found, folder: &Path) -> Result<(), Failure>
     }
     // One that is told the class has a plane beside the image, which ONNX files of ours have no place for.
     if let Some((network, parameters)) =
-        named(Variational::ENCODER).filter(|(network, _)| network.classes().is_none())
+        other(checkpoint, Variational::ENCODER).filter(|(network, _)| network.classes().is_none())
     {
         let bytes = export::encoder(network, parameters).map_err(failed)?;
         files.push((ENCODER_ONNX, bytes));
