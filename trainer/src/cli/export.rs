@@ -13,8 +13,10 @@ use crate::gan::store::{Found, Store, StoreError};
 use crate::gan::{Cycle, Variational};
 use crate::parameters::Parameters;
 use crate::spec::Network;
+use anyhow::Context;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// Export a run's newest checkpoint again: model.onnx, model-int8.onnx, model.pgan, model-f32.pgan.
 ///
@@ -63,9 +65,7 @@ pub fn run(args: ExportArgs) -> Result<(), Failure> {
         (format!("from {}", float_blob.display()), exported)
     } else {
         let found = checkpoint(&args.run, args.best)?;
-        let generator = found.checkpoint.generator();
-        if args.weights.is_some() && generator.is_some_and(|(network, _)| network.reads_pictures())
-        {
+        if args.weights.is_some() && reads_pictures(&found) {
             return Err(Failure::Input(format!(
                 "{} reads pictures, and no device runs that yet: leave out --weights",
                 args.run.display()
@@ -122,6 +122,41 @@ fn export_blob(path: &Path, weights: Weights, folder: &Path) -> Result<export::E
         Calibration::default(),
         folder,
     )?)
+}
+
+/// What there is of a model.
+pub(super) enum Model {
+    /// An exported file; it may be missing.
+    File(PathBuf),
+    /// Of a run that has no such file yet.
+    Checkpoint(Found),
+}
+
+impl Model {
+    /// An exported file, by its own path or by its name in a folder, or else the newest checkpoint of the run in the
+    /// folder.
+    pub fn find(place: &Path, file_name: &str) -> Result<Self, Failure> {
+        let file = if place.is_dir() {
+            place.join(file_name)
+        } else {
+            place.to_owned()
+        };
+        if file.exists() || !place.join("checkpoints").is_dir() {
+            return Ok(Self::File(file));
+        }
+        checkpoint(place, false).map(Self::Checkpoint)
+    }
+}
+
+/// A folder for files that are exported for one command alone.
+pub(super) fn temporary() -> Result<TempDir, Failure> {
+    Ok(tempfile::tempdir().context("cannot make a temporary folder")?)
+}
+
+/// Whether a checkpoint's generator reads pictures.
+pub(super) fn reads_pictures(found: &Found) -> bool {
+    let generator = found.checkpoint.generator();
+    generator.is_some_and(|(network, _)| network.reads_pictures())
 }
 
 /// The newest checkpoint of a run that can be used, or the best one.

@@ -1,12 +1,11 @@
 //! `trainer sample`: images from an exported model.
 
-use super::Failure;
 use super::output::Output;
+use super::{Failure, export};
 use crate::engines::{self, Engine, EngineError, EngineKind};
 use crate::export::FLOAT_ONNX;
 use crate::files::sha256;
 use crate::report::sheet;
-use anyhow::Context;
 use pocketgan::latent;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -83,22 +82,18 @@ pub(super) fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Box<dyn E
     if engines::reads_pictures(&onnx) {
         return Err(EngineError::ReadsPictures(onnx).into());
     }
-    let exported = if model.is_dir() {
-        model.join(kind.file_name())
-    } else {
-        model.to_owned()
+    let found = match export::Model::find(model, kind.file_name())? {
+        export::Model::File(file) => {
+            let engine = engines::open(kind, &file)?;
+            return Ok((file, engine));
+        }
+        export::Model::Checkpoint(found) => found,
     };
-    if exported.exists() || !model.join("checkpoints").is_dir() {
-        let engine = engines::open(kind, &exported)?;
-        return Ok((exported, engine));
-    }
-    let found = super::export::checkpoint(model, false)?;
-    let generator = found.checkpoint.generator();
-    if generator.is_some_and(|(network, _)| network.reads_pictures()) {
+    if export::reads_pictures(&found) {
         return Err(EngineError::ReadsPictures(found.path).into());
     }
-    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let exported = super::export::export_to(&found, None, folder.path())?;
+    let folder = export::temporary()?;
+    let exported = export::export_to(&found, None, folder.path())?;
     if let (EngineKind::Runtime, Some(Err(error))) = (kind, exported.device) {
         return Err(Failure::Input(format!("{error}: add --engine tract")));
     }

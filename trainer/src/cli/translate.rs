@@ -10,7 +10,6 @@ use crate::gan::fit::{Shown, translations};
 use crate::metrics::PairScore;
 use crate::samples::from_pixels;
 use crate::spec::Shape;
-use anyhow::Context;
 use image::{ImageFormat, RgbImage};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -221,21 +220,17 @@ impl Outputs {
 
 /// The model on a file, in a folder, or of the newest checkpoint of a run that has not been exported yet.
 fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Translator), Failure> {
-    let exported = if model.is_dir() {
-        model.join(FLOAT_ONNX)
-    } else {
-        model.to_owned()
+    let found = match export::Model::find(model, FLOAT_ONNX)? {
+        export::Model::File(file) => {
+            let translator = Translator::open(kind, &file)?;
+            return Ok((file, translator));
+        }
+        export::Model::Checkpoint(found) => found,
     };
-    if exported.exists() || !model.join("checkpoints").is_dir() {
-        let translator = Translator::open(kind, &exported)?;
-        return Ok((exported, translator));
-    }
-    let found = export::checkpoint(model, false)?;
-    let generator = found.checkpoint.generator();
-    if generator.is_some_and(|(network, _)| !network.reads_pictures()) {
+    if !export::reads_pictures(&found) {
         return Err(EngineError::ReadsLatents(found.path).into());
     }
-    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let folder = export::temporary()?;
     export::export_to(&found, None, folder.path())?;
     let translator = Translator::open(kind, &folder.path().join(FLOAT_ONNX))?;
     Ok((found.path, translator))

@@ -127,7 +127,7 @@ mod tests {
                     let mut parts = recipe.parts(Size::Nano, image);
                     let fits = recipe.usual_sizes().is_none()
                         || parts.set_generator(*kind, Size::Nano, image);
-                    if !fits || parts.translator.is_some() {
+                    if !fits || parts.translators.is_some() {
                         continue;
                     }
                     if classes > 0 {

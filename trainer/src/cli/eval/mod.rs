@@ -74,7 +74,7 @@ enum Eye {
 struct Report<'a> {
     #[serde(serialize_with = "crate::cli::lossy")]
     model: PathBuf,
-    recipe: Option<String>,
+    recipe: Option<&'a str>,
     dataset: String,
     /// Whose figures follow: the first column's.
     engine: &'static str,
@@ -85,7 +85,7 @@ struct Report<'a> {
     /// All columns.
     #[serde(serialize_with = "by_name")]
     engines: Vec<(&'static str, Column<'a>)>,
-    /// Figures of the test images themselves, for comparison.
+    /// Figures of the test images themselves, for comparison; none for a model that reads pictures.
     data: &'a Figures,
 }
 
@@ -165,7 +165,8 @@ pub fn run(args: EvalArgs) -> Result<(), Failure> {
             let pixels = spread(&train.pixels, shape.len(), count);
             columns.push(("floor", judge.score(&pixels, shape, tell)?));
         }
-        report(&args, &subject, &dataset, &judge, &columns)
+        let recipe = subject.known.recipe.as_deref();
+        report(&args, recipe, &dataset, judge.data(), &columns)
     })
 }
 
@@ -189,26 +190,27 @@ fn data_of(args: &EvalArgs, subject: &Subject) -> Result<(Dataset, data::Options
     Ok((dataset, options))
 }
 
+/// Prints the figures of each column, and those of the data set's own images.
 fn report(
     args: &EvalArgs,
-    subject: &Subject,
+    recipe: Option<&str>,
     dataset: &Dataset,
-    judge: &Judge,
+    data: &Figures,
     columns: &[(&'static str, Scored)],
 ) -> Result<(), Failure> {
     let Some((engine, first)) = columns.first() else {
         return Ok(());
     };
     if !args.json {
-        let recipe = subject.known.recipe.as_deref().unwrap_or("-");
+        let recipe = recipe.unwrap_or("-");
         say!("{}: {dataset}, recipe {recipe}", args.model.display());
-        table::print(columns, judge.data());
+        table::print(columns, data);
         return Ok(());
     }
     let figures = first.figures.0.iter();
     super::print_json(&Report {
         model: args.model.clone(),
-        recipe: subject.known.recipe.clone(),
+        recipe,
         dataset: dataset.to_string(),
         engine,
         first: Column::of(first),
@@ -217,6 +219,6 @@ fn report(
             .iter()
             .map(|(name, s)| (*name, Column::of(s)))
             .collect(),
-        data: judge.data(),
+        data,
     })
 }

@@ -1,11 +1,10 @@
 //! Scores of a model that reads pictures.
 
-use super::{Column, EvalArgs, Eye, by_name};
+use super::{EvalArgs, Eye};
 use crate::cli::data_flags::DataFlags;
-use crate::cli::export::{checkpoint, export_others, export_to};
 use crate::cli::fit::{self, Loaded};
-use crate::cli::{Failure, print_json};
-use crate::data::{Draw, Split, Task};
+use crate::cli::{Failure, export};
+use crate::data::{Split, Task};
 use crate::engines::{EngineKind, Translator, find_onnx_runtime, reads_pictures};
 use crate::evaluation::{EvaluationError, Figures, Scored, label};
 use crate::export::{BACK_ONNX, FLOAT_ONNX};
@@ -15,8 +14,6 @@ use crate::metrics::pairs::{
 };
 use crate::metrics::{Inception, frechet, inception};
 use crate::spec::Shape;
-use anyhow::Context;
-use serde::Serialize;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -24,21 +21,6 @@ use tempfile::TempDir;
 const SAMPLES: usize = 1000;
 /// Deviations that pictures are blurred with, in quarters of a pixel: the least distance counts.
 const SIGMAS: std::ops::RangeInclusive<u8> = 1..=16;
-
-#[derive(Serialize)]
-struct Report<'a> {
-    #[serde(serialize_with = "crate::cli::lossy")]
-    model: PathBuf,
-    recipe: Option<String>,
-    dataset: String,
-    engine: &'static str,
-    #[serde(flatten)]
-    figures: &'a Figures,
-    /// The protocol of each figure.
-    protocols: std::collections::BTreeMap<&'static str, &'a str>,
-    #[serde(serialize_with = "by_name")]
-    engines: Vec<(&'static str, Column<'a>)>,
-}
 
 /// The model of a run, its files exported for this alone where there are none.
 pub(super) struct Model {
@@ -52,24 +34,22 @@ impl Model {
     /// # Errors
     /// Checkpoints of which none can be used; a folder that cannot be written.
     pub fn of(place: &Path) -> Result<Option<Self>, Failure> {
-        let folder = place.to_owned();
-        if reads_pictures(&place.join(FLOAT_ONNX)) {
-            return Ok(Some(Self {
-                folder,
-                _exported: None,
-            }));
-        }
-        if place.join(FLOAT_ONNX).exists() || !place.join("checkpoints").is_dir() {
+        let found = match export::Model::find(place, FLOAT_ONNX)? {
+            export::Model::File(file) => {
+                let reads = place.is_dir() && reads_pictures(&file);
+                return Ok(reads.then(|| Self {
+                    folder: place.to_owned(),
+                    _exported: None,
+                }));
+            }
+            export::Model::Checkpoint(found) => found,
+        };
+        if !export::reads_pictures(&found) {
             return Ok(None);
         }
-        let found = checkpoint(place, false)?;
-        let generator = found.checkpoint.generator();
-        if generator.is_none_or(|(network, _)| !network.reads_pictures()) {
-            return Ok(None);
-        }
-        let exported = tempfile::tempdir().context("cannot make a temporary folder")?;
-        export_to(&found, None, exported.path())?;
-        export_others(&found, exported.path())?;
+        let exported = export::temporary()?;
+        export::export_to(&found, None, exported.path())?;
+        export::export_others(&found, exported.path())?;
         Ok(Some(Self {
             folder: exported.path().to_owned(),
             _exported: Some(exported),
@@ -129,23 +109,14 @@ pub(super) fn run(args: &EvalArgs, model: &Model) -> Result<(), Failure> {
         EngineKind::Ort => "ort",
         _ => "tract",
     };
-    let columns = [(engine, scored)];
-    let [(_, scored)] = &columns;
-    if !args.json {
-        say!("{}: {}", args.model.display(), plan.dataset);
-        super::table::print(&columns, &Figures::default());
-        return Ok(());
-    }
-    let figures = scored.figures.0.iter();
-    print_json(&Report {
-        model: args.model.clone(),
-        recipe: Some(crate::cli::name(plan.options.recipe)),
-        dataset: plan.dataset.to_string(),
-        engine,
-        figures: &scored.figures,
-        protocols: figures.map(|f| (f.key, &*f.protocol)).collect(),
-        engines: vec![(engine, Column::of(scored))],
-    })
+    let recipe = crate::cli::name(plan.options.recipe);
+    super::report(
+        args,
+        Some(&recipe),
+        &plan.dataset,
+        &Figures::default(),
+        &[(engine, scored)],
+    )
 }
 
 impl HeldOut {
@@ -156,24 +127,7 @@ impl HeldOut {
         let Some(picture) = facts.picture else {
             return Err(Failure::Input("the run's networks read no pictures".into()));
         };
-        let partners = loaded.partners();
-        let (read, targets) = loaded.both();
-        let count = read.count.min(most);
-        let (mut pictures, mut wanted) = (Vec::new(), Vec::new());
-        for number in (0..count).map(|i| i * read.count / count) {
-            let pixels = read.image(number).unwrap_or_default();
-            match plan.options.task {
-                Some(task) => {
-                    let draw = Draw::held_out(plan.options.seed, number as u32);
-                    pictures.extend(task.of_pixels(draw, facts.image, pixels));
-                }
-                None => pictures.extend_from_slice(pixels),
-            }
-            let partner = partners
-                .as_ref()
-                .and_then(|partners| targets.image(partners[number]));
-            wanted.extend_from_slice(partner.unwrap_or_default());
-        }
+        let (pictures, wanted) = loaded.held_out(plan, &facts, most);
         Ok(Self {
             pictures,
             picture,

@@ -98,17 +98,38 @@ impl Loaded {
         (self.inputs.as_ref().unwrap_or(&self.images), &self.images)
     }
 
+    /// The pixels of so many pictures, at even distances, as the networks of a run read them when they are held out; and
+    /// those of the images that should be made of them, none where nothing tells which these are.
+    pub fn held_out(&self, plan: &Plan, facts: &Facts, most: usize) -> (Vec<u8>, Vec<u8>) {
+        let (read, targets) = self.both();
+        let partners = self.partners();
+        let count = read.count.min(most);
+        let (mut pictures, mut wanted) = (Vec::new(), Vec::new());
+        for number in (0..count).map(|i| i * read.count / count) {
+            let pixels = read.image(number).unwrap_or_default();
+            match self.task {
+                Some(task) => {
+                    let draw = Draw::held_out(plan.options.seed, number as u32);
+                    pictures.extend(task.of_pixels(draw, facts.image, pixels));
+                }
+                None => pictures.extend_from_slice(pixels),
+            }
+            let partner = partners.as_ref().map(|partners| partners[number]);
+            let partner = partner.and_then(|number| targets.image(number));
+            wanted.extend_from_slice(partner.unwrap_or_default());
+        }
+        (pictures, wanted)
+    }
+
     /// The number of the image that belongs to each picture that is read, where something tells: the task, or the names
     /// of all of them.
-    pub fn partners(&self) -> Option<Vec<usize>> {
+    fn partners(&self) -> Option<Vec<usize>> {
         let Some(inputs) = self.inputs.as_ref().filter(|_| !self.paired) else {
             return Some((0..self.images.count).collect());
         };
-        let places: BTreeMap<&str, usize> = by_name(&self.images);
-        let partners = inputs
-            .names
-            .iter()
-            .map(|name| places.get(name.as_str()).copied());
+        let places = by_name(&self.images);
+        let partners = inputs.names.iter();
+        let partners = partners.map(|name| places.get(name.as_str()).copied());
         let partners: Vec<usize> = partners.collect::<Option<_>>()?;
         (partners.len() == inputs.count).then_some(partners)
     }
@@ -212,30 +233,14 @@ pub(super) fn held_out(plan: &Plan, facts: &Facts) -> Result<Option<Shown>, Fail
         return Ok(None);
     };
     let loaded = Loaded::new(plan, Split::Test)?;
-    let read = loaded.inputs.as_ref().unwrap_or(&loaded.images);
-    let count = read
-        .count
-        .min(SCORED)
-        .min((NUMBERS / picture.len().max(facts.image.len())).max(4));
-    let numbers: Vec<u32> = (0..count)
-        .map(|i| (i * read.count / count) as u32)
-        .collect();
-    let (mut pictures, mut images) = (Vec::new(), Vec::new());
-    for &number in &numbers {
-        let pixels = read.image(number as usize).unwrap_or_default();
-        match loaded.task {
-            Some(task) => {
-                let draw = Draw::held_out(plan.options.seed, number);
-                pictures.extend(from_pixels(&task.of_pixels(draw, facts.image, pixels)));
-            }
-            None => pictures.extend(from_pixels(pixels)),
-        }
-        if loaded.task.is_some() || loaded.paired {
-            images.extend_from_slice(loaded.images.image(number as usize).unwrap_or_default());
-        }
+    let most = (NUMBERS / picture.len().max(facts.image.len())).max(4);
+    let (pictures, mut images) = loaded.held_out(plan, facts, most.min(SCORED));
+    if matches!(plan.game, Game::Cycle(_)) {
+        // It is trained without pairs, and so its checkpoints are chosen without them.
+        images.clear();
     }
     Ok(Some(Shown {
-        pictures,
+        pictures: from_pixels(&pictures),
         picture,
         images,
     }))

@@ -1,5 +1,7 @@
 //! The flags of `trainer fit`, the keys of its TOML file, and what they add up to.
 
+mod translation;
+
 use super::teacher::Teacher;
 use crate::cli::data_flags::{DataFlags, old_split_rule};
 use crate::cli::{Failure, complaint, name};
@@ -8,11 +10,11 @@ use crate::export::quantize::Weights;
 use crate::files::place;
 use crate::gan::fit::{Length, OnCollapse, OnNan};
 use crate::gan::penalties::PenaltyKind;
-use crate::gan::recipes::{AUTOENCODER_LATENT, Parts};
+use crate::gan::recipes::Parts;
 use crate::gan::{
     Adversarial, Conditioning, Curve, Cycle, DiffAugment, DiscriminatorKind, Distillation, Game,
     GeneratorKind, Likelihood, Normalization, Objective, Recipe, Schedule, Settings, Size, Sizes,
-    TopK, Translation, Translator, Variational,
+    TopK, Variational,
 };
 use crate::metrics::FidCls;
 use crate::ops::Sums;
@@ -36,14 +38,6 @@ const ADVERSARIAL: &str = "Of adversarial recipes";
 const VARIATIONAL: &str = "Of variational autoencoders";
 /// The heading of a flag that only recipes have whose generators read pictures.
 const TRANSLATION: &str = "Of recipes that make images of pictures";
-/// Flags of adversarial recipes that those with a discriminator have which make images of pictures.
-const SHARED: [&str; 4] = [
-    "discriminator-size",
-    "loss",
-    "lr-generator",
-    "lr-discriminator",
-];
-
 /// The flags, which are the keys of the TOML file as well: a flag is a field here, with its help text and its default.
 /// Its heading in `--help` says what it is about, and the code goes by it: one without a heading decides the result of
 /// every recipe. An `Option` has no default, or one that depends on the others; [`Plan::new`] fills it in.
@@ -391,39 +385,18 @@ impl Options {
 
     /// Refuses what describes another game than the recipe's.
     fn check_game(&self, defaults: &Parts) -> Result<(), Failure> {
-        let (kind, foreign) = match defaults.game {
-            Game::Adversarial(_) | Game::Distillation(_) => (
-                " is an adversarial network, which",
-                [VARIATIONAL, TRANSLATION],
-            ),
-            Game::Variational(_) => (
+        let of = |headings: [&str; 2]| headings.into_iter().flat_map(keys).collect();
+        let (kind, foreign): (_, Vec<String>) = match (&defaults.translators, defaults.game) {
+            (Some(translators), _) => ("", translation::foreign(defaults, translators)),
+            (None, Game::Variational(_)) => (
                 " is a variational autoencoder, which",
-                [ADVERSARIAL, TRANSLATION],
+                of([ADVERSARIAL, TRANSLATION]),
             ),
-            Game::Translation(_) | Game::Cycle(_) => ("", [ADVERSARIAL, VARIATIONAL]),
+            (None, _) => (
+                " is an adversarial network, which",
+                of([VARIATIONAL, TRANSLATION]),
+            ),
         };
-        let mut foreign: Vec<String> = foreign.into_iter().flat_map(keys).collect();
-        if defaults.translator.is_some() {
-            let has_discriminator = !defaults.networks.others.is_empty();
-            foreign.retain(|key| !has_discriminator || !SHARED.contains(&key.as_str()));
-            let own: &[&str] = match (defaults.game, self.recipe) {
-                (Game::Cycle(_), _) => {
-                    &["task", "pixel-weight", "adversarial-weight", "latent-size"]
-                }
-                (_, Recipe::Autoencoder) => &[
-                    "norm",
-                    "pixel-weight",
-                    "adversarial-weight",
-                    "cycle-weight",
-                    "identity-weight",
-                    "target-dataset",
-                ],
-                (_, Recipe::Encdec) => &["norm", "cycle-weight", "identity-weight", "latent-size"],
-                _ => &["cycle-weight", "identity-weight", "latent-size"],
-            };
-            let latents = ["conditional", "instance-selection"];
-            foreign.extend(own.iter().chain(&latents).map(ToString::to_string));
-        }
         let given = self.to_table()?;
         match foreign.iter().find(|key| given.contains_key(*key)) {
             Some(flag) => input(format!(
@@ -432,116 +405,6 @@ impl Options {
             )),
             None => Ok(()),
         }
-    }
-
-    /// The data set of the images that are to be made, if it is another than that of the pictures that are read.
-    ///
-    /// # Errors
-    /// A recipe that is told both or neither of a target and a task.
-    fn target(&mut self, game: Game, target: Option<Dataset>) -> Result<Option<Dataset>, Failure> {
-        if !matches!(game, Game::Translation(_) | Game::Cycle(_)) {
-            return Ok(None);
-        }
-        self.target_dataset = target.as_ref().map(ToString::to_string);
-        match (game, &target) {
-            (Game::Cycle(_), None) => {
-                return input(
-                    "cyclegan needs the pictures that are to be made: add --target-dataset",
-                );
-            }
-            (_, Some(_)) if self.task.is_some() => {
-                return input("give --task or --target-dataset, not both");
-            }
-            (Game::Translation(_), None) => {
-                if matches!(self.recipe, Recipe::Autoencoder | Recipe::Encdec) {
-                    self.task.get_or_insert(Task::Reconstruct);
-                }
-                let task = self
-                    .task
-                    .filter(|task| task.factor() > 1 || *task == Task::Colorize);
-                if let Some(task) = task.filter(|_| self.recipe != Recipe::Pix2pix) {
-                    return input(format!(
-                        "{} makes images of the pictures' own shape: the task {} is for pix2pix",
-                        name(self.recipe),
-                        name(task)
-                    ));
-                }
-                if self.task.is_none() {
-                    return input(format!(
-                        "{} needs to know what it learns: add --task, or --target-dataset for folders of pairs",
-                        name(self.recipe)
-                    ));
-                }
-            }
-            _ => {}
-        }
-        Ok(target)
-    }
-
-    /// The rules of a translation with pairs, filled in.
-    fn translation(&mut self, defaults: Translation) -> Result<Translation, Failure> {
-        if self.recipe == Recipe::Autoencoder {
-            return Ok(defaults);
-        }
-        let pixels = *self.pixel_weight.get_or_insert(defaults.pixels);
-        let adversarial = *self.adversarial_weight.get_or_insert(defaults.adversarial);
-        for (flag, weight) in [
-            ("pixel-weight", pixels),
-            ("adversarial-weight", adversarial),
-        ] {
-            if !(0.0..=1e6).contains(&weight) {
-                return input(format!("--{flag} must be from 0 to 1000000"));
-            }
-        }
-        if pixels + adversarial == 0.0 {
-            return input(
-                "--pixel-weight and --adversarial-weight are both 0: there is nothing to learn from",
-            );
-        }
-        let of_discriminator = [
-            ("loss", self.loss.is_some()),
-            ("discriminator-size", self.discriminator_size.is_some()),
-            ("lr-discriminator", self.lr_discriminator.is_some()),
-        ];
-        let given = of_discriminator.iter().find(|(_, given)| *given);
-        let objective = match given {
-            Some((flag, _)) if adversarial == 0.0 => {
-                return input(format!(
-                    "--{flag} is about the discriminator, and there is none with --adversarial-weight 0"
-                ));
-            }
-            _ if adversarial == 0.0 => defaults.objective,
-            _ => *self.loss.get_or_insert(defaults.objective),
-        };
-        Ok(Translation {
-            pixels,
-            adversarial,
-            objective,
-            ..defaults
-        })
-    }
-
-    /// The rules of a translation without pairs, filled in.
-    fn cycle(&mut self, defaults: Cycle) -> Result<Cycle, Failure> {
-        let cycle = *self.cycle_weight.get_or_insert(defaults.cycle);
-        let identity = *self.identity_weight.get_or_insert(defaults.identity);
-        if !(cycle > 0.0 && cycle <= 1e6) {
-            return input("--cycle-weight must be above 0 and at most 1000000");
-        }
-        if !(0.0..=1e6).contains(&identity) {
-            return input("--identity-weight must be from 0 to 1000000");
-        }
-        let objective = *self.loss.get_or_insert(defaults.objective);
-        if objective.is_relative() {
-            return input(
-                "cyclegan compares no image with a real one of its own: choose another --loss",
-            );
-        }
-        Ok(Cycle {
-            cycle,
-            identity,
-            objective,
-        })
     }
 
     /// Refuses what a run with a teacher has of that.
@@ -898,7 +761,7 @@ impl Plan {
         let recipe = options.recipe;
         let defaults = defaults(recipe);
         options.check_game(&defaults)?;
-        let target = options.target(defaults.game, target)?;
+        let target = options.target(&defaults, target)?;
         if options.instance_selection.is_some() && !FidCls::is_for(&dataset) {
             return input(format!(
                 "--instance-selection needs a classifier of the data set, and there is none of {dataset}"
@@ -920,10 +783,7 @@ impl Plan {
             Game::Translation(defaults) => options.translation(defaults)?.into(),
             Game::Cycle(defaults) => options.cycle(defaults)?.into(),
         };
-        if defaults.translator.is_some()
-            && options.recipe != Recipe::Autoencoder
-            && options.recipe != Recipe::Encdec
-        {
+        if defaults.translators.is_some_and(|kinds| kinds.normalized) {
             options.norm.get_or_insert_default();
         }
         let batch = *options.batch.get_or_insert(defaults.batch);
@@ -948,17 +808,19 @@ impl Plan {
         if !(0.0..1.0).contains(&ema_decay) {
             return input("--ema-decay must be at least 0 and below 1");
         }
-        if options.recipe == Recipe::Autoencoder {
-            let latent_size = *options.latent_size.get_or_insert(AUTOENCODER_LATENT as u32);
-            if !(1..=1024).contains(&latent_size) {
-                return input("--latent-size must be from 1 to 1024");
+        let latent_size = match &defaults.translators {
+            Some(translators) => translators.latent_size,
+            // A teacher brings the latents and the classes.
+            None if options.teacher.is_some() => None,
+            None => {
+                options.conditional.get_or_insert(defaults.conditional);
+                Some(defaults.networks.generator.network.input.len())
             }
-        } else if options.teacher.is_none() && defaults.translator.is_none() {
-            let latent_size = defaults.networks.generator.network.input.len() as u32;
-            if !(1..=1024).contains(options.latent_size.get_or_insert(latent_size)) {
-                return input("--latent-size must be from 1 to 1024");
-            }
-            options.conditional.get_or_insert(defaults.conditional);
+        };
+        if let Some(usual) = latent_size
+            && !(1..=1024).contains(options.latent_size.get_or_insert(usual as u32))
+        {
+            return input("--latent-size must be from 1 to 1024");
         }
         let conditional = options.conditional.unwrap_or_default();
         if options.discriminator_conditioning.is_some() && !conditional {
@@ -1080,9 +942,10 @@ impl Plan {
             discriminator,
         };
         let mut parts = self.options.recipe.parts(sizes, image);
-        let fits = match picture {
-            Some(picture) => {
-                parts.set_translator(self.translator(generator), sizes, picture, image)
+        let fits = match picture.zip(parts.translators) {
+            Some((picture, translators)) => {
+                let translator = self.translator(&translators, generator);
+                parts.set_translator(translator, sizes, picture, image)
             }
             None => match self.options.generator {
                 Some(kind) => parts.set_generator(kind, generator, image),
@@ -1142,59 +1005,6 @@ impl Plan {
             teacher.settle(&mut settings, options.finetune.is_some())?;
         }
         Ok(settings)
-    }
-}
-
-impl Plan {
-    /// The network of a recipe that reads pictures.
-    fn translator(&self, size: Size) -> Translator {
-        let options = &self.options;
-        let kind = match options.recipe {
-            Recipe::Autoencoder => GeneratorKind::Dcgan,
-            _ => GeneratorKind::Residual,
-        };
-        Translator {
-            kind: options.generator.unwrap_or(kind),
-            size,
-            norm: options.norm.unwrap_or_default(),
-            latent_size: options
-                .latent_size
-                .map_or(AUTOENCODER_LATENT, |size| size as usize),
-        }
-    }
-
-    /// Numbers of an autoencoder's latent; `None` of another recipe.
-    pub fn latent_size(&self) -> Option<usize> {
-        let of_autoencoder = self.options.recipe == Recipe::Autoencoder;
-        let size = self.options.latent_size.filter(|_| of_autoencoder);
-        size.map(|size| size as usize)
-    }
-
-    /// The shape of the pictures that generators read of which images of `image` are made; `inputs` is that of a data
-    /// set of such pictures. `None` where generators read latents.
-    ///
-    /// # Errors
-    /// Images that the task cannot be made of; pictures that are larger than the images or of other proportions.
-    pub fn picture(&self, image: Shape, inputs: Option<Shape>) -> Result<Option<Shape>, Failure> {
-        if let Some(task) = self.options.task {
-            let picture = task.input(image);
-            return match picture {
-                Ok(picture) => Ok(Some(picture)),
-                Err(reason) => input(format!(
-                    "the task {} {reason}, and these images are {image}",
-                    name(task)
-                )),
-            };
-        }
-        match inputs {
-            Some(picture) if (picture.height, picture.width) != (image.height, image.width) => {
-                input(format!(
-                    "pictures that are read and images that are made must have one size, and these have {picture} and \
-                     {image}: add --image-size"
-                ))
-            }
-            picture => Ok(picture),
-        }
     }
 }
 

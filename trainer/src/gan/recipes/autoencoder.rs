@@ -1,14 +1,15 @@
 //! Convolutional autoencoder (Hinton & Salakhutdinov 2006): the discriminator of the DCGAN squeezes an image into a
 //! latent, its generator makes the image of that again. Both are trained on the squared error.
 
-use super::translators::Translator;
-use super::{Make, Parts, Sizes, UsualSizes, dcgan};
+use super::translators::{Translator, Translators};
+use super::{GeneratorKind, Make, Parts, Sizes, UsualSizes, dcgan};
+use crate::data::Task;
 use crate::gan::{Distance, Translation};
 use crate::optim::OptimizerConfig;
 use crate::spec::Shape;
 
 /// Numbers of a latent where none are named.
-pub const LATENT: usize = 32;
+const LATENT: usize = 32;
 
 pub(super) const MAKE: Make = Make::InSizes(parts, UsualSizes::SMALL);
 
@@ -22,7 +23,13 @@ fn parts(sizes: Sizes, image: Shape) -> Parts {
     Parts {
         game: rules.into(),
         optimizer: OptimizerConfig::adam(1e-3, 0.9, 0.999),
-        translator: Some(|translator: Translator, _, image| translator.autoencoder(image)),
+        translators: Some(Translators {
+            make: |translator: Translator, _, image| translator.autoencoder(image),
+            kind: GeneratorKind::Dcgan,
+            normalized: false,
+            latent_size: Some(LATENT),
+            task: Some(Task::Reconstruct),
+        }),
         ..Parts::of(Translation::networks(encoder.then(&decoder), None))
     }
 }

@@ -2,7 +2,7 @@
 //! of picture.
 
 use super::pix2pix::usual;
-use super::translators::{Normalization, Translator, patches};
+use super::translators::{Normalization, Translators, patches};
 use super::{Make, Parts, Size, Sizes, UsualSizes};
 use crate::gan::{Curve, Cycle, Schedule};
 use crate::spec::Shape;
@@ -31,7 +31,7 @@ fn parts(sizes: Sizes, image: Shape) -> Parts {
         },
         batch: 8,
         epochs: 60,
-        translator: Some(Translator::network),
+        translators: Some(Translators::USUAL),
         ..Parts::of(networks)
     }
 }

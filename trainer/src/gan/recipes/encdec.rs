@@ -6,7 +6,9 @@
 //! image alone.
 
 use super::architectures::{LEAKY, refine};
+use super::translators::Translators;
 use super::{Make, Parts};
+use crate::data::Task;
 use crate::gan::{Adversarial, Objective, Translation};
 use crate::nn::Initialization;
 use crate::optim::OptimizerKind;
@@ -32,7 +34,12 @@ fn parts(image: Shape) -> Parts {
         batch: 4,
         epochs: 10,
         optimizers: [(Adversarial::DISCRIMINATOR.to_owned(), discriminator)].into(),
-        translator: Some(|_, picture, image: Shape| Some(generator(picture, image.channels))),
+        translators: Some(Translators {
+            make: |_, picture, image| Some(generator(picture, image.channels)),
+            normalized: false,
+            task: Some(Task::Reconstruct),
+            ..Translators::USUAL
+        }),
         ..Parts::of(Translation::networks(
             generator(image, image.channels),
             Some(discriminator_of(image)),

@@ -23,10 +23,9 @@ mod wgan;
 mod wgan_gp;
 
 pub use architectures::{DiscriminatorKind, GeneratorKind};
-pub use autoencoder::LATENT as AUTOENCODER_LATENT;
 pub use conditioning::Conditioning;
 pub use dcgan::{Size, Sizes};
-pub use translators::{Normalization, Translator};
+pub use translators::{Normalization, Translator, Translators};
 
 use super::{Adversarial, Game, Networks, Objective, Role, Schedule, Settings};
 use crate::nn::Initialization;
@@ -119,10 +118,6 @@ impl UsualSizes {
     };
 }
 
-/// Makes a network for pictures of the first shape and images of the second; `None` where the translator is none of the
-/// recipe's.
-pub type MakeTranslator = fn(Translator, Shape, Shape) -> Option<Network>;
-
 /// What a recipe comes to for images of one shape.
 #[derive(Clone, Debug)]
 pub struct Parts {
@@ -134,8 +129,8 @@ pub struct Parts {
     pub optimizer: OptimizerConfig,
     /// Of networks that have another, by name.
     pub optimizers: BTreeMap<String, OptimizerConfig>,
-    /// How the network that makes images of pictures is made; `None` where generators read latents.
-    pub translator: Option<MakeTranslator>,
+    /// What networks make images of pictures; `None` where generators read latents.
+    pub translators: Option<Translators>,
     /// Of the learning rate; its steps depend on the data.
     pub schedule: Schedule,
     /// Decay of the average of a generator's weights a step, in [0, 1).
@@ -160,7 +155,7 @@ impl Parts {
             game: Adversarial::new(Objective::NonSaturating).into(),
             initialization: Initialization::Dcgan,
             optimizers: BTreeMap::new(),
-            translator: None,
+            translators: None,
             optimizer: OptimizerConfig::adam(2e-4, 0.5, 0.999),
             schedule: Schedule::CONSTANT,
             ema_decay: 0.999,
@@ -203,7 +198,7 @@ impl Parts {
         picture: Shape,
         image: Shape,
     ) -> bool {
-        let Some(make) = self.translator else {
+        let Some(Translators { make, .. }) = self.translators else {
             return false;
         };
         let Some(network) = make(translator, picture, image) else {
@@ -341,7 +336,7 @@ mod tests {
             for &recipe in Recipe::value_variants() {
                 for sizes in pairs() {
                     let mut parts = recipe.parts(sizes, image);
-                    if parts.translator.is_some() {
+                    if parts.translators.is_some() {
                         translates(&parts, image);
                         continue;
                     }

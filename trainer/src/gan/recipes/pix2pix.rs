@@ -1,7 +1,7 @@
 //! Paired translation (Isola et al. 2017): a generator makes images of pictures, and learns from the distance of their
 //! pixels and from a discriminator that sees both.
 
-use super::translators::{Normalization, Translator, patches};
+use super::translators::{Normalization, Translator, Translators, patches};
 use super::{GeneratorKind, Make, Parts, Size, Sizes, UsualSizes};
 use crate::gan::{Objective, Translation};
 use crate::spec::Shape;
@@ -38,7 +38,7 @@ fn parts(sizes: Sizes, image: Shape) -> Parts {
     Parts {
         game: rules.into(),
         batch: 16,
-        translator: Some(Translator::network),
+        translators: Some(Translators::USUAL),
         ..Parts::of(Translation::networks(generator, Some(discriminator)))
     }
 }

@@ -3,6 +3,7 @@
 use super::architectures::{GeneratorKind, LEAKY, refine};
 use super::dcgan::{self, grow, shrink};
 use super::{Size, Sizes};
+use crate::data::Task;
 use crate::spec::{Layer, Network, Shape};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,33 @@ impl Normalization {
             .flatten()
             .collect()
     }
+}
+
+/// The networks of a recipe that make images of pictures, and what can be said of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Translators {
+    /// Makes a network for pictures of the first shape and images of the second; `None` where the recipe has none of
+    /// the kind.
+    pub make: fn(Translator, Shape, Shape) -> Option<Network>,
+    /// Their layers where none are named.
+    pub kind: GeneratorKind,
+    /// Whether their normalization can be chosen.
+    pub normalized: bool,
+    /// Numbers of the latent in their middle where no other count is named; `None` where they have no latent.
+    pub latent_size: Option<usize>,
+    /// The task where none is named. The images of a recipe that has one are of the pictures' own shape.
+    pub task: Option<Task>,
+}
+
+impl Translators {
+    /// Those of translations: residual networks or U-Nets, normalized.
+    pub(super) const USUAL: Self = Self {
+        make: Translator::network,
+        kind: GeneratorKind::Residual,
+        normalized: true,
+        latent_size: None,
+        task: None,
+    };
 }
 
 /// What a network that makes images of pictures is to be.
