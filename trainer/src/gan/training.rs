@@ -1,5 +1,6 @@
 //! The networks of a run in training, and all the state that its steps change.
 
+use super::cycle::Cycle;
 use super::game::Game;
 use super::networks::{Losses, Named, Networks, Role};
 use super::schedule::Schedule;
@@ -290,6 +291,15 @@ impl<D: Device<f32>> Gan<D> {
             .average
             .as_ref()
             .unwrap_or(&self.generator.model)
+    }
+
+    /// As [`Gan::average`], of the generator that goes back; `None` of other games than [`super::Cycle`].
+    pub fn average_back(&self) -> Option<&Model<D>> {
+        let back = self
+            .others
+            .iter()
+            .find(|learner| learner.name == Cycle::GENERATORS[1])?;
+        Some(back.average.as_ref().unwrap_or(&back.model))
     }
 
     /// As [`Gan::average`], for good.

@@ -149,8 +149,18 @@ fn styles_are_translated_without_pairs_and_back() {
         found.to_string().contains("back: trainer f32, tract"),
         "{found}"
     );
-    place.ends_with(0, "translate run/back.onnx --input b/test -o again");
+    let back = "translate run/back.onnx --input b/test -o again --grid back.png";
+    place.ends_with(0, back);
     assert_eq!(fs::read_dir(place.path("again")).unwrap().count(), 12);
+    // The grids in training are of the same pictures, by the trainer's own networks.
+    let pixels = |name: &str| image::open(place.path(name)).unwrap().to_rgb8();
+    let (ours, theirs) = (
+        pixels("back.png"),
+        pixels("run/samples/back-epoch-0002.png"),
+    );
+    assert_eq!(ours.dimensions(), theirs.dimensions());
+    let mut pairs = ours.iter().zip(theirs.iter());
+    assert!(pairs.all(|(&ours, &theirs)| ours.abs_diff(theirs) <= 1));
     // From its newest checkpoint, where nothing was exported.
     fs::remove_file(place.path("run/model.onnx")).unwrap();
     place.ends_with(0, "translate run --input a/test/040.png -o one.png");

@@ -2,7 +2,7 @@
 
 use super::options::{Plan, input};
 use crate::cli::Failure;
-use crate::data::{self, Draw, Fingerprint, Images, Split};
+use crate::data::{self, Draw, Fingerprint, Images, Split, spread};
 use crate::gan::Game;
 use crate::gan::fit::{EpochScore, Inputs, Shown, Source, Translated};
 use crate::metrics::PairScore;
@@ -223,27 +223,46 @@ fn by_name(images: &Images) -> BTreeMap<&str, usize> {
     names.map(|(place, name)| (name.as_str(), place)).collect()
 }
 
-/// Some held-out pictures of a run whose generators read pictures, and the images that should be made of them, at even
-/// distances; of large ones fewer. `None` where generators read latents.
+/// Held-out pictures of a run.
+#[derive(Default)]
+pub(super) struct HeldOut {
+    /// Those that the generator reads, and the images that should be made of them; `None` where it reads latents.
+    pub there: Option<Shown>,
+    /// Those that the generator back reads, of a translation without pairs.
+    pub back: Option<Shown>,
+}
+
+/// Some held-out pictures of a run whose generators read pictures, at even distances; of large ones fewer.
 ///
 /// # Errors
 /// As [`Loaded::new`].
-pub(super) fn held_out(plan: &Plan, facts: &Facts) -> Result<Option<Shown>, Failure> {
+pub(super) fn held_out(plan: &Plan, facts: &Facts) -> Result<HeldOut, Failure> {
     let Some(picture) = facts.picture else {
-        return Ok(None);
+        return Ok(HeldOut::default());
     };
     let loaded = Loaded::new(plan, Split::Test)?;
-    let most = (NUMBERS / picture.len().max(facts.image.len())).max(4);
-    let (pictures, mut images) = loaded.held_out(plan, facts, most.min(SCORED));
-    if matches!(plan.game, Game::Cycle(_)) {
-        // It is trained without pairs, and so its checkpoints are chosen without them.
-        images.clear();
-    }
-    Ok(Some(Shown {
-        pictures: from_pixels(&pictures),
-        picture,
+    let image = facts.image;
+    let most = (NUMBERS / picture.len().max(image.len()))
+        .max(4)
+        .min(SCORED);
+    let (pictures, images) = loaded.held_out(plan, facts, most);
+    let shown = |pixels: &[u8], shape, images| Shown {
+        pictures: from_pixels(pixels),
+        picture: shape,
         images,
-    }))
+    };
+    if !matches!(plan.game, Game::Cycle(_)) {
+        return Ok(HeldOut {
+            there: Some(shown(&pictures, picture, images)),
+            back: None,
+        });
+    }
+    // It is trained without pairs, and so its checkpoints are chosen without them.
+    let targets = spread(&loaded.images.pixels, image.len(), most);
+    Ok(HeldOut {
+        there: Some(shown(&pictures, picture, Vec::new())),
+        back: Some(shown(&targets, image, Vec::new())),
+    })
 }
 
 /// How near a generator comes to the images that belong to held-out pictures; `None` where there are none.

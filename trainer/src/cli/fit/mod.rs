@@ -14,7 +14,7 @@ use super::Failure;
 use super::export::{checkpoint, export_others, float_only};
 use crate::data::{Fingerprint, Images, Split};
 use crate::export;
-use crate::gan::fit::{self, Ended, EpochScore, FitError, Run, Trained};
+use crate::gan::fit::{self, Ended, EpochScore, FitError, Run, Shown, Trained};
 use crate::gan::store::{Found, StoreError};
 use crate::gan::{Game, Role, Settings, rounded};
 use crate::metrics::collapse::Limits;
@@ -210,8 +210,10 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     }
     select(&plan, fid_cls.as_ref(), &mut loaded.images)?;
     let scored = held_out(&plan, &facts)?;
-    let shown = images::shown(shape);
-    run.shown = scored.as_ref().map(|scored| scored.some(shown));
+    let some = |(shown, made): (&Shown, Shape)| shown.some(images::shown(made));
+    let [there, back] = [&scored.there, &scored.back].map(Option::as_ref);
+    run.shown = there.zip(Some(shape)).map(some);
+    run.shown_back = back.zip(facts.picture).map(some);
     run.changed_data = changed_data;
     let source = loaded.source();
     let (_claim, from) = match resumed {
@@ -255,7 +257,7 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     }
     let mut watch = Screen::new(plan.game, asked.clone());
     let mut score = |generator: &_| {
-        if let Some(scored) = &scored {
+        if let Some(scored) = &scored.there {
             return images::score(generator, scored);
         }
         let Some(fid_cls) = &fid_cls else {
@@ -386,6 +388,7 @@ fn run_of(plan: &Plan, settings: Settings, images: usize) -> Result<Run, Failure
         batch: plan.batch as usize,
         flip: plan.options.flip,
         shown: None,
+        shown_back: None,
         data: plan.options.fingerprint.clone(),
         changed_data: false,
         folder: plan.out.clone(),

@@ -7,7 +7,7 @@ use crate::gan::checkpoint::Checkpoint;
 use crate::gan::log::{Log, Stepped};
 use crate::gan::{Gan, LossName, Losses};
 use crate::metrics::collapse::{self, Diversity, Reference};
-use crate::nn::Model;
+use crate::nn::ModelError;
 use crate::ops::Device;
 use crate::report::{self, Curve};
 use crate::samples::{classes_in_turn, latents, to_pixels};
@@ -233,18 +233,26 @@ impl<'a> Journal<'a> {
         synced.map_err(|source| failed(self.stats.path(), source))
     }
 
-    pub fn grid<D: Device<f32>>(
+    /// Writes the grids of an epoch's end, by the averaged generators; gives their paths.
+    pub fn grids<D: Device<f32>>(
         &self,
-        generator: &Model<D>,
+        gan: &Gan<D>,
         epoch: u32,
-    ) -> Result<PathBuf, FitError> {
+    ) -> Result<Vec<PathBuf>, FitError> {
+        let generator = gan.average();
         let pixels = to_pixels(&generator.evaluate(&self.fixed, &self.classes)?);
-        let name = format!("samples/epoch-{epoch:04}.png");
         let grid = match &self.run.shown {
             Some(shown) => report::png(translations(shown, &pixels, self.shape))?,
             None => report::montage(&pixels, self.shape, columns(generator.network()))?,
         };
-        self.write(&name, &grid)
+        let mut paths = vec![self.write(&format!("samples/epoch-{epoch:04}.png"), &grid)?];
+        if let Some((shown, back)) = self.run.shown_back.as_ref().zip(gan.average_back()) {
+            let pixels = to_pixels(&back.evaluate(&shown.pictures, &[])?);
+            let picture = back.network().output().map_err(ModelError::from)?;
+            let grid = report::png(translations(shown, &pixels, picture))?;
+            paths.push(self.write(&format!("samples/back-epoch-{epoch:04}.png"), &grid)?);
+        }
+        Ok(paths)
     }
 
     pub fn plot(&self) -> Result<(), FitError> {

@@ -261,8 +261,9 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
     fn end_epoch(&mut self) -> Result<Option<f64>, FitError> {
         let at = self.position();
         let epoch = at.epoch + u32::from(at.batch > 0);
-        let grid = self.journal.grid(self.gan.average(), epoch)?;
-        self.watch.grid(&grid);
+        for grid in self.journal.grids(&self.gan, epoch)? {
+            self.watch.grid(&grid);
+        }
         self.journal.plot()?;
         self.rate(epoch)
     }
