@@ -129,7 +129,7 @@ pub(super) enum Model {
     /// An exported file; it may be missing.
     File(PathBuf),
     /// Of a run that has no such file yet.
-    Checkpoint(Found),
+    Checkpoint(Box<Found>),
 }
 
 impl Model {
@@ -144,7 +144,7 @@ impl Model {
         if file.exists() || !place.join("checkpoints").is_dir() {
             return Ok(Self::File(file));
         }
-        checkpoint(place, false).map(Self::Checkpoint)
+        Ok(Self::Checkpoint(Box::new(checkpoint(place, false)?)))
     }
 }
 

@@ -242,9 +242,8 @@ pub(super) fn held_out(plan: &Plan, facts: &Facts) -> Result<HeldOut, Failure> {
     };
     let loaded = Loaded::new(plan, Split::Test)?;
     let image = facts.image;
-    let most = (NUMBERS / picture.len().max(image.len()))
-        .max(4)
-        .min(SCORED);
+    let fit = NUMBERS / picture.len().max(image.len());
+    let most = fit.clamp(4, SCORED);
     let (pictures, images) = loaded.held_out(plan, facts, most);
     let shown = |pixels: &[u8], shape, images| Shown {
         pictures: from_pixels(pixels),
