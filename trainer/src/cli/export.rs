@@ -65,7 +65,7 @@ pub fn run(args: ExportArgs) -> Result<(), Failure> {
         (format!("from {}", float_blob.display()), exported)
     } else {
         let found = checkpoint(&args.run, args.best)?;
-        if args.weights.is_some() && reads_pictures(&found) {
+        if args.weights.is_some() && reads_pictures(&found)? {
             return Err(Failure::Input(format!(
                 "{} reads pictures, and no device runs that yet: leave out --weights",
                 args.run.display()
@@ -124,15 +124,15 @@ fn export_blob(path: &Path, weights: Weights, folder: &Path) -> Result<export::E
     )?)
 }
 
-/// What there is of a model.
-pub(super) enum Model {
-    /// An exported file; it may be missing.
+/// Where a model is found.
+pub(super) enum Source {
+    /// In an exported file; it may be missing.
     File(PathBuf),
-    /// Of a run that has no such file yet.
+    /// In a checkpoint of a run, which is to be exported first.
     Checkpoint(Box<Found>),
 }
 
-impl Model {
+impl Source {
     /// An exported file, by its own path or by its name in a folder, or else the newest checkpoint of the run in the
     /// folder.
     pub fn find(place: &Path, file_name: &str) -> Result<Self, Failure> {
@@ -149,14 +149,24 @@ impl Model {
 }
 
 /// A folder for files that are exported for one command alone.
-pub(super) fn temporary() -> Result<TempDir, Failure> {
+pub(super) fn temporary_folder() -> Result<TempDir, Failure> {
     Ok(tempfile::tempdir().context("cannot make a temporary folder")?)
 }
 
 /// Whether a checkpoint's generator reads pictures.
-pub(super) fn reads_pictures(found: &Found) -> bool {
-    let generator = found.checkpoint.generator();
-    generator.is_some_and(|(network, _)| network.reads_pictures())
+///
+/// # Errors
+/// A checkpoint without a generator.
+pub(super) fn reads_pictures(found: &Found) -> Result<bool, Failure> {
+    Ok(generator(found)?.0.reads_pictures())
+}
+
+/// The generator of a checkpoint and its averaged parameters.
+fn generator(found: &Found) -> Result<(&Network, &Parameters), Failure> {
+    found.checkpoint.generator().ok_or_else(|| {
+        let path = found.path.display();
+        Failure::Input(format!("{path}: it holds no network that makes images"))
+    })
 }
 
 /// The newest checkpoint of a run that can be used, or the best one.
@@ -249,10 +259,7 @@ pub(super) fn export_to(
     let calibration = Calibration::default();
     let own = toml::from_str(&checkpoint.recipe).unwrap_or(Own { finetune: None });
     let weights = weights.or(own.finetune).unwrap_or_default();
-    let (network, parameters) = checkpoint.generator().ok_or_else(|| {
-        let path = found.path.display();
-        Failure::Input(format!("{path}: it holds no network that makes images"))
-    })?;
+    let (network, parameters) = generator(found)?;
     export::export(network, parameters, weights, calibration, folder)
         .map_err(|error| Failure::Input(format!("{}: {error}", found.path.display())))
 }

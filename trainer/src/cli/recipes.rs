@@ -81,7 +81,7 @@ struct Measured {
     figures: Figures,
 }
 
-/// What the networks play for.
+/// The loss and its weights.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Rules {

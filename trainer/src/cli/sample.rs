@@ -82,17 +82,17 @@ pub(super) fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Box<dyn E
     if engines::reads_pictures(&onnx) {
         return Err(EngineError::ReadsPictures(onnx).into());
     }
-    let found = match export::Model::find(model, kind.file_name())? {
-        export::Model::File(file) => {
+    let found = match export::Source::find(model, kind.file_name())? {
+        export::Source::File(file) => {
             let engine = engines::open(kind, &file)?;
             return Ok((file, engine));
         }
-        export::Model::Checkpoint(found) => found,
+        export::Source::Checkpoint(found) => found,
     };
-    if export::reads_pictures(&found) {
+    if export::reads_pictures(&found)? {
         return Err(EngineError::ReadsPictures(found.path).into());
     }
-    let folder = export::temporary()?;
+    let folder = export::temporary_folder()?;
     let exported = export::export_to(&found, None, folder.path())?;
     if let (EngineKind::Runtime, Some(Err(error))) = (kind, exported.device) {
         return Err(Failure::Input(format!("{error}: add --engine tract")));

@@ -220,17 +220,17 @@ impl Outputs {
 
 /// The model on a file, in a folder, or of the newest checkpoint of a run that has not been exported yet.
 fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Translator), Failure> {
-    let found = match export::Model::find(model, FLOAT_ONNX)? {
-        export::Model::File(file) => {
+    let found = match export::Source::find(model, FLOAT_ONNX)? {
+        export::Source::File(file) => {
             let translator = Translator::open(kind, &file)?;
             return Ok((file, translator));
         }
-        export::Model::Checkpoint(found) => found,
+        export::Source::Checkpoint(found) => found,
     };
-    if !export::reads_pictures(&found) {
+    if !export::reads_pictures(&found)? {
         return Err(EngineError::ReadsLatents(found.path).into());
     }
-    let folder = export::temporary()?;
+    let folder = export::temporary_folder()?;
     export::export_to(&found, None, folder.path())?;
     let translator = Translator::open(kind, &folder.path().join(FLOAT_ONNX))?;
     Ok((found.path, translator))

@@ -1,6 +1,5 @@
 //! The networks of a run in training, and all the state that its steps change.
 
-use super::cycle::Cycle;
 use super::game::Game;
 use super::networks::{Losses, Named, Networks, Role};
 use super::schedule::Schedule;
@@ -293,13 +292,10 @@ impl<D: Device<f32>> Gan<D> {
             .unwrap_or(&self.generator.model)
     }
 
-    /// As [`Gan::average`], of the generator that goes back; `None` of other games than [`super::Cycle`].
-    pub fn average_back(&self) -> Option<&Model<D>> {
-        let back = self
-            .others
-            .iter()
-            .find(|learner| learner.name == Cycle::GENERATORS[1])?;
-        Some(back.average.as_ref().unwrap_or(&back.model))
+    /// As [`Gan::average`], of another network; `None` where there is none of the name.
+    pub fn average_of(&self, name: &str) -> Option<&Model<D>> {
+        let learner = self.others.iter().find(|learner| learner.name == name)?;
+        Some(learner.average.as_ref().unwrap_or(&learner.model))
     }
 
     /// As [`Gan::average`], for good.

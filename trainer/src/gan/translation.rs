@@ -127,23 +127,21 @@ impl Translation {
             return Ok(Losses::new([(PIXELS, pixels)]));
         };
         let beside = self.beside(&device, &pictures, &wanted)?;
-        let shown =
+        let [real, fake] =
             [&wanted, &made].map(|images| seen(&device, &mut NoneTape, images, beside.as_ref()));
-        let [real, fake] = shown;
-        let of_discriminator =
-            update_discriminator(discriminator, self.objective, [&real?, &fake?])?;
+        let (real, fake) = (real?, fake?);
+        let of_discriminator = update_discriminator(discriminator, self.objective, [&real, &fake])?;
 
         let seen_now = seen(&device, &mut recording.tape, &made, beside.as_ref())?;
         let model = &discriminator.model;
         let (logits, _) = model.forward(&mut recording.tape, &seen_now, &[], PASS_THROUGH)?;
-        let fake = recording.read(&logits)?;
-        let mut real = None;
+        let logits = recording.read(&logits)?;
+        let mut beside_real = None;
         if self.objective.is_relative() {
-            let seen = seen(&device, &mut NoneTape, &wanted, beside.as_ref())?;
-            let (logits, _) = model.forward(&mut NoneTape, &seen, &[], PASS_THROUGH)?;
-            real = Some(constant(&device, &logits)?);
+            let (logits, _) = model.forward(&mut NoneTape, &real, &[], PASS_THROUGH)?;
+            beside_real = Some(constant(&device, &logits)?);
         }
-        let of_generator = self.objective.generator(fake, real, sums);
+        let of_generator = self.objective.generator(logits, beside_real, sums);
         let of_generator = of_generator.map_err(device_error)?;
         let generator_loss = value(&of_generator);
         let weighed = of_generator.try_mul(self.adversarial as f32);

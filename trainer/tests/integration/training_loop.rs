@@ -243,7 +243,7 @@ impl Bench {
             batch: BATCH,
             flip: false,
             shown: None,
-            shown_back: None,
+            shown_others: Vec::new(),
             data: None,
             changed_data: false,
             folder: folder.path().to_owned(),

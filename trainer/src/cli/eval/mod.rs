@@ -40,7 +40,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
     /// Images to draw for each engine, from 10 to 100000 [default: each protocol's own number, 5,000 or, by
-    /// Inception, 10,000].
+    /// Inception, 10,000; 1,000 pictures for a model that reads them].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=100_000))]
     samples: Option<u32>,
     /// Whose features to measure by; inception takes minutes, and `cargo xtask fid-weights` once before.

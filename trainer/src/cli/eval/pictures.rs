@@ -34,20 +34,20 @@ impl Model {
     /// # Errors
     /// Checkpoints of which none can be used; a folder that cannot be written.
     pub fn of(place: &Path) -> Result<Option<Self>, Failure> {
-        let found = match export::Model::find(place, FLOAT_ONNX)? {
-            export::Model::File(file) => {
+        let found = match export::Source::find(place, FLOAT_ONNX)? {
+            export::Source::File(file) => {
                 let reads = place.is_dir() && reads_pictures(&file);
                 return Ok(reads.then(|| Self {
                     folder: place.to_owned(),
                     _exported: None,
                 }));
             }
-            export::Model::Checkpoint(found) => found,
+            export::Source::Checkpoint(found) => found,
         };
-        if !export::reads_pictures(&found) {
+        if !export::reads_pictures(&found)? {
             return Ok(None);
         }
-        let exported = export::temporary()?;
+        let exported = export::temporary_folder()?;
         export::export_to(&found, None, exported.path())?;
         export::export_others(&found, exported.path())?;
         Ok(Some(Self {

@@ -1,6 +1,6 @@
 //! `trainer fit --dry-run`: what a run would be.
 
-use super::images::{Facts, Loaded, held_out};
+use super::images::{Facts, HeldOut, Loaded};
 use super::options::{DeviceKind, Plan, input};
 use super::teacher::Teacher;
 use crate::cli::{Failure, print_json};
@@ -122,7 +122,7 @@ impl Data {
         }
         let facts = Loaded::new(plan, Split::Train)?.facts(plan)?;
         // What grids and scores need is looked for too.
-        held_out(plan, &facts)?;
+        HeldOut::load(plan, &facts)?;
         Ok((Self::new(&facts, None), facts))
     }
 

@@ -98,8 +98,8 @@ impl Loaded {
         (self.inputs.as_ref().unwrap_or(&self.images), &self.images)
     }
 
-    /// The pixels of so many pictures, at even distances, as the networks of a run read them when they are held out; and
-    /// those of the images that should be made of them, none where nothing tells which these are.
+    /// The pixels of at most `most` pictures, at even distances, as the networks of a run read them when they are held
+    /// out; and those of the images that should be made of them, none where nothing tells which these are.
     pub fn held_out(&self, plan: &Plan, facts: &Facts, most: usize) -> (Vec<u8>, Vec<u8>) {
         let (read, targets) = self.both();
         let partners = self.partners();
@@ -228,40 +228,46 @@ fn by_name(images: &Images) -> BTreeMap<&str, usize> {
 pub(super) struct HeldOut {
     /// Those that the generator reads, and the images that should be made of them; `None` where it reads latents.
     pub there: Option<Shown>,
-    /// Those that the generator back reads, of a translation without pairs.
+    /// Those that the generator reads which goes back, of a translation without pairs.
     pub back: Option<Shown>,
 }
 
-/// Some held-out pictures of a run whose generators read pictures, at even distances; of large ones fewer.
-///
-/// # Errors
-/// As [`Loaded::new`].
-pub(super) fn held_out(plan: &Plan, facts: &Facts) -> Result<HeldOut, Failure> {
-    let Some(picture) = facts.picture else {
-        return Ok(HeldOut::default());
-    };
-    let loaded = Loaded::new(plan, Split::Test)?;
-    let image = facts.image;
-    let fit = NUMBERS / picture.len().max(image.len());
-    let most = fit.clamp(4, SCORED);
-    let (pictures, images) = loaded.held_out(plan, facts, most);
-    let shown = |pixels: &[u8], shape, images| Shown {
-        pictures: from_pixels(pixels),
-        picture: shape,
-        images,
-    };
-    if !matches!(plan.game, Game::Cycle(_)) {
-        return Ok(HeldOut {
-            there: Some(shown(&pictures, picture, images)),
-            back: None,
-        });
+impl HeldOut {
+    /// Some held-out pictures of a run whose generators read pictures, at even distances; of large ones fewer.
+    ///
+    /// # Errors
+    /// As [`Loaded::new`].
+    pub fn load(plan: &Plan, facts: &Facts) -> Result<Self, Failure> {
+        let Some(picture) = facts.picture else {
+            return Ok(Self::default());
+        };
+        let loaded = Loaded::new(plan, Split::Test)?;
+        let image = facts.image;
+        let as_shown = |pixels: &[u8], picture, images| Shown {
+            pictures: from_pixels(pixels),
+            picture,
+            images,
+        };
+        if !matches!(plan.game, Game::Cycle(_)) {
+            let most = NUMBERS / picture.len().max(image.len());
+            let (pictures, images) = loaded.held_out(plan, facts, most.clamp(4, SCORED));
+            return Ok(Self {
+                there: Some(as_shown(&pictures, picture, images)),
+                back: None,
+            });
+        }
+        // A cycle is trained without pairs, so its checkpoints are not chosen by them, even where names tell the pairs.
+        let (pictures, targets) = loaded.both();
+        let [there, back] =
+            [(pictures, picture, image), (targets, image, picture)].map(|(images, shape, made)| {
+                let pixels = spread(&images.pixels, shape.len(), shown(made));
+                as_shown(&pixels, shape, Vec::new())
+            });
+        Ok(Self {
+            there: Some(there),
+            back: Some(back),
+        })
     }
-    // It is trained without pairs, and so its checkpoints are chosen without them.
-    let targets = spread(&loaded.images.pixels, image.len(), most);
-    Ok(HeldOut {
-        there: Some(shown(&pictures, picture, Vec::new())),
-        back: Some(shown(&targets, image, Vec::new())),
-    })
 }
 
 /// How near a generator comes to the images that belong to held-out pictures; `None` where there are none.

@@ -16,7 +16,7 @@ use crate::data::{Fingerprint, Images, Split};
 use crate::export;
 use crate::gan::fit::{self, Ended, EpochScore, FitError, Run, Shown, Trained};
 use crate::gan::store::{Found, StoreError};
-use crate::gan::{Game, Role, Settings, rounded};
+use crate::gan::{Cycle, Game, Role, Settings, rounded};
 use crate::metrics::collapse::Limits;
 use crate::metrics::{FidCls, densest};
 #[cfg(feature = "cuda")]
@@ -25,7 +25,7 @@ use crate::ops::{Cpu, Device};
 use crate::spec::{Network, Shape};
 use folder::Claim;
 pub(super) use images::Loaded;
-use images::{Facts, held_out};
+use images::{Facts, HeldOut};
 pub(super) use options::Plan;
 use options::{DeviceKind, Given, Options, input};
 use screen::Screen;
@@ -209,11 +209,12 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
         seen.map_err(anyhow::Error::from)?;
     }
     select(&plan, fid_cls.as_ref(), &mut loaded.images)?;
-    let scored = held_out(&plan, &facts)?;
-    let some = |(shown, made): (&Shown, Shape)| shown.some(images::shown(made));
-    let [there, back] = [&scored.there, &scored.back].map(Option::as_ref);
-    run.shown = there.zip(Some(shape)).map(some);
-    run.shown_back = back.zip(facts.picture).map(some);
+    let scored = HeldOut::load(&plan, &facts)?;
+    let some = |shown: &Shown, made| shown.some(images::shown(made));
+    run.shown = scored.there.as_ref().map(|shown| some(shown, shape));
+    let back = scored.back.as_ref().zip(facts.picture);
+    let back = back.map(|(shown, made)| (Cycle::GENERATORS[1].to_owned(), some(shown, made)));
+    run.shown_others = back.into_iter().collect();
     run.changed_data = changed_data;
     let source = loaded.source();
     let (_claim, from) = match resumed {
@@ -388,7 +389,7 @@ fn run_of(plan: &Plan, settings: Settings, images: usize) -> Result<Run, Failure
         batch: plan.batch as usize,
         flip: plan.options.flip,
         shown: None,
-        shown_back: None,
+        shown_others: Vec::new(),
         data: plan.options.fingerprint.clone(),
         changed_data: false,
         folder: plan.out.clone(),

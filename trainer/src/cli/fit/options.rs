@@ -38,6 +38,7 @@ const ADVERSARIAL: &str = "Of adversarial recipes";
 const VARIATIONAL: &str = "Of variational autoencoders";
 /// The heading of a flag that only recipes have whose generators read pictures.
 const TRANSLATION: &str = "Of recipes that make images of pictures";
+
 /// The flags, which are the keys of the TOML file as well: a flag is a field here, with its help text and its default.
 /// Its heading in `--help` says what it is about, and the code goes by it: one without a heading decides the result of
 /// every recipe. An `Option` has no default, or one that depends on the others; [`Plan::new`] fills it in.
@@ -139,8 +140,8 @@ pub(in crate::cli) struct Options {
     /// Weight of the divergence of the latents from the prior, above 0 [default: the recipe's].
     #[arg(long, value_name = "WEIGHT", help_heading = VARIATIONAL)]
     beta: Option<f64>,
-    /// The images that are to be made, where --dataset has the pictures that are read: for cyclegan any others, for the
-    /// other recipes one of the same name for each, in folders.
+    /// The images that are to be made, where --dataset has the pictures that are read: for cyclegan any others, for
+    /// pix2pix and encdec one of the same name for each, in folders.
     #[arg(long, value_name = "NAME", help_heading = TRANSLATION)]
     target_dataset: Option<String>,
     /// Make the pictures that are read of the images of --dataset; the network is to undo it [default for autoencoder
@@ -392,10 +393,16 @@ impl Options {
                 " is a variational autoencoder, which",
                 of([ADVERSARIAL, TRANSLATION]),
             ),
-            (None, _) => (
+            (None, Game::Adversarial(_) | Game::Distillation(_)) => (
                 " is an adversarial network, which",
                 of([VARIATIONAL, TRANSLATION]),
             ),
+            (None, Game::Translation(_) | Game::Cycle(_)) => {
+                return input(format!(
+                    "the recipe {} reads no pictures",
+                    name(self.recipe)
+                ));
+            }
         };
         let given = self.to_table()?;
         match foreign.iter().find(|key| given.contains_key(*key)) {
@@ -783,7 +790,7 @@ impl Plan {
             Game::Translation(defaults) => options.translation(defaults)?.into(),
             Game::Cycle(defaults) => options.cycle(defaults)?.into(),
         };
-        if defaults.translators.is_some_and(|kinds| kinds.normalized) {
+        if defaults.translators.is_some_and(|kinds| kinds.takes_norm) {
             options.norm.get_or_insert_default();
         }
         let batch = *options.batch.get_or_insert(defaults.batch);

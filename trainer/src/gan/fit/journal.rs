@@ -246,11 +246,14 @@ impl<'a> Journal<'a> {
             None => report::montage(&pixels, self.shape, columns(generator.network()))?,
         };
         let mut paths = vec![self.write(&format!("samples/epoch-{epoch:04}.png"), &grid)?];
-        if let Some((shown, back)) = self.run.shown_back.as_ref().zip(gan.average_back()) {
-            let pixels = to_pixels(&back.evaluate(&shown.pictures, &[])?);
-            let picture = back.network().output().map_err(ModelError::from)?;
-            let grid = report::png(translations(shown, &pixels, picture))?;
-            paths.push(self.write(&format!("samples/back-epoch-{epoch:04}.png"), &grid)?);
+        for (name, shown) in &self.run.shown_others {
+            let Some(network) = gan.average_of(name) else {
+                continue;
+            };
+            let pixels = to_pixels(&network.evaluate(&shown.pictures, &[])?);
+            let image = network.network().output().map_err(ModelError::from)?;
+            let grid = report::png(translations(shown, &pixels, image))?;
+            paths.push(self.write(&format!("samples/{name}-epoch-{epoch:04}.png"), &grid)?);
         }
         Ok(paths)
     }

@@ -56,8 +56,8 @@ pub struct Run {
     pub flip: bool,
     /// What the grids show of a generator that reads pictures.
     pub shown: Option<Shown>,
-    /// The same of the generator that goes back, of a translation without pairs.
-    pub shown_back: Option<Shown>,
+    /// What grids show of other networks that read pictures and make images, by their names.
+    pub shown_others: Vec<(String, Shown)>,
     /// The images, where they are known.
     pub data: Option<Fingerprint>,
     /// Whether a checkpoint may be of another number of images.

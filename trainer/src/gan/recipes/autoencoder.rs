@@ -26,9 +26,11 @@ fn parts(sizes: Sizes, image: Shape) -> Parts {
         translators: Some(Translators {
             make: |translator: Translator, _, image| translator.autoencoder(image),
             kind: GeneratorKind::Dcgan,
-            normalized: false,
+            takes_norm: false,
             latent_size: Some(LATENT),
             task: Some(Task::Reconstruct),
+            keeps_shape: true,
+            takes_target: false,
         }),
         ..Parts::of(Translation::networks(encoder.then(&decoder), None))
     }

@@ -36,8 +36,9 @@ fn parts(image: Shape) -> Parts {
         optimizers: [(Adversarial::DISCRIMINATOR.to_owned(), discriminator)].into(),
         translators: Some(Translators {
             make: |_, picture, image| Some(generator(picture, image.channels)),
-            normalized: false,
+            takes_norm: false,
             task: Some(Task::Reconstruct),
+            keeps_shape: true,
             ..Translators::USUAL
         }),
         ..Parts::of(Translation::networks(

@@ -20,7 +20,7 @@ pub(super) const fn usual(size: Size) -> Translator {
         kind: GeneratorKind::Residual,
         size,
         norm: Normalization::Batch,
-        latent_size: 0,
+        latent_size: None,
     }
 }
 

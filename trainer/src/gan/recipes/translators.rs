@@ -42,20 +42,24 @@ impl Normalization {
     }
 }
 
-/// The networks of a recipe that make images of pictures, and what can be said of them.
+/// The networks of a recipe that make images of pictures, and which flags the recipe has for them.
 #[derive(Clone, Copy, Debug)]
 pub struct Translators {
     /// Makes a network for pictures of the first shape and images of the second; `None` where the recipe has none of
     /// the kind.
     pub make: fn(Translator, Shape, Shape) -> Option<Network>,
-    /// Their layers where none are named.
+    /// Their layers where none are named; `make` may know one kind only.
     pub kind: GeneratorKind,
-    /// Whether their normalization can be chosen.
-    pub normalized: bool,
+    /// Whether what normalizes them can be chosen.
+    pub takes_norm: bool,
     /// Numbers of the latent in their middle where no other count is named; `None` where they have no latent.
     pub latent_size: Option<usize>,
-    /// The task where none is named. The images of a recipe that has one are of the pictures' own shape.
+    /// The task where none is named.
     pub task: Option<Task>,
+    /// Whether images have the pictures' own shape.
+    pub keeps_shape: bool,
+    /// Whether the images that are to be made can be another data set.
+    pub takes_target: bool,
 }
 
 impl Translators {
@@ -63,9 +67,11 @@ impl Translators {
     pub(super) const USUAL: Self = Self {
         make: Translator::network,
         kind: GeneratorKind::Residual,
-        normalized: true,
+        takes_norm: true,
         latent_size: None,
         task: None,
+        keeps_shape: false,
+        takes_target: true,
     };
 }
 
@@ -75,8 +81,8 @@ pub struct Translator {
     pub kind: GeneratorKind,
     pub size: Size,
     pub norm: Normalization,
-    /// Numbers of the latent that a picture is squeezed into, of an autoencoder.
-    pub latent_size: usize,
+    /// Numbers of the latent in the middle; `None` of a network without one.
+    pub latent_size: Option<usize>,
 }
 
 impl Translator {
@@ -166,8 +172,9 @@ impl Translator {
 
     /// An autoencoder: the discriminator of the DCGAN to a latent, and a generator of latents.
     pub fn autoencoder(self, image: Shape) -> Option<Network> {
-        let encoder = dcgan::discriminator(self.size, image, self.latent_size);
-        let decoder = self.kind.network(self.size, self.latent_size, image)?;
+        let latent_size = self.latent_size?;
+        let encoder = dcgan::discriminator(self.size, image, latent_size);
+        let decoder = self.kind.network(self.size, latent_size, image)?;
         Some(encoder.then(&decoder))
     }
 }
@@ -222,7 +229,7 @@ mod tests {
                             kind,
                             size,
                             norm,
-                            latent_size: 32,
+                            latent_size: None,
                         };
                         let network = translator.network(picture, image).unwrap();
                         assert_eq!(network.input, picture);
@@ -240,7 +247,7 @@ mod tests {
             kind: GeneratorKind::Residual,
             size: Size::Nano,
             norm: Normalization::Batch,
-            latent_size: 32,
+            latent_size: None,
         };
         let of = |picture, image| {
             let network = nano.network(picture, image).unwrap();
@@ -257,7 +264,7 @@ mod tests {
                 kind,
                 size: Size::Nano,
                 norm: Normalization::Batch,
-                latent_size: 5,
+                latent_size: Some(5),
             };
             let image = Shape::new(1, 28, 28);
             let network = translator.autoencoder(image).unwrap();

@@ -7,7 +7,7 @@ use crate::gan::recipes::{Parts, Translators};
 use crate::gan::{Cycle, Game, Size, Translation, Translator};
 use crate::spec::Shape;
 
-/// Flags of adversarial recipes that those with a discriminator have which make images of pictures.
+/// Flags of adversarial recipes that recipes which read pictures have too, if they have a discriminator.
 const SHARED: [&str; 4] = [
     "discriminator-size",
     "loss",
@@ -24,9 +24,9 @@ pub(super) fn foreign(defaults: &Parts, translators: &Translators) -> Vec<String
     let own = [
         ("conditional", false),
         ("instance-selection", false),
-        ("target-dataset", translators.latent_size.is_none()),
+        ("target-dataset", translators.takes_target),
         ("task", !is_cycle),
-        ("norm", translators.normalized),
+        ("norm", translators.takes_norm),
         ("pixel-weight", has_discriminator && !is_cycle),
         ("adversarial-weight", has_discriminator && !is_cycle),
         ("cycle-weight", is_cycle),
@@ -70,7 +70,7 @@ impl Options {
                 "{recipe} needs to know what it learns: add --task, or --target-dataset for folders of pairs"
             )),
             Some(task)
-                if translators.task.is_some() && (task.factor() > 1 || task == Task::Colorize) =>
+                if translators.keeps_shape && (task.factor() > 1 || task == Task::Colorize) =>
             {
                 input(format!(
                     "{recipe} makes images of the pictures' own shape: the task {} is for pix2pix",
@@ -157,7 +157,7 @@ impl Plan {
             kind: options.generator.unwrap_or(translators.kind),
             size,
             norm: options.norm.unwrap_or_default(),
-            latent_size: self.latent_size().unwrap_or_default(),
+            latent_size: self.latent_size(),
         }
     }
 
