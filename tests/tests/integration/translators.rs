@@ -124,7 +124,7 @@ fn engines_agree_on_networks_that_read_pictures() {
                     kind,
                     size: Size::Nano,
                     norm,
-                    latent_size: 0,
+                    latent_size: None,
                 };
                 let network = layers.network(picture, image).unwrap();
                 agree(&format!("{kind:?}, {norm:?}, {picture}"), &network, seed);
