@@ -78,6 +78,7 @@ pub mod cost;
 pub mod display;
 mod error;
 mod exec;
+mod generator;
 mod invariant;
 mod kernels;
 pub mod latent;
@@ -99,6 +100,7 @@ pub mod internals {
 
 pub use blob::{Activation, Layer, Model, Numbers, Operator, PixelRange, Shape, Window};
 pub use error::Error;
-pub use exec::{Buffer, Generator};
+pub use exec::Buffer;
+pub use generator::Generator;
 pub use latent::Rng;
 pub use rows::{Row, RowSink, SampleError, TryRowSink};

@@ -56,6 +56,7 @@ const LAYERS: &[&str] = &[
     // Images.
     "rows",
     "exec",
+    "generator",
     // What is built on images.
     "cost",
     "cost::firmware",
