@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     });
     let graphs = (7000..7000 + GRAPHS).map(|seed| {
         let graph = common::Graph::random(&mut Rng::new(seed));
-        (graph.latent, graph.nodes, seed)
+        (graph.input.channels, graph.nodes, seed)
     });
     let models = models.chain(graphs).flat_map(|(latent, nodes, seed)| {
         // Unpacked, int4 is int8: a part of them will do.

@@ -38,11 +38,14 @@ pub enum Error {
     UnknownOperator,
     /// A layer has an activation this reader does not know, or one its operator forbids (1.2).
     BadActivation,
-    /// The model's input is not a latent but an image, which no version has yet (9.5).
-    ImageInput,
+    /// The model reads pictures, or has a linear layer over images, and this build has no feature `images` (10).
+    NoImages,
+    /// The pictures that the model reads, or the table of its pixels, are not as they must be (10).
+    BadPictures,
     /// The latent has another distribution than that of section 5, which no version has yet (9.5).
     UnknownDistribution,
-    /// A linear layer's input is not a vector but an image, which no version has yet (2, 9.5).
+    /// A linear layer's record does not say whether its input is a vector or an image, or both its input and its output
+    /// are images (10).
     LinearOverImage,
     /// A layer's activation is a table or clips, which no version has yet (9.5).
     ActivationForm,
@@ -86,6 +89,14 @@ pub enum Error {
     SliceLength,
     /// The rows asked for are not rows of the image, or end before they start.
     NoSuchRows,
+    /// The model reads pictures, where one is asked for that reads latents.
+    ReadsPictures,
+    /// The model reads latents, where one is asked for that reads pictures.
+    ReadsLatents,
+    /// The model's images are not of the size of its pictures.
+    OtherSize,
+    /// A row of a picture was given, and none was asked for.
+    NoRowWanted,
     /// The model has classes, and none was chosen.
     ClassMissing,
     /// The model has no class of the number asked for; one without classes has none at all.
@@ -120,12 +131,17 @@ impl Error {
             Self::WrongWork => "the work in the blob's header is not that of its layers",
             Self::UnknownOperator => "a layer of the blob has an unknown operator",
             Self::BadActivation => "a layer of the blob has an activation it cannot have",
-            Self::ImageInput => "the model's input is an image, which this version cannot read",
+            Self::NoImages => {
+                "the model reads pictures or has a linear layer over images, which this build leaves out (feature images)"
+            }
+            Self::BadPictures => {
+                "the pictures that the blob's model reads, or their table, are not as they must be"
+            }
             Self::UnknownDistribution => {
                 "the model's latent has a distribution that this version does not draw"
             }
             Self::LinearOverImage => {
-                "a linear layer's input is an image, not a vector, which this version cannot run"
+                "a linear layer of the blob has an image for a vector, or the other way round"
             }
             Self::ActivationForm => {
                 "a layer's activation is a table or clips, which this version cannot run"
@@ -155,6 +171,10 @@ impl Error {
             Self::BufferTooSmall => "the buffer is smaller than the model's working memory",
             Self::SliceLength => "a slice does not have the length the model asks for",
             Self::NoSuchRows => "the rows asked for are not rows of the model's image",
+            Self::ReadsPictures => "the model reads pictures, not latents",
+            Self::ReadsLatents => "the model reads latents, not pictures",
+            Self::OtherSize => "the model's images are not of the size of its pictures",
+            Self::NoRowWanted => "a row of a picture was given where none was asked for",
             Self::ClassMissing => "the model has classes: choose one",
             Self::NoSuchClass => "the model has no class of this number",
             Self::WrongNumbers => "the model does not have the kind of numbers the call asks for",

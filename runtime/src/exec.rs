@@ -6,6 +6,8 @@
 use crate::blob::needs::FirstRows;
 use crate::blob::{Model, memory};
 use crate::error::Error;
+#[cfg(feature = "images")]
+use crate::invariant::divisor;
 use crate::invariant::{Guaranteed, unexpected};
 use crate::kernels::{backend, float, int8};
 use crate::latent;
@@ -82,11 +84,81 @@ impl<'m, 'b> Executor<'m, 'b> {
         })
     }
 
+    /// Forgets all rows, but that of a latent.
+    fn forget(&mut self) {
+        let latents = usize::from(!IMAGES || self.model.picture().is_none());
+        for tensor in 0..self.model.layer_count() + 1 {
+            self.set_state(tensor * 2, if tensor == 0 { latents } else { 0 });
+        }
+        for index in 0..self.model.layer_count() {
+            let mut decoded = None;
+            if IMAGES && layer(&self.model, index, &mut decoded).reads_image {
+                self.set_state(self.sums_start(index), 0);
+            }
+        }
+    }
+
+    /// Forgets all rows, so that a picture can be read.
+    #[cfg(feature = "images")]
+    pub fn start_picture(&mut self) {
+        self.forget();
+    }
+
+    /// Puts the next row of a picture in the first ring.
+    #[cfg(feature = "images")]
+    pub fn take_picture_row(&mut self, pixels: &[u8]) {
+        let ring = memory::ring(&self.model, 0);
+        let table = self.model.table();
+        let start = self.ring_start(0);
+        let row = ring.row_start(self.rows_made(0));
+        let words = self.words.get_mut(start..).guaranteed();
+        let channels = divisor(ring.shape.channels);
+        if ring.numbers.is_float() {
+            let (values, _) = table.as_chunks();
+            let row = must_cast_slice_mut::<u32, f32>(words).get_mut(row..);
+            for (to, &pixel) in row.guaranteed().iter_mut().zip(pixels) {
+                *to = f32::from_le_bytes(values.get(usize::from(pixel)).copied().guaranteed());
+            }
+        } else {
+            let row = must_cast_slice_mut::<u32, u8>(words).get_mut(row..);
+            let row = row.guaranteed();
+            for (x, pixel) in pixels.chunks_exact(channels).enumerate() {
+                for (c, &pixel) in pixel.iter().enumerate() {
+                    if let Some(to) = row.get_mut(ring.place(x, c)) {
+                        *to = table.get(usize::from(pixel)).copied().guaranteed();
+                    }
+                }
+            }
+        }
+        self.count_row(0);
+    }
+
+    /// The pixels of the row of the output that was made last.
+    pub fn pixels(&mut self) -> &[u8] {
+        let (row_len, range) = (self.model.output().row_len(), self.model.range());
+        let is_float = self.model.numbers().is_float();
+        let words = self.image_row();
+        if is_float {
+            values_to_pixels(row_len, range, words)
+        } else {
+            quanta_to_pixels(row_len, range, words)
+        }
+    }
+
+    /// What the row of the output that was made last is worth, in `row`.
+    pub fn values(&mut self, row: &mut [f32]) {
+        let range = self.model.range();
+        if self.model.numbers().is_float() {
+            return copy(row, must_cast_slice(self.image_row()));
+        }
+        for (value, &pixel) in row.iter_mut().zip(self.pixels()) {
+            *value = range.value(pixel);
+        }
+    }
+
     /// Puts the latent in the first ring and forgets all other rows.
     pub fn start(&mut self, mut component: impl FnMut(usize) -> i8) {
-        for tensor in 0..self.model.layer_count() + 1 {
-            self.set_state(tensor * 2, usize::from(tensor == 0));
-        }
+        self.forget();
         let ring = memory::ring(&self.model, 0);
         let start = self.ring_start(0);
         let words = self.words.get_mut(start..).guaranteed();
@@ -104,12 +176,17 @@ impl<'m, 'b> Executor<'m, 'b> {
         }
     }
 
-    /// Makes the next row of the output; returns the memory that starts with it.
+    /// Makes the next row of the output of a model that reads latents; returns the memory that starts with it.
     pub fn make_image_row(&mut self) -> &mut [u32] {
         let mut index = self.model.layer_count() - 1;
-        while let Some(next) = self.step(index, |_, _| true) {
+        while let Next::Layer(next) = self.step::<false>(index, |_, _| true) {
             index = next;
         }
+        self.image_row()
+    }
+
+    /// The memory that starts with the row of the output that was made last.
+    pub fn image_row(&mut self) -> &mut [u32] {
         let start = self.ring_start(self.model.layer_count());
         self.words.get_mut(start..).guaranteed()
     }
@@ -123,9 +200,9 @@ impl<'m, 'b> Executor<'m, 'b> {
         let first = FirstRows::of(&self.model, y);
         let image = self.model.layer_count();
         while self.rows_made(image) < y {
-            let mut next = Some(image - 1);
-            while let Some(index) = next {
-                next = self.step(index, |tensor, row| {
+            let mut next = Next::Layer(image - 1);
+            while let Next::Layer(index) = next {
+                next = self.step::<false>(index, |tensor, row| {
                     let is_needed = row >= first.get(tensor);
                     if is_needed {
                         made(tensor, row);
@@ -143,40 +220,121 @@ impl<'m, 'b> Executor<'m, 'b> {
     }
 
     /// Makes the next row of layer `index` if `is_wanted` says so of its output's tensor and number, and counts it, or
-    /// asks another layer for a row that it needs first; returns the layer whose turn is next, `None` behind the last
-    /// one.
+    /// asks for a row that it needs first. `PICTURES` says whether the model reads pictures.
     #[inline(always)]
-    fn step(
+    pub fn step<const PICTURES: bool>(
         &mut self,
         index: usize,
         mut is_wanted: impl FnMut(usize, usize) -> bool,
-    ) -> Option<usize> {
+    ) -> Next {
         let y = self.rows_made(index + 1);
         let mut decoded = None;
         let layer = layer(&self.model, index, &mut decoded);
-        if let Some(before) = self.missing(layer, index, y) {
-            self.ask(before, index);
-            return Some(before);
+        if let Some(tensor) = self.missing(layer, index, y) {
+            match tensor.checked_sub(1) {
+                Some(maker) => {
+                    self.ask(maker, index);
+                    return Next::Layer(maker);
+                }
+                None if PICTURES => return Next::Picture,
+                // A latent is there from the beginning.
+                None => {}
+            }
         }
-        if is_wanted(index + 1, y) {
+        if IMAGES && layer.reads_image {
+            if self.rows_added(index) < layer.input.height {
+                self.add_image_row(index, layer);
+                return Next::Layer(index);
+            }
+            self.finish_image(index, layer);
+        } else if is_wanted(index + 1, y) {
             self.make_row(index, layer, y);
         }
         self.count_row(index + 1);
-        (index + 1 < self.model.layer_count()).then(|| self.asker(index))
+        if index + 1 < self.model.layer_count() {
+            Next::Layer(self.asker(index))
+        } else {
+            Next::Image
+        }
     }
 
-    /// The layer that has to make a row before this one can make row `y`.
+    /// The tensor of which a row has to be made before layer `index` can make row `y`.
     #[inline(always)]
     fn missing(&self, layer: &Layer<'_>, index: usize, y: usize) -> Option<usize> {
-        let needed = window::rows_needed(layer.operator, layer.input.height, y);
+        let needed = if IMAGES && layer.reads_image {
+            (self.rows_added(index) + 1).min(layer.input.height)
+        } else {
+            window::rows_needed(layer.operator, layer.input.height, y)
+        };
         let source = source(layer, index);
-        if self.rows_made(source) < needed && source > 0 {
-            return Some(source - 1);
+        if self.rows_made(source) < needed {
+            return Some(source);
         }
-        match layer.operator.in_this_build().other() {
-            Some(other) if self.rows_made(other) <= y => other.checked_sub(1),
-            _ => None,
+        let other = layer.operator.in_this_build().other();
+        other.filter(|&other| self.rows_made(other) <= y)
+    }
+
+    /// Adds the next row of its input to the sums of layer `index`, a linear one over an image.
+    #[inline(never)]
+    fn add_image_row(&mut self, index: usize, layer: &Layer<'_>) {
+        let y = self.rows_added(index);
+        let rest = memory::sums_start(&self.model) - memory::scratch_len(&self.model);
+        let (rings, sums) = self.split_at_sums(index, layer);
+        let (rings, scratch) = rings.split_at_mut_checked(rest).guaranteed();
+        let ring = Ring::of_input(layer);
+        let row = ring.row_start(y)..ring.row_start(y) + ring.row_len();
+        let input = rows(rings, layer.source);
+        let Some((count, sums)) = sums.split_first_mut() else {
+            return unexpected();
+        };
+        *count += 1;
+        if layer.numbers.is_float() {
+            let input = must_cast_slice::<u32, f32>(input).get(row);
+            float::add_image_row(layer, y, input.guaranteed(), must_cast_slice_mut(sums));
+            return;
         }
+        let input = input.get(row.start / 4..row.end / 4);
+        let sums = must_cast_slice_mut::<u32, i32>(sums);
+        if y == 0 {
+            sums.fill(0);
+        }
+        backend::int8_add_image_row(layer, y, input.guaranteed(), sums, scratch);
+    }
+
+    /// Makes the output of layer `index`, a linear one over an image, from the sums of all rows.
+    #[inline(never)]
+    fn finish_image(&mut self, index: usize, layer: &Layer<'_>) {
+        let out_ring = Ring::of_output(layer);
+        let start = self.ring_start(layer.home.of(index + 1));
+        let range = layer.home.offset(&out_ring)..out_ring.row_len();
+        let (rings, sums) = self.split_at_sums(index, layer);
+        let out = rings.get_mut(start..).guaranteed();
+        let sums = sums.get(1..).guaranteed();
+        if layer.numbers.is_float() {
+            let out = must_cast_slice_mut::<u32, f32>(out).get_mut(range);
+            float::finish_image(layer, must_cast_slice(sums), out.guaranteed());
+        } else {
+            let out = must_cast_slice_mut::<u32, u8>(out).get_mut(range);
+            int8::finish_image(layer, must_cast_slice(sums), &out_ring, out.guaranteed());
+        }
+    }
+
+    /// The words before the sums, and those of layer `index`'s sums, behind the number of rows added.
+    fn split_at_sums(&mut self, index: usize, layer: &Layer<'_>) -> (&mut [u32], &mut [u32]) {
+        let first = memory::sums_start(&self.model);
+        let before = self.sums_start(index) - first;
+        let (rest, sums) = self.words.split_at_mut_checked(first).guaranteed();
+        let sums = sums.get_mut(before..before + memory::sums_len(layer));
+        (rest, sums.guaranteed())
+    }
+
+    fn sums_start(&self, index: usize) -> usize {
+        memory::sums_start(&self.model) + memory::sums_before(&self.model, index)
+    }
+
+    /// How many rows of its input were added to the sums of layer `index`, a linear one over an image.
+    fn rows_added(&self, index: usize) -> usize {
+        state(self.words, self.sums_start(index))
     }
 
     /// Makes row `y` of layer `index`'s output in its ring.
@@ -293,6 +451,19 @@ impl<'m, 'b> Executor<'m, 'b> {
     }
 }
 
+/// Whose turn is next.
+pub(crate) enum Next {
+    /// A layer's.
+    Layer(usize),
+    /// That of whoever has the picture: its next row is needed, before the same layer can go on.
+    Picture,
+    /// That of whoever takes the row of the image that was made.
+    Image,
+}
+
+/// Whether there are models that read pictures, and linear layers over images.
+const IMAGES: bool = cfg!(feature = "images");
+
 /// Whether there are models that are no chains: layers that read one tensor each, of which every one is read, make a
 /// chain.
 const GRAPHS: bool = cfg!(feature = "convolution");
@@ -333,6 +504,13 @@ fn state(words: &[u32], at: usize) -> usize {
     words.get(at).copied().guaranteed() as usize
 }
 
+/// `copy_from_slice` that takes what there is.
+pub(crate) fn copy<T: Copy>(to: &mut [T], from: &[T]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = from;
+    }
+}
+
 /// A row of an f32 model's output as pixels, which lie behind it.
 // Not inlined, so that an int8 image is made the same with it and without.
 #[inline(never)]
@@ -346,7 +524,7 @@ pub(crate) fn values_to_pixels(row_len: usize, range: PixelRange, words: &mut [u
 }
 
 /// A row of an int8 model's output as pixels, in its place.
-pub(crate) fn quanta_to_pixels(row_len: usize, range: PixelRange, words: &mut [u32]) -> &[u8] {
+fn quanta_to_pixels(row_len: usize, range: PixelRange, words: &mut [u32]) -> &[u8] {
     let row = words.get_mut(..row_len.div_ceil(4)).guaranteed();
     let offset = u32::from_ne_bytes([pixel_offset(range); 4]);
     for word in row.iter_mut() {
@@ -412,11 +590,24 @@ mod tests {
         for measured in [false, true] {
             let mut buffer = vec![0; model.buffer_len()];
             let mut executor = Executor::new(model, buffer.as_mut_slice()).expect("large enough");
-            executor.start(|_| 1);
+            match model.picture() {
+                Some(_) => executor.start_picture(),
+                None => executor.start(|_| 1),
+            }
             for _ in 0..model.output().height {
-                let mut next = Some(count - 1);
-                while let Some(index) = next {
-                    next = executor.step(index, |_, _| true);
+                let (mut next, mut layer) = (Next::Layer(count - 1), 0);
+                while !matches!(next, Next::Image) {
+                    next = match next {
+                        Next::Layer(index) => {
+                            layer = index;
+                            executor.step::<true>(index, |_, _| true)
+                        }
+                        Next::Picture => {
+                            executor.take_picture_row(&[0; 24]);
+                            Next::Layer(layer)
+                        }
+                        Next::Image => Next::Image,
+                    };
                     let made: Vec<_> = (0..=count).map(|t| executor.rows_made(t)).collect();
                     if !measured {
                         totals = made;
@@ -430,6 +621,12 @@ mod tests {
                     for (index, layer) in layers.iter().enumerate() {
                         for y in made[index + 1]..totals[index + 1] {
                             for (tensor, first, _) in reads(layer, y) {
+                                // What was added to sums is not needed again.
+                                let first = if layer.reads_image {
+                                    executor.rows_added(index)
+                                } else {
+                                    first
+                                };
                                 let rows = begun[tensor].saturating_sub(first);
                                 most[tensor] = most[tensor].max(rows);
                             }
@@ -469,9 +666,9 @@ mod tests {
         executor.start(|_| 1);
         executor.skip_to(rows.start, |tensor, y| made[tensor].push(y));
         for _ in rows {
-            let mut next = Some(count - 1);
-            while let Some(index) = next {
-                next = executor.step(index, |tensor, y| {
+            let mut next = Next::Layer(count - 1);
+            while let Next::Layer(index) = next {
+                next = executor.step::<false>(index, |tensor, y| {
                     made[tensor].push(y);
                     true
                 });
@@ -507,11 +704,17 @@ mod tests {
     /// Section 9.3.
     #[test]
     fn a_graph_keeps_the_rows_that_are_needed_at_once() {
-        let blobs: [&[u8]; 4] = [
+        let blobs: &[&[u8]] = &[
             include_bytes!("../tests/data/v5-int8.pgan"),
             include_bytes!("../tests/data/v5-int4.pgan"),
             include_bytes!("../tests/data/v5-f32.pgan"),
             include_bytes!("../tests/data/v5-concat.pgan"),
+            #[cfg(feature = "images")]
+            include_bytes!("../tests/data/v6-int8.pgan"),
+            #[cfg(feature = "images")]
+            include_bytes!("../tests/data/v6-f32.pgan"),
+            #[cfg(feature = "images")]
+            include_bytes!("../tests/data/v6-auto-int8.pgan"),
         ];
         let mut kept = 0;
         for blob in blobs {
@@ -545,10 +748,10 @@ mod tests {
         let state_len = memory::state_len(&model);
         let mut changed = vec![0; layers.len()];
         for _ in 0..model.output().height {
-            let mut next = Some(layers.len() - 1);
-            while let Some(index) = next {
+            let mut next = Next::Layer(layers.len() - 1);
+            while let Next::Layer(index) = next {
                 let before = executor.words.get(state_len..).guaranteed().to_vec();
-                next = executor.step(index, |_, _| true);
+                next = executor.step::<false>(index, |_, _| true);
                 let after = executor.words.get(state_len..).guaranteed();
                 let bytes = |words: &[u32]| must_cast_slice::<u32, u8>(words).to_vec();
                 let pairs = bytes(&before).into_iter().zip(bytes(after));

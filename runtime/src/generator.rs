@@ -2,7 +2,7 @@
 
 use crate::blob::Model;
 use crate::error::Error;
-use crate::exec::{Executor, pixel_offset, quanta_to_pixels, values_to_pixels};
+use crate::exec::{Executor, copy, pixel_offset, values_to_pixels};
 use crate::invariant::{Guaranteed, divisor};
 use crate::latent::{self, Rng};
 use crate::rows::{Row, RowSink, SampleError, TryRowSink};
@@ -26,12 +26,16 @@ impl<'m, 'b> Generator<'m, 'b> {
     /// [`Model::buffer_len`] words, whatever it holds.
     ///
     /// # Errors
-    /// [`Error::BufferTooSmall`] if it is smaller; [`Error::Unaligned`] if the kernels are in assembly and the
+    /// [`Error::ReadsPictures`] if the model reads pictures, which a `Translator` is for;
+    /// [`Error::BufferTooSmall`] if the buffer is smaller; [`Error::Unaligned`] if the kernels are in assembly and the
     /// blob of an int8 or int4 model does not lie at a multiple of four bytes.
     pub fn new<B>(model: &Model<'m>, buffer: &'b mut B) -> Result<Self, Error>
     where
         B: AsMut<[u32]> + ?Sized,
     {
+        if model.picture().is_some() {
+            return Err(Error::ReadsPictures);
+        }
         Ok(Self {
             executor: Executor::new(model, buffer)?,
         })
@@ -144,14 +148,8 @@ impl<'m, 'b> Generator<'m, 'b> {
         if y >= self.executor.end() {
             return None;
         }
-        let (row_len, range) = (self.model().output().row_len(), self.model().range());
-        let is_float = self.model().numbers().is_float();
-        let words = self.executor.make_image_row();
-        let pixels = if is_float {
-            values_to_pixels(row_len, range, words)
-        } else {
-            quanta_to_pixels(row_len, range, words)
-        };
+        self.executor.make_image_row();
+        let pixels = self.executor.pixels();
         Some(Row { y, pixels })
     }
 
@@ -288,17 +286,9 @@ impl<'m, 'b> Generator<'m, 'b> {
     pub fn values_into(&mut self, latents: &[i8], values: &mut [f32]) -> Result<(), Error> {
         self.check(values.len())?;
         self.start_from(latents)?;
-        let (row_len, range) = (self.model().output().row_len(), self.model().range());
-        let is_float = self.model().numbers().is_float();
-        for row in values.chunks_exact_mut(divisor(row_len)) {
-            let words = self.executor.make_image_row();
-            if is_float {
-                copy(row, must_cast_slice(words));
-                continue;
-            }
-            for (value, &pixel) in row.iter_mut().zip(quanta_to_pixels(row_len, range, words)) {
-                *value = range.value(pixel);
-            }
+        for row in values.chunks_exact_mut(divisor(self.model().output().row_len())) {
+            self.executor.make_image_row();
+            self.executor.values(row);
         }
         Ok(())
     }
@@ -358,12 +348,5 @@ impl<'m, 'b> Generator<'m, 'b> {
                 *pixel = quantum ^ offset;
             }
         }
-    }
-}
-
-/// `copy_from_slice` that takes what there is.
-fn copy<T: Copy>(to: &mut [T], from: &[T]) {
-    for (to, &from) in to.iter_mut().zip(from) {
-        *to = from;
     }
 }

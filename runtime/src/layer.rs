@@ -13,8 +13,8 @@ pub struct Layer<'a> {
     pub operator: Operator,
     /// The activation behind it.
     pub activation: Activation,
-    /// The tensor that the layer reads, the first one if it reads two: 0 is the latent, `i + 1` the output of layer
-    /// `i`.
+    /// The tensor that the layer reads, the first one if it reads two: 0 is the model's input, `i + 1` the output of
+    /// layer `i`.
     pub source: usize,
     /// Shape of the input, the first one if there are two.
     pub input: Shape,
@@ -41,6 +41,8 @@ pub struct Layer<'a> {
     pub(crate) signed_other: bool,
     /// Whether the output is the image.
     pub(crate) is_last: bool,
+    /// Whether this is a linear layer over an image, whose sums are kept from one row to the next.
+    pub(crate) reads_image: bool,
     /// What is kept of the input, of the second input and of the tensor in whose rows the output lies.
     pub(crate) input_ring: RingSize,
     pub(crate) other_ring: RingSize,

@@ -87,6 +87,8 @@ mod ring;
 mod rows;
 mod scratch;
 mod shape;
+#[cfg(feature = "images")]
+mod translator;
 mod weights;
 mod window;
 
@@ -103,4 +105,9 @@ pub use error::Error;
 pub use exec::Buffer;
 pub use generator::Generator;
 pub use latent::Rng;
-pub use rows::{Row, RowSink, SampleError, TryRowSink};
+pub use rows::{
+    Kept, Pixels, Rewind, Row, RowSink, RowSource, SampleError, ScoreError, TranslateError,
+    TryRowSink,
+};
+#[cfg(feature = "images")]
+pub use translator::{Translator, Turn};

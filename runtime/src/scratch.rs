@@ -29,7 +29,9 @@ pub(crate) const fn scratch_len(layer: &Layer<'_>) -> usize {
             } else {
                 OUTPUTS
             };
-            (at_once, at_once.div_ceil(4) * 4 * groups)
+            // Of an image, a row at a time.
+            let words = groups * layer.input.width;
+            (at_once, at_once.div_ceil(4) * 4 * words)
         }
         (_, Some(axis)) => {
             let at_once = if channels < BLOCK { channels } else { BLOCK };

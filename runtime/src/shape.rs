@@ -60,7 +60,7 @@ pub struct Window {
 /// What a layer computes before its activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operator {
-    /// Every output from every input; the input is a vector, the output any shape.
+    /// Every output from every input: of a vector to any shape, or of an image to a vector.
     Linear,
     /// Convolution (cross-correlation, as in PyTorch and ONNX).
     Conv2d(Window),
@@ -234,7 +234,7 @@ impl PixelRange {
 /// The multiply-accumulates of an operator (section 2.3).
 pub(crate) const fn macs(operator: Operator, input: Shape, output: Shape) -> u64 {
     let (positions, kernel) = match operator {
-        Operator::Linear => (output.height as u64 * output.width as u64, 1),
+        Operator::Linear => return input.len() as u64 * output.len() as u64,
         Operator::Conv2d(w) => (output.height as u64 * output.width as u64, w.kernel as u64),
         Operator::ConvTranspose2d(w) => (input.height as u64 * input.width as u64, w.kernel as u64),
         Operator::Upsample { .. } => (0, 0),

@@ -20,7 +20,11 @@ pub(crate) const fn weights(
         Numbers::Int8 | Numbers::Int4 => (ceil4(input.channels), ceil4(output.channels)),
     };
     match operator {
-        Operator::Linear => (output.height * output.width) as u64 * (outputs * inputs) as u64,
+        Operator::Linear => {
+            let places =
+                (input.height * input.width) as u64 * (output.height * output.width) as u64;
+            places * (outputs * inputs) as u64
+        }
         Operator::Conv2d(w) | Operator::ConvTranspose2d(w) => {
             (w.kernel * w.kernel) as u64 * inputs as u64 * output.channels as u64
         }
@@ -51,7 +55,7 @@ impl Places {
         [oc, ky, kx]: [usize; 3],
     ) -> Self {
         let Some(axis) = Axis::of(operator) else {
-            return Self::of_linear(numbers, input, output, oc);
+            return Self::of_linear(numbers, input, output, [oc, ky, kx]);
         };
         let kernel = axis.window.kernel;
         let (py, ty) = axis.phase_and_tap(ky);
@@ -76,20 +80,29 @@ impl Places {
         }
     }
 
-    const fn of_linear(numbers: Numbers, input: Shape, output: Shape, o: usize) -> Self {
+    /// Of output `o`, from row `y` and column `x` of the input: of the input or of the output only one has more than a
+    /// pixel.
+    const fn of_linear(
+        numbers: Numbers,
+        input: Shape,
+        output: Shape,
+        [o, y, x]: [usize; 3],
+    ) -> Self {
         match numbers {
             Numbers::Float => {
                 let row_len = output.row_len();
                 let row = o / row_len * input.channels * row_len;
-                Self::plain(row + o % row_len, row_len)
+                let pixel = (y * input.width + x) * input.channels * row_len;
+                Self::plain(row + pixel + o % row_len, row_len)
             }
             Numbers::Int8 | Numbers::Int4 => {
                 let (pixel, oc) = (o / output.channels, o % output.channels);
-                let tile = pixel * output.channels.div_ceil(4) + oc / 4;
+                let tile = (pixel + y) * output.channels.div_ceil(4) + oc / 4;
+                let words = input.channels.div_ceil(4) * input.width;
                 Self {
-                    first: (tile * input.channels.div_ceil(4) * 4 + oc % 4) * 4,
+                    first: ((tile * words + x) * 4 + oc % 4) * 4,
                     channel_step: 1,
-                    group_step: 16,
+                    group_step: 16 * input.width,
                 }
             }
         }

@@ -137,6 +137,8 @@ impl Axis {
 /// How many rows of an input of `height` rows a layer must have seen before it can make output row `y`.
 pub(crate) const fn rows_needed(operator: Operator, height: usize, y: usize) -> usize {
     match operator.in_this_build() {
+        // A vector is a row.
+        Operator::Linear if cfg!(feature = "images") => height,
         Operator::Linear => 1,
         Operator::Upsample { factor } => y / above_zero(factor) + 1,
         Operator::Add { .. } | Operator::Concat { .. } => y + 1,

@@ -7,7 +7,7 @@ use pocketgan::blob::writer::{
     Classes, Columns, LayerSpec, Parameters, WriteError, write, write_conditional, write_int4,
 };
 use pocketgan::internals::reference::run_int8;
-use pocketgan::{Activation, Error, Generator, Model, Numbers, Operator, Rng, Shape};
+use pocketgan::{Activation, Error, Generator, Model, Numbers, Operator, Rng, Shape, Translator};
 use proptest::prelude::*;
 
 fn plans() -> Vec<common::Plan> {
@@ -197,7 +197,7 @@ fn each_rule_has_its_error() {
     let weights = parameters(&blob, 1);
     let cases: &[(usize, &[u8], Error)] = &[
         (0, b"\x88", Error::NotABlob),
-        (10, &[6, 0], Error::TooNew),
+        (10, &[7, 0], Error::TooNew),
         (8, &[2, 0], Error::BadHeader),
         (8, &[0, 0], Error::BadHeader),
         (16, &[0, 0], Error::BadHeader),
@@ -623,7 +623,7 @@ fn graphs_keep_to_their_rules() {
         (10, &[4, 0], Error::BadHeader),
         (8, &[4, 0], Error::BadHeader),
         (16, &[65, 0], Error::BadHeader),
-        (30, &[1], Error::ImageInput),
+        (30, &[1], Error::Reserved),
         (31, &[1], Error::UnknownDistribution),
         (40, &[1], Error::BadRows),
         (41, &[1], Error::BadRows),
@@ -642,7 +642,7 @@ fn graphs_keep_to_their_rules() {
         (record(5) + 48, &[0], Error::BadRows),
         (record(5) + 49, &[2], Error::BadRows),
         (record(11) + 38, &[2], Error::BadRows),
-        (record(0) + 50, &[1], Error::LinearOverImage),
+        (record(0) + 50, &[1], Error::Reserved),
         (record(2) + 50, &[1], Error::Reserved),
         (record(2) + 51, &[1], Error::ActivationForm),
         (record(2) + 54, &[1], Error::Reserved),
@@ -719,7 +719,7 @@ fn inputs_in_a_concatenations_rows_take_no_memory_and_change_no_pixel() {
     for seed in 0..200 {
         let graph = common::Graph::random(&mut Rng::new(seed));
         for numbers in [Numbers::Int8, Numbers::Int4] {
-            let [blob, apart] = in_place_and_apart(graph.latent, &graph.nodes, numbers);
+            let [blob, apart] = in_place_and_apart(graph.input.channels, &graph.nodes, numbers);
             let ((image, words), (expected, words_apart)) = (image_of(&blob), image_of(&apart));
             assert_eq!(image, expected, "{seed}");
             let homes = common::homes(&blob);
@@ -850,12 +850,83 @@ fn what_graphs_cannot_read_is_not_written() {
     assert_eq!(refused(&over_image), error);
 }
 
+/// What version 6 brings: pictures that are read, and a linear layer over an image.
+#[test]
+fn translators_keep_to_their_rules() {
+    let record = |index: usize| RECORD * (index + 1);
+    let (shape, nodes) = common::tiny_autoencoder();
+    let write = |numbers| common::translator_blob(shape, &nodes, numbers, &mut Rng::new(1));
+    let int8 = write(Numbers::Int8).expect("a valid model");
+    assert_eq!(int8[8..12], [6, 0, 6, 0]);
+    let model = Model::parse(&int8).expect("written blobs parse");
+    assert_eq!(model.picture(), Some(shape));
+    assert_eq!((model.picture_len(), model.latent_size()), (64, 0));
+    // 4x4 windows of one channel to 4x4 pixels of six; 96 numbers to 5; 5 to 64; 16 windows of 4x4 and four channels.
+    let macs = [16 * 16 * 6, 96 * 5, 5 * 64, 16 * 16 * 4];
+    assert!(model.layers().map(|layer| layer.macs()).eq(macs));
+    // The linear layer reads a row at a time: no more of its input is kept. Four rows are kept of the picture.
+    assert_eq!(int8[48..50], [4, 0]);
+    assert_eq!(int8[record(0) + 38], 1);
+    let row = model.layer(1).row_buffer_bytes();
+    assert_eq!(
+        row,
+        2 * 4 * 4,
+        "a row of two groups of channels and four columns"
+    );
+    let inf = f32::INFINITY.to_le_bytes();
+    let bad: &[(usize, &[u8], Error)] = &[
+        (8, &[5, 0, 5, 0], Error::Reserved),
+        (18, &[4, 0], Error::Reserved),
+        (20, &[2, 0], Error::BadPictures),
+        (30, &[0], Error::Reserved),
+        (30, &[2], Error::Reserved),
+        (31, &[1], Error::UnknownDistribution),
+        (40, &[2], Error::BadRows),
+        (42, &[9, 0], Error::Disconnected),
+        (42, &[0, 0], Error::BadPictures),
+        (48, &[3, 0], Error::BadRows),
+        (48, &[5, 0], Error::BadRows),
+        (50, &inf, Error::BadPictures),
+        (50, &[0, 0, 0, 0], Error::BadPictures),
+        (54, &[1], Error::Reserved),
+        (record(0) + 50, &[1], Error::Reserved),
+        (record(1) + 50, &[0], Error::LinearOverImage),
+        (record(1) + 50, &[2], Error::Reserved),
+        (record(2) + 50, &[1], Error::LinearOverImage),
+        (record(1) + 14, &[2, 0], Error::LinearOverImage),
+        (record(1) + 38, &[2], Error::BadRows),
+    ];
+    for &(at, bytes, error) in bad {
+        let changed = changed(int8.clone(), at, bytes);
+        assert_eq!(Model::parse(&changed).err(), Some(error), "{at}: {bytes:?}");
+    }
+    let float = write(Numbers::Float).expect("a valid model");
+    let table = record(nodes.len());
+    let bad: &[(usize, &[u8], Error)] = &[
+        (50, &[1], Error::BadPictures),
+        (table + 40, &inf, Error::BadNumber),
+    ];
+    for &(at, bytes, error) in bad {
+        let changed = changed(float.clone(), at, bytes);
+        assert_eq!(Model::parse(&changed).err(), Some(error), "{at}: {bytes:?}");
+    }
+    let mut buffer = vec![0; model.buffer_len()];
+    let refused = Generator::new(&model, buffer.as_mut_slice());
+    assert_eq!(refused.err(), Some(Error::ReadsPictures));
+    let latents = graph(Numbers::Int8);
+    let latents = Model::parse(&latents).expect("written blobs parse");
+    let refused = Translator::new(&latents, buffer.as_mut_slice());
+    assert_eq!(refused.err(), Some(Error::ReadsLatents));
+}
+
 #[test]
 fn a_model_is_shown_in_few_words() {
     let blob = graph(Numbers::Float);
     let shown = format!("{:?}", Model::parse(&blob).expect("written blobs parse"));
     assert!(
-        shown.starts_with("Model { numbers: Float, layers: 12, latent_size: 4,"),
+        shown.starts_with(
+            "Model { numbers: Float, layers: 12, input: Shape { height: 1, width: 1, channels: 4 },"
+        ),
         "{shown}"
     );
     assert!(shown.len() < 300, "{shown}");

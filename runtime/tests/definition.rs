@@ -240,7 +240,7 @@ fn each_model(numbers: Numbers, mut check: impl FnMut(&[u8], Option<usize>, &[La
             0..30 => (7, common::chain(&stack(seed))),
             _ => {
                 let graph = common::Graph::random(&mut rng);
-                (graph.latent, graph.nodes)
+                (graph.input.channels, graph.nodes)
             }
         };
         let layers = common::graph_layers(latent, &nodes, numbers, &mut rng);

@@ -57,6 +57,7 @@ const LAYERS: &[&str] = &[
     "rows",
     "exec",
     "generator",
+    "translator",
     // What is built on images.
     "cost",
     "cost::firmware",

@@ -4,7 +4,8 @@ mod common;
 
 use common::{ACTIVATIONS, Plan, linear, upsample, windowed};
 use pocketgan::{
-    Activation, Error, Generator, Model, Numbers, Operator, PixelRange, Rng, SampleError, Shape,
+    Activation, Error, Generator, Kept, Model, Numbers, Operator, PixelRange, Pixels, Rng,
+    SampleError, ScoreError, Shape, TranslateError, Translator, Turn,
 };
 use proptest::prelude::*;
 
@@ -34,7 +35,8 @@ fn check_classes(latent: usize, count: usize, plans: &[Plan], numbers: Numbers, 
 /// As [`check`], of a graph.
 fn check_graph(graph: &common::Graph, numbers: Numbers, seed: u64) -> Vec<u8> {
     let plans: Vec<Plan> = graph.nodes.iter().map(|node| node.1).collect();
-    let blob = common::graph_blob(graph.latent, &graph.nodes, numbers, &mut Rng::new(seed));
+    let latent = graph.input.channels;
+    let blob = common::graph_blob(latent, &graph.nodes, numbers, &mut Rng::new(seed));
     let blob = blob.unwrap_or_else(|error| panic!("{error}: {:?}", graph.nodes));
     let model = Model::parse(&blob).expect("written blobs parse");
     check_model(&model, &plans, seed);
@@ -85,6 +87,54 @@ fn check_model(model: &Model, plans: &[Plan], seed: u64) -> usize {
     image.len()
 }
 
+/// As [`check_graph`], of one that reads pictures.
+fn check_translator(graph: &common::Graph, numbers: Numbers, seed: u64) {
+    let mut rng = Rng::new(seed);
+    let blob = common::translator_blob(graph.input, &graph.nodes, numbers, &mut rng);
+    let blob = blob.unwrap_or_else(|error| panic!("{error}: {:?}", graph.nodes));
+    check_translator_blob(&blob, seed);
+}
+
+/// Checks the image of a random picture both ways; returns how many different pixels it has.
+fn check_translator_blob(blob: &[u8], seed: u64) -> usize {
+    let model = Model::parse(blob).expect("written blobs parse");
+    let picture = common::random_picture(&model, &mut Rng::new(seed));
+    let mut buffer = vec![0xdead_beef; model.buffer_len() + 3];
+    let mut translator = Translator::new(&model, buffer.as_mut_slice()).expect("large enough");
+    let mut image = vec![0; model.image_len()];
+    let mut values = vec![0.0; model.image_len()];
+    // Twice, since nothing may be left over from one image to the next.
+    for _ in 0..2 {
+        translator
+            .translate(&picture, &mut image)
+            .expect("lengths fit");
+        translator
+            .values_into(&picture, &mut values)
+            .expect("lengths fit");
+    }
+    let worth: Vec<f32> = image.iter().map(|&p| model.range().value(p)).collect();
+    if model.numbers() == Numbers::Float {
+        let expected = common::reference_float_of_picture(&model, blob, &picture);
+        let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&values), bits(&expected), "seed {seed}");
+        assert!(worth.iter().zip(&values).all(|(a, b)| (a - b).abs() < 0.01));
+    } else {
+        let tensors = common::reference_int8_of_picture(&model, blob, &picture);
+        let offset = match model.range() {
+            PixelRange::Signed => 128,
+            PixelRange::Unsigned => 0,
+        };
+        let expected = tensors[tensors.len() - 1].iter();
+        let expected: Vec<u8> = expected.map(|q| (q + offset) as u8).collect();
+        assert_eq!(image, expected, "seed {seed}");
+        assert_eq!(values, worth);
+    }
+    assert_eq!(buffer[model.buffer_len()..], [0xdead_beef; 3]);
+    image.sort_unstable();
+    image.dedup();
+    image.len()
+}
+
 const ALL: [Numbers; 3] = [Numbers::Int8, Numbers::Int4, Numbers::Float];
 
 fn all(latent: usize, plans: &[Plan], seed: u64) {
@@ -114,6 +164,122 @@ fn skip_connections_match_the_reference() {
     plans.push(common::addition(&plans, 0, ACTIVATIONS[2]));
     plans.push(linear(Activation::Sigmoid, 3, 4, 2));
     all(7, &plans, 1);
+}
+
+#[test]
+fn translators_match_the_reference() {
+    for (picture, nodes) in [common::tiny_translator(), common::tiny_autoencoder()] {
+        for numbers in ALL {
+            let blob = common::translator_blob(picture, &nodes, numbers, &mut Rng::new(1));
+            let different = check_translator_blob(&blob.expect("a valid model"), 2);
+            assert!(different > 10, "{different} different pixels");
+        }
+    }
+    let mut vectors = 0;
+    for seed in 0..400 {
+        let graph = common::Graph::random_of_pictures(&mut Rng::new(seed));
+        let of_images = |(_, plan): &&(usize, Plan)| plan.0 == Operator::Linear;
+        vectors += graph.nodes.iter().filter(of_images).count() / 2;
+        for numbers in ALL {
+            check_translator(&graph, numbers, seed);
+        }
+    }
+    assert!((150..250).contains(&vectors), "{vectors}");
+}
+
+/// A row of the picture is asked for when a row of the image needs it and no sooner, in order, and once.
+#[test]
+fn rows_come_in_as_they_are_needed() {
+    for (nodes, first, later) in [
+        // A 3x3 window, a 3x3 window: two rows ahead.
+        (2, 3, 1),
+        (5, 6, 1),
+    ] {
+        let picture = Shape::new(16, 5, 2);
+        let window = [3, 1, 1, 0];
+        let hidden = |input| windowed(input, false, window, Activation::Relu, 4).expect("fits");
+        let mut plans = vec![hidden(picture)];
+        while plans.len() < nodes {
+            plans.push(hidden(plans[plans.len() - 1].2));
+        }
+        let last = plans.len() - 1;
+        plans[last].1 = Activation::Tanh;
+        let nodes = common::chain(&plans);
+        let blob = common::translator_blob(picture, &nodes, Numbers::Int8, &mut Rng::new(3));
+        let blob = blob.expect("a valid model");
+        let model = Model::parse(&blob).expect("written blobs parse");
+        let mut buffer = vec![0; model.buffer_len()];
+        let mut translator = Translator::new(&model, buffer.as_mut_slice()).expect("large enough");
+        assert_eq!(translator.poll(), Turn::Done);
+        assert_eq!(translator.give_row(&[0; 10]), Err(Error::NoRowWanted));
+        translator.begin();
+        let (mut given, mut made) = (0, 0);
+        loop {
+            match translator.poll() {
+                Turn::Picture(y) => {
+                    assert_eq!(y, given);
+                    assert_eq!(translator.poll(), Turn::Picture(y));
+                    assert_eq!(translator.give_row(&[0; 9]), Err(Error::SliceLength));
+                    translator
+                        .give_row(&[y as u8; 10])
+                        .expect("it was asked for");
+                    given += 1;
+                }
+                Turn::Image(row) => {
+                    assert_eq!(row.y, made);
+                    assert_eq!(given, (first + made * later).min(16));
+                    made += 1;
+                }
+                Turn::Done => break,
+            }
+        }
+        assert_eq!((given, made), (16, 16));
+    }
+}
+
+/// The score is the squared difference, whoever gives the rows again; errors of the source and of the sink end the call.
+#[test]
+fn a_score_is_the_squared_difference() {
+    let (shape, nodes) = common::tiny_autoencoder();
+    for numbers in ALL {
+        let blob = common::translator_blob(shape, &nodes, numbers, &mut Rng::new(5));
+        let blob = blob.expect("a valid model");
+        let model = Model::parse(&blob).expect("written blobs parse");
+        let mut buffer = vec![0; model.buffer_len()];
+        let mut translator = Translator::new(&model, buffer.as_mut_slice()).expect("large enough");
+        let picture = common::random_picture(&model, &mut Rng::new(6));
+        let mut image = vec![0; model.image_len()];
+        translator
+            .translate(&picture, &mut image)
+            .expect("lengths fit");
+        let squares = picture.iter().zip(&image);
+        let squares = squares.map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2));
+        let expected = squares.sum::<u64>();
+        assert!(expected > 1000);
+        let mut pixels = Pixels::new(&picture, 8);
+        assert_eq!(translator.score(&mut pixels), Ok(expected));
+        let mut kept = vec![0; model.picture_len()];
+        let mut once = Kept::new(pixels, &mut kept, 8);
+        assert_eq!(translator.score(&mut once), Ok(expected));
+
+        let mut short = Pixels::new(&picture[..20], 8);
+        let ended = translator.score(&mut short);
+        assert_eq!(ended, Err(ScoreError::Source(Error::SliceLength)));
+        let mut narrow = Pixels::new(&picture, 7);
+        let ended = translator.score(&mut narrow);
+        assert_eq!(ended, Err(ScoreError::Call(Error::SliceLength)));
+        let mut sink = |y: usize, _: &[u8]| {
+            if y < 3 {
+                Ok(())
+            } else {
+                Err("the bus is busy")
+            }
+        };
+        let ended = translator.translate_rows(&mut pixels, &mut sink);
+        assert_eq!(ended, Err(TranslateError::Sink("the bus is busy")));
+        // And the next picture is whole again.
+        assert_eq!(translator.score(&mut pixels), Ok(expected));
+    }
 }
 
 /// Branches with layers on either side, joined by additions and concatenations, and average pooling.
@@ -183,7 +349,8 @@ fn any_split_into_ranges_of_rows_has_the_bits_of_the_whole_image() {
     for seed in 0..u64::from(cases()) * 4 {
         let graph = common::Graph::random(&mut Rng::new(seed));
         for numbers in ALL {
-            let blob = common::graph_blob(graph.latent, &graph.nodes, numbers, &mut Rng::new(seed));
+            let latent = graph.input.channels;
+            let blob = common::graph_blob(latent, &graph.nodes, numbers, &mut Rng::new(seed));
             let blob = blob.expect("a valid model");
             check_ranges(&Model::parse(&blob).expect("written blobs parse"), seed);
         }

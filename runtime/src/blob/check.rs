@@ -1,8 +1,8 @@
 //! What is checked of the records of a blob, once.
 
 use super::field::{
-    ADD_VERSION, CRC_LEN, GRAPH_VERSION, HEADER_LEN, MAX_CHAIN, MAX_ELEMENTS, MAX_EXTENT,
-    RECORD_LEN, record as field,
+    ADD_VERSION, CRC_LEN, GRAPH_VERSION, HEADER_LEN, IMAGES_VERSION, MAX_CHAIN, MAX_ELEMENTS,
+    MAX_EXTENT, RECORD_LEN, header, record as field,
 };
 use super::model::Model;
 use super::needs::Needs;
@@ -30,7 +30,10 @@ macro_rules! check {
 pub(super) const fn check_all(model: &Model<'_>) -> Result<(), Error> {
     // A bit for each tensor that is read.
     let mut read = 0u64;
-    let mut next_start = HEADER_LEN + RECORD_LEN * model.layers;
+    let mut next_start = match check_pictures(model) {
+        Ok(next_start) => next_start,
+        Err(error) => return Err(error),
+    };
     let mut macs = 0;
     let mut activation = Activation::None;
     let mut index = 0;
@@ -80,6 +83,31 @@ pub(super) const fn check_all(model: &Model<'_>) -> Result<(), Error> {
     } else {
         Err(Error::WrongWork)
     }
+}
+
+/// Checks the pictures that are read and the table of their pixels, if any are (section 10); says where what follows
+/// starts.
+const fn check_pictures(model: &Model<'_>) -> Result<usize, Error> {
+    let start = HEADER_LEN + RECORD_LEN * model.layers;
+    if model.picture().is_none() {
+        return Ok(start);
+    }
+    let scale = f32_at(model.blob, header::INPUT_SCALE);
+    let scale_ok = match model.numbers {
+        Numbers::Float => scale.to_bits() == 0,
+        Numbers::Int8 | Numbers::Int4 => scale.is_finite() && scale > 0.0,
+    };
+    let Some(table) = part(model.blob, start, model.table_len()) else {
+        return Err(Error::BadPictures);
+    };
+    if !in_range(model.input) || !scale_ok || model.classes > 0 {
+        return Err(Error::BadPictures);
+    }
+    match model.numbers {
+        Numbers::Float => check!(check_finite(table)),
+        Numbers::Int8 | Numbers::Int4 => {}
+    }
+    Ok(start + table.len())
 }
 
 /// The first layer that is wrong by itself.
@@ -145,7 +173,11 @@ const fn check_additions(model: &Model<'_>) -> Result<(), Error> {
 /// Sections 9.1, item 4, 9.3 and 9.4.
 const fn check_graph(model: &Model<'_>) -> Result<(), Error> {
     let needs = Needs::of(model);
-    if !needs_graph(model, &needs) {
+    let needs_version = match version(model.blob) {
+        IMAGES_VERSION.. => needs_images(model),
+        _ => needs_graph(model, &needs),
+    };
+    if !needs_version {
         return Err(Error::BadHeader);
     }
     let mut tensor = 0;
@@ -201,6 +233,18 @@ pub(super) const fn can_lie_in(model: &Model<'_>, tensor: usize, home: usize) ->
     matches!(links.operator, Operator::Concat { .. }) && reads == 1 && is_in_place
 }
 
+/// Whether a model of version 6 has what no older version has (section 10).
+pub(super) const fn needs_images(model: &Model<'_>) -> bool {
+    let mut index = 0;
+    while index < model.layers {
+        if links(model, index).reads_image {
+            return true;
+        }
+        index += 1;
+    }
+    model.picture().is_some()
+}
+
 /// Whether a model of version 5 has what no older version has (section 9.1, item 4).
 pub(super) const fn needs_graph(model: &Model<'_>, needs: &Needs) -> bool {
     let mut index = 0;
@@ -246,7 +290,8 @@ const fn check(model: &Model<'_>, record: &[u8], index: usize) -> Result<(), Err
     check!(check_classes(model, record, index, operator));
     let (input, output) = shapes(record);
     check!(check_geometry(operator, model.numbers, record));
-    check!(check_shapes(operator, input, output));
+    let reads_image = u8_at(record, field::INPUT_ORDER) == 1;
+    check!(check_shapes(operator, input, output, reads_image));
     check!(check_numbers(operator, activation, model.numbers, record));
     check_parameters(model, record, index, operator, activation, input, output)
 }
@@ -271,7 +316,11 @@ const fn check_reserved(model: &Model<'_>, record: &[u8], operator: Operator) ->
     }
     match (u8_at(record, field::INPUT_ORDER), operator) {
         (0, _) => {}
-        (_, Operator::Linear) => return Err(Error::LinearOverImage),
+        (1, Operator::Linear) if version(model.blob) < IMAGES_VERSION => {
+            return Err(Error::Reserved);
+        }
+        (1, Operator::Linear) if cfg!(feature = "images") => {}
+        (1, Operator::Linear) => return Err(Error::NoImages),
         _ => return Err(Error::Reserved),
     }
     match u8_at(record, field::ACTIVATION_FORM) {
@@ -352,12 +401,20 @@ const fn check_geometry(operator: Operator, numbers: Numbers, record: &[u8]) -> 
     }
 }
 
-const fn check_shapes(operator: Operator, input: Shape, output: Shape) -> Result<(), Error> {
+const fn check_shapes(
+    operator: Operator,
+    input: Shape,
+    output: Shape,
+    reads_image: bool,
+) -> Result<(), Error> {
     if !in_range(input) || !in_range(output) {
         return Err(Error::BadShape);
     }
     let ok = match operator {
-        Operator::Linear if input.height != 1 || input.width != 1 => {
+        Operator::Linear if is_vector(input) == reads_image => {
+            return Err(Error::LinearOverImage);
+        }
+        Operator::Linear if reads_image && !is_vector(output) => {
             return Err(Error::LinearOverImage);
         }
         Operator::Linear => true,
@@ -497,11 +554,13 @@ const fn check_parameters(
 
 /// The most products that one output sums.
 const fn products(operator: Operator, input: Shape) -> u64 {
-    let kernel = match operator {
-        Operator::Conv2d(w) | Operator::ConvTranspose2d(w) => w.kernel as u64,
-        _ => 1,
-    };
-    kernel * kernel * input.channels as u64
+    match operator {
+        Operator::Conv2d(w) | Operator::ConvTranspose2d(w) => {
+            w.kernel as u64 * w.kernel as u64 * input.channels as u64
+        }
+        Operator::Linear => input.len() as u64,
+        _ => input.channels as u64,
+    }
 }
 
 const fn check_finite(bytes: &[u8]) -> Result<(), Error> {
@@ -563,6 +622,11 @@ const fn check_filling(bytes: &[u8], numbers: Numbers, weights: u64) -> Result<(
         at += 1;
     }
     Ok(())
+}
+
+/// Whether a tensor is a vector.
+pub(super) const fn is_vector(shape: Shape) -> bool {
+    shape.height == 1 && shape.width == 1
 }
 
 const fn same(a: Shape, b: Shape) -> bool {

@@ -2,7 +2,7 @@
 //! 1.2).
 
 /// The newest version of the format that this reader knows.
-pub const FORMAT_VERSION: u16 = 5;
+pub const FORMAT_VERSION: u16 = 6;
 /// The version that brought classes.
 pub(super) const CLASSES_VERSION: u16 = 2;
 /// The version that brought int4.
@@ -11,6 +11,8 @@ pub(super) const INT4_VERSION: u16 = 3;
 pub(super) const ADD_VERSION: u16 = 4;
 /// The version that brought graphs: layers that read any tensor made before, concatenation and average pooling.
 pub(super) const GRAPH_VERSION: u16 = 5;
+/// The version that brought models that read pictures, and linear layers over images.
+pub(super) const IMAGES_VERSION: u16 = 6;
 /// The most layers a model can have.
 pub const MAX_LAYERS: usize = 64;
 /// The most layers of a model that is no graph.
@@ -21,6 +23,8 @@ pub(super) const HEADER_LEN: usize = header::LEN;
 pub(super) const RECORD_LEN: usize = record::LEN;
 pub(super) const CRC_LEN: usize = 4;
 pub(super) const MAX_EXTENT: usize = 4096;
+/// Values of a pixel.
+pub(super) const PIXELS: usize = 256;
 pub(super) const MAX_ELEMENTS: usize = 1 << 22;
 
 /// The header's fields.
@@ -42,8 +46,14 @@ pub(in crate::blob) mod header {
     pub const WORK: usize = 32;
     /// The margins of tensor 0: left, and right behind it.
     pub const MARGINS: usize = 40;
+    /// The shape of the pictures that are read.
+    pub const INPUT: usize = 42;
+    /// The rows kept of them.
+    pub const INPUT_ROWS: usize = 48;
+    /// What a quantum of them is worth.
+    pub const INPUT_SCALE: usize = 50;
     /// What is always 0, up to the end.
-    pub const UNUSED: usize = 42;
+    pub const UNUSED: usize = 54;
     pub const LEN: usize = 64;
 }
 

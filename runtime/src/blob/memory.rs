@@ -1,9 +1,11 @@
 //! What the working memory of a model holds.
 //!
 //! The buffer holds, in words: two words of state for each tensor; then the tensors' rings, of which the image's has a
-//! single row; for f32 also a row of pixels; for int4 the part of a layer that is unpacked.
+//! single row; for f32 also a row of pixels; for int4 the part of a layer that is unpacked; the sums of linear layers over
+//! images.
 
 use super::model::Model;
+use crate::layer::Layer;
 use crate::ring::Ring;
 use crate::scratch;
 
@@ -66,5 +68,36 @@ pub(crate) const fn buffer_len(model: &Model<'_>) -> usize {
         words += ring(model, index).words();
         index += 1;
     }
-    words + scratch_len(model)
+    words + scratch_len(model) + sums_before(model, model.layer_count())
+}
+
+/// Words of the sums of linear layers over images before layer `index`, which lie at the end of the working memory: for
+/// each such layer the number of rows that were added, and a word for each output, of int8 rounded up to whole groups of
+/// four.
+pub(crate) const fn sums_before(model: &Model<'_>, index: usize) -> usize {
+    let mut words = 0;
+    let mut before = 0;
+    while before < index && cfg!(feature = "images") {
+        words += match model.decoded_layer(before) {
+            Some(layer) => sums_len(layer),
+            None => sums_len(&model.layer(before)),
+        };
+        before += 1;
+    }
+    words
+}
+
+/// Where the sums of the first linear layer over an image start.
+pub(crate) const fn sums_start(model: &Model<'_>) -> usize {
+    let sums = sums_before(model, model.layer_count());
+    model.buffer_len().saturating_sub(sums)
+}
+
+/// Words of the sums of a layer.
+pub(crate) const fn sums_len(layer: &Layer<'_>) -> usize {
+    if layer.reads_image {
+        1 + layer.outputs().next_multiple_of(4)
+    } else {
+        0
+    }
 }

@@ -12,8 +12,8 @@ pub mod writer;
 use crate::bytes::{self, u8_at, u16_at, u32_at, u64_at, zeros};
 use crate::error::Error;
 use field::{
-    CLASSES_VERSION, CRC_LEN, GRAPH_VERSION, HEADER_LEN, INT4_VERSION, MAGIC, MAX_CHAIN,
-    MAX_EXTENT, RECORD_LEN, header,
+    CLASSES_VERSION, CRC_LEN, GRAPH_VERSION, HEADER_LEN, IMAGES_VERSION, INT4_VERSION, MAGIC,
+    MAX_CHAIN, MAX_EXTENT, RECORD_LEN, header,
 };
 use model::Decoded;
 
@@ -62,12 +62,11 @@ const fn parse_header<'a>(blob: &'a [u8]) -> Result<Model<'a>, Error> {
         _ => return Err(Error::BadHeader),
     };
     let layers = u16_at(blob, header::LAYERS) as usize;
-    let latent_size = u16_at(blob, header::LATENT_SIZE) as usize;
     let most_layers = match version {
         GRAPH_VERSION.. => MAX_LAYERS,
         _ => MAX_CHAIN,
     };
-    if layers == 0 || layers > most_layers || latent_size == 0 || latent_size > MAX_EXTENT {
+    if layers == 0 || layers > most_layers {
         return Err(Error::BadHeader);
     }
     let classes = u16_at(blob, header::CLASSES) as usize;
@@ -75,16 +74,18 @@ const fn parse_header<'a>(blob: &'a [u8]) -> Result<Model<'a>, Error> {
         return Err(Error::BadHeader);
     }
     let unused = match version {
-        GRAPH_VERSION.. => header::UNUSED,
+        IMAGES_VERSION.. => header::UNUSED,
+        GRAPH_VERSION => header::INPUT,
         _ if !zeros(blob, header::INPUT_KIND, header::WORK) => return Err(Error::Reserved),
         _ => header::MARGINS,
     };
     if !zeros(blob, unused, HEADER_LEN) {
         return Err(Error::Reserved);
     }
-    if u8_at(blob, header::INPUT_KIND) != 0 {
-        return Err(Error::ImageInput);
-    }
+    let (input, reads_pictures) = match parse_input(blob) {
+        Ok(input) => input,
+        Err(error) => return Err(error),
+    };
     if u8_at(blob, header::DISTRIBUTION) != 0 {
         return Err(Error::UnknownDistribution);
     }
@@ -94,7 +95,8 @@ const fn parse_header<'a>(blob: &'a [u8]) -> Result<Model<'a>, Error> {
         blob,
         numbers,
         layers,
-        latent_size,
+        input,
+        reads_pictures,
         classes,
         class: None,
         output,
@@ -103,6 +105,21 @@ const fn parse_header<'a>(blob: &'a [u8]) -> Result<Model<'a>, Error> {
         buffer_len: 0,
         decoded: Decoded(&[]),
     })
+}
+
+/// The shape of the input, and whether it is that of pictures.
+const fn parse_input(blob: &[u8]) -> Result<(Shape, bool), Error> {
+    let latent_size = u16_at(blob, header::LATENT_SIZE) as usize;
+    match u8_at(blob, header::INPUT_KIND) {
+        0 if !zeros(blob, header::INPUT, header::UNUSED) => Err(Error::Reserved),
+        0 if latent_size == 0 || latent_size > MAX_EXTENT => Err(Error::BadHeader),
+        0 => Ok((Shape::new(1, 1, latent_size), false)),
+        1 if u16_at(blob, header::READER) < IMAGES_VERSION => Err(Error::Reserved),
+        1 if !cfg!(feature = "images") => Err(Error::NoImages),
+        1 if latent_size > 0 => Err(Error::Reserved),
+        1 => Ok((record::shape_at(blob, header::INPUT), true)),
+        _ => Err(Error::Reserved),
+    }
 }
 
 /// Checks magic, version, length and checksum, in this order.

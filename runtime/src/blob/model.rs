@@ -2,6 +2,11 @@
 
 use core::fmt;
 
+use super::field::PIXELS;
+#[cfg(feature = "images")]
+use super::field::{HEADER_LEN, RECORD_LEN};
+#[cfg(feature = "images")]
+use crate::bytes;
 use crate::error::Error;
 use crate::layer::Layer;
 use crate::shape::{Numbers, PixelRange, Shape};
@@ -15,7 +20,9 @@ pub struct Model<'a> {
     pub(super) blob: &'a [u8],
     pub(super) numbers: Numbers,
     pub(super) layers: usize,
-    pub(super) latent_size: usize,
+    /// Of the latent, or of the pictures that are read.
+    pub(super) input: Shape,
+    pub(super) reads_pictures: bool,
     pub(super) classes: usize,
     /// The class that images are made of.
     pub(super) class: Option<usize>,
@@ -42,7 +49,8 @@ impl fmt::Debug for Model<'_> {
         f.debug_struct("Model")
             .field("numbers", &self.numbers)
             .field("layers", &self.layers)
-            .field("latent_size", &self.latent_size)
+            .field("input", &self.input)
+            .field("reads_pictures", &self.reads_pictures)
             .field("classes", &self.classes)
             .field("class", &self.class)
             .field("output", &self.output)
@@ -55,9 +63,52 @@ impl fmt::Debug for Model<'_> {
 }
 
 impl<'a> Model<'a> {
-    /// Components of the latent: `i8` each, worth 1/32 a unit.
+    /// Components of the latent: `i8` each, worth 1/32 a unit. 0 of a model that reads pictures.
     pub const fn latent_size(&self) -> usize {
-        self.latent_size
+        match self.picture() {
+            Some(_) => 0,
+            None => self.input.channels,
+        }
+    }
+
+    /// Size of the pictures that the model reads; `None` of one that reads latents.
+    pub const fn picture(&self) -> Option<Shape> {
+        if cfg!(feature = "images") && self.reads_pictures {
+            Some(self.input)
+        } else {
+            None
+        }
+    }
+
+    /// What the values of a pixel are to the model (section 10): an i8 or, of an f32 model, an f32 for each. Empty of a
+    /// model that reads latents.
+    #[cfg(feature = "images")]
+    pub(crate) const fn table(&self) -> &'a [u8] {
+        match bytes::part(
+            self.blob,
+            HEADER_LEN + RECORD_LEN * self.layers,
+            self.table_len(),
+        ) {
+            Some(table) => table,
+            None => &[],
+        }
+    }
+
+    /// Bytes of the table.
+    pub(super) const fn table_len(&self) -> usize {
+        match (self.picture(), self.numbers) {
+            (None, _) => 0,
+            (Some(_), Numbers::Float) => PIXELS * 4,
+            (Some(_), Numbers::Int8 | Numbers::Int4) => PIXELS,
+        }
+    }
+
+    /// Bytes of a picture that the model reads, one a channel; 0 of one that reads latents.
+    pub const fn picture_len(&self) -> usize {
+        match self.picture() {
+            Some(shape) => shape.len(),
+            None => 0,
+        }
     }
 
     /// How many classes there are, 0 to 4096: images of a model with classes are made of the class

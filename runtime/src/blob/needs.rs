@@ -47,6 +47,8 @@ pub(crate) struct Needs {
     /// Rows made so far, and the layer that asked for the next one.
     made: PerTensor,
     asker: PerTensor,
+    /// Of each layer, rows that were added to its sums, if it is linear over an image.
+    summed: PerTensor,
     /// The most rows that an image needs at once.
     rows: PerTensor,
     /// The same of rows that additions need, of all rows that they have.
@@ -63,12 +65,15 @@ impl Needs {
         let mut needs = Self {
             made: PerTensor::new(0),
             asker: PerTensor::new(0),
+            summed: PerTensor::new(0),
             rows: PerTensor::new(1),
             added: PerTensor::new(0),
             margins: [[0; 2]; MAX_LAYERS + 1],
             late: false,
         };
-        needs.made.set(0, 1);
+        if model.picture().is_none() {
+            needs.made.set(0, 1);
+        }
         let mut index = model.layer_count();
         while let Some(before) = index.checked_sub(1) {
             let links = links(model, before);
@@ -127,29 +132,52 @@ impl Needs {
             let y = self.made.get(index + 1);
             let needed = window::rows_needed(links.operator, links.input.height, y);
             let made = self.made.get(links.source);
-            if made < needed && links.source > 0 {
-                self.asker.set(links.source, index);
-                index = links.source - 1;
+            let summed = self.summed.get(index);
+            if links.reads_image && summed < needed {
+                if made <= summed {
+                    index = self.ask(links.source, index);
+                } else {
+                    self.count(links.source, made, summed, is_image);
+                    self.summed.set(index, summed + 1);
+                }
+                continue;
+            }
+            if made < needed {
+                index = self.ask(links.source, index);
                 continue;
             }
             if let Some(other) = links.other {
                 let made = self.made.get(other);
-                if made <= y && other > 0 {
+                if made <= y {
                     self.late = true;
-                    self.asker.set(other, index);
-                    index = other - 1;
+                    index = self.ask(other, index);
                     continue;
                 }
                 self.count(other, made, y, is_image);
                 self.added.raise(other, made.saturating_sub(y));
             }
-            if needed > 0 {
+            if needed > 0 && !links.reads_image {
                 let first = window::first_row(links.operator, y);
                 self.count(links.source, self.made.get(links.source), first, is_image);
             }
             self.made.set(index + 1, y + 1);
             if index != top {
                 index = self.asker.get(index + 1);
+            }
+        }
+    }
+
+    /// Asks for the next row of a tensor on behalf of a layer; says which layer goes on. A row of the input is there at
+    /// once.
+    const fn ask(&mut self, tensor: usize, layer: usize) -> usize {
+        match tensor.checked_sub(1) {
+            Some(maker) => {
+                self.asker.set(tensor, layer);
+                maker
+            }
+            None => {
+                self.made.set(0, self.made.get(0) + 1);
+                layer
             }
         }
     }

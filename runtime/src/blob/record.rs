@@ -39,6 +39,7 @@ pub(super) const fn decode<'a>(model: &Model<'a>, index: usize) -> Layer<'a> {
         signed_input: is_signed(model.blob, source),
         signed_other: is_signed(model.blob, other),
         is_last: index + 1 == model.layers,
+        reads_image: reads_image(record, operator),
         shift: u8_at(record, field::SHIFT) as u32,
         multiplier_shift: u8_at(record, field::MULTIPLIER_SHIFT) as u32,
         scale: f32_at(record, field::SCALE),
@@ -92,7 +93,7 @@ const fn maker(blob: &[u8], tensor: usize) -> Option<&[u8; RECORD_LEN]> {
 pub(super) const fn shape_of(model: &Model<'_>, tensor: usize) -> Shape {
     match maker(model.blob, tensor) {
         Some(record) => shapes(record).1,
-        None => Shape::new(1, 1, model.latent_size),
+        None => model.input,
     }
 }
 
@@ -100,8 +101,14 @@ pub(super) const fn shape_of(model: &Model<'_>, tensor: usize) -> Shape {
 pub(super) const fn scale_of(blob: &[u8], tensor: usize) -> f32 {
     match maker(blob, tensor) {
         Some(record) => f32_at(record, field::SCALE),
+        None if reads_pictures(blob) => f32_at(blob, header::INPUT_SCALE),
         None => latent::SCALE,
     }
+}
+
+/// Whether the input is an image, in a header that was checked.
+const fn reads_pictures(blob: &[u8]) -> bool {
+    cfg!(feature = "images") && u8_at(blob, header::INPUT_KIND) == 1
 }
 
 /// The concatenation in whose rows a tensor lies by its record; 0 if it has rows of its own.
@@ -161,7 +168,14 @@ const fn ring_size(model: &Model<'_>, tensor: usize) -> RingSize {
 pub(super) const fn kept_of_graph(blob: &[u8], tensor: usize) -> (usize, [u8; 2]) {
     let (rows, bytes, at) = match maker(blob, tensor) {
         Some(record) => (u16_at(record, field::ROWS), record, field::MARGINS),
-        None => (1, record_of_header(blob), header::MARGINS),
+        None => {
+            let rows = if reads_pictures(blob) {
+                u16_at(blob, header::INPUT_ROWS)
+            } else {
+                1
+            };
+            (rows, record_of_header(blob), header::MARGINS)
+        }
     };
     (rows as usize, [u8_at(bytes, at), u8_at(bytes, at + 1)])
 }
@@ -174,6 +188,8 @@ pub(crate) struct Links {
     pub other: Option<usize>,
     pub input: Shape,
     pub output: Shape,
+    /// Whether it is a linear layer over an image.
+    pub reads_image: bool,
 }
 
 /// The links of layer `index`.
@@ -190,7 +206,15 @@ pub(crate) const fn links(model: &Model<'_>, index: usize) -> Links {
         other: operator.other(),
         input,
         output,
+        reads_image: reads_image(record, operator),
     }
+}
+
+/// Whether a layer is a linear one over an image.
+const fn reads_image(record: &[u8], operator: Operator) -> bool {
+    cfg!(feature = "images")
+        && matches!(operator, Operator::Linear)
+        && u8_at(record, field::INPUT_ORDER) == 1
 }
 
 /// Whether a tensor is signed: what leaves ReLU or sigmoid is not.

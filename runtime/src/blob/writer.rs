@@ -10,8 +10,8 @@ use std::vec::Vec;
 
 use super::check;
 use super::field::{
-    ADD_VERSION, CLASSES_VERSION, CRC_LEN, GRAPH_VERSION, HEADER_LEN, INT4_VERSION, MAGIC,
-    MAX_ELEMENTS, MAX_EXTENT, MAX_LAYERS, RECORD_LEN, header, record as field,
+    ADD_VERSION, CLASSES_VERSION, CRC_LEN, GRAPH_VERSION, HEADER_LEN, IMAGES_VERSION, INT4_VERSION,
+    MAGIC, MAX_ELEMENTS, MAX_EXTENT, MAX_LAYERS, PIXELS, RECORD_LEN, header, record as field,
 };
 use super::model::{Decoded, Model};
 use super::needs::Needs;
@@ -38,8 +38,8 @@ pub struct LayerSpec {
 /// A layer's parameters in PyTorch's order.
 ///
 /// Weights are `[out][in]` for linear, `[out][in][kh][kw]` for a convolution and
-/// `[in][out][kh][kw]` for a transposed convolution. The outputs of a linear layer, in its weights
-/// as in its vectors, are ordered channel, row, column of the output's shape.
+/// `[in][out][kh][kw]` for a transposed convolution. The inputs and outputs of a linear layer, in its weights
+/// as in its vectors, are ordered channel, row, column of the input's and the output's shape.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Parameters {
     /// Of an upsample, a concatenation, average pooling, and an addition of f32.
@@ -97,6 +97,77 @@ pub struct Classes {
     pub count: usize,
     /// What they add to the first layer, which must be linear.
     pub columns: Columns,
+}
+
+/// The pictures that a model reads (section 10).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pictures {
+    /// Their size.
+    pub shape: Shape,
+    /// What each value of a pixel is to the model.
+    pub table: Table,
+}
+
+/// What the values of a pixel are to a model, 256 of them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Table {
+    /// To an f32 model.
+    Float(Vec<f32>),
+    /// To an int8 or int4 model: quanta.
+    Int8 {
+        /// One for each value.
+        quanta: Vec<i8>,
+        /// What a quantum is worth, finite and above 0.
+        scale: f32,
+    },
+}
+
+/// What a model reads.
+enum Input<'a> {
+    Latent(usize),
+    Pictures(&'a Pictures),
+}
+
+impl Input<'_> {
+    const fn shape(&self) -> Shape {
+        match self {
+            Self::Latent(size) => Shape::new(1, 1, *size),
+            Self::Pictures(pictures) => pictures.shape,
+        }
+    }
+
+    /// What a quantum of it is worth.
+    const fn scale(&self) -> f32 {
+        match self {
+            Self::Latent(_) => latent::SCALE,
+            Self::Pictures(pictures) => match pictures.table {
+                Table::Float(_) => 0.0,
+                Table::Int8 { scale, .. } => scale,
+            },
+        }
+    }
+
+    /// The table as it stands in the blob.
+    fn table(&self, numbers: Numbers) -> Result<Vec<u8>, WriteError> {
+        let Self::Pictures(pictures) = self else {
+            return Ok(Vec::new());
+        };
+        let (bytes, found): (Vec<u8>, _) = match (&pictures.table, numbers) {
+            (Table::Float(values), Numbers::Float) => {
+                let bytes = values.iter().flat_map(|x| x.to_le_bytes());
+                (bytes.collect(), values.len())
+            }
+            (Table::Int8 { quanta, .. }, Numbers::Int8 | Numbers::Int4) => {
+                (quanta.iter().map(|&q| q as u8).collect(), quanta.len())
+            }
+            _ => return Err(WriteError::Mixed),
+        };
+        if found == PIXELS {
+            Ok(bytes)
+        } else {
+            Err(Error::BadPictures.into())
+        }
+    }
 }
 
 /// Why a model cannot be written.
@@ -221,7 +292,12 @@ impl From<Error> for WriteError {
 /// [`WriteError`] for parameters that do not fit their layer, and for any model that
 /// [`Model::parse`] would refuse.
 pub fn write(latent_size: usize, layers: &[LayerSpec]) -> Result<Vec<u8>, WriteError> {
-    encode(latent_size, None, layers, numbers_of(layers)?)
+    encode(
+        &Input::Latent(latent_size),
+        None,
+        layers,
+        numbers_of(layers)?,
+    )
 }
 
 /// Writes the blob of a model with classes.
@@ -236,7 +312,12 @@ pub fn write_conditional(
     if classes.count == 0 {
         return Err(Error::BadClasses.into());
     }
-    encode(latent_size, Some(classes), layers, numbers_of(layers)?)
+    encode(
+        &Input::Latent(latent_size),
+        Some(classes),
+        layers,
+        numbers_of(layers)?,
+    )
 }
 
 /// Writes the blob of a model, with classes or without, with the weights of its int8 layers in 4 bits. Multipliers are
@@ -252,31 +333,51 @@ pub fn write_int4(
 ) -> Result<Vec<u8>, WriteError> {
     match (numbers_of(layers)?, classes) {
         (_, Some(Classes { count: 0, .. })) => Err(Error::BadClasses.into()),
-        (Numbers::Int8, _) => encode(latent_size, classes, layers, Numbers::Int4),
+        (Numbers::Int8, _) => encode(&Input::Latent(latent_size), classes, layers, Numbers::Int4),
         _ => Err(WriteError::Mixed),
     }
 }
 
+/// Writes the blob of a model that reads pictures; in 4 bits, if that is asked for, as [`write_int4`] does.
+///
+/// # Errors
+/// As [`write()`], [`WriteError::Mixed`] also for a table of the other kind of numbers, and for f32 layers in 4 bits.
+pub fn write_translator(
+    pictures: &Pictures,
+    layers: &[LayerSpec],
+    int4: bool,
+) -> Result<Vec<u8>, WriteError> {
+    let numbers = match (numbers_of(layers)?, int4) {
+        (Numbers::Int8, true) => Numbers::Int4,
+        (Numbers::Float, true) => return Err(WriteError::Mixed),
+        (numbers, _) => numbers,
+    };
+    encode(&Input::Pictures(pictures), None, layers, numbers)
+}
+
 fn encode(
-    latent_size: usize,
+    input: &Input<'_>,
     classes: Option<&Classes>,
     layers: &[LayerSpec],
     numbers: Numbers,
 ) -> Result<Vec<u8>, WriteError> {
     let class_count = classes.map_or(0, |classes| classes.count);
     at_most("layers", layers.len(), MAX_LAYERS)?;
-    at_most("components of the latent", latent_size, MAX_EXTENT)?;
+    if let Input::Latent(size) = *input {
+        at_most("components of the latent", size, MAX_EXTENT)?;
+    }
     at_most("classes", class_count, MAX_EXTENT)?;
     let mut blob = vec![0; HEADER_LEN + RECORD_LEN * layers.len()];
+    blob.extend(input.table(numbers)?);
     // Of each tensor: its shape and what a quantum is worth.
-    let mut tensors = vec![(Shape::new(1, 1, latent_size), latent::SCALE)];
+    let mut tensors = vec![(input.shape(), input.scale())];
     let mut macs = 0u64;
     for (index, spec) in layers.iter().enumerate() {
         let later = WriteError::Layer {
             layer: index,
             error: Error::ReadsLater,
         };
-        let &(input, scale) = tensors.get(spec.source).ok_or(later)?;
+        let &(shape, scale) = tensors.get(spec.source).ok_or(later)?;
         if spec.operator.other().is_some_and(|other| other > index) {
             return Err(later);
         }
@@ -289,7 +390,7 @@ fn encode(
                 spec.output
             },
             numbers,
-            input,
+            input: shape,
             classes: classes.filter(|_| index == 0),
         };
         if !check::in_range(layer.stored) {
@@ -306,14 +407,15 @@ fn encode(
         };
         let record = layer.record(&parameters, scale, start)?;
         record_mut(&mut blob, index).copy_from_slice(&record);
-        macs = macs.saturating_add(shape::macs(spec.operator, input, spec.output));
+        macs = macs.saturating_add(shape::macs(spec.operator, shape, spec.output));
         tensors.push((spec.output, scale));
     }
     let model = Model {
         blob: &[],
         numbers,
         layers: layers.len(),
-        latent_size,
+        input: input.shape(),
+        reads_pictures: matches!(input, Input::Pictures(_)),
         classes: class_count,
         class: None,
         output: tensors[layers.len()].0,
@@ -326,7 +428,8 @@ fn encode(
         decoded: Decoded(&[]),
     };
     at_most("bytes", blob.len() + CRC_LEN, u32::MAX as usize)?;
-    let header = header(blob.len() + CRC_LEN, &model).ok_or(WriteError::TooLarge { layer: 0 })?;
+    let header = header(blob.len() + CRC_LEN, &model, input.scale())
+        .ok_or(WriteError::TooLarge { layer: 0 })?;
     blob[..HEADER_LEN].copy_from_slice(&header);
     let is_add = |layer: &LayerSpec| matches!(layer.operator, Operator::Add { .. });
     let is_stored_otherwise = |last: &LayerSpec| as_stored(last, numbers) != last.output;
@@ -338,6 +441,7 @@ fn encode(
     let is_graph = check::needs_graph(&unversioned, &needs);
     let version = match numbers {
         // What needs no newer reader is not said to.
+        _ if check::needs_images(&unversioned) => IMAGES_VERSION,
         _ if is_graph => GRAPH_VERSION,
         _ if layers.iter().any(is_add) || layers.last().is_some_and(is_stored_otherwise) => {
             ADD_VERSION
@@ -451,12 +555,16 @@ fn put_needs(blob: &mut [u8], version: u16, needs: &Needs, homes: &[u16]) {
     for at in [header::WRITTEN, header::READER] {
         blob[at..at + 2].copy_from_slice(&version.to_le_bytes());
     }
-    if version == GRAPH_VERSION {
-        blob[header::MARGINS..header::UNUSED].copy_from_slice(&needs.margins(0));
+    if version >= GRAPH_VERSION {
+        blob[header::MARGINS..header::INPUT].copy_from_slice(&needs.margins(0));
+    }
+    if blob[header::INPUT_KIND] == 1 {
+        let rows = needs.rows(0) as u16;
+        blob[header::INPUT_ROWS..header::INPUT_SCALE].copy_from_slice(&rows.to_le_bytes());
     }
     for (index, home) in homes.iter().enumerate() {
         let record = record_mut(blob, index);
-        let rows = if version == GRAPH_VERSION {
+        let rows = if version >= GRAPH_VERSION {
             record[field::MARGINS..field::INPUT_ORDER].copy_from_slice(&needs.margins(index + 1));
             record[field::HOME..field::UNUSED].copy_from_slice(&home.to_le_bytes());
             needs.rows(index + 1) as u16
@@ -469,13 +577,19 @@ fn put_needs(blob: &mut [u8], version: u16, needs: &Needs, homes: &[u16]) {
 }
 
 /// The header, of a graph until it is known what the model needs.
-fn header(blob_len: usize, model: &Model<'_>) -> Option<[u8; HEADER_LEN]> {
+fn header(blob_len: usize, model: &Model<'_>, input_scale: f32) -> Option<[u8; HEADER_LEN]> {
     let mut fields = Fields([0; HEADER_LEN]);
     fields.put(header::MAGIC, MAGIC);
-    fields.put(header::READER, GRAPH_VERSION.to_le_bytes());
+    fields.put(header::READER, IMAGES_VERSION.to_le_bytes());
     fields.put_u32(header::BLOB_LEN, blob_len)?;
     fields.put_u16(header::LAYERS, model.layers)?;
-    fields.put_u16(header::LATENT_SIZE, model.latent_size)?;
+    if model.reads_pictures {
+        fields.put(header::INPUT_KIND, [1]);
+        fields.put_shape(header::INPUT, model.input)?;
+        fields.put(header::INPUT_SCALE, input_scale.to_le_bytes());
+    } else {
+        fields.put_u16(header::LATENT_SIZE, model.input.channels)?;
+    }
     fields.put_u16(header::CLASSES, model.classes)?;
     fields.put_shape(header::OUTPUT, model.output)?;
     let numbers = match model.numbers {
@@ -564,6 +678,9 @@ impl Encoder<'_> {
         fields.put(field::SHIFT, parameters.shifts);
         fields.put_shape(field::INPUT, self.input)?;
         fields.put_shape(field::OUTPUT, self.stored)?;
+        if self.spec.operator == Operator::Linear && !check::is_vector(self.input) {
+            fields.put(field::INPUT_ORDER, [1]);
+        }
         fields.put(field::SLOPE, slope.to_le_bytes());
         fields.put(field::SCALE, scale.to_le_bytes());
         fields.put_u32(field::START, start)?;
@@ -750,11 +867,13 @@ impl Encoder<'_> {
             },
         ) = (self, self.spec);
         let (inputs, outputs) = (input.channels, shape::outputs(*operator, *output));
-        let kernel = match operator {
-            Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => window.kernel,
-            _ => 1,
+        // What an output has a weight for, of each channel.
+        let [rows, columns] = match operator {
+            Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => [window.kernel; 2],
+            Operator::Linear => [input.height, input.width],
+            _ => [1; 2],
         };
-        let count = [inputs, kernel, kernel]
+        let count = [inputs, rows, columns]
             .iter()
             .try_fold(outputs, |n, &m| n.checked_mul(m));
         let too_large = WriteError::TooLarge { layer: self.index };
@@ -768,11 +887,11 @@ impl Encoder<'_> {
                     Operator::ConvTranspose2d(_) => ic * outputs + oc,
                     _ => oc * inputs + ic,
                 };
-                for place in 0..kernel * kernel {
-                    let at = [oc, place / kernel, place % kernel];
+                for place in 0..rows * columns {
+                    let at = [oc, place / columns, place % columns];
                     let to = weights::Places::of(*operator, *numbers, *input, *stored, at);
                     *ordered.get_mut(to.of_channel(ic)).ok_or(too_large)? =
-                        values[row * kernel * kernel + place];
+                        values[row * rows * columns + place];
                 }
             }
         }

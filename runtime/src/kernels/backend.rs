@@ -41,6 +41,29 @@ pub(crate) fn int8_row(
     int8_row_by::<portable::Portable>(layer, y, input, out_ring, out, scratch);
 }
 
+/// Adds row `y` of its input, the words of that row, to the sums of a linear layer over an image; `scratch` as in
+/// [`int8_row`].
+#[inline(never)]
+pub(crate) fn int8_add_image_row(
+    layer: &Layer<'_>,
+    y: usize,
+    input: &[u32],
+    sums: &mut [i32],
+    scratch: &mut [u32],
+) {
+    #[cfg(pocketgan_asm)]
+    use asm::Asm as Fastest;
+    #[cfg(not(any(pocketgan_asm, pocketgan_x86_64)))]
+    use portable::Portable as Fastest;
+    #[cfg(pocketgan_x86_64)]
+    use x86_64::Sse2 as Fastest;
+    if layer.numbers.is_int4() {
+        int4::add_image_row::<Fastest>(layer, y, input, sums, scratch);
+    } else {
+        int8::add_image_row::<Fastest>(layer, y, input, sums);
+    }
+}
+
 fn int8_row_by<K: Kernels>(
     layer: &Layer<'_>,
     y: usize,

@@ -144,6 +144,33 @@ pub(crate) fn linear_outputs(
     out.len()
 }
 
+/// Adds row `y` of its input to the sums of a linear layer over an image, which start as its bias.
+pub(crate) fn add_image_row(layer: &Layer<'_>, y: usize, input: &[f32], sums: &mut [f32]) {
+    if y == 0 {
+        let bias = words(layer.parameters.bias, 0);
+        for (sum, &bias) in sums.iter_mut().zip(bias) {
+            *sum = f32::from_le_bytes(bias);
+        }
+    }
+    let row_len = layer.outputs();
+    let weights = words(layer.parameters.weights, y * input.len() * row_len);
+    for (chunk, sums) in sums.chunks_mut(LANES).enumerate() {
+        let mut lanes = [0.0; LANES];
+        for (lane, &sum) in lanes.iter_mut().zip(sums.iter()) {
+            *lane = sum;
+        }
+        add_products(&mut lanes, input, weights, row_len, chunk * LANES);
+        copy(sums, &lanes);
+    }
+}
+
+/// Computes the vector that a linear layer makes of an image from the sums of all rows into `out`.
+pub(crate) fn finish_image(layer: &Layer<'_>, sums: &[f32], out: &mut [f32]) {
+    for (to, &sum) in out.iter_mut().zip(sums) {
+        *to = arithmetic::activate(layer.activation, sum);
+    }
+}
+
 /// One output row of a convolution or transposed convolution.
 pub(crate) struct Convolution<'a> {
     pub layer: &'a Layer<'a>,

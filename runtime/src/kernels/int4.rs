@@ -118,6 +118,26 @@ pub(crate) fn linear_row<K: Kernels>(
     }
 }
 
+/// Adds row `y` of its input to the sums of a linear layer over an image, as
+/// [`int8::add_image_row`](super::int8::add_image_row) does.
+#[inline(never)]
+pub(crate) fn add_image_row<K: Kernels>(
+    layer: &Layer<'_>,
+    y: usize,
+    input: &[u32],
+    sums: &mut [i32],
+    scratch: &mut [u32],
+) {
+    let output_len = input.len() * 4;
+    let mut start = y * sums.len() * output_len;
+    for sums in sums.chunks_mut(OUTPUTS) {
+        let len = sums.len() * output_len;
+        let weights = unpack_weights(layer.parameters.weights, start, len, scratch);
+        K::add(layer.signed_input, input, weights, sums);
+        start += len;
+    }
+}
+
 impl Convolution<'_> {
     /// Computes the row, as [`run`](Self::run) does for int8.
     #[inline(never)]

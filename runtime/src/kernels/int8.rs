@@ -91,6 +91,37 @@ pub(crate) trait Kernels {
         out: &mut [u8],
         group_step: usize,
     );
+
+    /// Adds the products of `input` to the sums of a linear layer's outputs, four of which have their weights together
+    /// as in [`linear`](Self::linear).
+    #[inline(never)]
+    fn add(signed: bool, input: &[u32], weights: &[i8], sums: &mut [i32]) {
+        let input: &[[u8; 4]] = bytemuck::must_cast_slice(input);
+        let sign = sign(signed);
+        let tiles = weights.as_chunks::<4>().0.as_chunks::<4>().0;
+        let tiles = tiles.chunks_exact(divisor(input.len()));
+        for (sums, tile) in sums.as_chunks_mut::<4>().0.iter_mut().zip(tiles) {
+            for (input, weights) in input.iter().zip(tile) {
+                for (sum, weights) in sums.iter_mut().zip(weights) {
+                    *sum = add_products(*sum, input, weights, sign);
+                }
+            }
+        }
+    }
+}
+
+/// The bit of a byte that is worth -128: none if quanta are not signed.
+#[inline(always)]
+pub(crate) fn sign(signed: bool) -> u8 {
+    if signed { 0x80 } else { 0 }
+}
+
+/// `acc` plus the products of four channels.
+#[inline(always)]
+pub(crate) fn add_products(acc: i32, input: &[u8; 4], weights: &[i8; 4], sign: u8) -> i32 {
+    let [x0, x1, x2, x3] = input.map(|x| i32::from(x ^ sign) - i32::from(sign));
+    let [w0, w1, w2, w3] = weights.map(i32::from);
+    acc.wrapping_add(x0 * w0 + x1 * w1 + x2 * w2 + x3 * w3)
 }
 
 /// See [`Kernels::neighbours`]: the sizes that the loops in assembly have.
@@ -321,8 +352,29 @@ impl Outputs<'_> {
     }
 }
 
+/// Adds row `y` of its input, from the row's first plane on, to the sums of a linear layer over an image.
+pub(crate) fn add_image_row<K: Kernels>(
+    layer: &Layer<'_>,
+    y: usize,
+    input: &[u32],
+    sums: &mut [i32],
+) {
+    let weights: &[i8] = bytemuck::must_cast_slice(layer.parameters.weights);
+    let row_len = sums.len() * input.len() * 4;
+    let weights = weights.get(y * row_len..(y + 1) * row_len).guaranteed();
+    K::add(layer.signed_input, input, weights, sums);
+}
+
+/// Computes the vector that a linear layer makes of an image from the sums of all rows into `out`, a row of `out_ring`.
+pub(crate) fn finish_image(layer: &Layer<'_>, sums: &[i32], out_ring: &Ring, out: &mut [u8]) {
+    for (i, &sum) in sums.iter().enumerate().take(layer.outputs()) {
+        if let Some(to) = out.get_mut(out_ring.place(0, i)) {
+            *to = requantize(layer, i, sum);
+        }
+    }
+}
+
 /// Output `i` of a linear layer, whose products have this sum.
-#[cfg(not(pocketgan_x86_64))]
 #[inline(never)]
 fn requantize(layer: &Layer<'_>, i: usize, sum: i32) -> u8 {
     let acc = layer.start_i32(i).wrapping_add(sum);

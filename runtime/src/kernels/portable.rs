@@ -1,8 +1,7 @@
 //! The int8 inner products in safe Rust, for every target without a faster version.
 
-use super::int8::{self, Kernels, Outputs, Phase, Tile};
+use super::int8::{self, Kernels, Outputs, Phase, Tile, add_products, sign};
 use crate::invariant::{Guaranteed, divisor};
-use crate::layer::Layer;
 
 /// Safe Rust that compilers turn into vector code where there is any.
 pub(crate) struct Portable;
@@ -42,7 +41,7 @@ impl Kernels for Portable {
         group_step: usize,
     ) {
         let input: &[[u8; 4]] = bytemuck::must_cast_slice(input);
-        let sign = sign(outputs.layer);
+        let sign = sign(outputs.layer.signed_input);
         let tiles = weights.as_chunks::<4>().0.as_chunks::<4>().0;
         let tiles = tiles.chunks_exact(divisor(input.len()));
         for (i, tile) in (0..outputs.count).step_by(4).zip(tiles) {
@@ -57,16 +56,10 @@ impl Kernels for Portable {
     }
 }
 
-/// The bit of a byte that is worth -128: none if the layer's input is not signed.
-#[inline(always)]
-fn sign(layer: &Layer<'_>) -> u8 {
-    if layer.signed_input { 0x80 } else { 0 }
-}
-
 /// Adds the products of one channel with some rows.
 #[inline(always)]
 fn add_rows(acc: &mut [i32], input: &[u32], weights: &[i8], phase: &Phase<'_>) {
-    let sign = sign(phase.layer);
+    let sign = sign(phase.layer.signed_input);
     let groups = weights.as_chunks().0.chunks_exact(phase.count.max(1));
     for (group, weights) in groups.enumerate() {
         let plane = input.get(group * phase.plane_len..).guaranteed();
@@ -78,12 +71,4 @@ fn add_rows(acc: &mut [i32], input: &[u32], weights: &[i8], phase: &Phase<'_>) {
             }
         }
     }
-}
-
-/// `acc` plus the products of four channels.
-#[inline(always)]
-fn add_products(acc: i32, input: &[u8; 4], weights: &[i8; 4], sign: u8) -> i32 {
-    let [x0, x1, x2, x3] = input.map(|x| i32::from(x ^ sign) - i32::from(sign));
-    let [w0, w1, w2, w3] = weights.map(i32::from);
-    acc.wrapping_add(x0 * w0 + x1 * w1 + x2 * w2 + x3 * w3)
 }

@@ -205,7 +205,12 @@ fn for_each_product(
         }
     };
     if let Operator::Linear = layer.operator {
-        return over_channels(0, 0, element(layer.output, y, x, c), 0, 0);
+        for iy in 0..layer.input.height {
+            for ix in 0..layer.input.width {
+                over_channels(iy, ix, element(layer.output, y, x, c), iy, ix);
+            }
+        }
+        return;
     }
     for iy in 0..layer.input.height {
         let Some(ky) = kernel_place(layer.operator, y, iy) else {

@@ -3,7 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use pocketgan::blob::writer::{
-    Classes, Columns, LayerSpec, Parameters, WriteError, write, write_conditional, write_int4,
+    Classes, Columns, LayerSpec, Parameters, Pictures, Table, WriteError, write, write_conditional,
+    write_int4, write_translator,
 };
 use pocketgan::internals::reference;
 use pocketgan::{Activation, Layer, Model, Numbers, Operator, Rng, Shape, Window, latent};
@@ -207,7 +208,8 @@ pub fn pooled(input: Shape, kernel: usize, stride: usize) -> Option<Plan> {
 /// A graph of random layers: branches that are joined again by additions and concatenations, over pictures of `2^level`
 /// times a size.
 pub struct Graph {
-    pub latent: usize,
+    /// The shape of a latent, or of the pictures that are read.
+    pub input: Shape,
     pub nodes: Vec<Node>,
     /// The shape of each tensor; what its quanta are: of no activation, of tanh, of sigmoid or of ReLU; whether it is
     /// read.
@@ -217,12 +219,7 @@ pub struct Graph {
 impl Graph {
     /// A graph of up to some 20 layers.
     pub fn random(rng: &mut Rng) -> Self {
-        let latent = 1 + below(rng, 9);
-        let mut graph = Self {
-            latent,
-            nodes: Vec::new(),
-            tensors: vec![(Shape::new(1, 1, latent), usize::MAX, false)],
-        };
+        let mut graph = Self::new(Shape::new(1, 1, 1 + below(rng, 9)));
         let mut vector = 0;
         for _ in 0..below(rng, 3) {
             let shape = Shape::new(1, 1, 1 + below(rng, 12));
@@ -236,6 +233,60 @@ impl Graph {
         for _ in 0..1 + below(rng, 8) {
             graph.grow(size, rng);
         }
+        graph.end(rng);
+        graph
+    }
+
+    /// As [`random`](Self::random), of a graph that reads pictures; some make a vector of them on the way.
+    pub fn random_of_pictures(rng: &mut Rng) -> Self {
+        let side = |rng: &mut Rng| [8, 12, 16][below(rng, 3)];
+        let [height, width] = [side(rng), side(rng)];
+        let mut graph = Self::new(Shape::new(height, width, 1 + below(rng, 4)));
+        let size = [height / 4, width / 4];
+        let same = |input, channels, rng: &mut Rng| {
+            let window = [[3, 1, 1, 0], [1, 1, 0, 0], [5, 1, 2, 0]][below(rng, 3)];
+            windowed(input, false, window, activation(rng), channels).expect("fits")
+        };
+        let first = same(graph.input, 1 + below(rng, 7), rng);
+        graph.put(0, first);
+        if below(rng, 3) == 0 {
+            // The picture itself, beside what was made of it.
+            let second = same(graph.input, first.2.channels, rng);
+            let second = graph.put(0, second);
+            graph.join(1, second, rng);
+        }
+        for _ in 0..below(rng, 5) {
+            graph.grow(size, rng);
+        }
+        if below(rng, 2) == 0 {
+            // Everything else is joined to the images behind the vector.
+            let shape = Shape::new(1, 1, 1 + below(rng, 12));
+            let source = 1 + below(rng, graph.nodes.len());
+            let copy = graph.put(source, upsample(graph.tensors[source].0, 1));
+            let vector = graph.put(copy, (Operator::Linear, activation(rng), shape));
+            // No convolution with padding may read it too: it is to be no picture for others.
+            graph.tensors[copy].0 = Shape::new(0, 0, 0);
+            let shape = Shape::new(size[0] * 4, size[1] * 4, 1 + below(rng, 6));
+            graph.put(vector, (Operator::Linear, activation(rng), shape));
+            for _ in 0..below(rng, 3) {
+                graph.grow(size, rng);
+            }
+        }
+        graph.end(rng);
+        graph
+    }
+
+    fn new(input: Shape) -> Self {
+        Self {
+            input,
+            nodes: Vec::new(),
+            tensors: vec![(input, usize::MAX, false)],
+        }
+    }
+
+    /// Joins what is not read yet, and makes an image of it.
+    fn end(&mut self, rng: &mut Rng) {
+        let graph = self;
         let pictures = graph.nodes.len();
         let unread: Vec<usize> = (1..=pictures).filter(|&t| !graph.tensors[t].2).collect();
         let height = unread.iter().map(|&t| graph.tensors[t].0.height).max();
@@ -261,7 +312,6 @@ impl Graph {
         let plan = windowed(input, transposed, window, end, 1 + below(rng, 3));
         let plan = plan.or_else(|| windowed(input, false, [1, 1, 0, 0], end, 2));
         graph.put(last, plan.expect("fits"));
-        graph
     }
 
     /// Puts in a layer; gives the number of its output.
@@ -383,13 +433,28 @@ pub fn graph_layers(
     numbers: Numbers,
     rng: &mut Rng,
 ) -> Vec<LayerSpec> {
+    layers_behind(
+        (Shape::new(1, 1, latent), latent::SCALE),
+        nodes,
+        numbers,
+        rng,
+    )
+}
+
+/// As [`graph_layers`], behind an input of a shape whose quanta are worth so much.
+fn layers_behind(
+    input: (Shape, f32),
+    nodes: &[Node],
+    numbers: Numbers,
+    rng: &mut Rng,
+) -> Vec<LayerSpec> {
     let mut layers = Vec::new();
     // Of each tensor: its shape and what a quantum is worth.
-    let mut tensors = vec![(Shape::new(1, 1, latent), latent::SCALE)];
+    let mut tensors = vec![input];
     for &(source, (operator, activation, output)) in nodes {
         let (input, input_scale) = tensors[source];
         let (taps, outputs) = match operator {
-            Operator::Linear => (1, output.len()),
+            Operator::Linear => (input.height * input.width, output.len()),
             Operator::Conv2d(w) | Operator::ConvTranspose2d(w) => {
                 (w.kernel * w.kernel, output.channels)
             }
@@ -485,6 +550,34 @@ pub fn graph_blob(
     }
 }
 
+/// As [`graph_blob`], of a graph that reads pictures, with a random table.
+pub fn translator_blob(
+    picture: Shape,
+    nodes: &[Node],
+    numbers: Numbers,
+    rng: &mut Rng,
+) -> Result<Vec<u8>, WriteError> {
+    let scale = 1.0 / 128.0;
+    let layers = layers_behind((picture, scale), nodes, numbers, rng);
+    let quanta = (0..256).map(|_| below(rng, 256) as u8 as i8);
+    let quanta: Vec<i8> = quanta.collect();
+    let table = match numbers {
+        Numbers::Float => Table::Float(quanta.iter().map(|&q| f32::from(q) * scale).collect()),
+        _ => Table::Int8 { quanta, scale },
+    };
+    let pictures = Pictures {
+        shape: picture,
+        table,
+    };
+    write_translator(&pictures, &layers, numbers == Numbers::Int4)
+}
+
+/// What the pixels of a picture are to a model: the table lies behind the records.
+fn table(blob: &[u8]) -> &[u8] {
+    let layers = usize::from(u16::from_le_bytes([blob[16], blob[17]]));
+    &blob[64 * (layers + 1)..]
+}
+
 /// `count` classes with random columns that change the first layer's sums about as much as its
 /// products do.
 pub fn classes(count: usize, first: &Plan, numbers: Numbers, rng: &mut Rng) -> Classes {
@@ -540,7 +633,17 @@ pub fn latents(model: &Model, seed: u64) -> Vec<i8> {
 
 /// The output of every int8 or int4 layer by the reference kernels, in quanta.
 pub fn reference_int8(model: &Model, latents: &[i8]) -> Vec<Vec<i16>> {
-    let mut tensors: Vec<Vec<i16>> = vec![latents.iter().copied().map(i16::from).collect()];
+    tensors_int8(model, latents.iter().copied().map(i16::from).collect())
+}
+
+/// As [`reference_int8`], of a picture; `blob` is the model's.
+pub fn reference_int8_of_picture(model: &Model, blob: &[u8], picture: &[u8]) -> Vec<Vec<i16>> {
+    let quanta = picture.iter().map(|&p| table(blob)[usize::from(p)] as i8);
+    tensors_int8(model, quanta.map(i16::from).collect())
+}
+
+fn tensors_int8(model: &Model, input: Vec<i16>) -> Vec<Vec<i16>> {
+    let mut tensors = vec![input];
     for layer in model.layers() {
         let mut output = vec![0; layer.output.len()];
         reference::run_int8(
@@ -563,7 +666,20 @@ fn other<'t, T>(layer: &Layer, tensors: &'t [Vec<T>]) -> &'t [T] {
 /// The output of the model by the reference kernels.
 pub fn reference_float(model: &Model, latents: &[i8]) -> Vec<f32> {
     let latents = latents.iter().map(|&q| f32::from(q) * latent::SCALE);
-    let mut tensors: Vec<Vec<f32>> = vec![latents.collect()];
+    output_float(model, latents.collect())
+}
+
+/// As [`reference_float`], of a picture; `blob` is the model's.
+pub fn reference_float_of_picture(model: &Model, blob: &[u8], picture: &[u8]) -> Vec<f32> {
+    let (values, _) = table(blob).as_chunks();
+    let values = picture
+        .iter()
+        .map(|&p| f32::from_le_bytes(values[usize::from(p)]));
+    output_float(model, values.collect())
+}
+
+fn output_float(model: &Model, input: Vec<f32>) -> Vec<f32> {
+    let mut tensors = vec![input];
     for layer in model.layers() {
         let mut output = vec![0.0; layer.output.len()];
         reference::run_float(
@@ -695,4 +811,54 @@ pub fn tiny() -> (usize, Vec<Plan>) {
     let third = upsample(second.2, 2);
     let last = windowed(third.2, false, [3, 1, 1, 0], Activation::Tanh, 1).expect("fits");
     (4, vec![first, second, third, last])
+}
+
+/// A translator of every operator, 8x8 pixels of three channels to as many of one: a skip connection from the picture,
+/// a branch at half the size, a mean.
+pub fn tiny_translator() -> (Shape, Vec<Node>) {
+    let leaky = Activation::LeakyRelu { slope: 0.2 };
+    let (none, relu) = (Activation::None, Activation::Relu);
+    let layer = |input, transposed, window, activation, channels| {
+        windowed(input, transposed, window, activation, channels).expect("fits")
+    };
+    let picture = Shape::new(8, 8, 3);
+    let first = layer(picture, false, [3, 1, 1, 0], relu, 5);
+    let down = layer(first.2, false, [4, 2, 1, 0], leaky, 6);
+    let same = layer(down.2, false, [3, 1, 1, 0], none, 6);
+    let added = (Operator::Add { from: 2 }, relu, down.2);
+    let up = layer(added.2, true, [4, 2, 1, 0], relu, 3);
+    let joined = (Operator::Concat { from: 1 }, none, Shape::new(8, 8, 8));
+    let wider = layer(joined.2, true, [2, 1, 0, 0], leaky, 4);
+    let mean = pooled(wider.2, 2, 1).expect("fits");
+    let last = layer(mean.2, false, [3, 1, 1, 0], Activation::Tanh, 1);
+    let nodes = vec![
+        (0, first),
+        (1, down),
+        (2, same),
+        (3, added),
+        (4, up),
+        (5, joined),
+        (6, wider),
+        (7, mean),
+        (8, last),
+    ];
+    (picture, nodes)
+}
+
+/// An autoencoder of 8x8 pixels around a vector of five numbers.
+pub fn tiny_autoencoder() -> (Shape, Vec<Node>) {
+    let relu = Activation::Relu;
+    let picture = Shape::new(8, 8, 1);
+    let down = windowed(picture, false, [4, 2, 1, 0], relu, 6).expect("fits");
+    let vector = linear(Activation::None, 1, 1, 5);
+    let image = linear(Activation::LeakyRelu { slope: 0.2 }, 4, 4, 4);
+    let last = windowed(image.2, true, [4, 2, 1, 0], Activation::Tanh, 1).expect("fits");
+    let plans = [down, vector, image, last];
+    (picture, chain(&plans))
+}
+
+/// A picture of random pixels.
+pub fn random_picture(model: &Model, rng: &mut Rng) -> Vec<u8> {
+    let len = model.picture_len();
+    (0..len).map(|_| below(rng, 256) as u8).collect()
 }

@@ -193,6 +193,34 @@ impl Kernels for Asm {
             outputs.finish(tile * 4, &sums, out, tile * group_step);
         }
     }
+
+    fn add(signed: bool, input: &[u32], weights: &[i8], sums: &mut [i32]) {
+        let tile_len = input.len() * 16;
+        let tiles = weights.len() / divisor(tile_len);
+        if input.is_empty() || !aligned(weights) {
+            return unexpected();
+        }
+        let mut job = Linear {
+            input: input.as_ptr(),
+            end: input.as_ptr_range().end,
+            weights: weights.as_ptr(),
+            bias: core::ptr::null(),
+            column: core::ptr::null(),
+            class_step: 0,
+            multipliers: core::ptr::null(),
+            out: core::ptr::null_mut(),
+            group_step: 0,
+            shift: 0,
+            tiles: 1,
+            signed: signed.into(),
+        };
+        for sums in sums.as_chunks_mut::<4>().0.iter_mut().take(tiles) {
+            job.bias = sums.as_ptr();
+            job.out = sums.as_mut_ptr().cast();
+            // SAFETY: as in `linear`, for a tile whose sums go where they start; the job goes on by its weights.
+            unsafe { loops::linear(&mut job) };
+        }
+    }
 }
 
 /// Whether the slice starts at a whole word.
