@@ -42,12 +42,12 @@ pub enum Error {
     NoImages,
     /// The pictures that the model reads, or the table of its pixels, are not as they must be (10).
     BadPictures,
-    /// The latent has another distribution than that of section 5, which no version has yet (9.5).
+    /// The latent has another distribution than that of section 5, which no version has yet (11).
     UnknownDistribution,
     /// A linear layer's record does not say whether its input is a vector or an image, or both its input and its output
     /// are images (10).
     LinearOverImage,
-    /// A layer's activation is a table or clips, which no version has yet (9.5).
+    /// A layer's activation is a table or clips, which no version has yet (11).
     ActivationForm,
     /// A layer's kernel, stride, padding or shift is out of range (1.2).
     BadGeometry,

@@ -31,6 +31,12 @@
 //!   ([`Generator::sample_rows`]), one at a time ([`Generator::next_row`]), or some of them only
 //!   ([`Generator::sample_row_range`]).
 //!
+//! # Pictures in
+//!
+//! A model that reads pictures (denoising, enlarging, another style, an autoencoder) is run by a [`Translator`]: rows of
+//! the picture go in as they come from a camera, rows of the image come out, and only those that the network needs at
+//! once are in memory. [`Translator::score`] says how unlike the pictures of its training a picture is.
+//!
 //! # Cost
 //!
 //! One image of 28x28 from a latent of 64 through two 4x4 stride-2 transposed convolutions, int8, in
@@ -46,16 +52,17 @@
 //!
 //! # What it does not do
 //!
-//! It runs generators only: a graph of up to 64 [linear, convolution, transposed convolution, nearest
-//! upsampling, addition, concatenation and average pooling layers](Operator) from a latent to an image, with
-//! [five activations](Activation). There are no images as inputs, no linear layers over images, no batches and no
-//! normalization layers (the exporter folds them). Tensors are limited to 2^22 elements. It does not train.
+//! It makes images only: a graph of up to 64 [linear, convolution, transposed convolution, nearest
+//! upsampling, addition, concatenation and average pooling layers](Operator) from a latent or a picture to an image, with
+//! [five activations](Activation). There are no batches and no normalization layers (the exporter folds them). Tensors are limited to 2^22 elements. It does not train.
 //!
 //! # Features
 //!
 //! - `writer`: the [blob encoder](blob), and module `cost`, what a model takes on a core; with the standard library.
 //! - `convolution`, on by default: layers that are not linear. Without it models with such are refused, and
 //!   no code for them is linked.
+//! - `images`, on by default: models that read pictures ([`Translator`]) and linear layers over images. Without it they are
+//!   refused, and no code for them is linked.
 //! - `f32`, on by default: models that compute with f32. Without it they are refused, and firmware holds no
 //!   float code.
 //! - `int4`, on by default: models with int4 weights, half as large in flash, for more working memory and time

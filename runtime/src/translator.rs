@@ -19,7 +19,7 @@ use crate::rows::{Rewind, Row, RowSource, ScoreError, TranslateError, TryRowSink
 ///
 /// let mut buffer = Buffer::<{ MODEL.buffer_len() }>::new();
 /// let mut translator = Translator::new(&MODEL, &mut buffer)?;
-/// let line = [100; 6 * 3];
+/// let line = [100; 8 * 3];
 /// let mut image = Vec::new();
 /// translator.begin();
 /// loop {

@@ -861,8 +861,8 @@ fn translators_keep_to_their_rules() {
     let model = Model::parse(&int8).expect("written blobs parse");
     assert_eq!(model.picture(), Some(shape));
     assert_eq!((model.picture_len(), model.latent_size()), (64, 0));
-    // 4x4 windows of one channel to 4x4 pixels of six; 96 numbers to 5; 5 to 64; 16 windows of 4x4 and four channels.
-    let macs = [16 * 16 * 6, 96 * 5, 5 * 64, 16 * 16 * 4];
+    // 4x4 windows of one channel to 4x4 pixels of six; 96 numbers to 8; 8 to 64; 16 windows of 4x4 and four channels.
+    let macs = [16 * 16 * 6, 96 * 8, 8 * 64, 16 * 16 * 4];
     assert!(model.layers().map(|layer| layer.macs()).eq(macs));
     // The linear layer reads a row at a time: no more of its input is kept. Four rows are kept of the picture.
     assert_eq!(int8[48..50], [4, 0]);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use pocketgan::{Buffer, Error, Generator, Model, include_model};
+use pocketgan::{Buffer, Error, Generator, Model, Numbers, Rng, Translator, include_model};
 
 const INT8: Model = include_model!("data/v1-int8.pgan");
 const FLOAT: Model = include_model!("data/v1-f32.pgan");
@@ -17,6 +17,25 @@ const FLOAT_GRAPH: Model = include_model!("data/v5-f32.pgan");
 const CONCAT: Model = include_model!("data/v5-concat.pgan");
 
 const LINEAR: Model = include_model!("data/v4-linear.pgan");
+
+const TRANSLATORS: [(Model, &[u8]); 4] = [
+    (
+        include_model!("data/v6-int8.pgan"),
+        include_bytes!("data/v6-int8.pgan"),
+    ),
+    (
+        include_model!("data/v6-int4.pgan"),
+        include_bytes!("data/v6-int4.pgan"),
+    ),
+    (
+        include_model!("data/v6-auto-int8.pgan"),
+        include_bytes!("data/v6-auto-int8.pgan"),
+    ),
+    (
+        include_model!("data/v6-f32.pgan"),
+        include_bytes!("data/v6-f32.pgan"),
+    ),
+];
 
 const INT8_CLASSES: Model = include_model!("data/v2-int8.pgan");
 const FLOAT_CLASSES: Model = include_model!("data/v2-f32.pgan");
@@ -39,6 +58,43 @@ d6 c7 cf ce b7 b8 ca d8
 d5 cd ca c7 cb bd b8 d8
 d7 c8 c2 c2 cb c3 ba d2
 d3 ba ba b6 b8 b3 b1 cf";
+
+const TRANSLATOR_IMAGE: &str = "\
+68 59 6d 56 82 a1 5d 82
+23 16 0f 05 1a 75 1f 27
+17 1f 07 01 1c c5 46 3a
+14 3f 0b 00 11 b1 7f a0
+10 2d 0a 01 0c 84 a4 ac
+12 20 0e 1a 30 3c 6a b0
+13 11 10 4b 50 0b 24 af
+21 0e 0b 28 72 1a 11 73";
+const INT4_TRANSLATOR_IMAGE: &str = "\
+80 6e 66 43 75 a0 68 7d
+4d 35 11 04 1b 84 2e 34
+33 3f 09 01 1b cc 73 4a
+22 5f 0e 01 15 bb 93 99
+1e 4b 0e 01 11 96 a0 a5
+1f 27 13 1c 34 50 79 9f
+19 0d 0e 55 5a 17 34 a5
+1e 0a 0a 35 86 2a 1b 78";
+const AUTO_IMAGE: &str = "\
+75 43 c8 26 52 36 b2 4a
+5b 3d 5b 1b 18 0f 13 a0
+3a 23 e8 15 b7 36 0e 94
+2f 13 06 16 e2 4d 51 18
+80 0c 06 30 aa 15 61 1d
+14 d4 6b 90 24 78 ec 54
+56 10 18 32 2e 18 50 5f
+58 8a 1c d2 33 8e 0e 5d";
+const FLOAT_TRANSLATOR_IMAGE: &str = "\
+37 51 52 57 4f 4c 4a 36
+36 38 3b 3f 3d 36 30 26
+36 42 46 4b 4b 3d 35 29
+32 35 3c 47 46 3e 3a 2f
+2f 33 36 3c 40 44 45 35
+32 3b 37 34 39 36 35 2a
+31 33 31 2f 31 2c 2a 24
+43 4a 49 48 4c 4b 4c 3c";
 
 const INT4_IMAGE: &str = "\
 cd af bb ce d6 cf cb d0
@@ -106,6 +162,15 @@ fn picture(image: &[u8]) -> String {
             .join(" ")
     });
     rows.collect::<Vec<_>>().join("\n")
+}
+
+/// The pixels of a picture in hexadecimal.
+fn pixels(text: &str) -> Vec<u8> {
+    let pixels = text.split_whitespace();
+    let pixels = pixels.map(|pixel| u8::from_str_radix(pixel, 16));
+    pixels
+        .collect::<Result<Vec<_>, _>>()
+        .expect("two hexadecimal digits each")
 }
 
 /// Everything in constants, as firmware does it.
@@ -259,18 +324,50 @@ fn the_first_blob_of_linear_layers_makes_its_images() -> Result<(), Error> {
 #[test]
 fn the_first_f32_blob_with_classes_makes_its_images() -> Result<(), Error> {
     let pictures = class_pictures::<{ FLOAT_CLASSES.buffer_len() }>(&FLOAT_CLASSES)?;
-    let pixels = |text: &str| {
-        let pixels = text
-            .split_whitespace()
-            .map(|pixel| u8::from_str_radix(pixel, 16));
-        pixels
-            .collect::<Result<Vec<_>, _>>()
-            .expect("two hexadecimal digits each")
-    };
     let (ours, golden) = (pixels(&pictures), pixels(FLOAT_CLASS_IMAGES));
     assert_eq!(ours.len(), golden.len());
     let close = ours.iter().zip(golden).all(|(a, b)| a.abs_diff(b) <= 1);
     assert!(close, "{pictures}");
+    Ok(())
+}
+
+/// The first blobs that read pictures make the golden images, and the reference's.
+#[test]
+fn the_first_translators_make_their_images() -> Result<(), Error> {
+    let golden = [
+        TRANSLATOR_IMAGE,
+        INT4_TRANSLATOR_IMAGE,
+        AUTO_IMAGE,
+        FLOAT_TRANSLATOR_IMAGE,
+    ];
+    for ((model, blob), golden) in TRANSLATORS.iter().zip(golden) {
+        let seen = common::random_picture(model, &mut Rng::new(1));
+        let mut buffer = vec![0; model.buffer_len()];
+        let mut image = vec![0; model.image_len()];
+        Translator::new(model, buffer.as_mut_slice())?.translate(&seen, &mut image)?;
+        let expected: Vec<u8> = if model.numbers() == Numbers::Float {
+            let values = common::reference_float_of_picture(model, blob, &seen);
+            values
+                .iter()
+                .map(|value| (128.0 * value + 128.5) as u8)
+                .collect()
+        } else {
+            let tensors = common::reference_int8_of_picture(model, blob, &seen);
+            let quanta = tensors.last().into_iter().flatten();
+            quanta.map(|q| (q + 128) as u8).collect()
+        };
+        let golden = pixels(golden);
+        let most = u8::from(model.numbers() == Numbers::Float);
+        for other in [expected, golden] {
+            let mut pairs = image.iter().zip(&other);
+            assert!(
+                pairs.all(|(a, b)| a.abs_diff(*b) <= most),
+                "{}",
+                picture(&image)
+            );
+            assert_eq!(image.len(), other.len());
+        }
+    }
     Ok(())
 }
 
@@ -287,17 +384,34 @@ fn working_memory_is_used_to_its_last_word() -> Result<(), Error> {
         FLOAT_GRAPH,
         CONCAT,
     ] {
-        let mut buffer = vec![0; model.buffer_len() + 1];
-        let mut used = 0;
-        for seed in 0..64 {
-            let mut image = vec![0; model.image_len()];
-            Generator::new(&model, buffer.as_mut_slice())?.sample(seed, &mut image)?;
-            let last = buffer.iter().rposition(|&word| word != 0);
-            used = used.max(last.map_or(0, |last| last + 1));
-        }
-        assert_eq!(used, model.buffer_len());
-        assert_eq!(used * 4, model.working_memory());
+        assert_used(&model, |seed, buffer, image| {
+            Generator::new(&model, buffer)?.sample(seed, image)
+        })?;
     }
+    for (model, _) in TRANSLATORS {
+        assert_used(&model, |seed, buffer, image| {
+            let seen = common::random_picture(&model, &mut Rng::new(seed));
+            Translator::new(&model, buffer)?.translate(&seen, image)
+        })?;
+    }
+    Ok(())
+}
+
+/// Asserts that images of many seeds use all of the working memory.
+fn assert_used(
+    model: &Model,
+    make: impl Fn(u64, &mut [u32], &mut [u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut buffer = vec![0; model.buffer_len() + 1];
+    let mut used = 0;
+    for seed in 0..64 {
+        let mut image = vec![0; model.image_len()];
+        make(seed, &mut buffer, &mut image)?;
+        let last = buffer.iter().rposition(|&word| word != 0);
+        used = used.max(last.map_or(0, |last| last + 1));
+    }
+    assert_eq!(used, model.buffer_len());
+    assert_eq!(used * 4, model.working_memory());
     Ok(())
 }
 

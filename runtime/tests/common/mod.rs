@@ -845,12 +845,12 @@ pub fn tiny_translator() -> (Shape, Vec<Node>) {
     (picture, nodes)
 }
 
-/// An autoencoder of 8x8 pixels around a vector of five numbers.
+/// An autoencoder of 8x8 pixels around a vector of eight numbers.
 pub fn tiny_autoencoder() -> (Shape, Vec<Node>) {
     let relu = Activation::Relu;
     let picture = Shape::new(8, 8, 1);
     let down = windowed(picture, false, [4, 2, 1, 0], relu, 6).expect("fits");
-    let vector = linear(Activation::None, 1, 1, 5);
+    let vector = linear(Activation::None, 1, 1, 8);
     let image = linear(Activation::LeakyRelu { slope: 0.2 }, 4, 4, 4);
     let last = windowed(image.2, true, [4, 2, 1, 0], Activation::Tanh, 1).expect("fits");
     let plans = [down, vector, image, last];
