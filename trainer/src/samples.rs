@@ -18,11 +18,14 @@ pub fn classes_in_turn(network: &Network, count: usize) -> Vec<u32> {
     engines::classes_in_turn(network.classes().unwrap_or(0), count)
 }
 
-/// The values that networks read of pixels: those of `p` is `(p - 128) / 128`.
+/// What a step of a pixel is worth to networks.
+pub const PIXEL: f32 = 1.0 / 128.0;
+
+/// The values that networks read of pixels: that of `p` is `(p - 128) / 128`.
 pub fn from_pixels(pixels: &[u8]) -> Vec<f32> {
     pixels
         .iter()
-        .map(|&p| (f32::from(p) - 128.0) / 128.0)
+        .map(|&p| (f32::from(p) - 128.0) * PIXEL)
         .collect()
 }
 

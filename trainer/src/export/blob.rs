@@ -2,9 +2,11 @@
 
 use super::fold::{Folded, FoldedLayer};
 use super::quantize::{Quantized, Weights};
+use crate::samples;
 use crate::spec::Shape;
 use pocketgan::blob::writer::{
-    Classes, Columns, LayerSpec, Parameters, WriteError, write, write_conditional, write_int4,
+    Classes, Columns, LayerSpec, Parameters, Pictures, Table, WriteError, write, write_conditional,
+    write_int4, write_translator,
 };
 use pocketgan::{Activation, Layer, Model, Numbers, Operator};
 
@@ -27,6 +29,14 @@ pub fn float_blob(folded: &Folded) -> Result<Vec<u8>, WriteError> {
             Parameters::None
         },
     });
+    if folded.reads_pictures() {
+        let pixels: Vec<u8> = (0..=u8::MAX).collect();
+        let pictures = Pictures {
+            shape: runtime_shape(folded.input),
+            table: Table::Float(samples::from_pixels(&pixels)),
+        };
+        return write_translator(&pictures, &layers.collect::<Vec<_>>(), false);
+    }
     let columns = folded.layers.first().map(|layer| layer.columns.clone());
     let columns = Columns::Float(columns.unwrap_or_default());
     let layers: Vec<_> = layers.collect();
@@ -67,12 +77,23 @@ pub fn int8_blob(quantized: &Quantized) -> Result<Vec<u8>, WriteError> {
             },
         }
     });
+    if !quantized.input.is_flat() {
+        let pictures = Pictures {
+            shape: runtime_shape(quantized.input),
+            table: Table::Int8 {
+                quanta: (i8::MIN..=i8::MAX).collect(),
+                scale: samples::PIXEL,
+            },
+        };
+        let is_int4 = quantized.weights == Weights::Int4;
+        return write_translator(&pictures, &layers.collect::<Vec<_>>(), is_int4);
+    }
     let first = quantized.layers.first();
     let columns = Columns::Int8 {
         columns: first.map_or_else(Vec::new, |layer| layer.columns.clone()),
         step: first.map_or(0, |layer| layer.class_step),
     };
-    let (latent_size, layers) = (quantized.latent_size, layers.collect::<Vec<_>>());
+    let (latent_size, layers) = (quantized.input.len(), layers.collect::<Vec<_>>());
     match (classes(quantized.classes, columns), quantized.weights) {
         (classes, Weights::Int4) => write_int4(latent_size, classes.as_ref(), &layers),
         (None, Weights::Int8) => write(latent_size, &layers),
@@ -93,7 +114,10 @@ pub fn folded(model: &Model<'_>) -> Option<Folded> {
         layers.first_mut()?.columns.extend(column);
     }
     Some(Folded {
-        input: Shape::features(model.latent_size()),
+        input: match model.picture() {
+            Some(picture) => own_shape(picture),
+            None => Shape::features(model.latent_size()),
+        },
         classes: model.classes(),
         layers,
     })
@@ -101,9 +125,9 @@ pub fn folded(model: &Model<'_>) -> Option<Folded> {
 
 fn folded_layer(layer: &Layer<'_>) -> FoldedLayer {
     let (inputs, outputs) = (layer.input.channels, layer.outputs());
-    let kernel = match layer.operator {
-        Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => window.kernel,
-        _ => 1,
+    let [rows, columns] = match layer.operator {
+        Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => [window.kernel; 2],
+        _ => [layer.input.height, layer.input.width],
     };
     let mut weight = Vec::new();
     // The outer of the two is the input of a transposed convolution.
@@ -117,7 +141,7 @@ fn folded_layer(layer: &Layer<'_>) -> FoldedLayer {
             _ => (b, a),
         };
         let output = runtime_output(layer, output);
-        for (ky, kx) in (0..kernel).flat_map(|ky| (0..kernel).map(move |kx| (ky, kx))) {
+        for (ky, kx) in (0..rows).flat_map(|ky| (0..columns).map(move |kx| (ky, kx))) {
             weight.push(layer.weight_f32(layer.weight_index(output, ky, kx, input)));
         }
     }

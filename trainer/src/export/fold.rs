@@ -7,8 +7,7 @@
 //! or an activation that can be part of no other layer becomes a 1x1 convolution with one weight for each channel. A
 //! vector that a Linear layer and a window with margins both read is copied for the window.
 //!
-//! A network that reads pictures is folded in the same way. It may have two things that no device runs yet: a Linear
-//! layer over a picture, and instance normalization.
+//! A network that reads pictures is folded in the same way. It may have instance normalization, which no device runs.
 
 use crate::parameters::{Parameters, ParametersError};
 use crate::spec::{Layer, Network, Shape, SpecError, Step, readers};
@@ -36,6 +35,13 @@ pub struct Folded {
     pub classes: usize,
     /// At least one layer; the last one's activation is tanh or sigmoid, but of an encoder.
     pub layers: Vec<FoldedLayer>,
+}
+
+impl Folded {
+    /// Whether it reads pictures.
+    pub const fn reads_pictures(&self) -> bool {
+        !self.input.is_flat()
+    }
 }
 
 /// An operator with everything that was folded into it.

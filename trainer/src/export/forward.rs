@@ -18,15 +18,13 @@ impl<'a> Forward<'a> {
         }
     }
 
-    /// Runs one latent, of `class` if the network has classes, and hands each tensor's number and numbers, activation
-    /// included and ordered row, column, channel, to `visit`: the latent, then what each layer gives.
+    /// Runs one latent, or one picture, of `class` if the network has classes, and hands each tensor's number and
+    /// numbers, activation included and ordered row, column, channel, to `visit`: the input, then what each layer gives.
     ///
-    /// `latent` must have the latent's size; component `q` is worth `q / 32`. `class` must be one of the network's;
+    /// `input` must have the input's size, and is ordered row, column, channel. `class` must be one of the network's;
     /// without classes it does not matter.
-    pub fn run(&self, latent: &[i8], class: usize, mut visit: impl FnMut(usize, &[f32])) {
-        let scale = pocketgan::latent::SCALE;
-        let latent = latent.iter().map(|&q| f32::from(q) * scale);
-        let mut tensors: Vec<Vec<f32>> = vec![latent.collect()];
+    pub fn run(&self, input: Vec<f32>, class: usize, mut visit: impl FnMut(usize, &[f32])) {
+        let mut tensors = vec![input];
         visit(0, &tensors[0]);
         for (layer, weights) in &self.layers {
             let input = &tensors[layer.source];
@@ -45,15 +43,16 @@ impl<'a> Forward<'a> {
     }
 }
 
-/// The weights ordered input (linear) or kernel row, kernel column, input channel; then output. A
-/// linear layer's outputs are ordered row, column, channel.
+/// The weights ordered kernel row, kernel column, input channel, or row, column, channel of a linear layer's input; then
+/// output. A linear layer's outputs are ordered row, column, channel.
 fn outputs_last(layer: &FoldedLayer) -> Vec<f32> {
     let (inputs, outputs) = (layer.input.channels, layer.bias.len());
-    let kernel = match layer.operator {
-        Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => window.kernel,
-        _ => 1,
+    let area = match layer.operator {
+        Operator::Conv2d(window) | Operator::ConvTranspose2d(window) => {
+            window.kernel * window.kernel
+        }
+        _ => layer.input.height * layer.input.width,
     };
-    let area = kernel * kernel;
     let mut weights = Vec::with_capacity(layer.weight.len());
     for place in 0..area {
         for i in 0..inputs {
@@ -241,8 +240,8 @@ mod tests {
         let folded = fold(&network, &parameters).unwrap();
         let latent = [3, -40, 25, 0, 17, -8, 60];
         let mut image = Vec::new();
-        Forward::new(&folded).run(&latent, 0, |_, values| image = values.to_vec());
         let x = latent.map(|q| f32::from(q) / 32.0);
+        Forward::new(&folded).run(x.to_vec(), 0, |_, values| image = values.to_vec());
         let expected = model.evaluate(&x, &[]).unwrap();
         assert_eq!(image.len(), expected.len());
         assert!(expected.iter().any(|value| value.abs() > 0.1));

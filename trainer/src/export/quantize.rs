@@ -7,16 +7,23 @@
 use super::fold::{Folded, FoldedLayer};
 use super::forward::Forward;
 use super::scales::Plan;
+use crate::engines::channels_last;
+use crate::samples;
 use crate::spec::Shape;
 use pocketgan::{Activation, Operator, Rng, latent};
 
-/// The latents that activations are calibrated on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Calibration {
-    /// Seed of the first latent; the others follow.
-    pub seed: u64,
-    /// How many latents, each class in turn; raised to [`Calibration::LEAST`], and to the number of classes.
-    pub count: usize,
+/// What activations are calibrated on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Calibration {
+    /// Latents.
+    Latents {
+        /// Seed of the first one; the others follow.
+        seed: u64,
+        /// How many, each class in turn; raised to [`Calibration::LEAST`], and to the number of classes.
+        count: usize,
+    },
+    /// Pictures: pixels, `(N, C, H, W)`, as the network reads them. Of a network that reads latents they are nothing.
+    Pictures(Vec<u8>),
 }
 
 impl Calibration {
@@ -24,9 +31,10 @@ impl Calibration {
     pub const LEAST: usize = 512;
 }
 
+/// The usual latents.
 impl Default for Calibration {
     fn default() -> Self {
-        Self {
+        Self::Latents {
             seed: 1 << 32,
             count: 1024,
         }
@@ -116,8 +124,9 @@ impl Weights {
 pub struct Quantized {
     /// How fine the weights are.
     pub weights: Weights,
-    /// Components of the latent, each worth 1/32.
-    pub latent_size: usize,
+    /// What it reads: a latent, whose components are worth 1/32 each, or a picture, whose pixels `p` are `p - 128`
+    /// quanta of [`samples::PIXEL`].
+    pub input: Shape,
     /// How many classes there are; 0 without.
     pub classes: usize,
     /// The layers, first to last.
@@ -175,9 +184,11 @@ impl QuantizedLayer {
 }
 
 /// Quantizes a folded network.
+///
+/// `calibration` must be of what it reads: without any pictures, the scales of a network that reads some are arbitrary.
 pub fn quantize(folded: &Folded, weights: Weights, calibration: Calibration) -> Quantized {
     let plan = Plan::new(folded);
-    let scales = calibrate(folded, &plan, calibration);
+    let scales = calibrate(folded, &plan, &calibration);
     with_scales(folded, weights, &plan, &scales)
 }
 
@@ -207,7 +218,7 @@ fn with_scales(folded: &Folded, weights: Weights, plan: &Plan, scales: &[f32]) -
     });
     Quantized {
         weights,
-        latent_size: folded.input.len(),
+        input: folded.input,
         classes: folded.classes,
         layers: layers.collect(),
     }
@@ -336,24 +347,28 @@ fn short(scale: f64) -> f32 {
 }
 
 /// The scale of each kind of quanta.
-fn calibrate(folded: &Folded, plan: &Plan, calibration: Calibration) -> Vec<f32> {
+fn calibrate(folded: &Folded, plan: &Plan, calibration: &Calibration) -> Vec<f32> {
     let forward = Forward::new(folded);
-    let each_latent = |visit: &mut dyn FnMut(usize, &[f32])| {
-        let mut latent = vec![0; folded.input.len()];
-        let count = calibration
-            .count
-            .max(Calibration::LEAST)
-            .max(folded.classes);
-        for i in 0..count {
-            latent::fill(
-                &mut Rng::new(calibration.seed.wrapping_add(i as u64)),
-                &mut latent,
-            );
-            forward.run(&latent, i % folded.classes.max(1), &mut *visit);
+    let each_input = |visit: &mut dyn FnMut(usize, &[f32])| match calibration {
+        Calibration::Latents { seed, count } if !folded.reads_pictures() => {
+            let mut latent = vec![0; folded.input.len()];
+            let count = (*count).max(Calibration::LEAST).max(folded.classes);
+            for i in 0..count {
+                latent::fill(&mut Rng::new(seed.wrapping_add(i as u64)), &mut latent);
+                let values = latent.iter().map(|&q| f32::from(q) * latent::SCALE);
+                forward.run(values.collect(), i % folded.classes.max(1), &mut *visit);
+            }
         }
+        Calibration::Pictures(pixels) if folded.reads_pictures() => {
+            for picture in pixels.chunks_exact(folded.input.len()) {
+                let values = samples::from_pixels(&channels_last(folded.input, picture));
+                forward.run(values, 0, &mut *visit);
+            }
+        }
+        _ => {}
     };
     let mut largest = vec![0.0f32; folded.layers.len() + 1];
-    each_latent(&mut |tensor, values| {
+    each_input(&mut |tensor, values| {
         let values = values.iter().map(|value| value.abs());
         largest[tensor] = values.fold(largest[tensor], f32::max);
     });
@@ -370,7 +385,7 @@ fn calibrate(folded: &Folded, plan: &Plan, calibration: Calibration) -> Vec<f32>
             }
         }
     }
-    each_latent(&mut |tensor, values| {
+    each_input(&mut |tensor, values| {
         for &place in &kinds_of[tensor] {
             histograms[place].add(values);
         }

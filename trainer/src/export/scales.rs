@@ -6,6 +6,7 @@
 
 use super::fold::{Folded, FoldedLayer};
 use crate::spec::Shape;
+use crate::samples;
 use pocketgan::{Activation, Operator, latent};
 use std::collections::BTreeMap;
 
@@ -19,10 +20,18 @@ pub struct Kind {
 }
 
 impl Kind {
-    const LATENT: Self = Self {
-        unsigned: false,
-        fixed: Some(latent::SCALE),
-    };
+    /// The kind of what a network reads.
+    fn of_input(folded: &Folded) -> Self {
+        let scale = if folded.reads_pictures() {
+            samples::PIXEL
+        } else {
+            latent::SCALE
+        };
+        Self {
+            unsigned: false,
+            fixed: Some(scale),
+        }
+    }
 
     /// The kind of what leaves an activation.
     fn after(activation: Activation) -> Self {
@@ -53,7 +62,7 @@ pub struct Planned {
 pub struct Plan {
     /// The layers, first to last.
     pub layers: Vec<Planned>,
-    /// Of each tensor, the latent first, the place of its kind in `kinds`.
+    /// Of each tensor, the network's input first, the place of its kind in `kinds`.
     kind_of: Vec<usize>,
     kinds: Vec<Kind>,
     /// The copies of a tensor, by its number and whether they are unsigned.
@@ -66,7 +75,7 @@ impl Plan {
         let mut plan = Self {
             layers: Vec::new(),
             kind_of: vec![0],
-            kinds: vec![Kind::LATENT],
+            kinds: vec![Kind::of_input(folded)],
             copies: BTreeMap::new(),
         };
         // Of each tensor of the folded network, the int8 network's.

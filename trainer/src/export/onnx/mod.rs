@@ -18,6 +18,7 @@ pub use read::{OnnxError, OnnxModel, Part};
 
 use super::fold::Folded;
 use super::quantize::{Quantized, QuantizedLayer};
+use crate::samples;
 use crate::spec::{Shape, Sides};
 use graph::{Graph, LayerFacts, Numbers, loosen};
 use pocketgan::{Activation, Operator, latent};
@@ -141,11 +142,15 @@ fn float_graph(folded: &Folded, output: &str) -> GraphProto {
 
 /// The int8 twin of a network in the QDQ form, as bytes of an ONNX file.
 pub fn int8_model(quantized: &Quantized) -> Vec<u8> {
-    let input = Shape::features(quantized.latent_size);
+    let input = quantized.input;
     let mut graph = Graph::new(input, quantized.classes);
     let count = quantized.layers.len();
-    let latent = graph.quantized("latent", "latent.dequantized", latent::SCALE, false);
-    graph.continue_from(latent);
+    let read = if input.is_flat() {
+        graph.quantized("latent", "latent.dequantized", latent::SCALE, false)
+    } else {
+        graph.quantized("picture", "picture.dequantized", samples::PIXEL, false)
+    };
+    graph.continue_from(read);
     for (index, layer) in quantized.layers.iter().enumerate() {
         int8_layer(&mut graph, layer, index, &layer_output(index, count));
     }
