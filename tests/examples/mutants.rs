@@ -2,7 +2,7 @@
 //! Exits with 1 if a shipped model is rejected, or less than 99 % of the mutants that break a layer's bound are found.
 
 use clap::Parser;
-use pocketgan::{Model, Rng};
+use pocketgan::{Model, Rng, latent};
 use pocketgan_tests::mutants::{Experiment, Fault, Tally};
 use pocketgan_trainer::engines::{Engine, RuntimeEngine, classes_in_turn, latents};
 use pocketgan_trainer::verify::{
@@ -119,7 +119,11 @@ fn print_runs(name: &str, model: &ExportedModel, runs: usize) -> Result<usize, V
         let latents = latents((1 + run * LATENTS) as u64, LATENTS, blob.latent_size());
         let mut differences = QuantaDifferences::default();
         let images = runtime.images(&latents, &classes)?;
-        differences.add(&quanta_of(&images), &twin.run(&latents, &classes)?)?;
+        let values: Vec<f32> = latents
+            .iter()
+            .map(|&q| f32::from(q) * latent::SCALE)
+            .collect();
+        differences.add(&quanta_of(&images), &twin.run(&values, &classes)?)?;
         let comparison = differences.of_network("", 0.0);
         rejected += usize::from(!comparison.passes());
         mean = mean.max(comparison.mean);

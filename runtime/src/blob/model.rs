@@ -94,6 +94,25 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// What a pixel is worth to a model that reads pictures; 0 to one that reads latents.
+    #[cfg(feature = "images")]
+    pub fn pixel_value(&self, pixel: u8) -> f32 {
+        let table = self.table();
+        match self.numbers {
+            Numbers::Float => bytes::f32_at(table, usize::from(pixel) * 4),
+            Numbers::Int8 | Numbers::Int4 => {
+                let quantum = bytes::u8_at(table, usize::from(pixel)) as i8;
+                f32::from(quantum) * self.input_scale()
+            }
+        }
+    }
+
+    /// What a quantum of an int8 or int4 model's input is worth: of a latent's component 1/32. 0 of an f32 model that
+    /// reads pictures.
+    pub const fn input_scale(&self) -> f32 {
+        super::record::scale_of(self.blob, 0)
+    }
+
     /// Bytes of the table.
     pub(super) const fn table_len(&self) -> usize {
         match (self.picture(), self.numbers) {

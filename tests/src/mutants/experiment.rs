@@ -131,7 +131,10 @@ impl Sample {
         let each_class = of_each_class(blob)?;
         let tensors = latents.par_chunks_exact(blob.latent_size()).enumerate();
         let tensors = tensors
-            .map(|(i, latent)| reference::int8(&each_class[i % each_class.len()], latent))
+            .map(|(i, latent)| {
+                let quanta = latent.iter().map(|&q| q.into());
+                reference::int8(&each_class[i % each_class.len()], quanta.collect())
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let expected = twins
             .iter_mut()

@@ -133,9 +133,6 @@ pub enum EngineError {
     /// A model that reads pictures was given latents.
     #[error("{} makes images of pictures, not of latents: give it some with `trainer translate`", .0.display())]
     ReadsPictures(PathBuf),
-    /// The runtime was to make images of pictures.
-    #[error("the runtime makes no images of pictures yet: choose the engine tract or ort")]
-    NoPictures,
     /// A picture has a shape that the model cannot read.
     #[error("{} cannot read a picture of {picture}: {reason}", path.display())]
     Picture {
@@ -225,8 +222,12 @@ pub(crate) fn read_onnx(path: &Path) -> Result<crate::export::onnx::OnnxModel, E
     })
 }
 
-/// Whether there is a model of ours at `path` that reads pictures.
+/// Whether there is a model of ours at `path`, ONNX or a blob, that reads pictures.
 pub(crate) fn reads_pictures(path: &Path) -> bool {
+    if path.extension().is_some_and(|ending| ending == "pgan") {
+        return RuntimeEngine::open(path)
+            .is_err_and(|error| matches!(error, EngineError::ReadsPictures(_)));
+    }
     read_onnx(path).is_ok_and(|model| !model.input.is_flat())
 }
 

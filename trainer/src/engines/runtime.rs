@@ -20,18 +20,24 @@ impl RuntimeEngine {
     /// # Errors
     /// A file that cannot be read or is no blob that this version runs.
     pub fn open(path: &Path) -> Result<Self, EngineError> {
-        Self::new(super::read(path)?).map_err(|error| EngineError::Blob {
-            path: path.into(),
-            error,
+        Self::new(super::read(path)?).map_err(|error| match error {
+            pocketgan::Error::ReadsPictures => EngineError::ReadsPictures(path.into()),
+            error => EngineError::Blob {
+                path: path.into(),
+                error,
+            },
         })
     }
 
     /// An engine for the bytes of a blob.
     ///
     /// # Errors
-    /// What is wrong with the blob.
+    /// What is wrong with the blob; that it reads pictures.
     pub fn new(blob: Vec<u8>) -> Result<Self, pocketgan::Error> {
         let model = Model::parse(&blob)?;
+        if model.picture().is_some() {
+            return Err(pocketgan::Error::ReadsPictures);
+        }
         Ok(Self {
             buffer: vec![0; model.buffer_len()],
             latent_size: model.latent_size(),
@@ -85,7 +91,7 @@ pub(crate) fn spec_shape(shape: pocketgan::Shape) -> Shape {
     Shape::new(shape.channels, shape.height, shape.width)
 }
 
-fn failed(error: pocketgan::Error) -> EngineError {
+pub(super) fn failed(error: pocketgan::Error) -> EngineError {
     EngineError::Failed {
         engine: "the runtime",
         reason: error.to_string(),

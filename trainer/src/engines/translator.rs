@@ -1,47 +1,104 @@
 //! Exported models that make images of pictures.
 
-use super::{Arithmetic, EngineError, EngineKind, Graph, Images, OrtGraph, TractGraph, read_onnx};
+use super::runtime::{failed, spec_shape};
+use super::{
+    Arithmetic, EngineError, EngineKind, Graph, Images, OrtGraph, TractGraph, channels_first,
+    channels_last, read, read_onnx,
+};
 use crate::export::onnx::OnnxModel;
 use crate::samples::from_pixels;
 use crate::spec::{Shape, Sides};
+use pocketgan::{Model, PixelRange};
 use std::path::{Path, PathBuf};
 
 /// The most pixels of a picture: a network has many numbers for each.
 const MOST_PIXELS: usize = 1 << 22;
 
-/// A model that makes images of pictures, in tract or ONNX Runtime.
+/// A model that makes images of pictures.
 pub struct Translator {
     path: PathBuf,
-    model: OnnxModel,
-    kind: EngineKind,
-    /// For pictures of one shape.
-    graph: Option<(Shape, Box<dyn Graph>)>,
+    input: Shape,
+    output: Shape,
+    /// Other sides that pictures may have; `None` where there are none.
+    sides: Option<Sides>,
+    range: PixelRange,
+    engine: Engine,
+}
+
+/// What runs a model.
+enum Engine {
+    /// tract or ONNX Runtime, with the graph for pictures of one shape.
+    Onnx {
+        model: Box<OnnxModel>,
+        kind: EngineKind,
+        graph: Option<(Shape, Box<dyn Graph>)>,
+    },
+    /// The runtime.
+    Blob { blob: Vec<u8>, buffer: Vec<u32> },
 }
 
 impl Translator {
-    /// Opens an ONNX model of ours that reads pictures.
+    /// Opens a model of ours that reads pictures: a `.pgan` blob with the runtime, an ONNX model with the others.
     ///
     /// # Errors
-    /// A file that cannot be read or is not such a model; the runtime, which runs no such models yet.
+    /// A file that cannot be read or is not such a model.
     pub fn open(kind: EngineKind, path: &Path) -> Result<Self, EngineError> {
         if kind == EngineKind::Runtime {
-            return Err(EngineError::NoPictures);
+            return Self::of_blob(read(path)?, path);
         }
-        let model = read_onnx(path)?;
+        Self::of_onnx(kind, read_onnx(path)?, path)
+    }
+
+    /// The runtime on the bytes of a blob; `path` is named where something is wrong.
+    ///
+    /// # Errors
+    /// Bytes that are no blob of a model which reads pictures.
+    pub fn of_blob(blob: Vec<u8>, path: &Path) -> Result<Self, EngineError> {
+        let model = Model::parse(&blob).map_err(|error| EngineError::Blob {
+            path: path.into(),
+            error,
+        })?;
+        let Some(picture) = model.picture() else {
+            return Err(EngineError::ReadsLatents(path.into()));
+        };
+        Ok(Self {
+            path: path.into(),
+            input: spec_shape(picture),
+            output: spec_shape(model.output()),
+            sides: None,
+            range: model.range(),
+            engine: Engine::Blob {
+                buffer: vec![0; model.buffer_len()],
+                blob,
+            },
+        })
+    }
+
+    /// tract or ONNX Runtime on a model; `path` is named where something is wrong.
+    ///
+    /// # Errors
+    /// A model that reads latents.
+    pub fn of_onnx(kind: EngineKind, model: OnnxModel, path: &Path) -> Result<Self, EngineError> {
         if model.input.is_flat() {
             return Err(EngineError::ReadsLatents(path.into()));
         }
         Ok(Self {
             path: path.into(),
-            model,
-            kind,
-            graph: None,
+            input: model.input,
+            output: model.output,
+            sides: model.sides,
+            range: model.range,
+            engine: Engine::Onnx {
+                model: Box::new(model),
+                kind,
+                graph: None,
+            },
         })
     }
 
     /// The shape of the pictures in training.
     pub const fn input(&self) -> Shape {
-        self.model.input
+        self.input
     }
 
     /// The shape of the images that are made of pictures of a shape.
@@ -49,12 +106,12 @@ impl Translator {
     /// # Errors
     /// A shape that the model cannot read.
     pub fn output(&self, picture: Shape) -> Result<Shape, EngineError> {
-        let OnnxModel {
+        let Self {
             input,
             output,
             sides,
             ..
-        } = self.model;
+        } = *self;
         if picture == input {
             return Ok(output);
         }
@@ -93,42 +150,57 @@ impl Translator {
     /// As [`Translator::output`]; the engine's.
     pub fn images(&mut self, pictures: &[u8], shape: Shape) -> Result<Images, EngineError> {
         let output = self.output(shape)?;
-        let dims = [shape.channels, shape.height, shape.width];
-        let graph = match self.graph.take() {
-            Some((known, graph)) if known == shape => graph,
-            _ => self.plan(&dims)?,
-        };
-        let (_, graph) = self.graph.insert((shape, graph));
-        let mut data = Vec::new();
-        for picture in pictures.chunks_exact(shape.len()) {
-            let outputs = graph.outputs(&[(&from_pixels(picture), &dims)], &[])?;
-            let made = outputs.into_iter().next().unwrap_or_default();
-            if made.len() != output.len() {
-                return Err(EngineError::Failed {
-                    engine: "the model",
-                    reason: format!("it makes {} numbers and says {output}", made.len()),
-                });
+        let pictures = pictures.chunks_exact(shape.len());
+        let mut data = Vec::with_capacity(pictures.len() * output.len());
+        match &mut self.engine {
+            Engine::Blob { blob, buffer } => {
+                let model = Model::parse(blob).map_err(failed)?;
+                let translator = pocketgan::Translator::new(&model, buffer.as_mut_slice());
+                let mut translator = translator.map_err(failed)?;
+                let mut image = vec![0.0; output.len()];
+                for picture in pictures {
+                    let made = translator.values_into(&channels_last(shape, picture), &mut image);
+                    made.map_err(failed)?;
+                    data.extend(channels_first(output, &image));
+                }
             }
-            data.extend(made);
+            Engine::Onnx { model, kind, graph } => {
+                let dims = [shape.channels, shape.height, shape.width];
+                let planned = match graph.take() {
+                    Some((known, planned)) if known == shape => planned,
+                    _ => plan(*kind, model, &dims)?,
+                };
+                let (_, graph) = graph.insert((shape, planned));
+                for picture in pictures {
+                    let outputs = graph.outputs(&[(&from_pixels(picture), &dims)], &[])?;
+                    let made = outputs.into_iter().next().unwrap_or_default();
+                    if made.len() != output.len() {
+                        return Err(EngineError::Failed {
+                            engine: "the model",
+                            reason: format!("it makes {} numbers and says {output}", made.len()),
+                        });
+                    }
+                    data.extend(made);
+                }
+            }
         }
         Ok(Images {
             shape: output,
-            range: self.model.range,
+            range: self.range,
             data,
         })
     }
+}
 
-    /// The graph for pictures of these extents.
-    fn plan(&self, dims: &[usize; 3]) -> Result<Box<dyn Graph>, EngineError> {
-        Ok(match self.kind {
-            EngineKind::Runtime => return Err(EngineError::NoPictures),
-            EngineKind::Tract => {
-                Box::new(TractGraph::of(&self.model.proto, &[dims.to_vec()], false)?)
-            }
-            EngineKind::Ort => Box::new(OrtGraph::new(
-                &self.model.to_bytes(),
-                Arithmetic::Optimized,
-            )?),
-        })
-    }
+/// The graph of tract, or of ONNX Runtime, for pictures of these extents.
+fn plan(
+    kind: EngineKind,
+    model: &OnnxModel,
+    dims: &[usize; 3],
+) -> Result<Box<dyn Graph>, EngineError> {
+    Ok(if kind == EngineKind::Ort {
+        Box::new(OrtGraph::new(&model.to_bytes(), Arithmetic::Optimized)?)
+    } else {
+        Box::new(TractGraph::of(&model.proto, &[dims.to_vec()], false)?)
+    })
 }

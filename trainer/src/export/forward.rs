@@ -240,7 +240,7 @@ mod tests {
         let folded = fold(&network, &parameters).unwrap();
         let latent = [3, -40, 25, 0, 17, -8, 60];
         let mut image = Vec::new();
-        let x = latent.map(|q| f32::from(q) / 32.0);
+        let x = latent.map(|q: i8| f32::from(q) / 32.0);
         Forward::new(&folded).run(x.to_vec(), 0, |_, values| image = values.to_vec());
         let expected = model.evaluate(&x, &[]).unwrap();
         assert_eq!(image.len(), expected.len());

@@ -5,8 +5,8 @@
 //! by a layer of its own, a copy. Concatenations share a copy if they have one scale without that, too.
 
 use super::fold::{Folded, FoldedLayer};
-use crate::spec::Shape;
 use crate::samples;
+use crate::spec::Shape;
 use pocketgan::{Activation, Operator, latent};
 use std::collections::BTreeMap;
 

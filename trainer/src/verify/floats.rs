@@ -2,7 +2,12 @@
 
 use super::differences::Differences;
 use super::{Batch, Comparison, ExportedModel, Referee, VerifyError, reference};
-use crate::engines::{Arithmetic, Engine, OrtEngine, RuntimeEngine, TractEngine, channels_first};
+use crate::engines::{
+    Arithmetic, Engine, EngineKind, Images, OrtEngine, RuntimeEngine, TractEngine, Translator,
+    channels_first,
+};
+use crate::export::onnx::OnnxModel;
+use crate::export::{FLOAT_BLOB, FLOAT_ONNX};
 use pocketgan::Model;
 use rayon::prelude::*;
 
@@ -13,12 +18,60 @@ const MEAN_BOUND: f64 = 2e-6;
 const LARGEST_BOUND: f64 = 1e-4;
 
 /// Another engine, and how far the runtime is from it.
-type Other = (&'static str, Box<dyn Engine + Send>, Differences);
+type Other = (&'static str, Runner, Differences);
+
+/// An engine for either kind of input.
+pub(super) enum Runner {
+    Latents(Box<dyn Engine + Send>),
+    Pictures(Box<Translator>),
+}
+
+impl Runner {
+    /// The runtime on a blob of `model`.
+    pub fn runtime(blob: &[u8], model: &Model<'_>) -> Result<Self, VerifyError> {
+        Ok(if model.picture().is_some() {
+            let translator = Translator::of_blob(blob.to_vec(), FLOAT_BLOB.as_ref())?;
+            Self::Pictures(Box::new(translator))
+        } else {
+            Self::Latents(Box::new(RuntimeEngine::new(blob.to_vec())?))
+        })
+    }
+
+    /// tract, or ONNX Runtime.
+    fn onnx(kind: EngineKind, model: &OnnxModel) -> Result<Self, VerifyError> {
+        let model = model.clone();
+        Ok(match kind {
+            _ if !model.input.is_flat() => {
+                let translator = Translator::of_onnx(kind, model, FLOAT_ONNX.as_ref())?;
+                Self::Pictures(Box::new(translator))
+            }
+            EngineKind::Ort => {
+                Self::Latents(Box::new(OrtEngine::new(model, Arithmetic::Optimized)?))
+            }
+            _ => Self::Latents(Box::new(TractEngine::new(model)?)),
+        })
+    }
+
+    pub fn images(&mut self, batch: &Batch) -> Result<Images, VerifyError> {
+        match (self, batch) {
+            (
+                Self::Latents(engine),
+                Batch::Latents {
+                    latents, classes, ..
+                },
+            ) => Ok(engine.images(latents, classes)?),
+            (Self::Pictures(translator), Batch::Pictures { shape, pixels }) => {
+                Ok(translator.images(pixels, *shape)?)
+            }
+            _ => Err(VerifyError::Mismatched),
+        }
+    }
+}
 
 /// The runtime in floats and the engines it is compared with.
 pub(super) struct Floats<'a> {
     blob: Model<'a>,
-    fast: RuntimeEngine,
+    fast: Runner,
     others: Vec<Other>,
     /// 1 for each number whose bits differ between the fast and the reference kernels.
     bits: Differences,
@@ -31,40 +84,35 @@ impl<'a> Floats<'a> {
         blob: Model<'a>,
         referee: Referee,
     ) -> Result<Self, VerifyError> {
-        let onnx = || model.float_onnx.clone();
-        let mut others: Vec<Other> = vec![(
-            "runtime f32, tract",
-            Box::new(TractEngine::new(onnx())?),
-            Differences::default(),
-        )];
+        let other = |what, kind| {
+            let runner = Runner::onnx(kind, &model.float_onnx)?;
+            Ok::<_, VerifyError>((what, runner, Differences::default()))
+        };
+        let mut others = vec![other("runtime f32, tract", EngineKind::Tract)?];
         if referee == Referee::OnnxRuntime {
-            others.push((
-                "runtime f32, ONNX Runtime",
-                Box::new(OrtEngine::new(onnx(), Arithmetic::Optimized)?),
-                Differences::default(),
-            ));
+            others.push(other("runtime f32, ONNX Runtime", EngineKind::Ort)?);
         }
         Ok(Self {
             blob,
-            fast: RuntimeEngine::new(model.float_blob.clone())?,
+            fast: Runner::runtime(&model.float_blob, &blob)?,
             others,
             bits: Differences::default(),
         })
     }
 
-    /// Compares on some more latents.
+    /// Compares on some more inputs.
     pub fn add(&mut self, batch: &Batch) -> Result<(), VerifyError> {
-        let fast = self.fast.images(&batch.latents, &batch.classes)?;
+        let fast = self.fast.images(batch)?;
         let values = || fast.data.iter().map(|&y| f64::from(y));
         for (_, engine, differences) in &mut self.others {
-            let theirs = engine.images(&batch.latents, &batch.classes)?;
+            let theirs = engine.images(batch)?;
             differences.add_all(values(), theirs.data.iter().map(|&y| y.into()))?;
         }
         let reference = batch
             .each(&self.blob)?
             .par_iter()
-            .map(|(latent, blob)| {
-                let image = reference::float(blob, latent)?;
+            .map(|(input, blob)| {
+                let image = reference::float(blob, input.values(blob))?;
                 Ok(channels_first(fast.shape, &image))
             })
             .collect::<Result<Vec<_>, VerifyError>>()?;

@@ -19,15 +19,20 @@ pub use pictures::verify_pictures;
 pub use quanta::quanta_of;
 pub use twin::{Expected, LayerTwin, NetworkTwin, Referee};
 
-use crate::engines::{EngineError, find_onnx_runtime, latents, read, read_onnx, spec_shape};
+use crate::engines::{
+    EngineError, channels_last, find_onnx_runtime, latents, read, read_onnx, spec_shape,
+};
 use crate::export::onnx::{OnnxError, OnnxModel};
 use crate::export::{FLOAT_BLOB, FLOAT_ONNX, INT8_BLOB, INT8_ONNX};
+use crate::samples::from_pixels;
+use crate::spec::Shape;
 use floats::Floats;
-use pocketgan::Model;
+use pictures::{at_most, drawn};
+use pocketgan::{Model, latent};
 use quanta::Quanta;
 use std::path::Path;
 
-/// Latents in flight at once.
+/// Inputs in flight at once.
 const BATCH: usize = 32;
 
 /// The four files of an exported model.
@@ -86,7 +91,7 @@ pub enum VerifyError {
 /// What a verification found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verification {
-    /// How many latents the engines were compared on.
+    /// How many latents, or pictures, the engines were compared on.
     pub count: usize,
     /// Why ONNX Runtime took no part, if it did not.
     pub without_onnx_runtime: Option<String>,
@@ -102,44 +107,129 @@ impl Verification {
     }
 }
 
-/// Some of the latents that the engines are compared on, and the class of each if the model has classes.
-struct Batch {
-    latent_size: usize,
-    latents: Vec<i8>,
-    classes: Vec<u32>,
+/// Some of the inputs that the engines are compared on.
+enum Batch {
+    Latents {
+        latent_size: usize,
+        latents: Vec<i8>,
+        /// That of each, if the model has classes.
+        classes: Vec<u32>,
+    },
+    Pictures {
+        shape: Shape,
+        /// `(N, C, H, W)`.
+        pixels: Vec<u8>,
+    },
+}
+
+/// One of them.
+#[derive(Clone, Copy)]
+enum Input<'b> {
+    Latent(&'b [i8]),
+    Picture(Shape, &'b [u8]),
+}
+
+impl Input<'_> {
+    /// What `model` reads, ordered row, column, channel.
+    fn values(self, model: &Model<'_>) -> Vec<f32> {
+        match self {
+            Self::Latent(latent) => {
+                let values = latent.iter().map(|&q| f32::from(q) * latent::SCALE);
+                values.collect()
+            }
+            Self::Picture(shape, pixels) => {
+                let pixels = channels_last(shape, pixels);
+                pixels.iter().map(|&p| model.pixel_value(p)).collect()
+            }
+        }
+    }
+
+    /// The same in quanta.
+    fn quanta(self, model: &Model<'_>) -> Vec<i16> {
+        match self {
+            Self::Latent(latent) => latent.iter().map(|&q| q.into()).collect(),
+            Self::Picture(..) => {
+                let scale = model.input_scale();
+                let values = self.values(model).into_iter();
+                values.map(|value| (value / scale).round() as i16).collect()
+            }
+        }
+    }
 }
 
 impl Batch {
-    /// Latents `start` to `start + count` of those that begin with seed `seed`, each class of `model` in turn.
+    /// Latents `start` to `start + count` of those that begin with seed `seed`, each class of `model` in turn; of a model
+    /// that reads pictures, so many of these.
     fn new(model: &Model<'_>, seed: u64, start: usize, count: usize) -> Self {
+        if let Some(shape) = model.picture().map(spec_shape) {
+            let pixels = (start..start + count).flat_map(|i| drawn(seed, i as u32, shape));
+            return Self::Pictures {
+                shape,
+                pixels: pixels.collect(),
+            };
+        }
         let latent_size = model.latent_size();
         let class = |i: usize| Some(i.checked_rem(model.classes())? as u32);
-        Self {
+        Self::Latents {
             latent_size,
             latents: latents(seed.wrapping_add(start as u64), count, latent_size),
             classes: (start..start + count).filter_map(class).collect(),
         }
     }
 
-    /// The latents, each with `model` as it is for its class.
+    /// The classes of latents that have some.
+    fn classes(&self) -> &[u32] {
+        match self {
+            Self::Latents { classes, .. } => classes,
+            Self::Pictures { .. } => &[],
+        }
+    }
+
+    /// The numbers of all, as ONNX models read them.
+    fn values(&self) -> Vec<f32> {
+        match self {
+            Self::Latents { latents, .. } => {
+                let values = latents.iter().map(|&q| f32::from(q) * latent::SCALE);
+                values.collect()
+            }
+            Self::Pictures { pixels, .. } => from_pixels(pixels),
+        }
+    }
+
+    /// Each input, with `model` as it is for its class.
     fn each<'a, 'b>(
         &'b self,
         model: &Model<'a>,
-    ) -> Result<Vec<(&'b [i8], Model<'a>)>, pocketgan::Error> {
-        let latents = self.latents.chunks_exact(self.latent_size).enumerate();
-        let each = latents.map(|(i, latent)| {
-            let model = match self.classes.get(i) {
+    ) -> Result<Vec<(Input<'b>, Model<'a>)>, pocketgan::Error> {
+        let inputs: Vec<Input<'b>> = match self {
+            Self::Latents {
+                latent_size,
+                latents,
+                ..
+            } => {
+                let latents = latents.chunks_exact(*latent_size);
+                latents.map(Input::Latent).collect()
+            }
+            Self::Pictures { shape, pixels } => {
+                let pictures = pixels.chunks_exact(shape.len());
+                pictures
+                    .map(|picture| Input::Picture(*shape, picture))
+                    .collect()
+            }
+        };
+        let each = inputs.into_iter().enumerate().map(|(i, input)| {
+            let model = match self.classes().get(i) {
                 Some(&class) => model.of_class(class as usize)?,
                 None => *model,
             };
-            Ok((latent, model))
+            Ok((input, model))
         });
         each.collect()
     }
 }
 
 /// Compares the engines on `count` latents, those of the seeds `seed`, `seed + 1`, …, each class in turn; on more if
-/// there are more classes. Tells `progress` how many are done, and how many there are. tract takes ONNX Runtime's place
+/// there are more classes. Or on as many pictures drawn from the seed, fewer of large ones. Tells `progress` how many are done, and how many there are. tract takes ONNX Runtime's place
 /// where that is missing.
 ///
 /// # Errors
@@ -175,7 +265,10 @@ pub fn verify_by(
     let float = Model::parse(&model.float_blob)?;
     let int8 = Model::parse(&model.int8_blob)?;
     check_facts(model, &float, &int8)?;
-    let count = count.max(int8.classes());
+    let count = match int8.picture() {
+        Some(picture) => at_most(count, spec_shape(picture)),
+        None => count.max(int8.classes()),
+    };
     let mut floats = Floats::new(model, float, referee)?;
     let mut quanta = Quanta::new(model, int8, referee)?;
     for start in (0..count).step_by(BATCH) {
@@ -200,10 +293,12 @@ fn check_facts(
     int8: &Model<'_>,
 ) -> Result<(), VerifyError> {
     let of_blob = |blob: &Model<'_>| {
+        let latent = Shape::features(blob.latent_size());
+        let input = blob.picture().map_or(latent, spec_shape);
         let output = spec_shape(blob.output());
-        ([blob.latent_size(), blob.classes()], output, blob.range())
+        (input, blob.classes(), output, blob.range())
     };
-    let of_onnx = |onnx: &OnnxModel| ([onnx.latent_size(), onnx.classes], onnx.output, onnx.range);
+    let of_onnx = |onnx: &OnnxModel| (onnx.input, onnx.classes, onnx.output, onnx.range);
     let facts = of_blob(int8);
     // The int8 network can have more layers than the float one.
     let same = of_blob(float) == facts

@@ -34,7 +34,7 @@ pub fn verify_pictures(
         Err(error) => (None, Some(error.to_string())),
     };
     let shape = tract.input();
-    let count = count.min((NUMBERS / shape.len()).max(LEAST));
+    let count = at_most(count, shape);
     let model = trained.map(|(network, parameters)| {
         let model = Model::new(Cpu::default(), network, parameters);
         model.map_err(|_| VerifyError::Mismatched)
@@ -94,8 +94,13 @@ pub fn verify_pictures(
     })
 }
 
+/// How many pictures of a shape are compared on where `count` are asked for.
+pub(super) fn at_most(count: usize, shape: Shape) -> usize {
+    count.min((NUMBERS / shape.len()).max(LEAST))
+}
+
 /// A picture's pixels: noise if its number is even, else waves of random lengths and directions.
-fn drawn(seed: u64, number: u32, shape: Shape) -> Vec<u8> {
+pub(super) fn drawn(seed: u64, number: u32, shape: Shape) -> Vec<u8> {
     let mut rng = Rng::new(seed, Stream::Picture(0, number));
     if number.is_multiple_of(2) {
         return (0..shape.len())

@@ -1,11 +1,12 @@
 //! The int8 blob against the int8 ONNX model, layer by layer and as a whole.
 
 use super::differences::{Differences, numbers};
+use super::floats::Runner;
 use super::twin::NetworkTwin;
 use super::{
     Batch, Comparison, ExportedModel, LayerTwin, QuantaDifferences, Referee, VerifyError, reference,
 };
-use crate::engines::{Engine, Images, RuntimeEngine, channels_first};
+use crate::engines::{Images, channels_first};
 use pocketgan::{Model, PixelRange};
 use rayon::prelude::*;
 
@@ -22,7 +23,7 @@ pub fn quanta_of(images: &Images) -> Vec<i16> {
 pub(super) struct Quanta<'a> {
     referee: Referee,
     blob: Model<'a>,
-    fast: RuntimeEngine,
+    fast: Runner,
     layers: Vec<(LayerTwin<'a>, QuantaDifferences)>,
     network: (NetworkTwin, QuantaDifferences),
     /// How far pixels move if each layer is off by what its twin is off.
@@ -42,7 +43,7 @@ impl<'a> Quanta<'a> {
         Ok(Self {
             referee,
             blob,
-            fast: RuntimeEngine::new(model.int8_blob.clone())?,
+            fast: Runner::runtime(&model.int8_blob, &blob)?,
             layers: layers
                 .into_iter()
                 .map(|twin| (twin, QuantaDifferences::default()))
@@ -53,16 +54,16 @@ impl<'a> Quanta<'a> {
         })
     }
 
-    /// Compares on some more latents.
+    /// Compares on some more inputs.
     pub fn add(&mut self, batch: &Batch) -> Result<(), VerifyError> {
         let tensors = batch
             .each(&self.blob)?
             .par_iter()
-            .map(|(latent, blob)| reference::int8(blob, latent))
+            .map(|(input, blob)| reference::int8(blob, input.quanta(blob)))
             .collect::<Result<Vec<_>, _>>()?;
         let mut twins = Vec::new();
         for (index, (twin, differences)) in self.layers.iter_mut().enumerate() {
-            let expected = twin.expected(&tensors, &batch.classes)?;
+            let expected = twin.expected(&tensors, batch.classes())?;
             let outputs = tensors.iter().map(|tensors| tensors[index + 1].as_slice());
             differences.add(&twin.quanta(outputs), &expected)?;
             twins.push(twin.rounded(&expected, tensors.len()));
@@ -71,8 +72,8 @@ impl<'a> Quanta<'a> {
             .par_iter()
             .zip(batch.each(&self.blob)?)
             .enumerate()
-            .map(|(latent, (tensors, (_, blob)))| {
-                let twins: Vec<_> = twins.iter().map(|layer| &layer[latent][..]).collect();
+            .map(|(input, (tensors, (_, blob)))| {
+                let twins: Vec<_> = twins.iter().map(|layer| &layer[input][..]).collect();
                 reference::carried(&blob, tensors, &twins)
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -80,7 +81,7 @@ impl<'a> Quanta<'a> {
             let image = tensors.last().map_or(&[][..], Vec::as_slice);
             self.carried.add_all(numbers(carried), numbers(image))?;
         }
-        let images = self.fast.images(&batch.latents, &batch.classes)?;
+        let images = self.fast.images(batch)?;
         let quanta = quanta_of(&images);
         let reference: Vec<i16> = tensors
             .iter()
@@ -89,7 +90,7 @@ impl<'a> Quanta<'a> {
             .collect();
         self.bits.add_all(numbers(&quanta), numbers(&reference))?;
         let (twin, differences) = &mut self.network;
-        differences.add(&quanta, &twin.run(&batch.latents, &batch.classes)?)
+        differences.add(&quanta, &twin.run(&batch.values(), batch.classes())?)
     }
 
     /// What was found.

@@ -1,13 +1,12 @@
 //! Whole networks by the reference kernels, with what every layer gives.
 
 use super::twin::range_of;
+use pocketgan::Model;
 use pocketgan::internals::reference::{run_float, run_int8};
-use pocketgan::{Model, latent};
 
-/// The image of a latent by the reference kernels, ordered row, column, channel.
-pub(super) fn float(model: &Model<'_>, latent: &[i8]) -> Result<Vec<f32>, pocketgan::Error> {
-    let latent = latent.iter().map(|&q| f32::from(q) * latent::SCALE);
-    let mut tensors: Vec<Vec<f32>> = vec![latent.collect()];
+/// The image of what a model reads by the reference kernels; both ordered row, column, channel.
+pub(super) fn float(model: &Model<'_>, input: Vec<f32>) -> Result<Vec<f32>, pocketgan::Error> {
+    let mut tensors = vec![input];
     for layer in model.layers() {
         let mut output = vec![0.0; layer.output.len()];
         let other = layer
@@ -20,12 +19,13 @@ pub(super) fn float(model: &Model<'_>, latent: &[i8]) -> Result<Vec<f32>, pocket
     Ok(tensors.pop().unwrap_or_default())
 }
 
-/// What every layer gives for a latent by the reference kernels, ordered row, column, channel; the latent itself first.
+/// What every layer gives for the quanta of what a model reads by the reference kernels, ordered row, column, channel;
+/// these quanta first.
 ///
 /// # Errors
-/// A float model, a latent of another length, or a model with classes of which none is chosen.
-pub fn int8(model: &Model<'_>, latent: &[i8]) -> Result<Vec<Vec<i16>>, pocketgan::Error> {
-    let mut tensors: Vec<Vec<i16>> = vec![latent.iter().map(|&q| q.into()).collect()];
+/// A float model, an input of another length, or a model with classes of which none is chosen.
+pub fn int8(model: &Model<'_>, input: Vec<i16>) -> Result<Vec<Vec<i16>>, pocketgan::Error> {
+    let mut tensors = vec![input];
     for layer in model.layers() {
         let mut output = vec![0; layer.output.len()];
         let other = layer
@@ -114,7 +114,7 @@ mod tests {
         let blob = blob::int8_blob(&quantized).unwrap();
         let model = Model::parse(&blob).unwrap();
 
-        let tensors = int8(&model, &[30, -40, 25, 0, 17]).unwrap();
+        let tensors = int8(&model, vec![30, -40, 25, 0, 17]).unwrap();
         let same: Vec<&[i16]> = tensors[1..].iter().map(Vec::as_slice).collect();
         assert_eq!(carried(&model, &tensors, &same).unwrap(), tensors[4]);
         // The twin of the first layer differs in one place, and that of the last, which does not count.

@@ -5,7 +5,7 @@ use crate::engines::{
     Arithmetic, EngineError, Graph, OrtGraph, TractGraph, channels_first, channels_last, spec_shape,
 };
 use crate::export::onnx::{OnnxModel, Part};
-use pocketgan::{Activation, Layer, Model, Shape, latent};
+use pocketgan::{Activation, Layer, Model, Shape};
 use prost::Message;
 
 /// Who runs the int8 ONNX model.
@@ -108,7 +108,8 @@ pub(super) fn range_of(layer: &Layer<'_>) -> [i16; 2] {
 /// The whole int8 model.
 pub struct NetworkTwin {
     twin: Twin,
-    latent_size: usize,
+    /// Extents of what it reads.
+    dims: Vec<usize>,
 }
 
 impl NetworkTwin {
@@ -119,26 +120,25 @@ impl NetworkTwin {
     pub fn new(referee: Referee, onnx: &OnnxModel, blob: &Model<'_>) -> Result<Self, VerifyError> {
         Ok(Self {
             twin: Twin::new(referee, &onnx.whole()?, blob, blob.layer_count() - 1)?,
-            latent_size: blob.latent_size(),
+            dims: match blob.picture().map(spec_shape) {
+                Some(picture) => vec![picture.channels, picture.height, picture.width],
+                None => vec![blob.latent_size()],
+            },
         })
     }
 
-    /// The pixels' quanta for `latents`, each of its class.
+    /// The pixels' quanta for the numbers that it reads, as ONNX models read them, each of its class.
     ///
     /// # Errors
     /// What the referee says.
-    pub fn run(&mut self, latents: &[i8], classes: &[u32]) -> Result<Expected, VerifyError> {
-        let latents: Vec<f32> = latents
-            .iter()
-            .map(|&q| f32::from(q) * latent::SCALE)
-            .collect();
-        self.twin.run(&[(&latents, &[self.latent_size])], classes)
+    pub fn run(&mut self, values: &[f32], classes: &[u32]) -> Result<Expected, VerifyError> {
+        self.twin.run(&[(values, &self.dims)], classes)
     }
 }
 
 /// A tensor that a layer reads.
 struct Input {
-    /// Its number: 0 is the latent, `i + 1` what layer `i` gives.
+    /// Its number: 0 is the model's input, `i + 1` what layer `i` gives.
     tensor: usize,
     shape: Shape,
     /// What a quantum is worth.
@@ -179,7 +179,7 @@ impl<'a> LayerTwin<'a> {
             let part = onnx.layer(index, &tensors)?;
             let scale = |tensor: usize| match tensor.checked_sub(1) {
                 Some(before) => blob.layer(before).scale,
-                None => latent::SCALE,
+                None => blob.input_scale(),
             };
             let inputs = reads.iter().zip(&part.input_dims);
             Ok(Self {
@@ -209,7 +209,7 @@ impl<'a> LayerTwin<'a> {
         format!("layer {} ({})", self.index, self.layer.name())
     }
 
-    /// What the twin makes of what the layer was given, in the tensors of each latent ([`super::reference::int8`]),
+    /// What the twin makes of what the layer was given, in the tensors of each input ([`super::reference::int8`]),
     /// each of its class.
     ///
     /// # Errors
@@ -240,7 +240,7 @@ impl<'a> LayerTwin<'a> {
         self.twin.run(&inputs, classes)
     }
 
-    /// What the twin made of each of `count` latents, ordered row, column, channel.
+    /// What the twin made of each of `count` inputs, ordered row, column, channel.
     pub(super) fn rounded(&self, expected: &Expected, count: usize) -> Vec<Vec<i16>> {
         let shape = spec_shape(self.output);
         let outputs = expected
@@ -256,7 +256,7 @@ impl<'a> LayerTwin<'a> {
             .collect()
     }
 
-    /// What the layer itself gave for some latents, ordered row, column, channel, in the twin's order.
+    /// What the layer itself gave for some inputs, ordered row, column, channel, in the twin's order.
     pub fn quanta<'t>(&self, outputs: impl Iterator<Item = &'t [i16]>) -> Vec<i16> {
         let shape = spec_shape(self.output);
         outputs
