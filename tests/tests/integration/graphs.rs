@@ -193,7 +193,8 @@ fn a_graph_is_exported_from_its_blob_again() {
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let [first, second] = folders.each_ref().map(|folder| folder.path());
     let (weights, calibration) = (Weights::Int8, Calibration::default());
-    let exported = export::export(&network, &parameters, weights, calibration.clone(), first).unwrap();
+    let exported =
+        export::export(&network, &parameters, weights, calibration.clone(), first).unwrap();
     let float = std::fs::read(first.join(export::FLOAT_BLOB)).unwrap();
     let folded = blob::folded(&Blob::parse(&float).unwrap()).unwrap();
     export::export_folded(&folded, weights, calibration, second).unwrap();

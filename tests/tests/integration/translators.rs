@@ -1,17 +1,20 @@
 //! Networks that read pictures: the trainer's forward pass against ONNX Runtime and tract, on pictures of several
 //! sizes.
 
+use crate::parity;
 use clap::ValueEnum;
+use pocketgan::Model as Blob;
 use pocketgan_tests::{networks, unfolded};
 use pocketgan_trainer::engines::{Arithmetic, EngineKind, OrtGraph, Translator};
-use pocketgan_trainer::export::fold::fold_encoder;
-use pocketgan_trainer::export::{self, FLOAT_ONNX, onnx};
+use pocketgan_trainer::export::fold::{fold, fold_encoder};
+use pocketgan_trainer::export::quantize::{Calibration, Weights};
+use pocketgan_trainer::export::{self, Bundle, FLOAT_ONNX, blob, onnx};
 use pocketgan_trainer::gan::{GeneratorKind, Normalization, Recipe, Size, Translator as Layers};
 use pocketgan_trainer::nn::Model;
 use pocketgan_trainer::ops::Cpu;
 use pocketgan_trainer::parameters::Parameters;
 use pocketgan_trainer::spec::{Network, Shape, Sides};
-use pocketgan_trainer::verify::verify_pictures;
+use pocketgan_trainer::verify::{Referee, verify_pictures};
 
 const COUNT: usize = 3;
 
@@ -139,6 +142,47 @@ fn engines_agree_on_networks_that_read_pictures() {
             &parts.networks.generator.network,
             seed,
         );
+    }
+}
+
+/// f32, int8 and int4 in the runtime, against ONNX, as `trainer verify` has it.
+#[test]
+fn a_device_makes_the_images_of_translators() {
+    let grey = |side| Shape::new(1, side, side);
+    let mut networks = Vec::new();
+    for kind in [GeneratorKind::Residual, GeneratorKind::UNet] {
+        for norm in [Normalization::Batch, Normalization::None] {
+            for (picture, image) in [
+                (Shape::new(3, 16, 16), Shape::new(3, 16, 16)),
+                (grey(8), grey(16)),
+            ] {
+                let layers = Layers {
+                    kind,
+                    size: Size::Nano,
+                    norm,
+                    latent_size: None,
+                };
+                let network = layers.network(picture, image).unwrap();
+                networks.push((format!("{kind:?}, {norm:?}, {picture}"), network));
+            }
+        }
+    }
+    for recipe in [Recipe::Encdec, Recipe::Autoencoder] {
+        let parts = recipe.parts(Size::Nano, Shape::new(1, 16, 16));
+        networks.push((format!("{recipe:?}"), parts.networks.generator.network));
+    }
+    for (seed, (what, network)) in networks.into_iter().enumerate() {
+        let parameters = networks::random_parameters(&network, seed as u64);
+        let weights = [Weights::Int8, Weights::Int4][seed % 2];
+        let calibration = Calibration::Pictures(pixels(network.input));
+        let bundle = Bundle::new(&network, &parameters, weights, calibration);
+        let bundle = bundle.unwrap_or_else(|error| panic!("{what}: {error}"));
+        let float = Blob::parse(&bundle.float_blob).unwrap();
+        assert_eq!(
+            blob::folded(&float).unwrap(),
+            fold(&network, &parameters).unwrap()
+        );
+        parity::check(&what, &parity::read(bundle), Referee::OnnxRuntime);
     }
 }
 

@@ -1,12 +1,12 @@
 //! `trainer export`: the files for the device, made again from a checkpoint or from the float blob.
 
-use super::Failure;
+use super::{Failure, fit};
 use crate::engines::RuntimeEngine;
 use crate::export::fold::FoldError;
 use crate::export::quantize::{Calibration, Weights};
 use crate::export::{
-    self, BACK_ONNX, ENCODER_ONNX, FLOAT_BLOB, FLOAT_ONNX, INT8_BLOB, INT8_ONNX, QuantizeError,
-    blob,
+    self, BACK_ONNX, ENCODER_ONNX, FLOAT_BLOB, FLOAT_ONNX, INT8_BLOB, INT8_ONNX, NoDevice,
+    QuantizeError, blob,
 };
 use crate::gan::checkpoint::Checkpoint;
 use crate::gan::store::{Found, Store, StoreError};
@@ -23,7 +23,8 @@ use tempfile::TempDir;
 /// For a run that was stopped early, for int4, or after an update of this program. What is there is replaced. A damaged
 /// checkpoint is passed over. A folder without checkpoints, as those in models/, is exported from its model-f32.pgan.
 /// Where a layer cannot be quantized, the float files are written, the layer is named, and the exit code is 1. A
-/// network that reads pictures has model.onnx alone; beside it there is the way back of cyclegan (back.onnx) and the
+/// network that reads pictures is calibrated on the run's training pictures; without them, or where no device runs it
+/// (instance normalization), it has model.onnx alone. Beside it there is the way back of cyclegan (back.onnx) and the
 /// encoder of an autoencoder, as of a variational one (encoder.onnx).
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
@@ -65,18 +66,12 @@ pub fn run(args: ExportArgs) -> Result<(), Failure> {
         (format!("from {}", float_blob.display()), exported)
     } else {
         let found = checkpoint(&args.run, args.best)?;
-        if args.weights.is_some() && reads_pictures(&found)? {
-            return Err(Failure::Input(format!(
-                "{} reads pictures, and no device runs that yet: leave out --weights",
-                args.run.display()
-            )));
-        }
-        let exported = export_to(&found, args.weights, out)?;
+        let exported = export_to(&found, args.weights, calibration(&args.run, &found)?, out)?;
         export_others(&found, out)?;
         (format!("step {}", found.checkpoint.gan.steps), exported)
     };
     match exported.device {
-        Some(Ok(device)) => {
+        Ok(device) => {
             say!(
                 "{}: {source}, {} bytes of flash, {} bytes of working memory",
                 out.display(),
@@ -85,12 +80,9 @@ pub fn run(args: ExportArgs) -> Result<(), Failure> {
             );
             Ok(())
         }
-        Some(Err(error)) => Err(float_only(out, &error)),
-        None => {
-            say!(
-                "{}: {source}, {FLOAT_ONNX}: the network reads pictures, which no device runs yet",
-                out.display()
-            );
+        Err(NoDevice::Quantize(error)) => Err(float_only(out, &error)),
+        Err(reason) => {
+            say!("{}: {source}, {FLOAT_ONNX} alone: {reason}", out.display());
             Ok(())
         }
     }
@@ -248,15 +240,31 @@ pub(super) fn export_others(found: &Found, folder: &Path) -> Result<(), Failure>
     Ok(())
 }
 
+/// What the generator of a run's checkpoint is calibrated on: training pictures, if it reads pictures. Where these
+/// cannot be had, that is told, and there are none.
+pub(super) fn calibration(run: &Path, found: &Found) -> Result<Calibration, Failure> {
+    if !reads_pictures(found)? {
+        return Ok(Calibration::default());
+    }
+    Ok(match fit::calibration(run) {
+        Ok(calibration) => calibration,
+        Err(Failure::Input(reason)) => {
+            tell!("the run's pictures cannot be had: {reason}");
+            Calibration::default()
+        }
+        Err(failure) => return Err(failure),
+    })
+}
+
 /// Writes a checkpoint's averaged generator as the four files for the device, with the run's own weights where none
 /// are asked for.
 pub(super) fn export_to(
     found: &Found,
     weights: Option<Weights>,
+    calibration: Calibration,
     folder: &Path,
 ) -> Result<export::Exported, Failure> {
     let checkpoint = &found.checkpoint;
-    let calibration = Calibration::default();
     let own = toml::from_str(&checkpoint.recipe).unwrap_or(Own { finetune: None });
     let weights = weights.or(own.finetune).unwrap_or_default();
     let (network, parameters) = generator(found)?;

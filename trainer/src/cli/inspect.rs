@@ -1,7 +1,7 @@
 //! `trainer inspect`: what a blob costs, layer by layer.
 
 use super::Failure;
-use crate::engines::RuntimeEngine;
+use crate::engines::{EngineError, read};
 use crate::export::INT8_BLOB;
 use pocketgan::cost::Core;
 use pocketgan::{Layer, Model, Shape};
@@ -30,7 +30,10 @@ struct Report {
     #[serde(serialize_with = "super::lossy")]
     model: PathBuf,
     numbers: String,
+    /// 0 of a model that reads pictures.
     latent_size: usize,
+    /// The pictures that it reads, CxHxW; `null` of one that reads latents.
+    picture: Option<String>,
     /// 0 for a model without classes.
     classes: usize,
     blob_bytes: usize,
@@ -96,10 +99,14 @@ pub fn run(args: InspectArgs) -> Result<(), Failure> {
     } else {
         args.model
     };
-    let engine = RuntimeEngine::open(&path)?;
-    let mut report = Report::new(path, &engine.model()?);
+    let blob = read(&path)?;
+    let model = Model::parse(&blob).map_err(|error| EngineError::Blob {
+        path: path.clone(),
+        error,
+    })?;
+    let mut report = Report::new(path, &model);
     if let Some(name) = args.target {
-        report.add_target(name, &engine.model()?)?;
+        report.add_target(name, &model)?;
     }
     if args.json {
         return super::print_json(&report);
@@ -114,6 +121,7 @@ impl Report {
             model: path,
             numbers: format!("{:?}", model.numbers()).to_lowercase(),
             latent_size: model.latent_size(),
+            picture: model.picture().map(shape),
             classes: model.classes(),
             blob_bytes: model.blob_len(),
             class_bytes: model.layers().map(|layer| layer.class_bytes()).sum(),
@@ -155,11 +163,14 @@ impl Report {
     }
 
     fn print(&self) {
+        let reads = match &self.picture {
+            Some(picture) => format!("pictures {picture}"),
+            None => format!("latent {}", self.latent_size),
+        };
         say!(
-            "{}: {} weights, latent {}",
+            "{}: {} weights, {reads}",
             self.model.display(),
-            self.numbers,
-            self.latent_size
+            self.numbers
         );
         let instructions = match &self.target {
             Some(_) => format!(" {:>12}", "instructions"),

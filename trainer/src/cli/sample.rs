@@ -4,6 +4,7 @@ use super::output::Output;
 use super::{Failure, export};
 use crate::engines::{self, Engine, EngineError, EngineKind};
 use crate::export::FLOAT_ONNX;
+use crate::export::quantize::Calibration;
 use crate::files::sha256;
 use crate::report::sheet;
 use pocketgan::latent;
@@ -93,8 +94,8 @@ pub(super) fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Box<dyn E
         return Err(EngineError::ReadsPictures(found.path).into());
     }
     let folder = export::temporary_folder()?;
-    let exported = export::export_to(&found, None, folder.path())?;
-    if let (EngineKind::Runtime, Some(Err(error))) = (kind, exported.device) {
+    let exported = export::export_to(&found, None, Calibration::default(), folder.path())?;
+    if let (EngineKind::Runtime, Err(error)) = (kind, exported.device) {
         return Err(Failure::Input(format!("{error}: add --engine tract")));
     }
     let engine = engines::open(kind, &folder.path().join(kind.file_name()))?;

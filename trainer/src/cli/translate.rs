@@ -5,6 +5,7 @@ use super::{Failure, export};
 use crate::data::{Draw, Picture, Task};
 use crate::engines::{EngineError, EngineKind, Translator};
 use crate::export::FLOAT_ONNX;
+use crate::export::quantize::Calibration;
 use crate::files::write_whole;
 use crate::gan::fit::{Shown, translations};
 use crate::metrics::PairScore;
@@ -23,7 +24,8 @@ use std::path::{Path, PathBuf};
 /// were trained with, to which --resize brings pictures.
 #[derive(Debug, clap::Args)]
 pub struct TranslateArgs {
-    /// A run's folder (its newest checkpoint while it has no exported model), or a file: model.onnx.
+    /// A run's folder (its newest checkpoint while it has no exported model), or a file: model.pgan for the runtime,
+    /// model.onnx for the others.
     model: PathBuf,
     /// A picture, or a folder of pictures.
     #[arg(long, value_name = "PATH")]
@@ -32,7 +34,7 @@ pub struct TranslateArgs {
     /// if it is not there.
     #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
-    /// What runs the model.
+    /// What runs the model; the runtime runs the int8 blob, for pictures of the size in training.
     #[arg(long, value_enum, default_value_t = EngineKind::Tract)]
     engine: EngineKind,
     /// The images that should come out, of the same names: a picture or a folder. How far the images are from them is
@@ -220,7 +222,15 @@ impl Outputs {
 
 /// The model on a file, in a folder, or of the newest checkpoint of a run that has not been exported yet.
 fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Translator), Failure> {
-    let found = match export::Source::find(model, FLOAT_ONNX)? {
+    let onnx = model.join(FLOAT_ONNX);
+    let blob = model.join(kind.file_name());
+    if kind == EngineKind::Runtime && onnx.exists() && !blob.exists() {
+        return Err(Failure::Input(format!(
+            "{} has no blob for the runtime: `trainer export` says why; add --engine tract",
+            model.display()
+        )));
+    }
+    let found = match export::Source::find(model, kind.file_name())? {
         export::Source::File(file) => {
             let translator = Translator::open(kind, &file)?;
             return Ok((file, translator));
@@ -230,9 +240,16 @@ fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Translator), Failure
     if !export::reads_pictures(&found)? {
         return Err(EngineError::ReadsLatents(found.path).into());
     }
+    let calibration = match kind {
+        EngineKind::Runtime => export::calibration(model, &found)?,
+        _ => Calibration::default(),
+    };
     let folder = export::temporary_folder()?;
-    export::export_to(&found, None, folder.path())?;
-    let translator = Translator::open(kind, &folder.path().join(FLOAT_ONNX))?;
+    let exported = export::export_to(&found, None, calibration, folder.path())?;
+    if let (EngineKind::Runtime, Err(error)) = (kind, exported.device) {
+        return Err(Failure::Input(format!("{error}: add --engine tract")));
+    }
+    let translator = Translator::open(kind, &folder.path().join(kind.file_name()))?;
     Ok((found.path, translator))
 }
 

@@ -3,7 +3,7 @@
 use super::export::{checkpoint, way_back};
 use super::{Failure, print_json};
 use crate::engines::{EngineError, read, reads_pictures};
-use crate::export::{BACK_ONNX, FLOAT_ONNX, translator};
+use crate::export::{BACK_ONNX, FLOAT_ONNX, INT8_BLOB, translator};
 use crate::parameters::Parameters;
 use crate::spec::Network;
 use crate::verify::{
@@ -27,9 +27,9 @@ use std::path::PathBuf;
 /// Floats: pixels may differ by 2e-6 on average, and by 1e-4 at most. In both, the runtime's fast kernels must give the
 /// very bits of its reference kernels. A model with classes is asked for each in turn.
 ///
-/// Of a model that reads pictures the folder must hold model.onnx. The trainer's own arithmetic, tract and ONNX Runtime
-/// may differ by 1e-5 at most, on pictures drawn from the seed; of large ones fewer than --count says. back.onnx beside
-/// it is compared too.
+/// Of a model that reads pictures the folder must hold model.onnx; the other three are compared if they are there, in the
+/// same way. The trainer's own arithmetic, tract and ONNX Runtime may differ by 1e-5 at most. All are given pictures drawn
+/// from the seed; of large ones fewer than --count says. back.onnx beside it is compared too.
 ///
 /// Exits with 1 if anything is further apart. Where ONNX Runtime is missing, a warning says so and tract runs the QDQ
 /// model in its place, with the same bounds; that does not change the exit code.
@@ -88,7 +88,7 @@ pub fn run(args: VerifyArgs) -> Result<(), Failure> {
     let found = if reads_pictures(&args.folder.join(FLOAT_ONNX)) {
         of_pictures(&args)?
     } else {
-        of_latents(&args)?
+        of_forms(&args)?
     };
     let failed = found.failures().len();
     if args.json {
@@ -112,7 +112,8 @@ pub fn run(args: VerifyArgs) -> Result<(), Failure> {
     }
 }
 
-fn of_latents(args: &VerifyArgs) -> Result<Verification, Failure> {
+/// The four forms of a model are compared.
+fn of_forms(args: &VerifyArgs) -> Result<Verification, Failure> {
     let model = ExportedModel::read(&args.folder)?;
     let progress = Progress::new();
     let outcome = verify(&model, args.seed, args.count as usize, &mut |done, of| {
@@ -169,7 +170,11 @@ fn of_pictures(args: &VerifyArgs) -> Result<Verification, Failure> {
             }
         }
     }
-    let found = verification.context("there is no model")?;
+    let mut found = verification.context("there is no model")?;
+    if args.folder.join(INT8_BLOB).exists() {
+        let on_device = of_forms(args)?;
+        found.comparisons.extend(on_device.comparisons);
+    }
     if let Some(reason) = &found.without_onnx_runtime {
         tell!("warning: {reason}. ONNX Runtime took no part");
     }
@@ -180,13 +185,13 @@ fn of_pictures(args: &VerifyArgs) -> Result<Verification, Failure> {
 struct Progress(Option<ProgressBar>);
 
 impl Progress {
-    /// Latents from one line to the next.
+    /// Inputs from one line to the next.
     const LINE: usize = 1024;
 
     fn new() -> Self {
         Self(std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(0);
-            let template = "{bar:32} {pos} of {len} latents  {eta} left";
+            let template = "{bar:32} {pos} of {len} inputs  {eta} left";
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }
@@ -200,7 +205,7 @@ impl Progress {
                 bar.set_length(of as u64);
                 bar.set_position(done as u64);
             }
-            None if done.is_multiple_of(Self::LINE) => tell!("compared {done} of {of} latents"),
+            None if done.is_multiple_of(Self::LINE) => tell!("compared {done} of {of} inputs"),
             None => {}
         }
     }

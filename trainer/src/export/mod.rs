@@ -39,13 +39,26 @@ pub const ENCODER_ONNX: &str = "encoder.onnx";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exported {
     /// The files and their bytes: [`FLOAT_ONNX`] and [`FLOAT_BLOB`], then [`INT8_ONNX`] and [`INT8_BLOB`] where the
-    /// network could be quantized.
+    /// network could be quantized. Of a network that reads pictures and that no device runs, [`FLOAT_ONNX`] alone.
     pub files: Vec<(PathBuf, usize)>,
     /// Multiply-accumulates of one image.
     pub macs: u64,
-    /// What the int8 blob takes of a device, or why there is none; `None` of a network that reads pictures, which no
-    /// device runs yet.
-    pub device: Option<Result<DeviceCost, QuantizeError>>,
+    /// What the int8 blob takes of a device, or why there is none.
+    pub device: Result<DeviceCost, NoDevice>,
+}
+
+/// Why an export has no int8 blob.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoDevice {
+    /// A layer cannot be quantized: the float files were written.
+    #[error(transparent)]
+    Quantize(#[from] QuantizeError),
+    /// No device runs the network, which reads pictures: [`FLOAT_ONNX`] alone was written.
+    #[error("no device runs this network: {0}")]
+    Network(String),
+    /// There were no pictures to calibrate the network on: [`FLOAT_ONNX`] alone was written.
+    #[error("there are no pictures to calibrate it on")]
+    Pictures,
 }
 
 /// What an int8 blob takes of a device.
@@ -94,6 +107,9 @@ pub enum ExportError {
     /// A layer cannot be quantized.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
+    /// The blob's format has no instance normalization.
+    #[error("it normalizes each image by itself (instance normalization)")]
+    InstanceNorm,
     /// A file could not be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
@@ -118,7 +134,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Folds and quantizes a network that reads latents and encodes it in every form.
+    /// Folds and quantizes a network and encodes it in every form.
     ///
     /// # Errors
     /// A network that the runtime cannot run, parameters that are not the network's, a layer that cannot be quantized.
@@ -131,7 +147,7 @@ impl Bundle {
         Self::of_folded(&fold::fold(network, parameters)?, weights, calibration)
     }
 
-    /// Quantizes a folded network that reads latents and encodes it in every form.
+    /// Quantizes a folded network and encodes it in every form.
     ///
     /// # Errors
     /// What the blob's format has no room for, a layer that cannot be quantized.
@@ -141,7 +157,7 @@ impl Bundle {
         calibration: Calibration,
     ) -> Result<Self, ExportError> {
         // The format's limits are checked before the work of calibration.
-        let float_blob = blob::float_blob(folded)?;
+        let float_blob = float_blob(folded)?;
         let [int8_onnx, int8_blob] = quantized(folded, weights, calibration)?;
         Ok(Self {
             float_onnx: onnx::float_model(folded),
@@ -174,17 +190,57 @@ pub fn check(network: &Network) -> Result<(), ExportError> {
         network,
         &Parameters::zeros(network).map_err(FoldError::from)?,
     )?;
-    if network.reads_pictures() {
-        return Ok(());
+    match on_device(&folded) {
+        Err(_) if network.reads_pictures() => Ok(()),
+        checked => checked,
     }
-    blob::float_blob(&folded)?;
-    blob::int8_blob(&quantize::blank(&folded))?;
+}
+
+/// Checks that a device can run a network of these shapes.
+fn on_device(folded: &Folded) -> Result<(), ExportError> {
+    float_blob(folded)?;
+    blob::int8_blob(&quantize::blank(folded))?;
     Ok(())
 }
 
+/// The f32 blob of a network.
+///
+/// # Errors
+/// What the format has no room for, instance normalization among it.
+fn float_blob(folded: &Folded) -> Result<Vec<u8>, ExportError> {
+    let mut norms = folded.layers.iter().map(|layer| &layer.instance_norm);
+    if norms.any(Option::is_some) {
+        return Err(ExportError::InstanceNorm);
+    }
+    Ok(blob::float_blob(folded)?)
+}
+
+/// What a network would take of a device, by its shapes alone; or why no device runs it.
+///
+/// # Errors
+/// A network that cannot be exported at all.
+pub fn device_cost(network: &Network) -> Result<Result<DeviceCost, NoDevice>, FoldError> {
+    let folded = fold::fold(network, &Parameters::zeros(network)?)?;
+    let cost = on_device(&folded).and_then(|()| {
+        let blob = blob::int8_blob(&quantize::blank(&folded))?;
+        Ok(cost_of(&blob)?)
+    });
+    Ok(cost.map_err(|error| NoDevice::Network(error.to_string())))
+}
+
+/// What a blob takes of a device.
+fn cost_of(blob: &[u8]) -> Result<DeviceCost, WriteError> {
+    let model = Model::parse(blob)?;
+    Ok(DeviceCost {
+        blob_bytes: blob.len(),
+        working_memory: model.working_memory(),
+    })
+}
+
 /// Writes a network into the folder `dir`, made if it is not there, as the files named above, replacing those there;
-/// the float ones alone where it cannot be quantized, and [`FLOAT_ONNX`] alone where it reads pictures. No file is ever
-/// there in part: each is written under another name and renamed when all are complete.
+/// the float ones alone where it cannot be quantized, and [`FLOAT_ONNX`] alone where it reads pictures and no device
+/// runs it, or `calibration` has no pictures. No file is ever there in part: each is written under another name and
+/// renamed when all are complete.
 ///
 /// # Errors
 /// A network that the runtime cannot run, parameters that are not the network's, or a folder that
@@ -196,17 +252,25 @@ pub fn export(
     calibration: Calibration,
     dir: &Path,
 ) -> Result<Exported, ExportError> {
+    let folded = fold::fold(network, parameters)?;
     if !network.reads_pictures() {
-        let folded = fold::fold(network, parameters)?;
         return export_folded(&folded, weights, calibration, dir);
     }
-    let onnx = translator(network, parameters)?;
+    let onnx = onnx::translator_model(&folded, network.sides());
+    let no_device = match (on_device(&folded), &calibration) {
+        (Err(error), _) => Some(NoDevice::Network(error.to_string())),
+        (Ok(()), Calibration::Pictures(pictures)) if !pictures.is_empty() => None,
+        (Ok(()), _) => Some(NoDevice::Pictures),
+    };
+    let Some(reason) = no_device else {
+        return write_forms(&folded, onnx, weights, calibration, dir);
+    };
     write_all(dir, &[(FLOAT_ONNX, &onnx)])?;
     let steps = network.walk().map_err(FoldError::from)?;
     Ok(Exported {
         files: vec![(dir.join(FLOAT_ONNX), onnx.len())],
         macs: steps.iter().map(|step| step.macs() as u64).sum(),
-        device: None,
+        device: Err(reason),
     })
 }
 
@@ -239,24 +303,29 @@ pub fn export_folded(
     calibration: Calibration,
     dir: &Path,
 ) -> Result<Exported, ExportError> {
-    let float_onnx = onnx::float_model(folded);
-    let float_blob = blob::float_blob(folded)?;
+    write_forms(folded, onnx::float_model(folded), weights, calibration, dir)
+}
+
+/// Writes a folded network in all forms, with this float ONNX model.
+fn write_forms(
+    folded: &Folded,
+    float_onnx: Vec<u8>,
+    weights: Weights,
+    calibration: Calibration,
+    dir: &Path,
+) -> Result<Exported, ExportError> {
+    let float_blob = float_blob(folded)?;
     let macs = Model::parse(&float_blob).map_err(WriteError::from)?.macs();
     let quantized = quantized(folded, weights, calibration);
     let mut contents = vec![(FLOAT_ONNX, &float_onnx), (FLOAT_BLOB, &float_blob)];
     let device = match &quantized {
         Ok([onnx, blob]) => {
             contents.extend([(INT8_ONNX, onnx), (INT8_BLOB, blob)]);
-            let model = Model::parse(blob).map_err(WriteError::from)?;
-            Ok(DeviceCost {
-                blob_bytes: blob.len(),
-                working_memory: model.working_memory(),
-            })
+            Ok(cost_of(blob)?)
         }
-        Err(error) => Err(error.clone()),
+        Err(error) => Err(error.clone().into()),
     };
     write_all(dir, &contents)?;
-    let device = Some(device);
     Ok(Exported {
         files: contents
             .iter()

@@ -5,6 +5,7 @@ use crate::cli::data_flags::{DataFlags, old_split_rule};
 use crate::cli::export::{checkpoint, export_to};
 use crate::data::Fingerprint;
 use crate::engines::{self, EngineError, EngineKind};
+use crate::export::quantize::Calibration;
 use crate::export::{FLOAT_BLOB, FLOAT_ONNX, INT8_BLOB};
 use crate::files::place;
 use crate::spec::Shape;
@@ -109,8 +110,8 @@ impl Subject {
         } else {
             let found = checkpoint(model, false)?;
             let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-            let exported = export_to(&found, None, folder.path())?;
-            if let Some(Err(error)) = exported.device {
+            let exported = export_to(&found, None, Calibration::default(), folder.path())?;
+            if let Err(error) = exported.device {
                 if named.contains(&Form::Int8) {
                     return Err(Failure::Input(error.to_string()));
                 }

@@ -7,6 +7,7 @@ use crate::cli::{Failure, export};
 use crate::data::{Split, Task};
 use crate::engines::{EngineKind, Translator, find_onnx_runtime, reads_pictures};
 use crate::evaluation::{EvaluationError, Figures, Scored, label};
+use crate::export::quantize::Calibration;
 use crate::export::{BACK_ONNX, FLOAT_ONNX};
 use crate::gaussian::Gaussian;
 use crate::metrics::pairs::{
@@ -48,7 +49,7 @@ impl Model {
             return Ok(None);
         }
         let exported = export::temporary_folder()?;
-        export::export_to(&found, None, exported.path())?;
+        export::export_to(&found, None, Calibration::default(), exported.path())?;
         export::export_others(&found, exported.path())?;
         Ok(Some(Self {
             folder: exported.path().to_owned(),

@@ -3,6 +3,7 @@
 use super::options::{Plan, input};
 use crate::cli::Failure;
 use crate::data::{self, Draw, Fingerprint, Images, Split, spread};
+use crate::export::quantize::Calibration;
 use crate::gan::Game;
 use crate::gan::fit::{EpochScore, Inputs, Shown, Source, Translated};
 use crate::metrics::PairScore;
@@ -17,6 +18,9 @@ const SHOWN: usize = 64;
 const SHOWN_NUMBERS: usize = 1 << 18;
 /// Held-out pictures that scores are taken of, at most.
 const SCORED: usize = 512;
+/// Pictures that int8 networks are calibrated on, at most, and the numbers that they have together.
+const CALIBRATED: usize = 256;
+const CALIBRATED_NUMBERS: usize = 1 << 20;
 /// Numbers that held-out pictures have together, for large ones.
 const NUMBERS: usize = 1 << 24;
 
@@ -119,6 +123,15 @@ impl Loaded {
             wanted.extend_from_slice(partner.unwrap_or_default());
         }
         (pictures, wanted)
+    }
+
+    /// What a run's generator is calibrated on: some of the pictures that it read in training, or the usual latents.
+    pub fn calibration(&self, plan: &Plan, facts: &Facts) -> Calibration {
+        let Some(picture) = facts.picture else {
+            return Calibration::default();
+        };
+        let most = (CALIBRATED_NUMBERS / picture.len()).clamp(16, CALIBRATED);
+        Calibration::Pictures(self.held_out(plan, facts, most).0)
     }
 
     /// The number of the image that belongs to each picture that is read, where something tells: the task, or the names

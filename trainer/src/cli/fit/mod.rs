@@ -13,7 +13,8 @@ mod teacher;
 use super::Failure;
 use super::export::{checkpoint, export_others, float_only};
 use crate::data::{Fingerprint, Images, Split};
-use crate::export;
+use crate::export::quantize::Calibration;
+use crate::export::{self, FLOAT_ONNX, NoDevice};
 use crate::gan::fit::{self, Ended, EpochScore, FitError, Run, Shown, Trained};
 use crate::gan::store::{Found, StoreError};
 use crate::gan::{Cycle, Game, Role, Settings, rounded};
@@ -22,7 +23,7 @@ use crate::metrics::{FidCls, densest};
 #[cfg(feature = "cuda")]
 use crate::ops::Sums;
 use crate::ops::{Cpu, Device};
-use crate::spec::{Network, Shape};
+use crate::spec::Network;
 use folder::Claim;
 pub(super) use images::Loaded;
 use images::{Facts, HeldOut};
@@ -89,6 +90,17 @@ struct Resumed {
 /// No run there, or a configuration that cannot be read.
 pub(super) fn plan_of(run: &Path) -> Result<Plan, Failure> {
     Plan::new(folder::own_options(run)?)
+}
+
+/// Training pictures of a run as its networks read them.
+///
+/// # Errors
+/// A folder of no run; a data set that cannot be had.
+pub(super) fn calibration(run: &Path) -> Result<Calibration, Failure> {
+    let plan = plan_of(run)?;
+    let loaded = Loaded::new(&plan, Split::Train)?;
+    let facts = loaded.facts(&plan)?;
+    Ok(loaded.calibration(&plan, &facts))
 }
 
 pub fn run(args: FitArgs) -> Result<(), Failure> {
@@ -275,7 +287,7 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     watch.finish();
     let steps = match ended.map_err(failure)? {
         Ended::Finished(trained) if !asked.load(Ordering::Relaxed) => {
-            return conclude(plan, &run, &trained, &loaded.images, shape);
+            return conclude(plan, &run, &trained, &loaded, &facts);
         }
         Ended::Finished(trained) => trained.steps,
         Ended::Stopped(steps) => steps,
@@ -306,10 +318,17 @@ fn conclude<D: Device<f32>>(
     plan: &Plan,
     run: &Run,
     trained: &Trained<D>,
-    images: &Images,
-    shape: Shape,
+    loaded: &Loaded,
+    facts: &Facts,
 ) -> Result<(), Failure> {
-    let summary = Summary::new(plan, run.shown.as_ref(), trained, images, shape)?;
+    let calibration = loaded.calibration(plan, facts);
+    let summary = Summary::new(
+        plan,
+        run.shown.as_ref(),
+        trained,
+        &loaded.images,
+        calibration,
+    )?;
     export_others(&checkpoint(&plan.out, false)?, &plan.out)?;
     folder::finish(&plan.out, &summary.to_json()?)?;
     if plan.options.json {
@@ -317,8 +336,12 @@ fn conclude<D: Device<f32>>(
     } else {
         summary.print();
     }
-    match &summary.unquantized {
-        Some(error) => Err(float_only(&plan.out, error)),
+    match &summary.no_device {
+        Some(NoDevice::Quantize(error)) => Err(float_only(&plan.out, error)),
+        Some(reason) => {
+            tell!("{FLOAT_ONNX} is the only form of this network: {reason}");
+            Ok(())
+        }
         None => Ok(()),
     }
 }

@@ -3,9 +3,9 @@
 use super::options::{Plan, input};
 use crate::cli::Failure;
 use crate::data::{Dataset, Images};
-use crate::export::{self, QuantizeError, quantize::Calibration};
+use crate::export::{self, NoDevice, quantize::Calibration};
 use crate::files::write_whole;
-use crate::gan::fit::{self, EpochScore, Shown, Trained};
+use crate::gan::fit::{self, EpochScore, Shown, Source, Trained};
 use crate::gan::rounded;
 use crate::gan::{Recipe, Size};
 use crate::metrics::Histogram;
@@ -13,7 +13,6 @@ use crate::metrics::fid_cls::PROTOCOL;
 use crate::ops::Device;
 use crate::report;
 use crate::samples;
-use crate::spec::Shape;
 use anyhow::Context;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -40,7 +39,7 @@ pub(super) struct Summary {
     reads_pictures: bool,
     /// Why there is no int8 form, if there is none.
     #[serde(skip)]
-    pub unquantized: Option<QuantizeError>,
+    pub no_device: Option<NoDevice>,
     /// As in the last line of stats.jsonl, each `null` where there is none.
     #[serde(flatten)]
     losses: BTreeMap<String, Option<f32>>,
@@ -82,8 +81,9 @@ impl Summary {
         held_out: Option<&Shown>,
         trained: &Trained<D>,
         images: &Images,
-        shape: Shape,
+        calibration: Calibration,
     ) -> Result<Self, Failure> {
+        let shape = images.shape();
         const SAMPLES: usize = 1024;
         // What the device will draw.
         let drawn = plan
@@ -113,11 +113,10 @@ impl Summary {
             network,
             &parameters,
             plan.options.finetune.unwrap_or_default(),
-            Calibration::default(),
+            calibration,
             &plan.out,
         )?;
-        let device = exported.device.as_ref();
-        let device = device.and_then(|device| device.as_ref().ok());
+        let device = exported.device.as_ref().ok();
         let last = trained.last.as_ref();
         let losses = plan.game.losses().iter().map(|name| {
             let loss = last.and_then(|line| plan.game.loss_of(&line.losses, name));
@@ -137,7 +136,7 @@ impl Summary {
             working_memory: device.map(|device| device.working_memory),
             macs: exported.macs,
             reads_pictures: network.reads_pictures(),
-            unquantized: exported.device.and_then(Result::err),
+            no_device: exported.device.err(),
             losses: losses.collect(),
             scores: Scores {
                 pixel_entropy: ours.entropy(),
@@ -208,15 +207,18 @@ impl Summary {
             say!("  {trainer} translate {run} --input PICTURE -o image.png");
             say!("  {trainer} eval {run}");
             say!("  {trainer} verify {run}");
+            if self.no_device.is_none() {
+                say!("  {trainer} inspect {run}/model.pgan");
+            }
             return;
         }
-        let engine = if self.unquantized.is_some() {
+        let engine = if self.no_device.is_some() {
             " --engine tract"
         } else {
             ""
         };
         say!("  {trainer} sample {run} --count 64{engine} -o grid.png");
-        if self.unquantized.is_none() {
+        if self.no_device.is_none() {
             say!("  {trainer} verify {run}");
             say!("  {trainer} inspect {run}/model.pgan");
         }
