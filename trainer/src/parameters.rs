@@ -79,6 +79,12 @@ pub enum ParametersError {
     },
 }
 
+/// A tensor's name as its layer and its part.
+fn split(name: &str) -> Option<(usize, &str)> {
+    let (layer, part) = name.split_once('.')?;
+    Some((layer.parse().ok()?, part))
+}
+
 /// What a tensor's numbers do in their layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -182,6 +188,28 @@ pub fn tensors_of(step: &Step<'_>) -> Vec<TensorSpec> {
 }
 
 impl Parameters {
+    /// Those of the first layers of the network.
+    pub fn up_to(&self, layers: usize) -> Self {
+        let tensors = self.tensors.iter();
+        let tensors = tensors.filter(|(name, _)| split(name).is_some_and(|(i, _)| i < layers));
+        Self {
+            tensors: tensors
+                .map(|(name, tensor)| (name.clone(), tensor.clone()))
+                .collect(),
+        }
+    }
+
+    /// Those of a network of `layers` layers, and of another one behind it.
+    pub fn then(&self, next: &Self, layers: usize) -> Self {
+        let mut both = self.clone();
+        let moved = next.tensors.iter().filter_map(|(name, tensor)| {
+            let (i, part) = split(name)?;
+            Some((format!("{}.{part}", i + layers), tensor.clone()))
+        });
+        both.tensors.extend(moved);
+        both
+    }
+
     /// All tensors of `network`, every number 0.
     ///
     /// # Errors

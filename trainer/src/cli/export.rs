@@ -194,6 +194,34 @@ pub(super) fn way_back(checkpoint: &Checkpoint) -> Option<(&Network, &Parameters
     other(checkpoint, Cycle::GENERATORS[1])
 }
 
+/// The network that makes a picture of itself: an autoencoder's, or a variational one's encoder up to the means of its
+/// latent and its decoder. `None` where there is none.
+///
+/// # Errors
+/// A network of which that cannot be told.
+pub(super) fn reconstruction(
+    checkpoint: &Checkpoint,
+) -> Result<Option<(Network, Parameters)>, Failure> {
+    let Some((generator, parameters)) = checkpoint.generator() else {
+        return Ok(None);
+    };
+    let output = generator.output().map_err(anyhow::Error::from)?;
+    if generator.reads_pictures() {
+        let is_own = way_back(checkpoint).is_none() && generator.input == output;
+        return Ok(is_own.then(|| (generator.clone(), parameters.clone())));
+    }
+    let Some((encoder, of_encoder)) = other(checkpoint, Variational::ENCODER) else {
+        return Ok(None);
+    };
+    if encoder.classes().is_some() || generator.classes().is_some() {
+        return Ok(None);
+    }
+    let (means, of_means) = Variational::means(encoder, of_encoder);
+    let both = means.then(generator);
+    let layers = means.layers.len();
+    Ok(Some((both, of_means.then(parameters, layers))))
+}
+
 /// Writes the other networks of a checkpoint that are of use by themselves: an encoder, or a generator that goes back.
 pub(super) fn export_others(found: &Found, folder: &Path) -> Result<(), Failure> {
     let checkpoint = &found.checkpoint;
@@ -216,14 +244,7 @@ pub(super) fn export_others(found: &Found, folder: &Path) -> Result<(), Failure>
         && let Some(tensor) = network.bottleneck().map_err(anyhow::Error::from)?
     {
         let encoder = network.up_to(tensor);
-        let own = |name: &String| {
-            name.split('.')
-                .next()
-                .and_then(|i| i.parse().ok())
-                .is_some_and(|i: usize| i < tensor)
-        };
-        let mut parameters = parameters.clone();
-        parameters.tensors.retain(|name, _| own(name));
+        let parameters = parameters.up_to(tensor);
         files.push((
             ENCODER_ONNX,
             export::encoder(&encoder, &parameters).map_err(failed)?,

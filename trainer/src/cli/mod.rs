@@ -16,6 +16,7 @@ macro_rules! tell {
     }};
 }
 
+mod anomaly;
 mod bench;
 mod classifier;
 mod data;
@@ -52,6 +53,7 @@ enum Command {
     Sample(sample::SampleArgs),
     Interpolate(interpolate::InterpolateArgs),
     Translate(translate::TranslateArgs),
+    Anomaly(anomaly::AnomalyArgs),
     Eval(eval::EvalArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
@@ -115,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Sample(args) => sample::run(args),
         Command::Interpolate(args) => interpolate::run(args),
         Command::Translate(args) => translate::run(args),
+        Command::Anomaly(args) => anomaly::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),

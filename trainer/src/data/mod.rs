@@ -14,6 +14,7 @@
 //! ```
 
 mod cifar;
+mod classes;
 mod dataset;
 mod download;
 mod error;
@@ -37,6 +38,7 @@ use sha2::{Digest, Sha256};
 
 use crate::files;
 
+pub use classes::ClassList;
 pub use dataset::{Dataset, FORMS, Form};
 pub use error::{DataError, FileProblem, OwnProblem, PictureProblem};
 pub use fingerprint::{ClassPrint, Fingerprint};

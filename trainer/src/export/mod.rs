@@ -34,6 +34,8 @@ pub const BACK_ONNX: &str = "back.onnx";
 /// The file name of the float ONNX model of an encoder: of an autoencoder to its latent, of a variational one to the
 /// means and then the log-variances of its latent.
 pub const ENCODER_ONNX: &str = "encoder.onnx";
+/// The file name of the int8 blob that makes a picture of itself, by which anomalies are found.
+pub const RECONSTRUCTION_BLOB: &str = "reconstruction.pgan";
 
 /// What an export wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,8 @@ use super::training::{Batch, Gan, Learner};
 use crate::nn::loss::{Logits, Loss, Recording, constant, mean, sum, value};
 use crate::nn::{Model, ModelError, Statistics, device_error};
 use crate::ops::{Device, Sums};
-use crate::spec::Network;
+use crate::parameters::Parameters;
+use crate::spec::{Layer, Network};
 use clap::ValueEnum;
 use dfdx::prelude::{
     CpuError, Gradients, HasShape, NoneTape, OwnedTape, ReshapeTo, Tape, TryAdd, TryMul, TrySub,
@@ -175,6 +176,23 @@ impl Variational {
 
     /// The name of the network that reads images.
     pub const ENCODER: &str = "encoder";
+
+    /// The encoder up to the means of latents, which are the first half of what it gives, and its parameters.
+    pub fn means(encoder: &Network, parameters: &Parameters) -> (Network, Parameters) {
+        let (mut means, mut kept) = (encoder.clone(), parameters.clone());
+        if let Some(Layer::Linear { features, .. }) = means.layers.last_mut() {
+            *features /= 2;
+            let last = means.layers.len() - 1;
+            for part in ["weight", "bias"] {
+                if let Some(tensor) = kept.tensors.get_mut(&format!("{last}.{part}")) {
+                    tensor.shape[0] /= 2;
+                    let half = tensor.data.len() / 2;
+                    tensor.data.truncate(half);
+                }
+            }
+        }
+        (means, kept)
+    }
 
     /// The two networks by name: latents to images, images to means and log-variances of latents.
     pub fn networks(decoder: Network, encoder: Network) -> Networks {

@@ -11,6 +11,7 @@ pub mod kid;
 pub mod manifold;
 pub mod neighbours;
 pub mod pairs;
+pub mod roc;
 pub mod selection;
 
 pub use density::densest;

@@ -2,7 +2,7 @@
 
 use super::options::{Plan, input};
 use crate::cli::Failure;
-use crate::data::{self, Draw, Fingerprint, Images, Split, spread};
+use crate::data::{self, ClassList, Draw, Fingerprint, Images, Split, spread};
 use crate::export::quantize::Calibration;
 use crate::gan::Game;
 use crate::gan::fit::{EpochScore, Inputs, Shown, Source, Translated};
@@ -62,6 +62,12 @@ impl Loaded {
             Some(_) => Some(data::load(&plan.dataset, split, &options)?),
             None => None,
         };
+        let classes = plan.options.only_classes.as_ref();
+        if let Some(classes) = classes {
+            for images in [&mut images].into_iter().chain(inputs.as_mut()) {
+                only(classes, images)?;
+            }
+        }
         let paired = matches!(plan.game, Game::Translation(_));
         if let Some(inputs) = inputs.as_mut().filter(|_| paired) {
             pair(plan, split, inputs, &mut images)?;
@@ -125,6 +131,13 @@ impl Loaded {
         (pictures, wanted)
     }
 
+    /// As [`calibration`](Self::calibration), on the images themselves, for a network that makes them of themselves.
+    pub fn calibration_on(&self) -> Calibration {
+        let shape = self.images.shape();
+        let most = (CALIBRATED_NUMBERS / shape.len()).clamp(16, CALIBRATED);
+        Calibration::Pictures(spread(&self.images.pixels, shape.len(), most))
+    }
+
     /// What a run's generator is calibrated on: some of the pictures that it read in training, or the usual latents.
     pub fn calibration(&self, plan: &Plan, facts: &Facts) -> Calibration {
         let Some(picture) = facts.picture else {
@@ -160,6 +173,31 @@ impl Loaded {
             inputs,
         }
     }
+}
+
+/// Leaves the images of some classes.
+///
+/// # Errors
+/// Images without classes; a class that there is not; no image of any.
+fn only(classes: &ClassList, images: &mut Images) -> Result<(), Failure> {
+    let last = images.classes.len().saturating_sub(1);
+    if images.labels.is_empty() {
+        return input("--only-classes needs images that have classes");
+    }
+    if usize::from(classes.last()) > last {
+        return input(format!(
+            "--only-classes names the class {}, and the images have the classes 0 to {last}",
+            classes.last()
+        ));
+    }
+    let labels = images.labels.iter().enumerate();
+    let kept = labels.filter(|&(_, &label)| classes.contains(label));
+    let kept: Vec<usize> = kept.map(|(number, _)| number).collect();
+    if kept.is_empty() {
+        return input(format!("there are no images of the classes {classes}"));
+    }
+    images.retain(&kept);
+    Ok(())
 }
 
 /// Brings pictures into the order of the images of the same names.

@@ -196,7 +196,8 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     let Session { mut plan, resumed } = session;
     let teacher = Teacher::of(&plan)?;
     let mut loaded = Loaded::new(&plan, Split::Train)?;
-    let mut fid_cls = if loaded.reads_pictures() {
+    // The classifier's figures are of images of all classes.
+    let mut fid_cls = if loaded.reads_pictures() || plan.options.only_classes.is_some() {
         None
     } else {
         FidCls::new(&plan.dataset).map_err(anyhow::Error::from)?

@@ -5,7 +5,7 @@ mod translation;
 use super::teacher::Teacher;
 use crate::cli::data_flags::{DataFlags, old_split_rule};
 use crate::cli::{Failure, complaint, name};
-use crate::data::{self, Channels, Dataset, Fingerprint, Pictures, SplitRule, Task};
+use crate::data::{self, Channels, ClassList, Dataset, Fingerprint, Pictures, SplitRule, Task};
 use crate::export::quantize::Weights;
 use crate::files::place;
 use crate::gan::fit::{Length, OnCollapse, OnNan};
@@ -63,6 +63,9 @@ pub(in crate::cli) struct Options {
     /// Mirror half of the images, others in each epoch, left to right.
     #[arg(long)]
     pub flip: bool,
+    /// Learn only the images of these classes, counted from 0: 3, or 0-2,5 [default: all].
+    #[arg(long, value_name = "CLASSES")]
+    pub only_classes: Option<ClassList>,
     /// Learn only from this share of the images, above 0 and below 1: those that the built-in classifier's features
     /// show to be the most usual. For fashion and mnist [default: all].
     #[arg(long, value_name = "SHARE")]
@@ -769,6 +772,9 @@ impl Plan {
         let defaults = defaults(recipe);
         options.check_game(&defaults)?;
         let target = options.target(&defaults, target)?;
+        if options.instance_selection.is_some() && options.only_classes.is_some() {
+            return input("--instance-selection compares all classes: leave out --only-classes");
+        }
         if options.instance_selection.is_some() && !FidCls::is_for(&dataset) {
             return input(format!(
                 "--instance-selection needs a classifier of the data set, and there is none of {dataset}"
@@ -830,6 +836,11 @@ impl Plan {
             return input("--latent-size must be from 1 to 1024");
         }
         let conditional = options.conditional.unwrap_or_default();
+        if conditional && options.only_classes.is_some() {
+            return input(
+                "a conditional run is told the class, of all there are: leave out --only-classes",
+            );
+        }
         if options.discriminator_conditioning.is_some() && !conditional {
             return input(
                 "--discriminator-conditioning needs a conditional run: add --conditional",
@@ -901,6 +912,31 @@ impl Plan {
             split_rule: self.options.split_rule.unwrap_or_default(),
             ..data::Options::default()
         }
+    }
+
+    /// How another data set's images are found and read: as this run's are, as far as that goes.
+    ///
+    /// # Errors
+    /// Options that do not go with it.
+    pub fn data_options_for(&self, dataset: &Dataset) -> Result<data::Options, Failure> {
+        let side = (self.options.image_size, self.options.channels);
+        let mut flags = self.options.data().for_data_like(dataset);
+        flags.data_dir = None;
+        if matches!(dataset, Dataset::Folder(_)) && side.0.is_none() {
+            let image = self
+                .dataset
+                .published()
+                .map(|published| published.image_shape());
+            if let Some((channels, height, _)) = image {
+                flags.image_size = u16::try_from(height).ok();
+                flags.channels = Some(if channels == 1 {
+                    Channels::Grey
+                } else {
+                    Channels::Rgb
+                });
+            }
+        }
+        flags.options(dataset)
     }
 
     /// The configuration that gives this run again.
