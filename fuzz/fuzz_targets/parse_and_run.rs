@@ -7,7 +7,7 @@ use pocketgan::Model;
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(model) = Model::parse(data) {
-        pocketgan_fuzz::image::check_images(&model);
+        pocketgan_fuzz::image::check_images(&model, data);
     }
 });
 

@@ -1,12 +1,12 @@
-//! What the header and the records of a blob say of each other and of the parameters, made to agree: sections 2, 8 and
-//! 9 of the blob format, written apart from the runtime.
+//! What the header and the records of a blob say of each other and of the parameters, made to agree: sections 2, 8, 9
+//! and 10 of the blob format, written apart from the runtime.
 
 use pocketgan::Rng;
 
 use crate::forge::between;
 use crate::layers::{
-    Blob, Extents, GRAPH_VERSION, INT4, Layer, activation, field, get, header, operator, put,
-    put_extents,
+    Blob, Extents, GRAPH_VERSION, IMAGES_VERSION, INT4, Layer, activation, field, get, header,
+    operator, put, put_extents,
 };
 
 /// How often layers may have to read other tensors.
@@ -66,7 +66,11 @@ impl Blob {
             self.put_needs(has_rows_as_channels);
         } else {
             // The blob is refused, and the rows are not worth making.
-            self.put_version(GRAPH_VERSION);
+            self.put_version(if self.needs_images() {
+                IMAGES_VERSION
+            } else {
+                GRAPH_VERSION
+            });
         }
         Some(())
     }
@@ -75,15 +79,35 @@ impl Blob {
         get(&self.header, header::CLASSES).into()
     }
 
-    /// Goes through the layers and makes what they read, and the shapes, fit each other.
-    fn infer_shapes(&mut self, rng: &mut Rng) -> Option<()> {
-        let is_float = self.is_float();
+    /// The model's input: a picture, which comes without classes, or a latent.
+    fn input(&mut self) -> Tensor {
+        if self.reads_pictures() {
+            for at in [header::LATENT_SIZE, header::CLASSES] {
+                put(&mut self.header, at, 0);
+            }
+            return Tensor {
+                extents: [0, 2, 4].map(|axis| get(&self.header, header::INPUT + axis).into()),
+                scale: [0, 1, 2, 3].map(|at| self.header[header::INPUT_SCALE + at]),
+                is_signed: true,
+            };
+        }
         let latent = get(&self.header, header::LATENT_SIZE);
-        let mut tensors = vec![Tensor {
+        Tensor {
             extents: [1, 1, latent.into()],
             scale: LATENT_SCALE.to_le_bytes(),
             is_signed: true,
-        }];
+        }
+    }
+
+    /// Whether the model needs the version that brought pictures (10).
+    fn needs_images(&self) -> bool {
+        self.reads_pictures() || self.layers.iter().any(Layer::reads_image)
+    }
+
+    /// Goes through the layers and makes what they read, and the shapes, fit each other.
+    fn infer_shapes(&mut self, rng: &mut Rng) -> Option<()> {
+        let is_float = self.is_float();
+        let mut tensors = vec![self.input()];
         for (index, layer) in self.layers.iter_mut().enumerate() {
             let source = layer.get(field::SOURCE).min(index);
             layer.put(field::SOURCE, source);
@@ -106,7 +130,16 @@ impl Blob {
             if layer.operator() != operator::ADDITION || is_float {
                 layer.record[field::ADDENDS..field::SOURCE].fill(0);
             }
-            let output = layer.output(input.extents, other.map(|other| other.extents))?;
+            let mut output = layer.output(input.extents, other.map(|other| other.extents))?;
+            if layer.operator() == operator::LINEAR {
+                let is_image = input.extents[..2] != [1, 1];
+                layer.record[field::INPUT_ORDER] = is_image.into();
+                if is_image {
+                    output[..2].fill(1);
+                }
+            } else {
+                layer.record[field::INPUT_ORDER] = 0;
+            }
             layer.put_extents(field::INPUT, input.extents);
             layer.put_extents(field::OUTPUT, output);
             if layer.keeps_quanta() && !is_float {
@@ -177,6 +210,7 @@ impl Blob {
     fn put_needs(&mut self, has_rows_as_channels: bool) {
         let added = self.rows_of_additions();
         let version = match added {
+            None if self.needs_images() => IMAGES_VERSION,
             None => GRAPH_VERSION,
             Some(_) if self.has_additions() || has_rows_as_channels => ADD_VERSION,
             Some(_) if self.header[header::NUMBERS] == INT4 => 3,
@@ -188,9 +222,11 @@ impl Blob {
             None => self.margins(),
             Some(_) => vec![[0; 2]; self.layers.len() + 1],
         };
-        let rows = added
-            .clone()
-            .unwrap_or_else(|| self.kept_rows()[1..].to_vec());
+        let kept = self.kept_rows();
+        if self.reads_pictures() {
+            put(&mut self.header, header::INPUT_ROWS, kept[0] as u16);
+        }
+        let rows = added.clone().unwrap_or_else(|| kept[1..].to_vec());
         let homes = self.homes();
         self.header[header::MARGINS..header::MARGINS + 2].copy_from_slice(&margins[0]);
         for (index, layer) in self.layers.iter_mut().enumerate() {
@@ -208,7 +244,7 @@ impl Blob {
     /// For each layer the rows of its input that additions need (8, item 4); `None` if the model is a graph (9.1, item
     /// 4).
     fn rows_of_additions(&self) -> Option<Vec<u64>> {
-        if self.layers.len() > MAX_CHAIN {
+        if self.layers.len() > MAX_CHAIN || self.needs_images() {
             return None;
         }
         let mut kept = vec![0; self.layers.len()];
@@ -252,7 +288,7 @@ impl Blob {
     fn kept_rows(&self) -> Vec<u64> {
         let count = self.layers.len();
         let (mut made, mut kept) = (vec![0; count + 1], vec![1; count + 1]);
-        made[0] = 1;
+        made[0] = u64::from(!self.reads_pictures());
         while made[count] < self.layers[count - 1].extents(field::OUTPUT)[0] {
             self.make_row(count - 1, &mut made, &mut kept);
         }
@@ -263,16 +299,34 @@ impl Blob {
     fn make_row(&self, index: usize, made: &mut [u64], kept: &mut [u64]) {
         let layer = &self.layers[index];
         let y = made[index + 1];
+        if layer.reads_image() {
+            // A row at a time, of which each is needed but once.
+            let tensor = layer.get(field::SOURCE);
+            for row in 0..layer.extents(field::INPUT)[0] {
+                self.make_rows(tensor, row + 1, made, kept);
+                kept[tensor] = kept[tensor].max(made[tensor] - row);
+            }
+            made[index + 1] += 1;
+            return;
+        }
         let rows = [layer.rows(y), layer.joins().then_some([y, y + 1])];
         for (tensor, [_, behind]) in layer.reads().zip(rows).filter_map(both) {
-            while made[tensor] < behind {
-                self.make_row(tensor - 1, made, kept);
-            }
+            self.make_rows(tensor, behind, made, kept);
         }
         for (tensor, [first, _]) in layer.reads().zip(rows).filter_map(both) {
             kept[tensor] = kept[tensor].max(made[tensor] - first);
         }
         made[index + 1] += 1;
+    }
+
+    /// Makes rows of a tensor until there are so many; those of a picture are there at once.
+    fn make_rows(&self, tensor: usize, count: u64, made: &mut [u64], kept: &mut [u64]) {
+        while made[tensor] < count {
+            match tensor.checked_sub(1) {
+                Some(index) => self.make_row(index, made, kept),
+                None => made[0] += 1,
+            }
+        }
     }
 
     /// The margins of each tensor (9.4).

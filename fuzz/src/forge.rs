@@ -29,7 +29,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
     for seed in 0..2000 {
         let chain = model(&mut Rng::new(seed)).filter(|blob| blob.len() <= LARGEST);
         let graph = graph(&mut Rng::new(seed)).filter(|blob| blob.len() <= LARGEST_GRAPH);
-        for blob in [chain, graph].into_iter().flatten() {
+        let pictures = translator(&mut Rng::new(seed)).filter(|blob| blob.len() <= LARGEST_GRAPH);
+        for blob in [chain, graph, pictures].into_iter().flatten() {
             let (version, numbers) = (blob[header::READER], blob[header::NUMBERS]);
             let additions = Blob::read(&blob).is_some_and(|blob| blob.has_additions());
             let kind = (version, numbers, additions);
@@ -83,11 +84,18 @@ pub fn graph(rng: &mut Rng) -> Option<Vec<u8>> {
     let numbers = [Numbers::Float, Numbers::Int8, Numbers::Int4][between(rng, 0, 2)];
     let graph = common::Graph::random(rng);
     let blob = if one_in(rng, 3) {
-        common::conditional_graph_blob(graph.latent, between(rng, 1, 6), &graph.nodes, numbers, rng)
+        common::conditional_graph_blob(graph.input.channels, between(rng, 1, 6), &graph.nodes, numbers, rng)
     } else {
-        common::graph_blob(graph.latent, &graph.nodes, numbers, rng)
+        common::graph_blob(graph.input.channels, &graph.nodes, numbers, rng)
     };
     blob.ok()
+}
+
+/// As [`graph`], of a graph that reads pictures.
+pub fn translator(rng: &mut Rng) -> Option<Vec<u8>> {
+    let numbers = [Numbers::Float, Numbers::Int8, Numbers::Int4][between(rng, 0, 2)];
+    let graph = common::Graph::random_of_pictures(rng);
+    common::translator_blob(graph.input, &graph.nodes, numbers, rng).ok()
 }
 
 /// Blobs with the largest picture there can be, and with the tallest column that these windows make.

@@ -8,6 +8,10 @@ const CRC_LEN: usize = 4;
 pub const MAX_LAYERS: usize = 65;
 /// The version that brought graphs.
 pub const GRAPH_VERSION: u16 = 5;
+/// The version that brought pictures.
+pub const IMAGES_VERSION: u16 = 6;
+/// Values of a pixel.
+const PIXELS: usize = 256;
 
 /// Offsets in the header.
 pub mod header {
@@ -19,8 +23,12 @@ pub mod header {
     pub const OUTPUT: usize = 22;
     pub const NUMBERS: usize = 28;
     pub const RANGE: usize = 29;
+    pub const INPUT_KIND: usize = 30;
     pub const WORK: usize = 32;
     pub const MARGINS: usize = 40;
+    pub const INPUT: usize = 42;
+    pub const INPUT_ROWS: usize = 48;
+    pub const INPUT_SCALE: usize = 50;
 }
 
 /// Offsets in a record.
@@ -45,6 +53,7 @@ pub mod field {
     pub const ADDENDS: usize = 42;
     pub const SOURCE: usize = 46;
     pub const MARGINS: usize = 48;
+    pub const INPUT_ORDER: usize = 50;
     pub const HOME: usize = 52;
 }
 
@@ -85,6 +94,8 @@ const FILLINGS: [u8; PARTS] = [0, 1, 0, 1, 0, 1, 1];
 /// A header and layers. The layers of a chain name the tensors that they read as those of a graph do.
 pub struct Blob {
     pub header: [u8; HEADER_LEN],
+    /// What the values of pixels are (10.1), of a model that reads pictures.
+    table: Vec<u8>,
     pub layers: Vec<Layer>,
 }
 
@@ -121,7 +132,28 @@ impl Blob {
             layer
         };
         let layers: Vec<Layer> = records.enumerate().map(layer).collect();
-        (!layers.is_empty()).then_some(Self { header, layers })
+        let start = HEADER_LEN + RECORD_LEN * layers.len();
+        let mut blob = Self {
+            header,
+            table: Vec::new(),
+            layers,
+        };
+        let table = bytes.get(start..).unwrap_or_default().iter();
+        blob.table = table.take(blob.table_len()).copied().collect();
+        (!blob.layers.is_empty()).then_some(blob)
+    }
+
+    /// Whether the model reads pictures.
+    pub fn reads_pictures(&self) -> bool {
+        self.header[header::INPUT_KIND] == 1
+    }
+
+    fn table_len(&self) -> usize {
+        match self.header[header::NUMBERS] {
+            _ if !self.reads_pictures() => 0,
+            FLOAT => 4 * PIXELS,
+            _ => PIXELS,
+        }
     }
 
     /// The bytes, not yet sealed; `None` if there are more than `max_len`.
@@ -129,6 +161,8 @@ impl Blob {
         let mut bytes = self.header.to_vec();
         put(&mut bytes, header::LAYERS, self.layers.len() as u16);
         bytes.resize(HEADER_LEN + RECORD_LEN * self.layers.len(), 0);
+        bytes.extend(&self.table);
+        bytes.resize(HEADER_LEN + RECORD_LEN * self.layers.len() + self.table_len(), 0);
         for (index, layer) in self.layers.iter().enumerate() {
             bytes.resize(bytes.len().next_multiple_of(16), 0);
             let start = bytes.len();
@@ -193,6 +227,11 @@ impl Layer {
         )
     }
 
+    /// Whether it is a linear layer over an image (10.2).
+    pub fn reads_image(&self) -> bool {
+        self.operator() == operator::LINEAR && self.record[field::INPUT_ORDER] == 1
+    }
+
     /// The tensors that the layer reads.
     pub fn reads(&self) -> impl Iterator<Item = usize> {
         let other = self.joins().then(|| self.get(field::OTHER));
@@ -213,7 +252,7 @@ impl Layer {
         let taps = self.byte(field::KERNEL).pow(2);
         let elements = product(&output);
         match self.operator() {
-            operator::LINEAR => elements.saturating_mul(input[2]),
+            operator::LINEAR => elements.saturating_mul(product(&input)),
             operator::CONVOLUTION => elements.saturating_mul(taps).saturating_mul(input[2]),
             operator::TRANSPOSED => product(&input)
                 .saturating_mul(taps)
@@ -254,7 +293,14 @@ impl Layer {
             _ => channels,
         };
         match self.operator() {
-            operator::LINEAR => product(&[output[0], output[1], full(output[2]), full(input[2])]),
+            operator::LINEAR => product(&[
+                input[0],
+                input[1],
+                output[0],
+                output[1],
+                full(output[2]),
+                full(input[2]),
+            ]),
             operator::CONVOLUTION | operator::TRANSPOSED => {
                 self.byte(field::KERNEL).pow(2) * output[2] * full(input[2])
             }

@@ -23,7 +23,8 @@ const MAX_ELEMENTS: usize = 1 << 22;
 /// # Panics
 /// Where one does not hold.
 pub fn check_facts(model: &Model<'_>) {
-    let mut tensors = vec![Shape::new(1, 1, model.latent_size())];
+    let latent = Shape::new(1, 1, model.latent_size());
+    let mut tensors = vec![model.picture().unwrap_or(latent)];
     let mut macs = 0;
     for layer in model.layers() {
         assert_eq!(Some(&layer.input), tensors.get(layer.source));

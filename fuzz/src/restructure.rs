@@ -43,7 +43,11 @@ fn change(blob: &mut Blob, rng: &mut Rng) {
         }
         6 => layer.put(field::OUTPUT + 2 * between(rng, 0, 2), number(rng).into()),
         7 => {
-            let at = [header::LATENT_SIZE, header::CLASSES][between(rng, 0, 1)];
+            let at = if blob.reads_pictures() {
+                header::INPUT + 2 * between(rng, 0, 2)
+            } else {
+                [header::LATENT_SIZE, header::CLASSES][between(rng, 0, 1)]
+            };
             put(&mut blob.header, at, number(rng));
         }
         8 if count > 1 => remove(&mut blob.layers, index),

@@ -54,7 +54,7 @@ fn a_blob_without_changes_stays_as_it_is() {
         .map(|path| (path.display().to_string(), fs::read(path).expect("a blob")))
         .collect();
     let forged = (0..2000).flat_map(|seed| {
-        let blobs = [forge::model, forge::graph].map(|make| make(&mut Rng::new(seed)));
+        let blobs = [forge::model, forge::graph, forge::translator].map(|make| make(&mut Rng::new(seed)));
         blobs.map(|blob| Some((format!("seed {seed}"), blob?)))
     });
     all.extend(forged.flatten());
@@ -68,7 +68,7 @@ fn a_blob_without_changes_stays_as_it_is() {
 /// What is refused after a change is a number out of its range, and nothing that layers say of each other.
 #[test]
 fn changed_blobs_agree() {
-    let (mut tried, mut with_homes, mut versions) = (0, 0, [0; 6]);
+    let (mut tried, mut with_homes, mut versions) = (0, 0, [0; 7]);
     for path in ["fuzz/seeds", "runtime/tests/data"]
         .into_iter()
         .flat_map(blobs)
