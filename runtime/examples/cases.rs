@@ -3,8 +3,11 @@
 //!
 //! `cargo run -p pocketgan --features writer --example cases -- cases.bin`
 //!
+//! With the word `pictures` behind it, models that read pictures.
+//!
 //! For each model: the lengths of its blob and its image, 32 bits each, little-endian; the blob, and zeros up
-//! to a multiple of 16 bytes; the image of seed 1.
+//! to a multiple of 16 bytes; the image of seed 1, or of the picture whose pixels are the first bytes of the numbers of
+//! `Rng` with that seed.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -16,10 +19,26 @@ use std::process::ExitCode;
 const GRAPHS: u64 = 160;
 
 fn main() -> ExitCode {
-    let Some(path) = std::env::args().nth(1) else {
-        return fail("usage: cases PATH");
-    };
+    let words: Vec<String> = std::env::args().skip(1).collect();
     let mut bytes = Vec::new();
+    let path = match words.as_slice() {
+        [path] => {
+            add_generators(&mut bytes);
+            path
+        }
+        [path, kind] if kind == "pictures" => {
+            add_translators(&mut bytes);
+            path
+        }
+        _ => return fail("usage: cases PATH [pictures]"),
+    };
+    match std::fs::write(path, bytes) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&format!("{path}: {error}")),
+    }
+}
+
+fn add_generators(bytes: &mut Vec<u8>) {
     let models = common::every_small_window().into_iter();
     let models = models.chain(common::larger()).chain(common::skips());
     let models = models.map(|(plans, seed)| {
@@ -46,32 +65,56 @@ fn main() -> ExitCode {
     for (latent, nodes, seed, numbers) in models {
         let blob = common::graph_blob(latent, &nodes, numbers, &mut Rng::new(seed));
         let blob = blob.expect("a valid model");
-        let image = image(&Model::parse(&blob).expect("written blobs parse"));
-        for len in [blob.len(), image.len()] {
-            bytes.extend((len as u32).to_le_bytes());
-        }
-        bytes.extend(&blob);
-        bytes.resize(
-            bytes.len() + blob.len().next_multiple_of(16) - blob.len(),
-            0,
-        );
-        bytes.extend(image);
-    }
-    match std::fs::write(&path, bytes) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&format!("{path}: {error}")),
+        let model = Model::parse(&blob).expect("written blobs parse");
+        let quanta = common::reference_int8(&model, &common::latents(&model, 1));
+        add_case(bytes, &model, &blob, &quanta);
     }
 }
 
-/// The image of seed 1.
-fn image(model: &Model<'_>) -> Vec<u8> {
-    let quanta = common::reference_int8(model, &common::latents(model, 1));
+/// Random graphs that read pictures, and larger networks as they are in use.
+fn add_translators(bytes: &mut Vec<u8>) {
+    let graphs = (8000..8000 + GRAPHS).map(|seed| {
+        let graph = common::Graph::random_of_pictures(&mut Rng::new(seed));
+        (graph.input, graph.nodes, seed)
+    });
+    let larger = (0..48).map(|seed| {
+        let (input, nodes) = common::translator(seed);
+        (input, nodes, seed as u64)
+    });
+    for (input, nodes, seed) in graphs.chain(larger) {
+        let numbers: &[_] = match seed % 4 {
+            0 => &[Numbers::Int8, Numbers::Int4],
+            _ => &[Numbers::Int8],
+        };
+        for &numbers in numbers {
+            let blob = common::translator_blob(input, &nodes, numbers, &mut Rng::new(seed));
+            let blob = blob.expect("a valid model");
+            let model = Model::parse(&blob).expect("written blobs parse");
+            let mut rng = Rng::new(1);
+            let picture = (0..model.picture_len()).map(|_| (rng.next_u32() >> 24) as u8);
+            let picture: Vec<u8> = picture.collect();
+            let quanta = common::reference_int8_of_picture(&model, &blob, &picture);
+            add_case(bytes, &model, &blob, &quanta);
+        }
+    }
+}
+
+/// Adds a model and the image that its last layer makes.
+fn add_case(bytes: &mut Vec<u8>, model: &Model<'_>, blob: &[u8], quanta: &[Vec<i16>]) {
+    for len in [blob.len(), model.image_len()] {
+        bytes.extend((len as u32).to_le_bytes());
+    }
+    bytes.extend(blob);
+    bytes.resize(
+        bytes.len() + blob.len().next_multiple_of(16) - blob.len(),
+        0,
+    );
     let offset = match model.range() {
         PixelRange::Signed => 128,
         PixelRange::Unsigned => 0,
     };
     let last = quanta.last().expect("there are layers");
-    last.iter().map(|q| (q + offset) as u8).collect()
+    bytes.extend(last.iter().map(|q| (q + offset) as u8));
 }
 
 fn fail(message: &str) -> ExitCode {

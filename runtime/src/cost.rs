@@ -76,6 +76,17 @@ enum Part {
     UnpackedMultiplier,
     LeftTurn,
     RightTurn,
+    /// What a translator takes besides, and for each row of each tensor.
+    Translation,
+    TranslationRow,
+    /// Of the picture.
+    PictureRow,
+    PictureElement,
+    /// Of an image that a linear layer reads: a row that is added to the sums, four of these, an output.
+    AddedRow,
+    AddedFour,
+    AddedUnpacking,
+    AddedOutput,
     /// The first of the loops for 7, 4, 2 and 1 outputs: two taps, two signed ones, one, one signed.
     Turns,
 }
@@ -96,6 +107,7 @@ pub fn counts(model: &Model<'_>) -> Option<Vec<Counts>> {
     let output = model.output();
     image[Part::Image as usize] = 1;
     image[Part::LatentComponent as usize] = model.latent_size() as u64;
+    let reads_pictures = model.picture().is_some();
     image[Part::ImageRow as usize] = output.height as u64;
     image[Part::ImagePixel as usize] = output.len() as u64;
     // Of each tensor. What no row of the image needs is never made.
@@ -106,7 +118,9 @@ pub fn counts(model: &Model<'_>) -> Option<Vec<Counts>> {
         let layer = model.layer(index);
         let made = rows[index + 1];
         let mut layer_counts = of_layer(&layer, made);
-        if model.is_graph() {
+        if reads_pictures {
+            layer_counts[Part::TranslationRow as usize] = made as u64;
+        } else if model.is_graph() {
             layer_counts[Part::GraphRow as usize] = made as u64;
         }
         all.push(layer_counts);
@@ -116,6 +130,11 @@ pub fn counts(model: &Model<'_>) -> Option<Vec<Counts>> {
         if let Some(other) = layer.operator.other() {
             rows[other] = rows[other].max(made);
         }
+    }
+    if let Some(picture) = model.picture() {
+        image[Part::Translation as usize] = 1;
+        image[Part::PictureRow as usize] = rows[0] as u64;
+        image[Part::PictureElement as usize] = (rows[0] * picture.row_len()) as u64;
     }
     all.push(image);
     all.reverse();
@@ -156,6 +175,7 @@ fn of_layer(layer: &Layer<'_>, rows: usize) -> Counts {
             counts.outputs(elements);
         }
         (_, Some(axis)) => counts.convolution(axis),
+        (_, None) if layer.reads_image => counts.linear_over_image(),
         (_, None) => counts.linear(),
     }
     counts.counts
@@ -211,6 +231,27 @@ impl Counter<'_> {
             if self.layer.numbers.is_int4() {
                 self.unpacked(pixels, channels, turns * 4 / pixels);
             }
+        }
+    }
+
+    fn linear_over_image(&mut self) {
+        let (rows, outputs) = (self.layer.input.height, self.layer.outputs());
+        let fours = rows * outputs.div_ceil(4);
+        let turns = fours * Ring::of_input(self.layer).row_len() / 4;
+        let turn = if self.layer.signed_input {
+            Part::LinearSignedTurn
+        } else {
+            Part::LinearTurn
+        };
+        self.add(turn, turns);
+        self.add(Part::AddedRow, rows);
+        self.add(Part::AddedFour, fours);
+        self.add(Part::AddedOutput, outputs);
+        self.outputs(outputs);
+        if self.layer.numbers.is_int4() {
+            let parts = outputs.next_multiple_of(4).div_ceil(scratch::OUTPUTS);
+            self.add(Part::AddedUnpacking, rows * parts);
+            self.add(Part::UnpackedWord, turns * 2);
         }
     }
 

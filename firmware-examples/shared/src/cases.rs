@@ -73,10 +73,7 @@ fn run(counter: Counter) -> Result<(usize, usize), Failure> {
         } else {
             parsed
         };
-        let mut generator = Generator::new(&model, buffer.as_mut_slice())?;
-        let mut outcome = Ok(());
-        let instructions = counter.instructions(|| outcome = generator.sample(1, image));
-        outcome?;
+        let instructions = make(&model, &mut buffer, image, counter)?;
         if count {
             println!("{instructions}");
         }
@@ -91,6 +88,31 @@ fn run(counter: Counter) -> Result<(usize, usize), Failure> {
     }
 }
 
+/// Makes the image of seed 1, or of the case's picture; says how many instructions that took.
+fn make(
+    model: &Model<'_>,
+    buffer: &mut [u32],
+    image: &mut [u8],
+    counter: Counter,
+) -> Result<u64, Error> {
+    let mut outcome = Ok(());
+    #[cfg(feature = "images")]
+    if model.picture().is_some() {
+        let mut picture = [0; ROOM / 4];
+        let picture = picture.get_mut(..model.picture_len()).unwrap_or_default();
+        let mut rng = pocketgan::Rng::new(1);
+        for pixel in picture.iter_mut() {
+            *pixel = (rng.next_u32() >> 24) as u8;
+        }
+        let mut translator = pocketgan::Translator::new(model, buffer)?;
+        let count = counter.instructions(|| outcome = translator.translate(picture, image));
+        return outcome.map(|()| count);
+    }
+    let mut generator = Generator::new(model, buffer)?;
+    let count = counter.instructions(|| outcome = generator.sample(1, image));
+    outcome.map(|()| count)
+}
+
 /// Moves the blob by a byte, where the kernels cannot take it.
 fn check_unaligned<const N: usize>(
     blob: &mut Aligned<N>,
@@ -99,8 +121,15 @@ fn check_unaligned<const N: usize>(
 ) -> Result<(), Failure> {
     blob.0.copy_within(..len, 1);
     let model = Model::parse(&blob.0[1..=len])?;
+    #[cfg(feature = "images")]
+    if model.picture().is_some() {
+        return match pocketgan::Translator::new(&model, buffer) {
+            Err(Error::Unaligned) => Ok(()),
+            _ => Err(Failure("an unaligned blob is taken")),
+        };
+    }
     match Generator::new(&model, buffer) {
-        Err(pocketgan::Error::Unaligned) => Ok(()),
+        Err(Error::Unaligned) => Ok(()),
         _ => Err(Failure("an unaligned blob is taken")),
     }
 }

@@ -862,3 +862,37 @@ pub fn random_picture(model: &Model, rng: &mut Rng) -> Vec<u8> {
     let len = model.picture_len();
     (0..len).map(|_| below(rng, 256) as u8).collect()
 }
+
+/// A network as people translate pictures with, or an autoencoder around a vector, of another size for each number.
+pub fn translator(i: usize) -> (Shape, Vec<Node>) {
+    let layer = |input, transposed, window, activation, channels| {
+        windowed(input, transposed, window, activation, channels).expect("fits")
+    };
+    let side = [8, 16, 28, 32][i % 4];
+    let picture = Shape::new(side, side, 1 + i / 4 % 2 * 2);
+    let wide = 4 + i % 5 * 4;
+    let hidden = ACTIVATIONS[[1, 1, 2][i % 3]];
+    let (shrink, grow, same) = ([4, 2, 1, 0], [4, 2, 1, 0], [3, 1, 1, 0]);
+    let end = Activation::Tanh;
+    let mut plans = vec![layer(picture, false, same, hidden, wide)];
+    if i % 2 == 0 {
+        plans.push(layer(plans[0].2, false, shrink, hidden, 2 * wide));
+        let from = plans.len();
+        for _ in 0..2 {
+            let input = plans[plans.len() - 1].2;
+            plans.push(layer(input, false, same, hidden, 2 * wide));
+        }
+        plans.push(addition(&plans, from, Activation::None));
+        let input = plans[plans.len() - 1].2;
+        plans.push(layer(input, true, grow, hidden, wide));
+    } else {
+        plans.push(layer(plans[0].2, false, shrink, hidden, wide));
+        let small = plans[1].2;
+        plans.push(linear(Activation::None, 1, 1, 8 + i % 7));
+        plans.push(linear(hidden, small.height, small.width, wide));
+        plans.push(layer(plans[3].2, true, grow, hidden, wide));
+    }
+    let input = plans[plans.len() - 1].2;
+    plans.push(layer(input, false, same, end, picture.channels));
+    (picture, chain(&plans))
+}

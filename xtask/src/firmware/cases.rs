@@ -6,19 +6,42 @@ use super::machines::Machine;
 use crate::bare_metal::Toolchain;
 use crate::{process, workspace};
 
+/// What models read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    Latents,
+    Pictures,
+}
+
+impl Read {
+    /// The feature of the firmware that runs the cases.
+    pub const fn feature(self) -> &'static str {
+        match self {
+            Self::Latents => "graphs",
+            Self::Pictures => "images",
+        }
+    }
+}
+
 /// Writes the cases and returns the file's path.
 ///
 /// # Errors
 ///
 /// The runtime's example cannot be built or run.
-pub fn write() -> Result<String> {
-    let path = workspace::target().join("cases.bin");
+pub fn write(read: Read) -> Result<String> {
+    let path = workspace::target().join(match read {
+        Read::Latents => "cases.bin",
+        Read::Pictures => "pictures.bin",
+    });
     let path = path
         .to_str()
         .context("the target folder's path is no UTF-8")?;
     let mut cargo = process::cargo();
     cargo.args(["run", "--quiet", "--locked", "--package", "pocketgan"]);
     cargo.args(["--features", "writer", "--example", "cases", "--", path]);
+    if read == Read::Pictures {
+        cargo.arg("pictures");
+    }
     process::run(&mut cargo)?;
     Ok(path.to_owned())
 }
@@ -28,9 +51,9 @@ pub fn write() -> Result<String> {
 /// # Errors
 ///
 /// A model gives another image than the reference.
-pub fn check(toolchain: &Toolchain, machine: &Machine, cases: &str) -> Result<()> {
+pub fn check(toolchain: &Toolchain, machine: &Machine, read: Read, cases: &str) -> Result<()> {
     let mut run = machine.cargo(toolchain, "run");
-    run.args(["--features", "graphs", "--example", "cases", "--"]);
+    run.args(["--features", read.feature(), "--example", "cases", "--"]);
     let printed = process::output(run.args(machine.options).args(["-append", cases]))?;
     eprint!("{}: {printed}", machine.core.name());
     Ok(())

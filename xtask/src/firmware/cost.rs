@@ -9,7 +9,8 @@ use clap::ValueEnum;
 use pocketgan::Model;
 use pocketgan::cost::{Counts, counts};
 
-use super::{cases, footprint};
+use super::cases::{self, Read};
+use super::footprint;
 use crate::bare_metal::Toolchain;
 use crate::{process, setup, workspace};
 
@@ -51,20 +52,29 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn fit_instructions(toolchain: &Toolchain) -> Result<()> {
-    let path = cases::write()?;
-    let models = models(&fs::read(&path)?)?;
+    let mut all = Vec::new();
+    for read in [Read::Latents, Read::Pictures] {
+        let path = cases::write(read)?;
+        let models = models(&fs::read(&path)?)?;
+        all.push((read, path, models));
+    }
+    let models: Vec<Counts> = all
+        .iter()
+        .flat_map(|(_, _, models)| models)
+        .copied()
+        .collect();
     let mut columns = Vec::new();
     // The boards can take all cases, which those with a small memory cannot.
     for machine in footprint::machines() {
-        let mut run = machine.cargo(toolchain, "run");
-        run.args(["--features", "graphs", "--example", "cases", "--"]);
-        run.args(machine.options);
-        // The words of the firmware are a single one for QEMU.
-        let printed = process::output(run.args(["-append", &format!("{path} count")]))?;
-        let measured: Vec<f64> = printed
-            .lines()
-            .filter_map(|line| line.parse().ok())
-            .collect();
+        let mut measured: Vec<f64> = Vec::new();
+        for (read, path, _) in &all {
+            let mut run = machine.cargo(toolchain, "run");
+            run.args(["--features", read.feature(), "--example", "cases", "--"]);
+            run.args(machine.options);
+            // The words of the firmware are a single one for QEMU.
+            let printed = process::output(run.args(["-append", &format!("{path} count")]))?;
+            measured.extend(printed.lines().filter_map(|line| line.parse::<f64>().ok()));
+        }
         let core = machine.core.name();
         ensure!(
             measured.len() == models.len(),

@@ -8,10 +8,9 @@ use anyhow::{Context, Result, ensure};
 
 use super::bare::{self, Bare, Footprint, Kind};
 use super::bench::{self, SEEDS, Sample};
+use super::cases::{self, Read};
 use super::machines::{self, MACHINES, MICROBIT, MODELS, MPS2_M4, RISCV_VIRT};
-use super::{
-    Example, NANO, cases, every_operator, folders, footprint, perceptron, requests, size, wasm,
-};
+use super::{Example, NANO, every_operator, folders, footprint, perceptron, requests, size, wasm};
 use crate::bare_metal::Toolchain;
 use crate::{host, process};
 
@@ -32,13 +31,16 @@ pub fn run(toolchain: &Toolchain) -> Result<()> {
     for machine in [MICROBIT, MPS2_M4, RISCV_VIRT] {
         requests::check(toolchain, &machine)?;
     }
-    let cases = cases::write()?;
+    let cases = [Read::Latents, Read::Pictures].map(|read| Ok((read, cases::write(read)?)));
+    let cases: Vec<(Read, String)> = cases.into_iter().collect::<Result<_>>()?;
     // The micro:bit's memory is too small; its core is there a second time.
     for machine in MACHINES
         .iter()
         .filter(|machine| machine.board != MICROBIT.board)
     {
-        cases::check(toolchain, machine, &cases)?;
+        for (read, path) in &cases {
+            cases::check(toolchain, machine, *read, path)?;
+        }
     }
     for model in MODELS {
         wasm::check(toolchain, model)?;
