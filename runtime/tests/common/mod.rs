@@ -868,7 +868,10 @@ pub fn translator(i: usize) -> (Shape, Vec<Node>) {
     let layer = |input, transposed, window, activation, channels| {
         windowed(input, transposed, window, activation, channels).expect("fits")
     };
-    let side = [8, 16, 28, 32][i % 4];
+    let side = match i % 2 {
+        0 => [16, 28, 32][i / 2 % 3],
+        _ => [8, 12, 16][i / 2 % 3],
+    };
     let picture = Shape::new(side, side, 1 + i / 4 % 2 * 2);
     let wide = 4 + i % 5 * 4;
     let hidden = ACTIVATIONS[[1, 1, 2][i % 3]];

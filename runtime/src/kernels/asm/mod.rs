@@ -52,6 +52,7 @@ mod loops;
 use job::{Job, Linear};
 
 use super::int8::{self, Kernels, Outputs, Phase, TILE, Tile};
+use crate::invariant::{divisor, unexpected};
 use crate::layer::Parameters;
 use crate::scratch::BLOCK;
 use crate::shape::Activation;
