@@ -43,6 +43,27 @@ impl<const N: usize> AsMut<[u32]> for Buffer<N> {
     }
 }
 
+/// The working memory of a model in a buffer.
+///
+/// # Errors
+/// [`Error::BufferTooSmall`]; [`Error::Unaligned`].
+#[inline(always)]
+pub(crate) fn working_memory<'b, B>(
+    model: &Model<'_>,
+    buffer: &'b mut B,
+) -> Result<&'b mut [u32], Error>
+where
+    B: AsMut<[u32]> + ?Sized,
+{
+    if cfg!(pocketgan_asm) && !model.numbers().is_float() && !model.is_aligned() {
+        return Err(Error::Unaligned);
+    }
+    buffer
+        .as_mut()
+        .get_mut(..model.buffer_len())
+        .ok_or(Error::BufferTooSmall)
+}
+
 /// A model and its working memory, which is laid out by [`memory`].
 #[derive(Debug)]
 pub(crate) struct Executor<'m, 'b> {
@@ -51,21 +72,9 @@ pub(crate) struct Executor<'m, 'b> {
 }
 
 impl<'m, 'b> Executor<'m, 'b> {
-    /// An executor that works in `buffer`.
-    ///
-    /// # Errors
-    /// [`Error::BufferTooSmall`]; [`Error::Unaligned`].
-    pub fn new<B>(model: &Model<'m>, buffer: &'b mut B) -> Result<Self, Error>
-    where
-        B: AsMut<[u32]> + ?Sized,
-    {
-        if cfg!(pocketgan_asm) && !model.numbers().is_float() && !model.is_aligned() {
-            return Err(Error::Unaligned);
-        }
-        let words = buffer
-            .as_mut()
-            .get_mut(..model.buffer_len())
-            .ok_or(Error::BufferTooSmall)?;
+    /// An executor that works in words from [`working_memory`].
+    #[inline(always)]
+    pub fn new(model: &Model<'m>, words: &'b mut [u32]) -> Self {
         // The zeros of the padding are never written again.
         for word in words.iter_mut() {
             // Hidden, so that it is no call of memset, which is larger than all of this function.
@@ -78,10 +87,10 @@ impl<'m, 'b> Executor<'m, 'b> {
             }
             start += memory::ring(model, index).words();
         }
-        Ok(Self {
+        Self {
             model: *model,
             words,
-        })
+        }
     }
 
     /// Forgets all rows, but that of a latent.
@@ -589,7 +598,7 @@ mod tests {
         let mut totals = vec![0; count + 1];
         for measured in [false, true] {
             let mut buffer = vec![0; model.buffer_len()];
-            let mut executor = Executor::new(model, buffer.as_mut_slice()).expect("large enough");
+            let mut executor = Executor::new(model, &mut buffer);
             match model.picture() {
                 Some(_) => executor.start_picture(),
                 None => executor.start(|_| 1),
@@ -660,7 +669,7 @@ mod tests {
     fn made(model: &Model<'_>, rows: Range<usize>) -> Vec<Vec<usize>> {
         let count = model.layer_count();
         let mut buffer = vec![0; model.buffer_len()];
-        let mut executor = Executor::new(model, buffer.as_mut_slice()).expect("large enough");
+        let mut executor = Executor::new(model, &mut buffer);
         let mut made = vec![Vec::new(); count + 1];
         made[0].push(0);
         executor.start(|_| 1);
@@ -742,7 +751,7 @@ mod tests {
         let model = Model::parse(include_bytes!("../tests/data/v5-concat.pgan")).expect("valid");
         let layers: Vec<_> = model.layers().collect();
         let mut buffer = vec![0; model.buffer_len()];
-        let mut executor = Executor::new(&model, buffer.as_mut_slice()).expect("large enough");
+        let mut executor = Executor::new(&model, &mut buffer);
         let mut rng = Rng::new(1);
         executor.start(|_| latent::draw(&mut rng));
         let state_len = memory::state_len(&model);

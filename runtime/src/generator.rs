@@ -2,7 +2,7 @@
 
 use crate::blob::Model;
 use crate::error::Error;
-use crate::exec::{Executor, copy, pixel_offset, values_to_pixels};
+use crate::exec::{Executor, copy, pixel_offset, values_to_pixels, working_memory};
 use crate::invariant::{Guaranteed, divisor};
 use crate::latent::{self, Rng};
 use crate::rows::{Row, RowSink, SampleError, TryRowSink};
@@ -36,8 +36,9 @@ impl<'m, 'b> Generator<'m, 'b> {
         if model.picture().is_some() {
             return Err(Error::ReadsPictures);
         }
+        let words = working_memory(model, buffer)?;
         Ok(Self {
-            executor: Executor::new(model, buffer)?,
+            executor: Executor::new(model, words),
         })
     }
 

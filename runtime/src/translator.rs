@@ -2,7 +2,7 @@
 
 use crate::blob::Model;
 use crate::error::Error;
-use crate::exec::{Executor, Next, copy};
+use crate::exec::{Executor, Next, copy, working_memory};
 use crate::invariant::{Guaranteed, divisor};
 use crate::rows::{Rewind, Row, RowSource, ScoreError, TranslateError, TryRowSink};
 
@@ -70,8 +70,9 @@ impl<'m, 'b> Translator<'m, 'b> {
         if model.picture().is_none() {
             return Err(Error::ReadsLatents);
         }
+        let words = working_memory(model, buffer)?;
         Ok(Self {
-            executor: Executor::new(model, buffer)?,
+            executor: Executor::new(model, words),
             layer: 0,
             is_begun: false,
             is_asked: false,

@@ -100,7 +100,7 @@ const fn check_pictures(model: &Model<'_>) -> Result<usize, Error> {
     let Some(table) = part(model.blob, start, model.table_len()) else {
         return Err(Error::BadPictures);
     };
-    if !in_range(model.input) || !scale_ok || model.classes > 0 {
+    if !in_range(model.input()) || !scale_ok || model.classes > 0 {
         return Err(Error::BadPictures);
     }
     match model.numbers {

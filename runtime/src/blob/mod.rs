@@ -82,8 +82,8 @@ const fn parse_header<'a>(blob: &'a [u8]) -> Result<Model<'a>, Error> {
     if !zeros(blob, unused, HEADER_LEN) {
         return Err(Error::Reserved);
     }
-    let (input, reads_pictures) = match parse_input(blob) {
-        Ok(input) => input,
+    let latent_size = match latent_size(blob) {
+        Ok(latent_size) => latent_size,
         Err(error) => return Err(error),
     };
     if u8_at(blob, header::DISTRIBUTION) != 0 {
@@ -95,8 +95,7 @@ const fn parse_header<'a>(blob: &'a [u8]) -> Result<Model<'a>, Error> {
         blob,
         numbers,
         layers,
-        input,
-        reads_pictures,
+        latent_size,
         classes,
         class: None,
         output,
@@ -107,17 +106,17 @@ const fn parse_header<'a>(blob: &'a [u8]) -> Result<Model<'a>, Error> {
     })
 }
 
-/// The shape of the input, and whether it is that of pictures.
-const fn parse_input(blob: &[u8]) -> Result<(Shape, bool), Error> {
+/// Components of the latent; 0 of a model that reads pictures.
+const fn latent_size(blob: &[u8]) -> Result<usize, Error> {
     let latent_size = u16_at(blob, header::LATENT_SIZE) as usize;
     match u8_at(blob, header::INPUT_KIND) {
         0 if !zeros(blob, header::INPUT, header::UNUSED) => Err(Error::Reserved),
         0 if latent_size == 0 || latent_size > MAX_EXTENT => Err(Error::BadHeader),
-        0 => Ok((Shape::new(1, 1, latent_size), false)),
+        0 => Ok(latent_size),
         1 if u16_at(blob, header::READER) < IMAGES_VERSION => Err(Error::Reserved),
         1 if !cfg!(feature = "images") => Err(Error::NoImages),
         1 if latent_size > 0 => Err(Error::Reserved),
-        1 => Ok((record::shape_at(blob, header::INPUT), true)),
+        1 => Ok(0),
         _ => Err(Error::Reserved),
     }
 }

@@ -2,11 +2,6 @@
 
 use core::fmt;
 
-use super::field::PIXELS;
-#[cfg(feature = "images")]
-use super::field::{HEADER_LEN, RECORD_LEN};
-#[cfg(feature = "images")]
-use crate::bytes;
 use crate::error::Error;
 use crate::layer::Layer;
 use crate::shape::{Numbers, PixelRange, Shape};
@@ -20,9 +15,8 @@ pub struct Model<'a> {
     pub(super) blob: &'a [u8],
     pub(super) numbers: Numbers,
     pub(super) layers: usize,
-    /// Of the latent, or of the pictures that are read.
-    pub(super) input: Shape,
-    pub(super) reads_pictures: bool,
+    /// 0 of a model that reads pictures, whose size the header has.
+    pub(super) latent_size: usize,
     pub(super) classes: usize,
     /// The class that images are made of.
     pub(super) class: Option<usize>,
@@ -49,8 +43,7 @@ impl fmt::Debug for Model<'_> {
         f.debug_struct("Model")
             .field("numbers", &self.numbers)
             .field("layers", &self.layers)
-            .field("input", &self.input)
-            .field("reads_pictures", &self.reads_pictures)
+            .field("input", &self.input())
             .field("classes", &self.classes)
             .field("class", &self.class)
             .field("output", &self.output)
@@ -65,69 +58,7 @@ impl fmt::Debug for Model<'_> {
 impl<'a> Model<'a> {
     /// Components of the latent: `i8` each, worth 1/32 a unit. 0 of a model that reads pictures.
     pub const fn latent_size(&self) -> usize {
-        match self.picture() {
-            Some(_) => 0,
-            None => self.input.channels,
-        }
-    }
-
-    /// Size of the pictures that the model reads; `None` of one that reads latents.
-    pub const fn picture(&self) -> Option<Shape> {
-        if cfg!(feature = "images") && self.reads_pictures {
-            Some(self.input)
-        } else {
-            None
-        }
-    }
-
-    /// What the values of a pixel are to the model (section 10): an i8 or, of an f32 model, an f32 for each. Empty of a
-    /// model that reads latents.
-    #[cfg(feature = "images")]
-    pub(crate) const fn table(&self) -> &'a [u8] {
-        match bytes::part(
-            self.blob,
-            HEADER_LEN + RECORD_LEN * self.layers,
-            self.table_len(),
-        ) {
-            Some(table) => table,
-            None => &[],
-        }
-    }
-
-    /// What a pixel is worth to a model that reads pictures; 0 to one that reads latents.
-    #[cfg(feature = "images")]
-    pub fn pixel_value(&self, pixel: u8) -> f32 {
-        let table = self.table();
-        match self.numbers {
-            Numbers::Float => bytes::f32_at(table, usize::from(pixel) * 4),
-            Numbers::Int8 | Numbers::Int4 => {
-                let quantum = bytes::u8_at(table, usize::from(pixel)) as i8;
-                f32::from(quantum) * self.input_scale()
-            }
-        }
-    }
-
-    /// What a quantum of an int8 or int4 model's input is worth: of a latent's component 1/32. 0 of an f32 model that
-    /// reads pictures.
-    pub const fn input_scale(&self) -> f32 {
-        super::record::scale_of(self.blob, 0)
-    }
-
-    /// Bytes of the table.
-    pub(super) const fn table_len(&self) -> usize {
-        match (self.picture(), self.numbers) {
-            (None, _) => 0,
-            (Some(_), Numbers::Float) => PIXELS * 4,
-            (Some(_), Numbers::Int8 | Numbers::Int4) => PIXELS,
-        }
-    }
-
-    /// Bytes of a picture that the model reads, one a channel; 0 of one that reads latents.
-    pub const fn picture_len(&self) -> usize {
-        match self.picture() {
-            Some(shape) => shape.len(),
-            None => 0,
-        }
+        self.latent_size
     }
 
     /// How many classes there are, 0 to 4096: images of a model with classes are made of the class

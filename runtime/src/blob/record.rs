@@ -1,6 +1,6 @@
 //! Layer records: decoding one.
 
-use super::field::{GRAPH_VERSION, HEADER_LEN, RECORD_LEN, header, record as field};
+use super::field::{GRAPH_VERSION, HEADER_LEN, PIXELS, RECORD_LEN, header, record as field};
 use super::model::Model;
 use crate::bytes::{f32_at, part, u8_at, u16_at, u32_at};
 use crate::latent;
@@ -93,7 +93,7 @@ const fn maker(blob: &[u8], tensor: usize) -> Option<&[u8; RECORD_LEN]> {
 pub(super) const fn shape_of(model: &Model<'_>, tensor: usize) -> Shape {
     match maker(model.blob, tensor) {
         Some(record) => shapes(record).1,
-        None => model.input,
+        None => model.input(),
     }
 }
 
@@ -405,6 +405,74 @@ pub(super) const fn shape_at(bytes: &[u8], at: usize) -> Shape {
 }
 
 impl<'a> Model<'a> {
+    /// Size of the pictures that the model reads; `None` of one that reads latents.
+    pub const fn picture(&self) -> Option<Shape> {
+        if cfg!(feature = "images") && self.latent_size == 0 {
+            Some(self.input())
+        } else {
+            None
+        }
+    }
+
+    /// The shape of what the model reads: a picture, or a latent.
+    pub(super) const fn input(&self) -> Shape {
+        if cfg!(feature = "images") && self.latent_size == 0 {
+            shape_at(self.blob, header::INPUT)
+        } else {
+            Shape::new(1, 1, self.latent_size)
+        }
+    }
+
+    /// What the values of a pixel are to the model (section 10): an i8 or, of an f32 model, an f32 for each. Empty of a
+    /// model that reads latents.
+    #[cfg(feature = "images")]
+    pub(crate) const fn table(&self) -> &'a [u8] {
+        match part(
+            self.blob,
+            HEADER_LEN + RECORD_LEN * self.layers,
+            self.table_len(),
+        ) {
+            Some(table) => table,
+            None => &[],
+        }
+    }
+
+    /// What a pixel is worth to a model that reads pictures; 0 to one that reads latents.
+    #[cfg(feature = "images")]
+    pub fn pixel_value(&self, pixel: u8) -> f32 {
+        let table = self.table();
+        match self.numbers {
+            Numbers::Float => f32_at(table, usize::from(pixel) * 4),
+            Numbers::Int8 | Numbers::Int4 => {
+                let quantum = u8_at(table, usize::from(pixel)) as i8;
+                f32::from(quantum) * self.input_scale()
+            }
+        }
+    }
+
+    /// What a quantum of an int8 or int4 model's input is worth: of a latent's component 1/32. 0 of an f32 model that
+    /// reads pictures.
+    pub const fn input_scale(&self) -> f32 {
+        scale_of(self.blob, 0)
+    }
+
+    /// Bytes of the table.
+    pub(super) const fn table_len(&self) -> usize {
+        match (self.picture(), self.numbers) {
+            (None, _) => 0,
+            (Some(_), Numbers::Float) => PIXELS * 4,
+            (Some(_), Numbers::Int8 | Numbers::Int4) => PIXELS,
+        }
+    }
+
+    /// Bytes of a picture that the model reads, one a channel; 0 of one that reads latents.
+    pub const fn picture_len(&self) -> usize {
+        match self.picture() {
+            Some(shape) => shape.len(),
+            None => 0,
+        }
+    }
+
     /// Whether the blob is of the version that has graphs.
     #[cfg(feature = "writer")]
     pub(crate) const fn is_graph(&self) -> bool {

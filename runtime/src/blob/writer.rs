@@ -414,8 +414,10 @@ fn encode(
         blob: &[],
         numbers,
         layers: layers.len(),
-        input: input.shape(),
-        reads_pictures: matches!(input, Input::Pictures(_)),
+        latent_size: match input {
+            Input::Latent(size) => *size,
+            Input::Pictures(_) => 0,
+        },
         classes: class_count,
         class: None,
         output: tensors[layers.len()].0,
@@ -428,8 +430,8 @@ fn encode(
         decoded: Decoded(&[]),
     };
     at_most("bytes", blob.len() + CRC_LEN, u32::MAX as usize)?;
-    let header = header(blob.len() + CRC_LEN, &model, input.scale())
-        .ok_or(WriteError::TooLarge { layer: 0 })?;
+    let header =
+        header(blob.len() + CRC_LEN, &model, input).ok_or(WriteError::TooLarge { layer: 0 })?;
     blob[..HEADER_LEN].copy_from_slice(&header);
     let is_add = |layer: &LayerSpec| matches!(layer.operator, Operator::Add { .. });
     let is_stored_otherwise = |last: &LayerSpec| as_stored(last, numbers) != last.output;
@@ -577,18 +579,17 @@ fn put_needs(blob: &mut [u8], version: u16, needs: &Needs, homes: &[u16]) {
 }
 
 /// The header, of a graph until it is known what the model needs.
-fn header(blob_len: usize, model: &Model<'_>, input_scale: f32) -> Option<[u8; HEADER_LEN]> {
+fn header(blob_len: usize, model: &Model<'_>, input: &Input<'_>) -> Option<[u8; HEADER_LEN]> {
     let mut fields = Fields([0; HEADER_LEN]);
     fields.put(header::MAGIC, MAGIC);
     fields.put(header::READER, IMAGES_VERSION.to_le_bytes());
     fields.put_u32(header::BLOB_LEN, blob_len)?;
     fields.put_u16(header::LAYERS, model.layers)?;
-    if model.reads_pictures {
+    fields.put_u16(header::LATENT_SIZE, model.latent_size)?;
+    if let Input::Pictures(pictures) = input {
         fields.put(header::INPUT_KIND, [1]);
-        fields.put_shape(header::INPUT, model.input)?;
-        fields.put(header::INPUT_SCALE, input_scale.to_le_bytes());
-    } else {
-        fields.put_u16(header::LATENT_SIZE, model.input.channels)?;
+        fields.put_shape(header::INPUT, pictures.shape)?;
+        fields.put(header::INPUT_SCALE, input.scale().to_le_bytes());
     }
     fields.put_u16(header::CLASSES, model.classes)?;
     fields.put_shape(header::OUTPUT, model.output)?;
