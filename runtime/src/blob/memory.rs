@@ -39,6 +39,33 @@ pub(crate) const fn ring(model: &Model<'_>, tensor: usize) -> Ring {
     ring
 }
 
+impl Model<'_> {
+    /// Rows of a tensor that are in memory at once: 0 is the model's input, `i + 1` the output of layer `i`. 0 of one that
+    /// lies in the rows of a concatenation's output, and of one that there is not.
+    pub const fn rows_kept(&self, tensor: usize) -> usize {
+        match self.kept(tensor) {
+            Some(ring) => ring.rows,
+            None => 0,
+        }
+    }
+
+    /// Bytes of working memory that these rows take.
+    pub const fn rows_bytes(&self, tensor: usize) -> usize {
+        match self.kept(tensor) {
+            Some(ring) => ring.words() * 4,
+            None => 0,
+        }
+    }
+
+    const fn kept(&self, tensor: usize) -> Option<Ring> {
+        if tensor <= self.layer_count() {
+            Some(ring(self, tensor))
+        } else {
+            None
+        }
+    }
+}
+
 /// Words of state for each tensor: the rows made so far with the layer that asked for the next one in the upper half,
 /// and where the ring starts.
 pub(crate) const fn state_len(model: &Model<'_>) -> usize {

@@ -1,5 +1,6 @@
 //! `trainer translate`: images of pictures, by an exported model.
 
+use super::fit::OnDevice;
 use super::output::Output;
 use super::{Failure, export};
 use crate::data::{Draw, Picture, Task};
@@ -28,12 +29,16 @@ pub struct TranslateArgs {
     /// model.onnx for the others.
     model: PathBuf,
     /// A picture, or a folder of pictures.
-    #[arg(long, value_name = "PATH")]
-    input: PathBuf,
+    #[arg(long, value_name = "PATH", required_unless_present = "dry_run")]
+    input: Option<PathBuf>,
     /// The picture to write, by its ending .png, .jpg, .gif, .webp or .bmp; of a folder, the folder to write into, made
     /// if it is not there.
-    #[arg(short, long, value_name = "PATH")]
-    output: PathBuf,
+    #[arg(short, long, value_name = "PATH", required_unless_present = "dry_run")]
+    output: Option<PathBuf>,
+    /// Say what the run's network takes of a device, with the rows that each skip keeps in memory, and translate nothing.
+    /// `trainer fit --dry-run` says it before the training.
+    #[arg(long, conflicts_with_all = ["input", "output", "grid", "truth", "apply_task", "resize"])]
+    dry_run: bool,
     /// What runs the model; the runtime runs the int8 blob, for pictures of the size in training.
     #[arg(long, value_enum, default_value_t = EngineKind::Tract)]
     engine: EngineKind,
@@ -55,6 +60,18 @@ pub struct TranslateArgs {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+impl TranslateArgs {
+    /// What is read: the command line has it, but with --dry-run.
+    fn input(&self) -> &Path {
+        self.input.as_deref().unwrap_or(Path::new(""))
+    }
+
+    /// What is written: likewise.
+    fn output(&self) -> &Path {
+        self.output.as_deref().unwrap_or(Path::new(""))
+    }
 }
 
 #[derive(Serialize)]
@@ -85,6 +102,9 @@ struct Known {
 }
 
 pub fn run(args: TranslateArgs) -> Result<(), Failure> {
+    if args.dry_run {
+        return on_device(&args);
+    }
     let outputs = Outputs::check(&args)?;
     let (path, mut translator) = open(&args.model, args.engine)?;
     let work = Work::new(&args, &translator)?;
@@ -141,10 +161,28 @@ pub fn run(args: TranslateArgs) -> Result<(), Failure> {
             score.l1, score.psnr
         )
     });
-    let (model, place) = (report.model.display(), args.output.display());
+    let (model, place) = (report.model.display(), args.output().display());
     outputs.say(&format!(
         "{count} image{plural} from {model}: {place}{score}"
     ));
+    Ok(())
+}
+
+/// Says what a run's network takes of a device.
+fn on_device(args: &TranslateArgs) -> Result<(), Failure> {
+    let found = export::checkpoint(&args.model, false)?;
+    if !export::reads_pictures(&found)? {
+        return Err(EngineError::ReadsLatents(found.path).into());
+    }
+    let Some((network, _)) = found.checkpoint.generator() else {
+        return Ok(());
+    };
+    let device = OnDevice::of(network)?;
+    if args.json {
+        return super::print_json(&device);
+    }
+    say!("{}:", found.path.display());
+    device.print();
     Ok(())
 }
 
@@ -161,7 +199,7 @@ impl Outputs {
     /// Checks what is named, as far as that can be told without writing.
     fn check(args: &TranslateArgs) -> Result<Self, Failure> {
         let refuse = |sentence: String| Err(Failure::Input(sentence));
-        let folder = args.output.clone();
+        let folder = args.output().to_owned();
         let grid = args.grid.clone();
         if grid
             .as_deref()
@@ -172,7 +210,7 @@ impl Outputs {
         let grid = grid
             .map(|grid| Output::check(grid, args.json))
             .transpose()?;
-        if !args.input.is_dir() {
+        if !args.input().is_dir() {
             let single = Output::check(folder.clone(), args.json)?;
             return Ok(Self {
                 single: Some(single),
@@ -187,7 +225,7 @@ impl Outputs {
             ));
         }
         let real = |path: &Path| path.canonicalize().ok();
-        if real(&folder).is_some() && real(&folder) == real(&args.input) {
+        if real(&folder).is_some() && real(&folder) == real(args.input()) {
             return refuse(format!(
                 "the images would take the place of the pictures in {}: name another folder with -o",
                 folder.display()
@@ -324,12 +362,12 @@ impl<'a> Work<'a> {
             return Err(Failure::Input(format!("the run's task {reason}")));
         }
         let tell = &mut |line: &str| tell!("{line}");
-        let inputs = Picture::all(&args.input, tell)?;
+        let inputs = Picture::all(args.input(), tell)?;
         let mut names = BTreeSet::new();
         if let Some(twice) = inputs.iter().find(|input| !names.insert(&input.name)) {
             return Err(Failure::Input(format!(
                 "two pictures of {} are called {}: their images would have one name",
-                args.input.display(),
+                args.input().display(),
                 twice.name
             )));
         }

@@ -4,12 +4,15 @@
 //! [`blob`] write both, and [`export`] does it all.
 
 pub mod blob;
+mod device;
 pub mod fold;
 mod forward;
 pub mod onnx;
 pub mod quantize;
 mod scales;
 mod unfold;
+
+pub use device::{DeviceCost, DevicePlan, Kept, NoDevice, device_plan};
 
 use crate::files::{self, Target, write_aside};
 use crate::parameters::Parameters;
@@ -47,29 +50,6 @@ pub struct Exported {
     pub macs: u64,
     /// What the int8 blob takes of a device, or why there is none.
     pub device: Result<DeviceCost, NoDevice>,
-}
-
-/// Why an export has no int8 blob.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoDevice {
-    /// A layer cannot be quantized: the float files were written.
-    #[error(transparent)]
-    Quantize(#[from] QuantizeError),
-    /// No device runs the network, which reads pictures: [`FLOAT_ONNX`] alone was written.
-    #[error("no device runs this network: {0}")]
-    Network(String),
-    /// There were no pictures to calibrate the network on: [`FLOAT_ONNX`] alone was written.
-    #[error("there are no pictures to calibrate it on")]
-    Pictures,
-}
-
-/// What an int8 blob takes of a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeviceCost {
-    /// Bytes of the blob: the flash that the model takes.
-    pub blob_bytes: usize,
-    /// Bytes of RAM that making an image takes.
-    pub working_memory: usize,
 }
 
 /// Why a network has no int8 form.
@@ -217,28 +197,6 @@ fn float_blob(folded: &Folded) -> Result<Vec<u8>, ExportError> {
     Ok(blob::float_blob(folded)?)
 }
 
-/// What a network would take of a device, by its shapes alone; or why no device runs it.
-///
-/// # Errors
-/// A network that cannot be exported at all.
-pub fn device_cost(network: &Network) -> Result<Result<DeviceCost, NoDevice>, FoldError> {
-    let folded = fold::fold(network, &Parameters::zeros(network)?)?;
-    let cost = on_device(&folded).and_then(|()| {
-        let blob = blob::int8_blob(&quantize::blank(&folded))?;
-        Ok(cost_of(&blob)?)
-    });
-    Ok(cost.map_err(|error| NoDevice::Network(error.to_string())))
-}
-
-/// What a blob takes of a device.
-fn cost_of(blob: &[u8]) -> Result<DeviceCost, WriteError> {
-    let model = Model::parse(blob)?;
-    Ok(DeviceCost {
-        blob_bytes: blob.len(),
-        working_memory: model.working_memory(),
-    })
-}
-
 /// Writes a network into the folder `dir`, made if it is not there, as the files named above, replacing those there;
 /// the float ones alone where it cannot be quantized, and [`FLOAT_ONNX`] alone where it reads pictures and no device
 /// runs it, or `calibration` has no pictures. No file is ever there in part: each is written under another name and
@@ -323,7 +281,7 @@ fn write_forms(
     let device = match &quantized {
         Ok([onnx, blob]) => {
             contents.extend([(INT8_ONNX, onnx), (INT8_BLOB, blob)]);
-            Ok(cost_of(blob)?)
+            Ok(DeviceCost::of(blob)?)
         }
         Err(error) => Err(error.clone().into()),
     };

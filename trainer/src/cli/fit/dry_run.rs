@@ -5,8 +5,9 @@ use super::options::{DeviceKind, Plan, input};
 use super::teacher::Teacher;
 use crate::cli::{Failure, print_json};
 use crate::data::{self, FileState, Published, Split};
-use crate::gan::Named;
+use crate::export::{DevicePlan, device_plan};
 use crate::gan::fit::{Length, Run};
+use crate::gan::{Named, Role};
 use crate::spec::{Network, Shape, SpecError, Step};
 use serde::{Serialize, Serializer};
 
@@ -56,6 +57,64 @@ struct Listed {
     parameters: usize,
     macs: usize,
     layers: Vec<Row>,
+    /// What a network that makes images will take of a device in int8, or why no device runs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<OnDevice>,
+}
+
+/// What a network will take of a device.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(in crate::cli) enum OnDevice {
+    Runs(DevicePlan),
+    Not {
+        /// Why no device runs it.
+        no_device: String,
+    },
+}
+
+impl OnDevice {
+    /// # Errors
+    /// A network that cannot be exported at all.
+    pub fn of(network: &Network) -> Result<Self, Failure> {
+        let plan = device_plan(network).map_err(anyhow::Error::from)?;
+        Ok(match plan {
+            Ok(plan) => Self::Runs(plan),
+            Err(reason) => Self::Not {
+                no_device: reason.to_string(),
+            },
+        })
+    }
+
+    /// Says it, with what each skip keeps in memory.
+    pub fn print(&self) {
+        let plan = match self {
+            Self::Runs(plan) => plan,
+            Self::Not { no_device } => return say!("  on a device: {no_device}"),
+        };
+        say!(
+            "  on a device, in int8: {} bytes of flash, {} bytes of working memory; rows of tensors in memory at once:",
+            plan.cost.blob_bytes,
+            plan.cost.working_memory
+        );
+        for (number, tensor) in plan.tensors.iter().enumerate() {
+            let skips = tensor.skips.iter().map(|layer| layer.to_string());
+            let skips = skips.collect::<Vec<_>>().join(", ");
+            let kept = match tensor.rows {
+                0 => "in those of a concatenation".to_owned(),
+                rows => format!("{rows:>4} rows {:>8} bytes", tensor.bytes),
+            };
+            let skips = match skips.as_str() {
+                "" => String::new(),
+                skips => format!("  kept for the skip to layer {skips}"),
+            };
+            say!(
+                "  {number:>4} {:<16} {:>12} {kept}{skips}",
+                tensor.layer,
+                tensor.shape
+            );
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -157,6 +216,7 @@ impl Listed {
     fn new(network: &Network) -> Result<Self, SpecError> {
         let steps = network.walk()?;
         Ok(Self {
+            device: None,
             input: network.input.to_string(),
             parameters: steps.iter().map(Step::parameters).sum(),
             macs: steps.iter().map(Step::macs).sum(),
@@ -187,6 +247,9 @@ impl Listed {
                 row.macs
             );
         }
+        if let Some(device) = &self.device {
+            device.print();
+        }
     }
 }
 
@@ -204,7 +267,10 @@ impl Row {
 impl DryRun {
     fn new(plan: &Plan, data: Data, run: &Run) -> Result<Self, Failure> {
         let listed = |named: &Named| {
-            let listed = Listed::new(&named.network).map_err(anyhow::Error::from)?;
+            let mut listed = Listed::new(&named.network).map_err(anyhow::Error::from)?;
+            if named.role == Role::Generator {
+                listed.device = Some(OnDevice::of(&named.network)?);
+            }
             Ok::<_, Failure>((named.name.clone(), listed))
         };
         let networks = run.settings.networks.iter();

@@ -24,6 +24,7 @@ use crate::metrics::{FidCls, densest};
 use crate::ops::Sums;
 use crate::ops::{Cpu, Device};
 use crate::spec::Network;
+pub(super) use dry_run::OnDevice;
 use folder::Claim;
 pub(super) use images::Loaded;
 use images::{Facts, HeldOut};
