@@ -1,6 +1,7 @@
 //! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-runtime |
-//! bench-train | profile | recipes | search | emoji | soak | mutants | fuzz | fid-weights | fid-check`.
+//! bench-train | profile | recipes | search | anomaly | emoji | soak | mutants | fuzz | fid-weights | fid-check`.
 
+mod anomaly;
 mod bare_metal;
 mod bench_runtime;
 mod bench_train;
@@ -63,6 +64,8 @@ enum Chore {
     Recipes(recipes::Arguments),
     /// Train a list of configurations on as many images each, score them, and write a table of all.
     Search(search::Arguments),
+    /// Train autoencoders on some digits, score how well they tell the others, and write docs/anomaly.md.
+    Anomaly(anomaly::Arguments),
     /// Lay out the same pictures in two styles, emoji from two npm packages, for translation between them.
     Emoji(emoji::Arguments),
     /// Kill, stop and resume a run over and over, and check all that it leaves.
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Chore::Profile(arguments) => profile::run(&arguments),
         Chore::Recipes(arguments) => recipes::run(&arguments),
         Chore::Search(arguments) => search::run(&arguments),
+        Chore::Anomaly(arguments) => anomaly::run(&arguments),
         Chore::Emoji(arguments) => emoji::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
         Chore::Mutants(arguments) => mutants::run(&arguments),
