@@ -9,13 +9,14 @@ use std::collections::BTreeSet;
 const NO_KEYS: [&str; 4] = ["config", "resume", "changed-data", "dry-run"];
 
 /// Each other flag with a value, as TOML, that none of the [`RUNS`] has.
-const GIVEN: [(&str, &str); 61] = [
+const GIVEN: [(&str, &str); 62] = [
     ("dataset", r#""folder:moved""#),
     ("image-size", "12"),
     ("channels", r#""grey""#),
     ("skip-broken", "true"),
     ("split-rule", r#""legacy""#),
     ("flip", "true"),
+    ("only-classes", r#""0""#),
     ("instance-selection", "0.5"),
     ("recipe", r#""wgan""#),
     ("size", r#""small""#),
@@ -204,6 +205,9 @@ impl Run {
             "data-dir" => "--data-dir holds the files of a published data set".into(),
             "instance-selection" => "there is none of folder:own".into(),
             "teacher" => "leave out --conditional".into(),
+            "only-classes" if !self.reads_pictures() && self.name == "gan" => {
+                "leave out --only-classes".into()
+            }
             "top-k-decay" => "--top-k-decay needs --top-k".into(),
             "momentum" => "the optimizer adam has no --momentum".into(),
             "target-dataset" if self.name == "pairs" => "give --task or --target-dataset".into(),

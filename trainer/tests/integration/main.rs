@@ -1,5 +1,6 @@
 //! The trainer from outside. One program, so that it is linked once.
 
+mod anomaly;
 mod cli;
 mod common;
 mod eval;
