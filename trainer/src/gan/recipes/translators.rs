@@ -86,6 +86,9 @@ pub struct Translator {
 }
 
 impl Translator {
+    /// The rows of images from which on nano has another stride.
+    const LARGE: usize = 48;
+
     /// Pictures of one shape to images of another, as large or larger by a power of two; tanh at the end. `None` where
     /// the kind is none of such networks.
     pub fn network(self, picture: Shape, image: Shape) -> Option<Network> {
@@ -96,28 +99,30 @@ impl Translator {
         }
     }
 
-    /// A 3x3 convolution, 4x4 ones with stride 2 (one in nano, two otherwise), residual blocks of two 3x3 convolutions,
-    /// transposed convolutions back, and a 3x3 convolution to the image (Zhu et al. 2017, section 7.2, with smaller
-    /// windows and zeros at the borders). Where the image is larger than the picture, nothing is made smaller.
+    /// A 3x3 convolution, 4x4 ones with stride 2, residual blocks of two 3x3 convolutions, transposed convolutions back,
+    /// and a 3x3 convolution to the image (Zhu et al. 2017, section 7.2, with smaller windows and zeros at the borders).
+    /// Where the image is larger than the picture, nothing is made smaller. nano has one stride, and two for images from
+    /// [`LARGE`](Self::LARGE) pixels on, with half the channels before them: rows of a device's tensors are half as long.
     pub(super) fn residual(self, picture: Shape, image: Shape) -> Network {
         let Self { size, norm, .. } = self;
         let width = size.width();
-        let ups = doublings(picture, image);
-        let (downs, blocks) = match (size, ups) {
-            (Size::Nano, 0) => (1, 3),
-            (Size::Small, 0) => (2, 4),
-            (Size::Full, 0) => (2, 6),
-            (Size::Nano, _) => (0, 1),
-            (Size::Small, _) => (0, 3),
-            (Size::Full, _) => (0, 6),
-        };
         let wide = 2 * width;
+        let ups = doublings(picture, image);
+        // The channels on the way down, and the residual blocks.
+        let (down, blocks) = match (size, ups) {
+            (Size::Nano, 0) if image.height >= Self::LARGE => (vec![width / 2, width, wide], 3),
+            (Size::Nano, 0) => (vec![width, wide], 3),
+            (Size::Small, 0) => (vec![width, wide, wide], 4),
+            (Size::Full, 0) => (vec![width, wide, wide], 6),
+            (Size::Nano, _) => (vec![wide], 1),
+            (Size::Small, _) => (vec![wide], 3),
+            (Size::Full, _) => (vec![wide], 6),
+        };
         let mut network = Network::chain(picture, Vec::new());
-        let first = if downs == 0 { wide } else { width };
         let layers = &mut network.layers;
-        layers.extend(norm.after(|bias| refine(first, bias), Some(Layer::Relu)));
-        for _ in 0..downs {
-            layers.extend(norm.after(|bias| shrink(wide, bias), Some(Layer::Relu)));
+        layers.extend(norm.after(|bias| refine(down[0], bias), Some(Layer::Relu)));
+        for &channels in &down[1..] {
+            layers.extend(norm.after(|bias| shrink(channels, bias), Some(Layer::Relu)));
         }
         for _ in 0..blocks {
             let base = network.layers.len();
@@ -127,8 +132,12 @@ impl Translator {
             let branch = network.layers.len();
             network.push(Layer::Add, &[branch, base]);
         }
-        for up in 1..=downs.max(ups) {
-            let channels = if up == downs.max(ups) { width } else { wide };
+        let mut up: Vec<usize> = down.iter().rev().skip(1).copied().collect();
+        if ups > 0 {
+            up = vec![wide; ups - 1];
+            up.push(width);
+        }
+        for channels in up {
             let grown = norm.after(|bias| grow(channels, bias), Some(Layer::Relu));
             network.layers.extend(grown);
         }
