@@ -8,7 +8,7 @@ use core::hint::black_box;
 use core::panic::PanicInfo;
 
 use cortex_m_rt::entry;
-use pocketgan::{Generator, Model};
+use pocketgan::{Generator, Kept, Model, Pixels, Translator, Turn};
 
 unsafe extern "C" {
     safe fn a_panic_is_reachable() -> !;
@@ -26,6 +26,21 @@ fn main() -> ! {
     let latents: &[i8] = black_box(&[]);
     let image: &mut [u8] = black_box(&mut []);
     let values: &mut [f32] = black_box(&mut []);
+    if let Ok(model) = Model::parse(blob)
+        && let Ok(mut translator) = Translator::new(&model, buffer)
+    {
+        translator.begin();
+        while let Turn::Picture(_) = translator.poll() {
+            let _ = translator.give_row(black_box(blob));
+        }
+        let _ = black_box(translator.translate(blob, image));
+        let _ = black_box(translator.values_into(blob, values));
+        let mut source = Pixels::new(blob, black_box(3));
+        let mut sink = |y: usize, _: &[u8]| if y < black_box(3) { Ok(()) } else { Err(y) };
+        let _ = black_box(translator.translate_rows(&mut source, &mut sink).is_ok());
+        let mut kept = Kept::new(source, image, black_box(3));
+        let _ = black_box(translator.score(&mut kept).is_ok());
+    }
     if let Ok(model) = Model::parse(blob)
         && let Ok(mut generator) = Generator::new(&model, buffer)
     {

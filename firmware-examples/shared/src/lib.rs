@@ -14,5 +14,9 @@ pub mod emulated;
 pub mod files;
 pub mod model;
 pub mod picture;
+#[cfg(feature = "pictures")]
+pub mod pictures;
+#[cfg(all(feature = "pictures", feature = "emulated"))]
+pub mod pictures_emulated;
 #[cfg(feature = "emulated")]
 mod request;
