@@ -8,6 +8,7 @@ mod cycles;
 mod footprint;
 mod machines;
 mod perceptron;
+mod pictures;
 mod random;
 mod requests;
 mod size;

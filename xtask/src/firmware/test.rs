@@ -10,7 +10,9 @@ use super::bare::{self, Bare, Footprint, Kind};
 use super::bench::{self, SEEDS, Sample};
 use super::cases::{self, Read};
 use super::machines::{self, MACHINES, MICROBIT, MODELS, MPS2_M4, RISCV_VIRT};
-use super::{Example, NANO, every_operator, folders, footprint, perceptron, requests, size, wasm};
+use super::{
+    Example, NANO, every_operator, folders, footprint, perceptron, pictures, requests, size, wasm,
+};
 use crate::bare_metal::Toolchain;
 use crate::{host, process};
 
@@ -41,6 +43,7 @@ pub fn run(toolchain: &Toolchain) -> Result<()> {
         for (read, path) in &cases {
             cases::check(toolchain, machine, *read, path)?;
         }
+        pictures::check(toolchain, machine)?;
     }
     for model in MODELS {
         wasm::check(toolchain, model)?;
