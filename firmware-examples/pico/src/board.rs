@@ -2,10 +2,11 @@
 
 use rp2040_hal::clocks::{Clock, init_clocks_and_plls};
 use rp2040_hal::fugit::RateExtU32;
-use rp2040_hal::gpio::bank0::{Gpio4, Gpio5, Gpio15, Gpio25};
+use rp2040_hal::gpio::bank0::{Gpio0, Gpio1, Gpio4, Gpio5, Gpio15, Gpio25};
 use rp2040_hal::gpio::{
-    FunctionI2C, FunctionSioInput, FunctionSioOutput, Pin, Pins, PullDown, PullUp,
+    FunctionI2C, FunctionSioInput, FunctionSioOutput, FunctionUart, Pin, Pins, PullDown, PullUp,
 };
+use rp2040_hal::uart::{DataBits, Enabled, StopBits, UartConfig, UartPeripheral};
 use rp2040_hal::{I2C, Sio, Timer, Watchdog, pac};
 
 /// The Pico's crystal.
@@ -20,16 +21,27 @@ static BOOT2: [u8; 256] = rp2040_boot2::BOOT_LOADER_W25Q080;
 type Data = Pin<Gpio4, FunctionI2C, PullUp>;
 type Clocking = Pin<Gpio5, FunctionI2C, PullUp>;
 
-/// What the program uses.
+type Transmit = Pin<Gpio0, FunctionUart, PullDown>;
+type Receive = Pin<Gpio1, FunctionUart, PullDown>;
+
+/// From whoever sends pictures.
+pub type Uart = UartPeripheral<Enabled, pac::UART0, (Transmit, Receive)>;
+
+/// What the programs use.
 pub struct Board {
     /// To the display.
     pub display: I2C<pac::I2C0, (Data, Clocking)>,
     /// To ground while it is pressed.
+    #[allow(dead_code, reason = "one of the programs waits for it")]
     pub button: Pin<Gpio15, FunctionSioInput, PullUp>,
     /// On the Pico itself.
     pub light: Pin<Gpio25, FunctionSioOutput, PullDown>,
     /// For waiting.
+    #[allow(dead_code, reason = "one of the programs waits")]
     pub timer: Timer,
+    /// At 115,200 baud.
+    #[allow(dead_code, reason = "one of the programs reads")]
+    pub uart: Uart,
 }
 
 impl Board {
@@ -45,6 +57,7 @@ impl Board {
             mut RESETS,
             SIO,
             TIMER,
+            UART0,
             WATCHDOG,
             XOSC,
             ..
@@ -69,7 +82,15 @@ impl Board {
             &mut RESETS,
             clocks.system_clock.freq(),
         );
+        let config = UartConfig::new(115_200.Hz(), DataBits::Eight, None, StopBits::One);
+        let uart = UartPeripheral::new(
+            UART0,
+            (pins.gpio0.reconfigure(), pins.gpio1.reconfigure()),
+            &mut RESETS,
+        );
+        let uart = uart.enable(config, clocks.peripheral_clock.freq()).ok()?;
         Some(Self {
+            uart,
             display,
             button: pins.gpio15.into_pull_up_input(),
             light: pins.gpio25.into_push_pull_output(),
