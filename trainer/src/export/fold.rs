@@ -136,6 +136,7 @@ pub fn fold_encoder(network: &Network, parameters: &Parameters) -> Result<Folded
     }
     let mut folding = Folding {
         parameters,
+        input: network.input,
         reads_pictures: network.reads_pictures(),
         read_by_others: read_by_others(&steps),
         readers: readers(&steps),
@@ -201,6 +202,8 @@ fn is_identity(step: &Step<'_>) -> bool {
 /// A network that is folded layer by layer.
 struct Folding<'a> {
     parameters: &'a Parameters,
+    /// Of the network.
+    input: Shape,
     reads_pictures: bool,
     /// Of each tensor of the network, whether another layer than a Linear one reads it.
     read_by_others: Vec<bool>,
@@ -300,10 +303,21 @@ impl Folding<'_> {
         };
         let weight = self.parameters.get(step.index, "weight");
         let bias = self.parameters.get(step.index, "bias");
+        let source = self.made[step.reads[0]];
+        // The network may have flattened what a Linear layer reads.
+        let made = match source.checked_sub(1) {
+            Some(index) => self.layers[index].output,
+            None => self.input,
+        };
+        let input = if made.len() == step.input.len() {
+            made
+        } else {
+            step.input
+        };
         let layer = FoldedLayer {
             weight: weight.unwrap_or_default().to_vec(),
             bias: bias.map_or_else(|| vec![0.0; bias_len], <[f32]>::to_vec),
-            ..FoldedLayer::new(operator, self.made[step.reads[0]], step.input, step.output)
+            ..FoldedLayer::new(operator, source, input, step.output)
         };
         if self.sole(step).is_some_and(|before| merge(before, &layer)) {
             self.merged(step);
