@@ -878,7 +878,7 @@ pub fn translator(i: usize) -> (Shape, Vec<Node>) {
     let (shrink, grow, same) = ([4, 2, 1, 0], [4, 2, 1, 0], [3, 1, 1, 0]);
     let end = Activation::Tanh;
     let mut plans = vec![layer(picture, false, same, hidden, wide)];
-    if i % 2 == 0 {
+    if i.is_multiple_of(2) {
         plans.push(layer(plans[0].2, false, shrink, hidden, 2 * wide));
         let from = plans.len();
         for _ in 0..2 {

@@ -35,10 +35,10 @@ pub enum NoDevice {
     /// A layer cannot be quantized: the float files were written.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
-    /// No device runs the network, which reads pictures: [`FLOAT_ONNX`] alone was written.
+    /// No device runs the network, which reads pictures: [`FLOAT_ONNX`](super::FLOAT_ONNX) alone was written.
     #[error("no device runs this network: {0}")]
     Network(String),
-    /// There were no pictures to calibrate the network on: [`FLOAT_ONNX`] alone was written.
+    /// There were no pictures to calibrate the network on: [`FLOAT_ONNX`](super::FLOAT_ONNX) alone was written.
     #[error("there are no pictures to calibrate it on")]
     Pictures,
 }
