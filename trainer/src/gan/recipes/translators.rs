@@ -106,18 +106,19 @@ impl Translator {
     pub(super) fn residual(self, picture: Shape, image: Shape) -> Network {
         let Self { size, norm, .. } = self;
         let width = size.width();
-        let wide = 2 * width;
+        let twice = 2 * width;
         let ups = doublings(picture, image);
         // The channels on the way down, and the residual blocks.
         let (down, blocks) = match (size, ups) {
-            (Size::Nano, 0) if image.height >= Self::LARGE => (vec![width / 2, width, wide], 3),
-            (Size::Nano, 0) => (vec![width, wide], 3),
-            (Size::Small, 0) => (vec![width, wide, wide], 4),
-            (Size::Full, 0) => (vec![width, wide, wide], 6),
-            (Size::Nano, _) => (vec![wide], 1),
-            (Size::Small, _) => (vec![wide], 3),
-            (Size::Full, _) => (vec![wide], 6),
+            (Size::Nano, 0) if image.height >= Self::LARGE => (vec![width / 2, width, twice], 3),
+            (Size::Nano, 0) => (vec![width, twice], 3),
+            (Size::Small, 0) => (vec![width, twice, twice], 4),
+            (Size::Full, 0) => (vec![width, twice, twice], 6),
+            (Size::Nano, _) => (vec![width], 1),
+            (Size::Small, _) => (vec![twice], 3),
+            (Size::Full, _) => (vec![twice], 6),
         };
+        let wide = down[down.len() - 1];
         let mut network = Network::chain(picture, Vec::new());
         let layers = &mut network.layers;
         layers.extend(norm.after(|bias| refine(down[0], bias), Some(Layer::Relu)));
