@@ -93,13 +93,16 @@ fn print_tally(model: &str, fault: &str, tally: &Tally) {
     );
 }
 
-/// The folders of `models/` with a blob.
+/// The folders of `models/` with the blob of a generator.
 fn folders() -> std::io::Result<Vec<PathBuf>> {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
     let mut folders = Vec::new();
     for entry in std::fs::read_dir(models)? {
         let path = entry?.path();
-        if path.join("model.pgan").is_file() {
+        let Ok(blob) = std::fs::read(path.join("model.pgan")) else {
+            continue;
+        };
+        if Model::parse(&blob).is_ok_and(|model| model.picture().is_none()) {
             folders.push(path);
         }
     }
