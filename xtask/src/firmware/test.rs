@@ -65,7 +65,11 @@ fn build_all(toolchain: &Toolchain) -> Result<()> {
         if folder.join(".cargo/config.toml").is_file() {
             let board = folder.file_name().unwrap_or_default();
             eprintln!("building {}", board.display());
-            process::run(&mut machines::cargo(toolchain, "build", &folder))?;
+            let mut build = machines::cargo(toolchain, "build", &folder);
+            if folder.join("examples").is_dir() {
+                build.args(["--bins", "--examples"]);
+            }
+            process::run(&mut build)?;
         }
     }
     Ok(())
