@@ -1,5 +1,5 @@
-//! What the examples do that read pictures: enlarge a picture in flash, row by row, and say whether a picture is unlike
-//! the digits that an autoencoder was trained with.
+//! What the examples do that read pictures: enlarge a picture row by row, and say whether one is unlike the digits that an
+//! autoencoder was trained with. Some pictures are in flash.
 
 use core::convert::Infallible;
 use core::fmt;
@@ -26,7 +26,7 @@ pub const EACH: usize = 10;
 /// The pixels of an enlarged picture.
 pub type Enlarged = [u8; ENLARGER.image_len()];
 /// The pixels of a picture that is scored.
-type Scored = [u8; DIGITS.picture_len()];
+pub type Scored = [u8; DIGITS.picture_len()];
 
 /// A kind of picture that is scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,17 +54,16 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Enlarges picture `number` into `image`: rows go in and come out one at a time.
+/// Enlarges a picture into `image`: rows go in and come out one at a time.
 ///
 /// # Errors
-/// There is no such picture.
-pub fn enlarge(number: usize, image: &mut Enlarged) -> Result<(), Error> {
-    const LEN: usize = ENLARGER.picture_len();
+/// The picture has too few pixels.
+pub fn enlarge(picture: &[u8], image: &mut Enlarged) -> Result<(), Error> {
     let mut buffer = Buffer::<{ ENLARGER.buffer_len() }>::new();
     let mut translator = Translator::new(&ENLARGER, &mut buffer)?;
     let row_len = ENLARGER.output().row_len();
-    let mut source = picture(SMALL, number, LEN)?;
-    // Here a row would go to a display.
+    // Here a camera would give rows, and a display take them.
+    let mut source = Pixels::new(picture, ENLARGER.picture_len().isqrt());
     let mut sink = |y: usize, pixels: &[u8]| {
         let row = image.iter_mut().skip(y * row_len);
         for (to, &from) in row.zip(pixels) {
@@ -78,25 +77,14 @@ pub fn enlarge(number: usize, image: &mut Enlarged) -> Result<(), Error> {
     }
 }
 
-/// How unlike the digits picture `number` of a kind is: above [`ANOMALY_THRESHOLD`] it is none.
+/// How unlike the digits a picture is: above [`ANOMALY_THRESHOLD`] it is none.
 ///
 /// # Errors
-/// There is no such picture.
-pub fn score(kind: Kind, number: usize) -> Result<u64, Error> {
+/// The picture has too few pixels.
+pub fn score(picture: &[u8]) -> Result<u64, Error> {
     let mut buffer = Buffer::<{ DIGITS.buffer_len() }>::new();
     let mut translator = Translator::new(&DIGITS, &mut buffer)?;
-    let mut noise: Scored = [0; DIGITS.picture_len()];
-    let mut source = match kind {
-        Kind::Digit => picture(HANDWRITTEN, number, DIGITS.picture_len())?,
-        Kind::Clothing => picture(CLOTHES, number, DIGITS.picture_len())?,
-        Kind::Noise => {
-            let mut rng = Rng::new(number as u64);
-            for pixel in &mut noise {
-                *pixel = (rng.next_u32() >> 24) as u8;
-            }
-            picture(&noise, 0, DIGITS.picture_len())?
-        }
-    };
+    let mut source = Pixels::new(picture, DIGITS.picture_len().isqrt());
     match translator.score(&mut source) {
         Ok(score) => Ok(score),
         Err(ScoreError::Call(error) | ScoreError::Source(error)) => Err(error),
@@ -104,9 +92,37 @@ pub fn score(kind: Kind, number: usize) -> Result<u64, Error> {
     }
 }
 
-/// Picture `number` of some square ones of `len` pixels.
-fn picture(pixels: &[u8], number: usize, len: usize) -> Result<Pixels<'_>, Error> {
+/// Small picture `number`, for [`enlarge`].
+///
+/// # Errors
+/// There is no such picture.
+pub fn small(number: usize) -> Result<&'static [u8], Error> {
+    of_file(SMALL, number, ENLARGER.picture_len())
+}
+
+impl Kind {
+    /// Picture `number` of the kind, for [`score`]; `noise` is where random pixels go.
+    ///
+    /// # Errors
+    /// There is no such picture.
+    pub fn picture(self, number: usize, noise: &mut Scored) -> Result<&[u8], Error> {
+        match self {
+            Self::Digit => of_file(HANDWRITTEN, number, DIGITS.picture_len()),
+            Self::Clothing => of_file(CLOTHES, number, DIGITS.picture_len()),
+            Self::Noise => {
+                let mut rng = Rng::new(number as u64);
+                for pixel in &mut *noise {
+                    *pixel = (rng.next_u32() >> 24) as u8;
+                }
+                Ok(noise)
+            }
+        }
+    }
+}
+
+/// Picture `number` of some of `len` pixels each.
+fn of_file(pixels: &[u8], number: usize, len: usize) -> Result<&[u8], Error> {
     let start = number.saturating_mul(len);
     let pixels = pixels.get(start..start.saturating_add(len));
-    Ok(Pixels::new(pixels.ok_or(Error::SliceLength)?, len.isqrt()))
+    pixels.ok_or(Error::SliceLength)
 }

@@ -8,7 +8,9 @@ use semihosting::{eprintln, process};
 use crate::counter::Wrong;
 use crate::emulated::Board;
 use crate::picture::{Checksum, Text};
-use crate::pictures::{ANOMALY_THRESHOLD, DIGITS, EACH, ENLARGER, Enlarged, Kind, enlarge, score};
+use crate::pictures::{
+    ANOMALY_THRESHOLD, DIGITS, EACH, ENLARGER, Enlarged, Kind, Scored, enlarge, score, small,
+};
 
 /// Why the program ends early.
 enum Failure {
@@ -36,7 +38,8 @@ fn run(board: Board<'_>) -> Result<(), Failure> {
     let mut image: Enlarged = [0; ENLARGER.image_len()];
     for number in 0..EACH {
         let mut result = Ok(());
-        let work = || result = enlarge(number, &mut image);
+        let picture = small(number)?;
+        let work = || result = enlarge(picture, &mut image);
         let instructions = board.counter.instructions(work);
         result?;
         if number == 0 {
@@ -51,10 +54,12 @@ fn run(board: Board<'_>) -> Result<(), Failure> {
             Checksum(&image)
         )?;
     }
+    let mut noise: Scored = [0; DIGITS.picture_len()];
     for kind in Kind::ALL {
         for number in 0..EACH {
             let mut result = Ok(0);
-            let work = || result = score(kind, number);
+            let picture = kind.picture(number, &mut noise)?;
+            let work = || result = score(picture);
             let instructions = board.counter.instructions(work);
             let score = result?;
             let verdict = if score > ANOMALY_THRESHOLD {

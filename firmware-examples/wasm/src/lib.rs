@@ -2,6 +2,9 @@
 //! `image_len()` bytes are.
 #![no_std]
 
+#[cfg(feature = "pictures")]
+mod pictures;
+
 use core::panic::PanicInfo;
 use core::ptr;
 

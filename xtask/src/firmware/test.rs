@@ -48,6 +48,7 @@ pub fn run(toolchain: &Toolchain) -> Result<()> {
     for model in MODELS {
         wasm::check(toolchain, model)?;
     }
+    pictures::check_wasm(toolchain)?;
     for machine in &MACHINES {
         for model in machine.models {
             let there = bench::samples(toolchain, machine, model)?;

@@ -1,6 +1,7 @@
 //! The WebAssembly module: built, and its pictures held against this machine's.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Result, ensure};
 
@@ -10,18 +11,29 @@ use crate::bare_metal::{Toolchain, WASM};
 use crate::setup::NODE;
 use crate::{host, process, workspace};
 
+/// Builds the module with a feature; gives the command that runs it by a script of its folder.
+///
+/// # Errors
+///
+/// The module cannot be built.
+pub fn node(toolchain: &Toolchain, feature: &str, script: &str) -> Result<Command> {
+    let mut build = machines::cargo(toolchain, "build", Path::new("wasm"));
+    build.args(["--target", WASM, "--no-default-features"]);
+    build.args(["--features", feature]);
+    let module = machines::build(&mut build)?;
+    let mut node = process::command(NODE);
+    let folder = workspace::root().join("firmware-examples/wasm");
+    node.arg(folder.join(script)).arg(module);
+    Ok(node)
+}
+
 /// Checks that Node makes the same pictures from a model as this machine.
 ///
 /// # Errors
 ///
 /// The module cannot be built or run, or makes something else.
 pub fn check(toolchain: &Toolchain, model: &Example) -> Result<()> {
-    let mut build = machines::cargo(toolchain, "build", Path::new("wasm"));
-    build.args(["--target", WASM, "--no-default-features"]);
-    build.args(["--features", model.feature]);
-    let module = machines::build(&mut build)?;
-    let show = workspace::root().join("firmware-examples/wasm/show.mjs");
-    let printed = process::output(process::command(NODE).arg(show).arg(module))?;
+    let printed = process::output(&mut node(toolchain, model.feature, "show.mjs")?)?;
     let classes = host::classes(model.blob)?;
     let pictures = SEEDS.map(|seed| ((seed as usize - 1).checked_rem(classes), seed));
     ensure!(
