@@ -1,6 +1,6 @@
 //! The program of emulated boards that read pictures: what it enlarges and scores, and what that cost.
 
-use core::fmt::{self, Write};
+use core::fmt;
 
 use pocketgan::Error;
 use semihosting::{eprintln, process};

@@ -1,4 +1,4 @@
-//! A file of JSON lines in the order of their steps that can be taken up at any of them.
+//! A file of JSON lines in the order of their steps that can be continued from any of them.
 
 use crate::files::write_whole;
 use serde::Serialize;

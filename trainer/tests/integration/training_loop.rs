@@ -580,7 +580,7 @@ fn a_longer_run_leaves_no_trace_of_its_first_length() {
     }
 }
 
-/// What is mirrored hangs on the epoch and the image, not on where a run was taken up.
+/// What is mirrored hangs on the epoch and the image, not on where a run was resumed.
 #[test]
 fn a_run_with_mirrored_images_is_taken_up_exactly() {
     let flipped = |checkpoint_every| {
@@ -1151,7 +1151,7 @@ fn a_warning_changes_nothing_and_is_given_once() {
     assert_eq!(part.notes.len(), 1, "{:?}", part.notes);
     assert!(part.notes[0].contains("the generator has collapsed (pixel entropy"));
     assert_eq!(part.finished(), LONG);
-    // A run that is taken up again has been warned.
+    // A resumed run has been warned.
     let again = collapsing(OnCollapse::Warn);
     again.go(Fate::Dies(LONG - 5));
     let part = again.go(Fate::LeftAlone);

@@ -44,7 +44,7 @@ use teacher::Teacher;
 /// says int4), model-f32.pgan and, last, summary.json.
 ///
 /// Ctrl-C (or SIGTERM) ends a run after the step, with a checkpoint; a second one ends it at once. --resume
-/// takes up a run that was stopped or killed; one by --epochs ends with the same bytes as one left alone. With more
+/// goes on with a run that was stopped or killed; one by --epochs ends with the same bytes as one left alone. With more
 /// --epochs it trains a finished run longer, as if it had been begun with so many and the same schedule.
 #[derive(Debug, clap::Args)]
 pub struct FitArgs {

@@ -4,7 +4,7 @@ use super::{Line, ScoreLine};
 use crate::metrics::collapse::{Diversity, Limits, Sign};
 use std::collections::VecDeque;
 
-/// What the lines so far tell. It follows from them alone, so that a run that is taken up again sees what one left
+/// What the lines so far tell. It follows from them alone, so that a resumed run sees what one left
 /// alone sees.
 pub(super) struct Monitor {
     limits: Limits,
