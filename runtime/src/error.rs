@@ -95,6 +95,8 @@ pub enum Error {
     ReadsLatents,
     /// The model's images are not of the size of its pictures.
     OtherSize,
+    /// The model makes a row of the image before it reads that row of the picture, so they cannot be compared.
+    RowNotRead,
     /// A row of a picture was given, and none was asked for.
     NoRowWanted,
     /// The model has classes, and none was chosen.
@@ -141,7 +143,7 @@ impl Error {
                 "the model's latent has a distribution that this version does not draw"
             }
             Self::LinearOverImage => {
-                "a linear layer of the blob has an image for a vector, or the other way round"
+                "a linear layer of the blob reads an image that it says is a vector, or the reverse, or makes one of one"
             }
             Self::ActivationForm => {
                 "a layer's activation is a table or clips, which this version cannot run"
@@ -174,6 +176,9 @@ impl Error {
             Self::ReadsPictures => "the model reads pictures, not latents",
             Self::ReadsLatents => "the model reads latents, not pictures",
             Self::OtherSize => "the model's images are not of the size of its pictures",
+            Self::RowNotRead => {
+                "the model makes a row of the image before it reads that row of the picture"
+            }
             Self::NoRowWanted => "a row of a picture was given where none was asked for",
             Self::ClassMissing => "the model has classes: choose one",
             Self::NoSuchClass => "the model has no class of this number",

@@ -328,7 +328,7 @@ impl<'m, 'b> Executor<'m, 'b> {
         }
     }
 
-    /// The words before the sums, and those of layer `index`'s sums, behind the number of rows added.
+    /// The words before the sums, and those of layer `index`'s sums, which follow the number of rows added.
     fn split_at_sums(&mut self, index: usize, layer: &Layer<'_>) -> (&mut [u32], &mut [u32]) {
         let first = memory::sums_start(&self.model);
         let before = self.sums_start(index) - first;
@@ -464,9 +464,9 @@ impl<'m, 'b> Executor<'m, 'b> {
 pub(crate) enum Next {
     /// A layer's.
     Layer(usize),
-    /// That of whoever has the picture: its next row is needed, before the same layer can go on.
+    /// The picture's next row is needed before the same layer can go on.
     Picture,
-    /// That of whoever takes the row of the image that was made.
+    /// A row of the image was made.
     Image,
 }
 

@@ -54,7 +54,8 @@
 //!
 //! It makes images only: a graph of up to 64 [linear, convolution, transposed convolution, nearest
 //! upsampling, addition, concatenation and average pooling layers](Operator) from a latent or a picture to an image, with
-//! [five activations](Activation). There are no batches and no normalization layers (the exporter folds them). Tensors are limited to 2^22 elements. It does not train.
+//! [five activations](Activation). There are no batches and no normalization layers (the exporter folds them). Tensors
+//! are limited to 2^22 elements. It does not train.
 //!
 //! # Features
 //!

@@ -143,7 +143,8 @@ pub struct Kept<'b, S> {
 
 impl<'b, S: RowSource> Kept<'b, S> {
     /// Keeps the rows of `source`, each of `row_len` pixels (`width * channels`), in `pixels`, which should have room for
-    /// a picture: [`Model::picture_len`](crate::Model::picture_len) bytes. Rows beyond are given as empty ones.
+    /// a picture: [`Model::picture_len`](crate::Model::picture_len) bytes. Rows beyond, and rows of
+    /// another length, are given as empty ones, which a [`Translator`](crate::Translator) refuses.
     pub const fn new(source: S, pixels: &'b mut [u8], row_len: usize) -> Self {
         Self {
             source,
@@ -165,6 +166,10 @@ impl<S: RowSource> RowSource for Kept<'_, S> {
     fn next_row(&mut self, y: usize) -> Result<&[u8], S::Error> {
         let row = self.source.next_row(y)?;
         let kept = row_of(self.pixels, self.row_len, y);
+        if row.len() != kept.len() {
+            // Refused where rows are taken.
+            return Ok(&[]);
+        }
         for (to, &from) in kept.iter_mut().zip(row) {
             *to = from;
         }

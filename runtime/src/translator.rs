@@ -97,7 +97,7 @@ impl<'m, 'b> Translator<'m, 'b> {
     pub fn poll(&mut self) -> Turn<'_> {
         match self.advance() {
             Need::Row => Turn::Picture(self.executor.rows_made(0)),
-            Need::Taker(y) => Turn::Image(Row {
+            Need::Taken(y) => Turn::Image(Row {
                 y,
                 pixels: self.executor.pixels(),
             }),
@@ -115,7 +115,7 @@ impl<'m, 'b> Translator<'m, 'b> {
                     self.layer = last;
                     let made = self.executor.rows_made(last + 1);
                     self.is_begun = made < self.model().output().height;
-                    return Need::Taker(made - 1);
+                    return Need::Taken(made - 1);
                 }
             }
         }
@@ -179,7 +179,7 @@ impl<'m, 'b> Translator<'m, 'b> {
         loop {
             match self.advance() {
                 Need::Row => self.give_row(rows.next().guaranteed())?,
-                Need::Taker(_) => put(&mut self.executor, images.next().guaranteed()),
+                Need::Taken(_) => put(&mut self.executor, images.next().guaranteed()),
                 Need::Nothing => return Ok(()),
             }
         }
@@ -221,8 +221,8 @@ impl<'m, 'b> Translator<'m, 'b> {
         }
     }
 
-    /// How unlike a picture and its image are: the sum of the squared differences of their pixels, which an autoencoder
-    /// makes large where a picture is unlike those that it was trained with. The images of an autoencoder begin after the
+    /// The reconstruction error: the sum of the squared differences between the picture's pixels and the image's. An
+    /// autoencoder makes it large for pictures that are unlike its training pictures. The images of an autoencoder begin after the
     /// last row of the picture, so the source has to give its rows again: a picture in memory ([`Pixels`]) does, and
     /// [`Kept`] keeps those of a camera.
     ///
@@ -247,7 +247,8 @@ impl<'m, 'b> Translator<'m, 'b> {
     ///
     /// # Errors
     /// [`ScoreError::Source`] with what the source reports; [`ScoreError::Call`] with [`Error::OtherSize`] if the
-    /// model's images are not of its pictures' size, or with [`Error::SliceLength`] if a row is not of the picture's
+    /// model's images are not of its pictures' size, with [`Error::RowNotRead`] if it makes a row of the image before it
+    /// reads the picture's, as no autoencoder does, or with [`Error::SliceLength`] if a row is not of the picture's
     /// width and channels.
     pub fn score<S>(&mut self, source: &mut S) -> Result<u64, ScoreError<S::Error>>
     where
@@ -256,13 +257,17 @@ impl<'m, 'b> Translator<'m, 'b> {
         if self.model().picture() != Some(self.model().output()) {
             return Err(ScoreError::Call(Error::OtherSize));
         }
-        let mut sum = 0;
+        let (mut sum, mut given) = (0, 0);
         self.begin();
         loop {
             match self.poll() {
                 Turn::Picture(y) => {
+                    given = y + 1;
                     let row = source.next_row(y).map_err(ScoreError::Source)?;
                     self.give_row(row).map_err(ScoreError::Call)?;
+                }
+                Turn::Image(row) if row.y >= given => {
+                    return Err(ScoreError::Call(Error::RowNotRead));
                 }
                 Turn::Image(row) => {
                     let picture = source.row_again(row.y).map_err(ScoreError::Source)?;
@@ -284,7 +289,7 @@ impl<'m, 'b> Translator<'m, 'b> {
 enum Need {
     /// The next row of the picture.
     Row,
-    /// That its row of this number is taken.
-    Taker(usize),
+    /// That this row of the image is taken.
+    Taken(usize),
     Nothing,
 }

@@ -237,6 +237,27 @@ fn rows_come_in_as_they_are_needed() {
     }
 }
 
+/// A row of the picture that the network reads after it made that row of the image, or never, is not compared.
+#[test]
+fn a_score_needs_the_picture_before_the_image() {
+    let picture = Shape::new(8, 8, 1);
+    let every_other = common::windowed(picture, false, [1, 2, 0, 0], Activation::Relu, 4);
+    let every_other = every_other.expect("fits");
+    let large = common::upsample(every_other.2, 2);
+    let last = common::windowed(large.2, false, [1, 1, 0, 0], Activation::Tanh, 1).expect("fits");
+    let nodes = common::chain(&[every_other, large, last]);
+    for numbers in ALL {
+        let blob = common::translator_blob(picture, &nodes, numbers, &mut Rng::new(5));
+        let blob = blob.expect("a valid model");
+        let model = Model::parse(&blob).expect("written blobs parse");
+        let mut buffer = vec![0; model.buffer_len()];
+        let mut translator = Translator::new(&model, buffer.as_mut_slice()).expect("large enough");
+        let picture = common::random_picture(&model, &mut Rng::new(6));
+        let ended = translator.score(&mut Pixels::new(&picture, 8));
+        assert_eq!(ended, Err(ScoreError::Call(Error::RowNotRead)));
+    }
+}
+
 /// The score is the squared difference, whoever gives the rows again; errors of the source and of the sink end the call.
 #[test]
 fn a_score_is_the_squared_difference() {
@@ -268,6 +289,11 @@ fn a_score_is_the_squared_difference() {
         let mut narrow = Pixels::new(&picture, 7);
         let ended = translator.score(&mut narrow);
         assert_eq!(ended, Err(ScoreError::Call(Error::SliceLength)));
+        for (len, kept_len) in [(7, 8), (8, 7), (9, 8)] {
+            let narrow = Pixels::new(&picture, len);
+            let ended = translator.score(&mut Kept::new(narrow, &mut kept, kept_len));
+            assert_eq!(ended, Err(ScoreError::Call(Error::SliceLength)));
+        }
         let mut sink = |y: usize, _: &[u8]| {
             if y < 3 {
                 Ok(())

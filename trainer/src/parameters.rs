@@ -199,7 +199,7 @@ impl Parameters {
         }
     }
 
-    /// Those of a network of `layers` layers, and of another one behind it.
+    /// Those of a network of `layers` layers, and of the network that follows it.
     pub fn then(&self, next: &Self, layers: usize) -> Self {
         let mut both = self.clone();
         let moved = next.tensors.iter().filter_map(|(name, tensor)| {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::{process, runs, workspace};
 
@@ -69,7 +69,7 @@ impl Protocol {
 }
 
 /// What `trainer anomaly --json` prints.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Scored {
     auroc: f64,
     auroc_float: f64,
@@ -116,7 +116,8 @@ fn scored(protocol: Protocol, class: u8, folder: &Path) -> Result<Scored> {
         trainer.args(["trainer", "anomaly"]).arg(folder);
         eprint!("{}", process::output(trainer.stderr(Stdio::inherit()))?);
     }
-    let text = fs::read_to_string(&path)?;
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is no score", path.display()))
 }
 
@@ -127,7 +128,7 @@ How well an autoencoder's error tells digits that it was not trained with from t
 trains a network for each digit and writes this page. A picture's score is the sum of the squared differences between its
 pixels and those of what the network makes of it (`trainer anomaly`, `Translator::score`), in int8 the very number that a
 device gives. AUROC is the probability that an anomalous test image has a greater score than a normal one. The threshold is
-what 99 % of the training images do not exceed.
+what 99 % of the training images (of 10,000 of them) do not exceed.
 ";
 
 fn write_table(page: &mut String, protocol: Protocol, rows: &[Scored]) -> Result<()> {

@@ -63,7 +63,7 @@ pub fn enlarge(picture: &[u8], image: &mut Enlarged) -> Result<(), Error> {
     let mut translator = Translator::new(&ENLARGER, &mut buffer)?;
     let row_len = ENLARGER.output().row_len();
     // Here a camera would give rows, and a display take them.
-    let mut source = Pixels::new(picture, ENLARGER.picture_len().isqrt());
+    let mut source = Pixels::new(picture, row_len(&ENLARGER));
     let mut sink = |y: usize, pixels: &[u8]| {
         let row = image.iter_mut().skip(y * row_len);
         for (to, &from) in row.zip(pixels) {
@@ -72,19 +72,20 @@ pub fn enlarge(picture: &[u8], image: &mut Enlarged) -> Result<(), Error> {
         Ok::<(), Infallible>(())
     };
     match translator.translate_rows(&mut source, &mut sink) {
+        Ok(()) => Ok(()),
         Err(TranslateError::Call(error) | TranslateError::Source(error)) => Err(error),
-        _ => Ok(()),
+        Err(_) => Err(Error::SliceLength),
     }
 }
 
-/// How unlike the digits a picture is: above [`ANOMALY_THRESHOLD`] it is none.
+/// How unlike the digits a picture is. A score above [`ANOMALY_THRESHOLD`] means that it is no digit.
 ///
 /// # Errors
 /// The picture has too few pixels.
 pub fn score(picture: &[u8]) -> Result<u64, Error> {
     let mut buffer = Buffer::<{ DIGITS.buffer_len() }>::new();
     let mut translator = Translator::new(&DIGITS, &mut buffer)?;
-    let mut source = Pixels::new(picture, DIGITS.picture_len().isqrt());
+    let mut source = Pixels::new(picture, row_len(&DIGITS));
     match translator.score(&mut source) {
         Ok(score) => Ok(score),
         Err(ScoreError::Call(error) | ScoreError::Source(error)) => Err(error),
@@ -117,6 +118,14 @@ impl Kind {
                 Ok(noise)
             }
         }
+    }
+}
+
+/// Pixels of a row of the pictures that a model reads.
+const fn row_len(model: &Model<'_>) -> usize {
+    match model.picture() {
+        Some(picture) => picture.row_len(),
+        None => 0,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Pictures that JavaScript writes into the memory: one is enlarged, another is held against digits.
+//! Pictures that JavaScript writes into the memory: one is enlarged, another is scored.
 
 use core::ptr;
 

@@ -40,8 +40,8 @@ pub(crate) const fn ring(model: &Model<'_>, tensor: usize) -> Ring {
 }
 
 impl Model<'_> {
-    /// Rows of a tensor that are in memory at once: 0 is the model's input, `i + 1` the output of layer `i`. 0 of one that
-    /// lies in the rows of a concatenation's output, and of one that there is not.
+    /// Rows of a tensor that are in memory at once: 0 is the model's input, `i + 1` the output of layer `i`. 0 for one that
+    /// lies in the rows of a concatenation's output, and for an unknown one.
     pub const fn rows_kept(&self, tensor: usize) -> usize {
         match self.kept(tensor) {
             Some(ring) => ring.rows,

@@ -1,4 +1,4 @@
-//! `trainer anomaly`: how unlike its training a picture is, by what an autoencoder makes of it.
+//! `trainer anomaly`: scores of pictures by how badly an autoencoder reconstructs them.
 
 use super::export::{checkpoint, reconstruction};
 use super::fit::{self, Loaded, Plan};
@@ -16,13 +16,13 @@ use rayon::prelude::*;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// Score how unlike its training pictures are, by a run of autoencoder or vae.
+/// Score pictures by how badly a run of autoencoder or vae reconstructs them.
 ///
 /// A picture's score is the sum of the squared differences between its pixels and those of what the network makes of it:
 /// the number that `Translator::score` gives on a device. Normal pictures are the held-out ones of the classes that the
 /// run learned; anomalous are those of the other classes, or of --anomalous. How well the score tells them apart is the
 /// area under the ROC curve (AUROC), in f32 and in int8. A picture is called anomalous where its score is above the
-/// threshold, which the given share of the training pictures do not exceed.
+/// threshold, which the given share of the training pictures (of up to --samples of them) do not exceed.
 ///
 /// Leaves in the run's folder: roc.png, anomaly.json, anomaly.md (the card), threshold.h and threshold.rs; and the blob
 /// that a device runs, reconstruction.pgan.
@@ -77,20 +77,16 @@ pub fn run(args: AnomalyArgs) -> Result<(), Failure> {
         return Err(Failure::Input("--quantile must be from 0 to 1".into()));
     }
     let plan = fit::plan_of(&args.run)?;
-    if plan
-        .options
-        .task
-        .is_some_and(|task| task != Task::Reconstruct)
-    {
-        return Err(Failure::Input(
-            "a score needs a network that makes its own picture again: a run of autoencoder or vae"
-                .into(),
-        ));
-    }
     let found = checkpoint(&args.run, false)?;
-    let Some((network, parameters)) = reconstruction(&found.checkpoint)? else {
+    let other = plan.target.is_some()
+        || plan
+            .options
+            .task
+            .is_some_and(|task| task != Task::Reconstruct);
+    let network = reconstruction(&found.checkpoint)?.filter(|_| !other);
+    let Some((network, parameters)) = network else {
         return Err(Failure::Input(format!(
-            "{} makes no pictures of pictures of one kind: anomalies need a run of autoencoder or vae",
+            "{} does not reconstruct its own pictures, as runs of autoencoder and vae do",
             args.run.display()
         )));
     };
@@ -240,6 +236,11 @@ fn held_out(plan: &Plan, anomalous: Option<&str>) -> Result<(Images, Images, Str
     let labels = others.labels.iter().enumerate();
     let kept = labels.filter(|&(_, &label)| !classes.contains(label));
     let kept: Vec<usize> = kept.map(|(number, _)| number).collect();
+    if kept.is_empty() {
+        return Err(Failure::Input(
+            "the run learned all classes of the test images: say what is anomalous with --anomalous".into(),
+        ));
+    }
     others.retain(&kept);
     Ok((normal, others, "the other classes".to_owned()))
 }

@@ -1,12 +1,12 @@
 //! `trainer export`: the files for the device, made again from a checkpoint or from the float blob.
 
 use super::{Failure, fit};
-use crate::engines::RuntimeEngine;
+use crate::engines::{EngineError, RuntimeEngine};
 use crate::export::fold::FoldError;
 use crate::export::quantize::{Calibration, Weights};
 use crate::export::{
     self, BACK_ONNX, ENCODER_ONNX, FLOAT_BLOB, FLOAT_ONNX, INT8_BLOB, INT8_ONNX, NoDevice,
-    QuantizeError, blob,
+    QuantizeError, blob, device_plan,
 };
 use crate::gan::checkpoint::Checkpoint;
 use crate::gan::store::{Found, Store, StoreError};
@@ -21,7 +21,8 @@ use tempfile::TempDir;
 /// Export a run's newest checkpoint again: model.onnx, model-int8.onnx, model.pgan, model-f32.pgan.
 ///
 /// For a run that was stopped early, for int4, or after an update of this program. What is there is replaced. A damaged
-/// checkpoint is passed over. A folder without checkpoints, as those in models/, is exported from its model-f32.pgan.
+/// checkpoint is passed over. A folder without checkpoints, as those in models/, is exported from its model-f32.pgan,
+/// which must read latents.
 /// Where a layer cannot be quantized, the float files are written, the layer is named, and the exit code is 1. A
 /// network that reads pictures is calibrated on the run's training pictures; without them, or where no device runs it
 /// (instance normalization), it has model.onnx alone. Beside it there is the way back of cyclegan (back.onnx) and the
@@ -81,8 +82,16 @@ pub fn run(args: ExportArgs) -> Result<(), Failure> {
             Ok(())
         }
         Err(NoDevice::Quantize(error)) => Err(float_only(out, &error)),
+        Err(reason) if args.weights.is_some() => Err(Failure::Input(format!(
+            "{}: {FLOAT_ONNX} alone was written, without weights of that kind: {reason}",
+            out.display()
+        ))),
         Err(reason) => {
-            say!("{}: {source}, {FLOAT_ONNX} alone: {reason}", out.display());
+            let stale = stale(out, &[INT8_BLOB, INT8_ONNX, FLOAT_BLOB]);
+            say!(
+                "{}: {source}, {FLOAT_ONNX} alone: {reason}{stale}",
+                out.display()
+            );
             Ok(())
         }
     }
@@ -90,20 +99,31 @@ pub fn run(args: ExportArgs) -> Result<(), Failure> {
 
 /// What to say where only the float files were written.
 pub(super) fn float_only(folder: &Path, error: &QuantizeError) -> Failure {
-    let stale = [INT8_BLOB, INT8_ONNX].map(|name| folder.join(name));
-    let stale = match stale.iter().find(|path| path.exists()) {
-        Some(path) => format!("; {} there is of an earlier export", path.display()),
-        None => String::new(),
-    };
+    let stale = stale(folder, &[INT8_BLOB, INT8_ONNX]);
     Failure::Run(anyhow::anyhow!(
         "{error}; {}: {FLOAT_ONNX} and {FLOAT_BLOB} were written, no int8 file{stale}",
         folder.display()
     ))
 }
 
+/// What to say of files that an export did not write and that are there.
+fn stale(folder: &Path, names: &[&str]) -> String {
+    let paths = names.iter().map(|name| folder.join(name));
+    match paths.into_iter().find(|path| path.exists()) {
+        Some(path) => format!("; {} there is of an earlier export", path.display()),
+        None => String::new(),
+    }
+}
+
 /// Writes the network of an f32 blob as the four files for the device.
 fn export_blob(path: &Path, weights: Weights, folder: &Path) -> Result<export::Exported, Failure> {
-    let engine = RuntimeEngine::open(path)?;
+    let engine = RuntimeEngine::open(path).map_err(|error| match error {
+        EngineError::ReadsPictures(path) => Failure::Input(format!(
+            "{} reads pictures, and needs those of its run to be exported: name the run",
+            path.display()
+        )),
+        error => error.into(),
+    })?;
     let Some(folded) = blob::folded(&engine.model()?) else {
         let refusal = format!("{} does not compute with f32", path.display());
         return Err(Failure::Input(refusal));
@@ -154,7 +174,7 @@ pub(super) fn reads_pictures(found: &Found) -> Result<bool, Failure> {
 }
 
 /// The generator of a checkpoint and its averaged parameters.
-fn generator(found: &Found) -> Result<(&Network, &Parameters), Failure> {
+pub(super) fn generator(found: &Found) -> Result<(&Network, &Parameters), Failure> {
     found.checkpoint.generator().ok_or_else(|| {
         let path = found.path.display();
         Failure::Input(format!("{path}: it holds no network that makes images"))
@@ -216,7 +236,9 @@ pub(super) fn reconstruction(
     if encoder.classes().is_some() || generator.classes().is_some() {
         return Ok(None);
     }
-    let (means, of_means) = Variational::means(encoder, of_encoder);
+    let Some((means, of_means)) = Variational::means(encoder, of_encoder) else {
+        return Ok(None);
+    };
     let both = means.then(generator);
     let layers = means.layers.len();
     Ok(Some((both, of_means.then(parameters, layers))))
@@ -261,10 +283,13 @@ pub(super) fn export_others(found: &Found, folder: &Path) -> Result<(), Failure>
     Ok(())
 }
 
-/// What the generator of a run's checkpoint is calibrated on: training pictures, if it reads pictures. Where these
+/// What the generator of a run's checkpoint is calibrated on: training pictures, if it reads pictures and a device runs
+/// it. Where these
 /// cannot be had, that is told, and there are none.
 pub(super) fn calibration(run: &Path, found: &Found) -> Result<Calibration, Failure> {
-    if !reads_pictures(found)? {
+    let (network, _) = generator(found)?;
+    let on_device = || device_plan(network).is_ok_and(|plan| plan.is_ok());
+    if !network.reads_pictures() || !on_device() {
         return Ok(Calibration::default());
     }
     Ok(match fit::calibration(run) {

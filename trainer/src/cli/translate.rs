@@ -171,12 +171,10 @@ pub fn run(args: TranslateArgs) -> Result<(), Failure> {
 /// Says what a run's network takes of a device.
 fn on_device(args: &TranslateArgs) -> Result<(), Failure> {
     let found = export::checkpoint(&args.model, false)?;
-    if !export::reads_pictures(&found)? {
+    let (network, _) = export::generator(&found)?;
+    if !network.reads_pictures() {
         return Err(EngineError::ReadsLatents(found.path).into());
     }
-    let Some((network, _)) = found.checkpoint.generator() else {
-        return Ok(());
-    };
     let device = OnDevice::of(network)?;
     if args.json {
         return super::print_json(&device);

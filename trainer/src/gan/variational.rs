@@ -177,21 +177,23 @@ impl Variational {
     /// The name of the network that reads images.
     pub const ENCODER: &str = "encoder";
 
-    /// The encoder up to the means of latents, which are the first half of what it gives, and its parameters.
-    pub fn means(encoder: &Network, parameters: &Parameters) -> (Network, Parameters) {
+    /// The encoder up to the means of latents, which are the first half of what it gives, and its parameters. `None` if
+    /// its last layer is not linear.
+    pub fn means(encoder: &Network, parameters: &Parameters) -> Option<(Network, Parameters)> {
         let (mut means, mut kept) = (encoder.clone(), parameters.clone());
-        if let Some(Layer::Linear { features, .. }) = means.layers.last_mut() {
-            *features /= 2;
-            let last = means.layers.len() - 1;
-            for part in ["weight", "bias"] {
-                if let Some(tensor) = kept.tensors.get_mut(&format!("{last}.{part}")) {
-                    tensor.shape[0] /= 2;
-                    let half = tensor.data.len() / 2;
-                    tensor.data.truncate(half);
-                }
+        let Some(Layer::Linear { features, .. }) = means.layers.last_mut() else {
+            return None;
+        };
+        *features /= 2;
+        let last = means.layers.len() - 1;
+        for part in ["weight", "bias"] {
+            if let Some(tensor) = kept.tensors.get_mut(&format!("{last}.{part}")) {
+                tensor.shape[0] /= 2;
+                let half = tensor.data.len() / 2;
+                tensor.data.truncate(half);
             }
         }
-        (means, kept)
+        Some((means, kept))
     }
 
     /// The two networks by name: latents to images, images to means and log-variances of latents.

@@ -39,8 +39,12 @@ pub fn auroc(normal: &[u64], anomalous: &[u64]) -> Option<f64> {
 pub fn quantile(scores: &[u64], quantile: f64) -> u64 {
     let mut sorted = scores.to_vec();
     sorted.sort_unstable();
-    let place = (quantile * sorted.len() as f64).ceil() as usize;
-    sorted.get(place.saturating_sub(1)).copied().unwrap_or(0)
+    let count = sorted.len() as f64;
+    let mut shares = (1u32..)
+        .zip(&sorted)
+        .map(|(k, score)| (f64::from(k) / count, score));
+    let found = shares.find(|&(share, _)| share >= quantile);
+    found.map_or(0, |(_, &score)| score)
 }
 
 #[cfg(test)]
@@ -79,7 +83,15 @@ mod tests {
     #[test]
     fn a_quantile_is_exceeded_by_the_rest() {
         let scores: Vec<u64> = (1..=100).rev().collect();
-        for (share, expected) in [(0.99, 99), (1.0, 100), (0.5, 50), (0.001, 1), (0.0, 1)] {
+        for (share, expected) in [
+            (0.99, 99),
+            (1.0, 100),
+            (0.5, 50),
+            (0.001, 1),
+            (0.0, 1),
+            (0.55, 55),
+            (0.07, 7),
+        ] {
             assert_eq!(quantile(&scores, share), expected);
         }
         assert_eq!(quantile(&[7, 7, 7], 0.5), 7);

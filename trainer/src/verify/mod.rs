@@ -229,8 +229,9 @@ impl Batch {
 }
 
 /// Compares the engines on `count` latents, those of the seeds `seed`, `seed + 1`, …, each class in turn; on more if
-/// there are more classes. Or on as many pictures drawn from the seed, fewer of large ones. Tells `progress` how many are done, and how many there are. tract takes ONNX Runtime's place
-/// where that is missing.
+/// there are more classes. A model that reads pictures is compared on pictures drawn from the seed instead; on fewer if
+/// they are large. Tells `progress` how many are done, and how many there are. tract takes ONNX Runtime's place where
+/// that is missing.
 ///
 /// # Errors
 /// Files that are not of one model, and whatever keeps an engine from running.

@@ -97,11 +97,19 @@ fn what_was_not_learned_is_found() {
         0,
         &format!("{FIT} --recipe pix2pix --task denoise --epochs 1 --out denoise"),
     );
+    place.ends_with(0, &format!("{fit} --only-classes 0-1 --out every"));
+    let pairs = "--target-dataset folder:own --epochs 1 --out pairs";
+    place.ends_with(0, &format!("{FIT} --recipe pix2pix {pairs}"));
     for (line, expected) in [
         ("anomaly all", "say what is anomalous with --anomalous"),
-        ("anomaly gan", "need a run of autoencoder or vae"),
-        ("anomaly denoise", "makes its own picture again"),
-        ("anomaly nothing", "nothing"),
+        ("anomaly every", "learned all classes of the test images"),
+        ("anomaly gan", "does not reconstruct its own pictures"),
+        ("anomaly denoise", "does not reconstruct its own pictures"),
+        (
+            "anomaly pairs --anomalous folder:own",
+            "does not reconstruct its own pictures",
+        ),
+        ("anomaly nothing", "cannot read nothing"),
         ("anomaly autoencoder --quantile 2", "from 0 to 1"),
         ("anomaly autoencoder --anomalous mnist-like", "mnist-like"),
         (

@@ -12,15 +12,16 @@ use crate::ops::Device;
 use crate::samples::{from_pixels, to_pixels};
 use crate::spec::Shape;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 /// Held-out pictures that grids show, at most, and the numbers that their images have together.
 const SHOWN: usize = 64;
 const SHOWN_NUMBERS: usize = 1 << 18;
 /// Held-out pictures that scores are taken of, at most.
 const SCORED: usize = 512;
-/// Pictures that int8 networks are calibrated on, at most, and the numbers that they have together.
-const CALIBRATED: usize = 256;
+/// Pictures that int8 networks are calibrated on: as many as have so many numbers together, within a range.
 const CALIBRATED_NUMBERS: usize = 1 << 20;
+const CALIBRATED: RangeInclusive<usize> = 16..=256;
 /// Numbers that held-out pictures have together, for large ones.
 const NUMBERS: usize = 1 << 24;
 
@@ -134,7 +135,7 @@ impl Loaded {
     /// As [`calibration`](Self::calibration), on the images themselves, for a network that makes them of themselves.
     pub fn calibration_on(&self) -> Calibration {
         let shape = self.images.shape();
-        let most = (CALIBRATED_NUMBERS / shape.len()).clamp(16, CALIBRATED);
+        let most = calibrated(shape);
         Calibration::Pictures(spread(&self.images.pixels, shape.len(), most))
     }
 
@@ -143,7 +144,7 @@ impl Loaded {
         let Some(picture) = facts.picture else {
             return Calibration::default();
         };
-        let most = (CALIBRATED_NUMBERS / picture.len()).clamp(16, CALIBRATED);
+        let most = calibrated(picture);
         Calibration::Pictures(self.held_out(plan, facts, most).0)
     }
 
@@ -175,10 +176,15 @@ impl Loaded {
     }
 }
 
+/// How many pictures of a shape int8 networks are calibrated on.
+fn calibrated(shape: Shape) -> usize {
+    (CALIBRATED_NUMBERS / shape.len()).clamp(*CALIBRATED.start(), *CALIBRATED.end())
+}
+
 /// Leaves the images of some classes.
 ///
 /// # Errors
-/// Images without classes; a class that there is not; no image of any.
+/// Images without classes; an unknown class; no image of any.
 fn only(classes: &ClassList, images: &mut Images) -> Result<(), Failure> {
     let last = images.classes.len().saturating_sub(1);
     if images.labels.is_empty() {

@@ -919,10 +919,9 @@ impl Plan {
     /// # Errors
     /// Options that do not go with it.
     pub fn data_options_for(&self, dataset: &Dataset) -> Result<data::Options, Failure> {
-        let side = (self.options.image_size, self.options.channels);
         let mut flags = self.options.data().for_data_like(dataset);
         flags.data_dir = None;
-        if matches!(dataset, Dataset::Folder(_)) && side.0.is_none() {
+        if matches!(dataset, Dataset::Folder(_)) && self.options.image_size.is_none() {
             let image = self
                 .dataset
                 .published()
