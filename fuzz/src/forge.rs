@@ -84,7 +84,13 @@ pub fn graph(rng: &mut Rng) -> Option<Vec<u8>> {
     let numbers = [Numbers::Float, Numbers::Int8, Numbers::Int4][between(rng, 0, 2)];
     let graph = common::Graph::random(rng);
     let blob = if one_in(rng, 3) {
-        common::conditional_graph_blob(graph.input.channels, between(rng, 1, 6), &graph.nodes, numbers, rng)
+        common::conditional_graph_blob(
+            graph.input.channels,
+            between(rng, 1, 6),
+            &graph.nodes,
+            numbers,
+            rng,
+        )
     } else {
         common::graph_blob(graph.input.channels, &graph.nodes, numbers, rng)
     };

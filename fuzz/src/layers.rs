@@ -162,7 +162,10 @@ impl Blob {
         put(&mut bytes, header::LAYERS, self.layers.len() as u16);
         bytes.resize(HEADER_LEN + RECORD_LEN * self.layers.len(), 0);
         bytes.extend(&self.table);
-        bytes.resize(HEADER_LEN + RECORD_LEN * self.layers.len() + self.table_len(), 0);
+        bytes.resize(
+            HEADER_LEN + RECORD_LEN * self.layers.len() + self.table_len(),
+            0,
+        );
         for (index, layer) in self.layers.iter().enumerate() {
             bytes.resize(bytes.len().next_multiple_of(16), 0);
             let start = bytes.len();

@@ -54,7 +54,8 @@ fn a_blob_without_changes_stays_as_it_is() {
         .map(|path| (path.display().to_string(), fs::read(path).expect("a blob")))
         .collect();
     let forged = (0..2000).flat_map(|seed| {
-        let blobs = [forge::model, forge::graph, forge::translator].map(|make| make(&mut Rng::new(seed)));
+        let blobs =
+            [forge::model, forge::graph, forge::translator].map(|make| make(&mut Rng::new(seed)));
         blobs.map(|blob| Some((format!("seed {seed}"), blob?)))
     });
     all.extend(forged.flatten());
