@@ -109,7 +109,7 @@ fn what_was_not_learned_is_found() {
             "anomaly pairs --anomalous folder:own",
             "does not reconstruct its own pictures",
         ),
-        ("anomaly nothing", "cannot read nothing"),
+        ("anomaly nothing", "is not the folder of a run"),
         ("anomaly autoencoder --quantile 2", "from 0 to 1"),
         ("anomaly autoencoder --anomalous mnist-like", "mnist-like"),
         (
