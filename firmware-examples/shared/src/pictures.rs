@@ -61,11 +61,10 @@ impl fmt::Display for Kind {
 pub fn enlarge(picture: &[u8], image: &mut Enlarged) -> Result<(), Error> {
     let mut buffer = Buffer::<{ ENLARGER.buffer_len() }>::new();
     let mut translator = Translator::new(&ENLARGER, &mut buffer)?;
-    let row_len = ENLARGER.output().row_len();
     // Here a camera would give rows, and a display take them.
     let mut source = Pixels::new(picture, row_len(&ENLARGER));
     let mut sink = |y: usize, pixels: &[u8]| {
-        let row = image.iter_mut().skip(y * row_len);
+        let row = image.iter_mut().skip(y * pixels.len());
         for (to, &from) in row.zip(pixels) {
             *to = from;
         }
