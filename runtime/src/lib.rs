@@ -33,9 +33,9 @@
 //!
 //! # Pictures in
 //!
-//! A model that reads pictures (denoising, enlarging, another style, an autoencoder) is run by a [`Translator`]: rows of
-//! the picture go in as they come from a camera, rows of the image come out, and only those that the network needs at
-//! once are in memory. [`Translator::score`] says how unlike the pictures of its training a picture is.
+//! A model that reads pictures (denoising, enlarging, another style, an autoencoder) is run by a [`Translator`]: rows
+//! of the picture go in as they come from a camera, rows of the image come out, and only those that the network needs
+//! at once are in memory. [`Translator::score`] says how unlike the pictures of its training a picture is.
 //!
 //! # Cost
 //!
@@ -52,8 +52,8 @@
 //!
 //! # What it does not do
 //!
-//! It makes images only: a graph of up to 64 [linear, convolution, transposed convolution, nearest
-//! upsampling, addition, concatenation and average pooling layers](Operator) from a latent or a picture to an image, with
+//! It makes images only: a graph of up to 64 [linear, convolution, transposed convolution, nearest upsampling,
+//! addition, concatenation and average pooling layers](Operator) from a latent or a picture to an image, with
 //! [five activations](Activation). There are no batches and no normalization layers (the exporter folds them). Tensors
 //! are limited to 2^22 elements. It does not train.
 //!

@@ -85,8 +85,8 @@ pub trait RowSource {
     /// Why a row could not be given.
     type Error;
 
-    /// Gives row `y` (from 0): `width * channels` pixels, ordered column, channel. Rows are asked for in order, each once,
-    /// when the network needs them; rows that no pixel of the image depends on are not asked for.
+    /// Gives row `y` (from 0): `width * channels` pixels, ordered column, channel. Rows are asked for in order, each
+    /// once, when the network needs them; rows that no pixel of the image depends on are not asked for.
     ///
     /// # Errors
     /// The row could not be given; the picture is given up.
@@ -142,9 +142,9 @@ pub struct Kept<'b, S> {
 }
 
 impl<'b, S: RowSource> Kept<'b, S> {
-    /// Keeps the rows of `source`, each of `row_len` pixels (`width * channels`), in `pixels`, which should have room for
-    /// a picture: [`Model::picture_len`](crate::Model::picture_len) bytes. Rows beyond, and rows of
-    /// another length, are given as empty ones, which a [`Translator`](crate::Translator) refuses.
+    /// Keeps the rows of `source`, each of `row_len` pixels (`width * channels`), in `pixels`, which should have room
+    /// for a picture: [`Model::picture_len`](crate::Model::picture_len) bytes. Rows beyond, and rows of another length,
+    /// are given as empty ones, which a [`Translator`](crate::Translator) refuses.
     pub const fn new(source: S, pixels: &'b mut [u8], row_len: usize) -> Self {
         Self {
             source,

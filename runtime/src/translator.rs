@@ -222,8 +222,9 @@ impl<'m, 'b> Translator<'m, 'b> {
     }
 
     /// The reconstruction error: the sum of the squared differences between the picture's pixels and the image's. An
-    /// autoencoder makes it large for pictures that are unlike its training pictures. The images of an autoencoder begin after the
-    /// last row of the picture, so the source has to give its rows again: a picture in memory ([`Pixels`]) does, and
+    /// autoencoder makes it large for pictures that are unlike its training pictures. The images of an autoencoder
+    /// begin after the last row of the picture, so the source has to give its rows again: a picture in memory
+    /// ([`Pixels`]) does, and
     /// [`Kept`] keeps those of a camera.
     ///
     /// ```
@@ -247,8 +248,8 @@ impl<'m, 'b> Translator<'m, 'b> {
     ///
     /// # Errors
     /// [`ScoreError::Source`] with what the source reports; [`ScoreError::Call`] with [`Error::OtherSize`] if the
-    /// model's images are not of its pictures' size, with [`Error::RowNotRead`] if it makes a row of the image before it
-    /// reads the picture's, as no autoencoder does, or with [`Error::SliceLength`] if a row is not of the picture's
+    /// model's images are not of its pictures' size, with [`Error::RowNotRead`] if it makes a row of the image before
+    /// it reads the picture's, as no autoencoder does, or with [`Error::SliceLength`] if a row is not of the picture's
     /// width and channels.
     pub fn score<S>(&mut self, source: &mut S) -> Result<u64, ScoreError<S::Error>>
     where

@@ -258,7 +258,8 @@ fn a_score_needs_the_picture_before_the_image() {
     }
 }
 
-/// The score is the squared difference, whoever gives the rows again; errors of the source and of the sink end the call.
+/// The score is the squared difference, whoever gives the rows again; errors of the source and of the sink end the
+/// call.
 #[test]
 fn a_score_is_the_squared_difference() {
     let (shape, nodes) = common::tiny_autoencoder();

@@ -1,6 +1,6 @@
-//! Writes the pictures that the firmware examples read, `cargo run -p pocketgan-tests --example pictures`: the first test
-//! image of each class of MNIST and of Fashion-MNIST, 28x28, and the latter at half the size, as `--task upscale-2x` makes
-//! them.
+//! Writes the pictures that the firmware examples read, `cargo run -p pocketgan-tests --example pictures`: the first
+//! test image of each class of MNIST and of Fashion-MNIST, 28x28, and the latter at half the size, as `--task
+//! upscale-2x` makes them.
 
 use anyhow::{Context, Result};
 use pocketgan_trainer::data::{self, Dataset, Draw, Images, Options, Split, Task};

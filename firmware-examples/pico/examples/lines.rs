@@ -1,7 +1,7 @@
-//! Enlarges pictures that come line by line over UART0, as from a camera, and draws them on an SSD1306 display while they
-//! come: no whole picture is ever in memory. A picture is 14 lines of 14 bytes at 115,200 baud. The Pico asks for a line by
-//! sending its number, as no line may come while it computes. Its light goes on if the display does not answer or a line
-//! is garbled.
+//! Enlarges pictures that come line by line over UART0, as from a camera, and draws them on an SSD1306 display while
+//! they come: no whole picture is ever in memory. A picture is 14 lines of 14 bytes at 115,200 baud. The Pico asks for
+//! a line by sending its number, as no line may come while it computes. Its light goes on if the display does not
+//! answer or a line is garbled.
 #![no_std]
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! What the examples do that read pictures: enlarge a picture row by row, and say whether one is unlike the digits that an
-//! autoencoder was trained with. Some pictures are in flash.
+//! What the examples do that read pictures: enlarge a picture row by row, and say whether one is unlike the digits that
+//! an autoencoder was trained with. Some pictures are in flash.
 
 use core::convert::Infallible;
 use core::fmt;

@@ -1,8 +1,8 @@
 //! What the working memory of a model holds.
 //!
 //! The buffer holds, in words: two words of state for each tensor; then the tensors' rings, of which the image's has a
-//! single row; for f32 also a row of pixels; for int4 the part of a layer that is unpacked; the sums of linear layers over
-//! images.
+//! single row; for f32 also a row of pixels; for int4 the part of a layer that is unpacked; the sums of linear layers
+//! over images.
 
 use super::model::Model;
 use crate::layer::Layer;
@@ -40,8 +40,8 @@ pub(crate) const fn ring(model: &Model<'_>, tensor: usize) -> Ring {
 }
 
 impl Model<'_> {
-    /// Rows of a tensor that are in memory at once: 0 is the model's input, `i + 1` the output of layer `i`. 0 for one that
-    /// lies in the rows of a concatenation's output, and for an unknown one.
+    /// Rows of a tensor that are in memory at once: 0 is the model's input, `i + 1` the output of layer `i`. 0 for one
+    /// that lies in the rows of a concatenation's output, and for an unknown one.
     pub const fn rows_kept(&self, tensor: usize) -> usize {
         match self.kept(tensor) {
             Some(ring) => ring.rows,
@@ -99,8 +99,8 @@ pub(crate) const fn buffer_len(model: &Model<'_>) -> usize {
 }
 
 /// Words of the sums of linear layers over images before layer `index`, which lie at the end of the working memory: for
-/// each such layer the number of rows that were added, and a word for each output, of int8 rounded up to whole groups of
-/// four.
+/// each such layer the number of rows that were added, and a word for each output, of int8 rounded up to whole groups
+/// of four.
 pub(crate) const fn sums_before(model: &Model<'_>, index: usize) -> usize {
     let mut words = 0;
     let mut before = 0;

@@ -18,10 +18,10 @@ use std::path::{Path, PathBuf};
 
 /// Score pictures by how badly a run of autoencoder or vae reconstructs them.
 ///
-/// A picture's score is the sum of the squared differences between its pixels and those of what the network makes of it:
-/// the number that `Translator::score` gives on a device. Normal pictures are the held-out ones of the classes that the
-/// run learned; anomalous are those of the other classes, or of --anomalous. How well the score tells them apart is the
-/// area under the ROC curve (AUROC), in f32 and in int8. A picture is called anomalous where its score is above the
+/// A picture's score is the sum of the squared differences between its pixels and those of what the network makes of
+/// it: the number that `Translator::score` gives on a device. Normal pictures are the held-out ones of the classes that
+/// the run learned; anomalous are those of the other classes, or of --anomalous. How well the score tells them apart is
+/// the area under the ROC curve (AUROC), in f32 and in int8. A picture is called anomalous where its score is above the
 /// threshold, which the given share of the training pictures (of up to --samples of them) do not exceed.
 ///
 /// Leaves in the run's folder: roc.png, anomaly.json, anomaly.md (the card), threshold.h and threshold.rs; and the blob

@@ -35,7 +35,8 @@ pub struct TranslateArgs {
     /// if it is not there.
     #[arg(short, long, value_name = "PATH", required_unless_present = "dry_run")]
     output: Option<PathBuf>,
-    /// Say what the run's network takes of a device, with the rows that each skip keeps in memory, and translate nothing.
+    /// Say what the run's network takes of a device, with the rows that each skip keeps in memory, and translate
+    /// nothing.
     /// `trainer fit --dry-run` says it before the training.
     #[arg(long, conflicts_with_all = ["input", "output", "grid", "truth", "apply_task", "resize"])]
     dry_run: bool,

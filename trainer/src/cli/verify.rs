@@ -27,9 +27,9 @@ use std::path::PathBuf;
 /// Floats: pixels may differ by 2e-6 on average, and by 1e-4 at most. In both, the runtime's fast kernels must give the
 /// very bits of its reference kernels. A model with classes is asked for each in turn.
 ///
-/// Of a model that reads pictures the folder must hold model.onnx; the other three are compared if they are there, in the
-/// same way. The trainer's own arithmetic, tract and ONNX Runtime may differ by 1e-5 at most. All are given pictures drawn
-/// from the seed; of large ones fewer than --count says. back.onnx beside it is compared too.
+/// Of a model that reads pictures the folder must hold model.onnx; the other three are compared if they are there, in
+/// the same way. The trainer's own arithmetic, tract and ONNX Runtime may differ by 1e-5 at most. All are given
+/// pictures drawn from the seed; of large ones fewer than --count says. back.onnx beside it is compared too.
 ///
 /// Exits with 1 if anything is further apart. Where ONNX Runtime is missing, a warning says so and tract runs the QDQ
 /// model in its place, with the same bounds; that does not change the exit code.

@@ -19,7 +19,8 @@ impl<'a> Forward<'a> {
     }
 
     /// Runs one latent, or one picture, of `class` if the network has classes, and hands each tensor's number and
-    /// numbers, activation included and ordered row, column, channel, to `visit`: the input, then what each layer gives.
+    /// numbers, activation included and ordered row, column, channel, to `visit`: the input, then what each layer
+    /// gives.
     ///
     /// `input` must have the input's size, and is ordered row, column, channel. `class` must be one of the network's;
     /// without classes it does not matter.
@@ -43,8 +44,8 @@ impl<'a> Forward<'a> {
     }
 }
 
-/// The weights ordered kernel row, kernel column, input channel, or row, column, channel of a linear layer's input; then
-/// output. A linear layer's outputs are ordered row, column, channel.
+/// The weights ordered kernel row, kernel column, input channel, or row, column, channel of a linear layer's input;
+/// then output. A linear layer's outputs are ordered row, column, channel.
 fn outputs_last(layer: &FoldedLayer) -> Vec<f32> {
     let (inputs, outputs) = (layer.input.channels, layer.bias.len());
     let area = match layer.operator {

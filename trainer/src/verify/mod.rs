@@ -158,8 +158,8 @@ impl Input<'_> {
 }
 
 impl Batch {
-    /// Latents `start` to `start + count` of those that begin with seed `seed`, each class of `model` in turn; of a model
-    /// that reads pictures, so many of these.
+    /// Latents `start` to `start + count` of those that begin with seed `seed`, each class of `model` in turn; of a
+    /// model that reads pictures, so many of these.
     fn new(model: &Model<'_>, seed: u64, start: usize, count: usize) -> Self {
         if let Some(shape) = model.picture().map(spec_shape) {
             let pixels = (start..start + count).flat_map(|i| drawn(seed, i as u32, shape));

@@ -99,9 +99,10 @@ impl Translator {
         }
     }
 
-    /// A 3x3 convolution, 4x4 ones with stride 2, residual blocks of two 3x3 convolutions, transposed convolutions back,
-    /// and a 3x3 convolution to the image (Zhu et al. 2017, section 7.2, with smaller windows and zeros at the borders).
-    /// Where the image is larger than the picture, nothing is made smaller. nano has one stride, and two for images from
+    /// A 3x3 convolution, 4x4 ones with stride 2, residual blocks of two 3x3 convolutions, transposed convolutions
+    /// back, and a 3x3 convolution to the image (Zhu et al. 2017, section 7.2, with smaller windows and zeros at the
+    /// borders). Where the image is larger than the picture, nothing is made smaller. nano has one stride, and two for
+    /// images from
     /// [`LARGE`](Self::LARGE) pixels on, with half the channels before them: rows of a device's tensors are half as long.
     pub(super) fn residual(self, picture: Shape, image: Shape) -> Network {
         let Self { size, norm, .. } = self;
