@@ -1,6 +1,7 @@
 //! Counts executed instructions with what an emulated board has for it.
 
 use core::arch::asm;
+use core::fmt;
 
 /// A clock that advances by one an instruction.
 #[derive(Clone, Copy)]
@@ -15,6 +16,17 @@ pub struct Wrong {
     pub turns: u32,
     /// The instructions that were read.
     pub count: u64,
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { turns, count } = self;
+        write!(
+            f,
+            "the clock does not count instructions: a loop of {turns} turns reads {count}; is QEMU run as in \
+             .cargo/config.toml?"
+        )
+    }
 }
 
 impl Counter {

@@ -171,10 +171,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Refused(refusal) => refusal.fmt(f),
             Self::Model(error) => error.fmt(f),
-            Self::Counter(Wrong { turns, count }) => write!(
-                f,
-                "the clock does not count instructions: a loop of {turns} turns reads {count}; is QEMU run as in .cargo/config.toml?"
-            ),
+            Self::Counter(wrong) => wrong.fmt(f),
             Self::Unsteady { seed } => {
                 write!(f, "seed {seed} gave another image the second time")
             }

@@ -24,9 +24,7 @@ pub fn main(board: Board<'_>) -> ! {
     match run(board) {
         Ok(()) => process::exit(0),
         Err(Failure::Model(error)) => eprintln!("{error}"),
-        Err(Failure::Counter(Wrong { turns, count })) => eprintln!(
-            "the clock does not count instructions: a loop of {turns} turns reads {count}; is QEMU run as in .cargo/config.toml?"
-        ),
+        Err(Failure::Counter(wrong)) => eprintln!("{wrong}"),
         Err(Failure::Output) => eprintln!("the output cannot be written"),
     }
     process::exit(1)
