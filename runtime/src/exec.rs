@@ -131,11 +131,12 @@ impl<'m, 'b> Executor<'m, 'b> {
         } else {
             let row = must_cast_slice_mut::<u32, u8>(words).get_mut(row..);
             let row = row.guaranteed();
-            for (x, pixel) in pixels.chunks_exact(channels).enumerate() {
-                for (c, &pixel) in pixel.iter().enumerate() {
-                    if let Some(to) = row.get_mut(ring.place(x, c)) {
-                        *to = table.get(usize::from(pixel)).copied().guaranteed();
-                    }
+            for c in 0..channels {
+                let places = row.get_mut(ring.place(0, c)..).guaranteed();
+                let places = places.iter_mut().step_by(ring.column_step());
+                let pixels = pixels.iter().skip(c).step_by(channels);
+                for (to, &pixel) in places.zip(pixels) {
+                    *to = table.get(usize::from(pixel)).copied().guaranteed();
                 }
             }
         }

@@ -27,11 +27,16 @@ pub fn finish(activation: Activation, shift: u32, multipliers: [i32; 2], acc: i3
 /// An accumulator through the activation, by the multiplier for its sign.
 #[inline(always)]
 pub fn finish_by(activation: Activation, shift: u32, multiplier: i32, acc: i32) -> i32 {
+    bound(activation, rescale_fast(acc, shift, multiplier))
+}
+
+/// [`rescale`] by the fastest instructions.
+#[inline(always)]
+pub fn rescale_fast(acc: i32, shift: u32, multiplier: i32) -> i32 {
     #[cfg(pocketgan_dsp)]
-    let x = super::dsp::rescale(acc, shift, multiplier);
+    return super::dsp::rescale(acc, shift, multiplier);
     #[cfg(not(pocketgan_dsp))]
-    let x = rescale(acc, shift, multiplier);
-    bound(activation, x)
+    rescale(acc, shift, multiplier)
 }
 
 /// A rescaled accumulator through the rest of the activation.

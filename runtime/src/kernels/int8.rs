@@ -4,12 +4,12 @@
 //! the few taps that really meet an input, so no zeros are inserted and nothing is scattered. Rows
 //! outside the picture are skipped; columns outside are zeros in the ring.
 
-use super::arithmetic::{finish, rescale};
+use super::arithmetic::{finish, rescale, rescale_fast};
 use crate::invariant::{Guaranteed, divisor, unexpected};
 use crate::layer::Layer;
 use crate::ring::Ring;
 use crate::scratch::BLOCK;
-use crate::shape::{Shape, Window};
+use crate::shape::{Activation, Shape, Window};
 use crate::window::Axis;
 
 /// Neighbours of a phase that are computed together, at most.
@@ -38,6 +38,9 @@ pub(crate) struct Phase<'a> {
     pub channel_len: usize,
     /// Bytes from one output to the next one of the phase.
     pub stride: usize,
+    /// Bytes from an output's group of four channels to its next one.
+    #[cfg(pocketgan_wide)]
+    pub group_step: usize,
 }
 
 /// A part of a phase's outputs.
@@ -56,7 +59,7 @@ pub(crate) struct Tile {
     pub edges: [bool; 2],
     /// The first channel.
     pub channel: usize,
-    /// How many channels, 1 to [`BLOCK`].
+    /// How many channels, 1 to what [`Kernels::channels`] says.
     pub channels: usize,
 }
 
@@ -69,13 +72,19 @@ pub(crate) trait Kernels {
 
     /// How many of `outputs` neighbours are computed together first.
     #[inline(always)]
-    fn neighbours(outputs: usize) -> usize {
+    fn neighbours(_: &Self::Prepared<'_>, outputs: usize) -> usize {
         neighbours(outputs)
+    }
+
+    /// How many channels of a tile are computed together, at most.
+    #[inline(always)]
+    fn channels(_: &Self::Prepared<'_>) -> usize {
+        BLOCK
     }
 
     /// Computes the outputs of a tile: neighbour `i` of each channel sums over groups and taps the products
     /// of the channel's weights, in order, with the columns `column + i * step + tap` of the rows, whose
-    /// planes are laid out as in [`Ring`], and goes into every `stride`th place of `out`; the channels lie
+    /// planes are laid out as in [`Ring`], and goes into every `stride`th place of `out`; four channels lie
     /// side by side.
     ///
     /// A channel has `count * 4` weights for each group, and the rows reach that far.
@@ -122,6 +131,18 @@ pub(crate) fn add_products(acc: i32, input: &[u8; 4], weights: &[i8; 4], sign: u
     let [x0, x1, x2, x3] = input.map(|x| i32::from(x ^ sign) - i32::from(sign));
     let [w0, w1, w2, w3] = weights.map(i32::from);
     acc.wrapping_add(x0 * w0 + x1 * w1 + x2 * w2 + x3 * w3)
+}
+
+/// See [`Kernels::neighbours`]: the sizes that the loops in assembly for three taps have. Tiles of 5 are the best, those
+/// of less than 4 slow.
+#[cfg(any(pocketgan_wide, feature = "writer"))]
+pub(crate) fn neighbours_of_three(outputs: usize) -> usize {
+    let fours = (5 - outputs % 5) % 5;
+    match outputs {
+        7 | 11 => 5,
+        _ if outputs >= 4 * fours + 5 => 5,
+        _ => neighbours(outputs).min(4),
+    }
 }
 
 /// See [`Kernels::neighbours`]: the sizes that the loops in assembly have.
@@ -244,31 +265,82 @@ pub(crate) fn add_row(
     out_ring: &Ring,
     out: &mut [u8],
 ) {
-    let [own, other] = layer.addends;
     let (ring, other_ring) = (Ring::of_input(layer), Ring::of_other(layer));
     // In words, of which a column of four channels is one.
     let mut at = ring.row_start(y) / 4 + ring.pad_left;
     let mut other_at = other_ring.row_start(y) / 4 + other_ring.pad_left;
+    let width = layer.output.width;
     for c in (0..layer.output.channels).step_by(4) {
+        let columns = [
+            input.get(at..at + width).guaranteed(),
+            added.get(other_at..other_at + width).guaranteed(),
+        ];
+        let out = out.get_mut(out_ring.place(0, c)..).guaranteed();
         let count = (layer.output.channels - c).min(4);
-        for x in 0..layer.output.width {
-            let (Some(&a), Some(&b)) = (input.get(at + x), added.get(other_at + x)) else {
-                return unexpected();
-            };
-            let (mut a, mut b) = (u32::from_le(a), u32::from_le(b));
-            let mut sums = [0; 4];
-            for sum in &mut sums {
-                *sum =
-                    own * first_of(a, layer.signed_input) + other * first_of(b, layer.signed_other);
-                (a, b) = (a >> 8, b >> 8);
-            }
-            let sums = sums.get(..count).guaranteed();
-            let out = out.get_mut(out_ring.place(x, c)..).guaranteed();
-            store_channel(layer, 0, sums, out, 1);
-        }
+        add_columns(layer, columns, out_ring.column_step(), count, out);
         at += ring.columns;
         other_at += other_ring.columns;
     }
+}
+
+/// Adds columns of four channels, of which `count` are there, into every `step`th place of `out`.
+#[inline(always)]
+fn add_columns(layer: &Layer<'_>, columns: [&[u32]; 2], step: usize, count: usize, out: &mut [u8]) {
+    // Images are worth more code.
+    match layer.activation {
+        Activation::None if cfg!(feature = "images") => {
+            add_columns_by(layer, columns, step, count, out, |x| x.clamp(-128, 127));
+        }
+        Activation::Relu if cfg!(feature = "images") => {
+            add_columns_by(layer, columns, step, count, out, |x| x.clamp(0, 255));
+        }
+        _ => {
+            let [a, b] = columns;
+            for ((&a, &b), out) in a.iter().zip(b).zip(out.chunks_mut(step)) {
+                let sums = sums_of_columns(layer, [a, b]);
+                store_channel(layer, 0, sums.get(..count).guaranteed(), out, 1);
+            }
+        }
+    }
+}
+
+/// Does the same for an activation that has one multiplier and brings its outputs in range by `bound`.
+#[inline(never)]
+fn add_columns_by(
+    layer: &Layer<'_>,
+    [a, b]: [&[u32]; 2],
+    step: usize,
+    count: usize,
+    out: &mut [u8],
+    bound: impl Fn(i32) -> i32,
+) {
+    let (shift, [multiplier, _]) = (layer.shift, layer.multipliers(0));
+    for ((&a, &b), out) in a.iter().zip(b).zip(out.chunks_mut(step)) {
+        let sums = sums_of_columns(layer, [a, b]);
+        for (to, sum) in out.iter_mut().zip(sums).take(count) {
+            *to = bound(rescale_fast(sum, shift, multiplier)) as u8;
+        }
+    }
+}
+
+/// The sums of two columns of four channels, each multiplied by its factor.
+#[inline(always)]
+fn sums_of_columns(layer: &Layer<'_>, [a, b]: [u32; 2]) -> [i32; 4] {
+    let ([own, other], signs) = (layer.addends, [layer.signed_input, layer.signed_other]);
+    let [sign, other_sign] = signs.map(sign);
+    // A quantum is its byte without the sign, less the sign.
+    let of_signs = own
+        .wrapping_mul(sign.into())
+        .wrapping_add(other.wrapping_mul(other_sign.into()));
+    let start = of_signs.wrapping_neg();
+    let a = (a ^ u32::from_ne_bytes([sign; 4])).to_le_bytes();
+    let b = (b ^ u32::from_ne_bytes([other_sign; 4])).to_le_bytes();
+    core::array::from_fn(|i| {
+        let [a, b] = [a, b].map(|bytes| i32::from(bytes[i]));
+        start
+            .wrapping_add(own.wrapping_mul(a))
+            .wrapping_add(other.wrapping_mul(b))
+    })
 }
 
 /// The first of four quanta of a tensor that is signed or not.
@@ -460,7 +532,7 @@ impl<'a> Convolution<'a> {
         let mut done = 0;
         while done < outputs {
             let column = done * phase.step;
-            let count = K::neighbours(outputs - done);
+            let count = K::neighbours(&prepared, outputs - done);
             let reach = column + (count - 1) * phase.step + phase.count;
             let tile = Tile {
                 column,
@@ -495,6 +567,8 @@ impl<'a> Convolution<'a> {
             weights: weights.get(self.first_tap * tap_len..).guaranteed(),
             channel_len: self.taps * tap_len,
             stride: axis.phases() * out_ring.column_step(),
+            #[cfg(pocketgan_wide)]
+            group_step: out_ring.place(0, 4) - out_ring.place(0, 0),
         };
         (phase, first == -1)
     }
@@ -510,7 +584,7 @@ impl<'a> Convolution<'a> {
     ) {
         let channels = self.layer.output.channels;
         while tile.channel < channels {
-            tile.channels = (channels - tile.channel).min(BLOCK);
+            tile.channels = (channels - tile.channel).min(K::channels(phase));
             let out = out.get_mut(out_ring.place(x, tile.channel)..);
             K::tile(phase, &tile, out.guaranteed());
             tile.channel += tile.channels;

@@ -5,11 +5,13 @@ use crate::parity;
 use clap::ValueEnum;
 use pocketgan::Model as Blob;
 use pocketgan_tests::{networks, unfolded};
-use pocketgan_trainer::engines::{Arithmetic, EngineKind, OrtGraph, Translator};
-use pocketgan_trainer::export::fold::{fold, fold_encoder};
+use pocketgan_trainer::engines::{self, Arithmetic, EngineKind, OrtGraph, Translator};
+use pocketgan_trainer::export::fold::fold;
 use pocketgan_trainer::export::quantize::{Calibration, Weights};
-use pocketgan_trainer::export::{self, Bundle, FLOAT_ONNX, blob, onnx};
-use pocketgan_trainer::gan::{GeneratorKind, Normalization, Recipe, Size, Translator as Layers};
+use pocketgan_trainer::export::{self, Bundle, FLOAT_ONNX, blob};
+use pocketgan_trainer::gan::{
+    Conditioning, GeneratorKind, Normalization, Recipe, Size, Translator as Layers,
+};
 use pocketgan_trainer::nn::Model;
 use pocketgan_trainer::ops::Cpu;
 use pocketgan_trainer::parameters::Parameters;
@@ -188,16 +190,33 @@ fn a_device_makes_the_images_of_translators() {
 
 #[test]
 fn an_encoder_is_exported_by_itself() {
-    let parts = Recipe::Vae.parts(Size::Nano, Shape::new(1, 16, 16));
+    for told in [0, 3] {
+        let mut parts = Recipe::Vae.parts(Size::Nano, Shape::new(1, 16, 16));
+        if told > 0 {
+            parts.tell(told, Conditioning::Concat).unwrap();
+        }
+        let encoder = &parts.networks.others[0].network;
+        let parameters = networks::random_parameters(encoder, 3);
+        let bytes = export::encoder(encoder, &parameters).unwrap();
+        let mut graph = OrtGraph::new(&bytes, Arithmetic::Optimized).unwrap();
+        let x = values(&pixels(encoder.input));
+        let classes = engines::classes_in_turn(told, COUNT);
+        let latents = graph.run_classes(&x, &[1, 16, 16], &classes).unwrap();
+        assert_eq!(latents.len(), COUNT * 32);
+        let model = Model::new(Cpu::default(), encoder, &parameters).unwrap();
+        let ours = model.evaluate(&x, &classes).unwrap();
+        for (a, b) in latents.iter().zip(&ours) {
+            assert!((a - b).abs() <= 1e-5 * (1.0 + b.abs()), "{a} against {b}");
+        }
+    }
+}
+
+#[test]
+fn what_tells_a_reader_of_pictures_the_class_is_for_no_device() {
+    let mut parts = Recipe::Vae.parts(Size::Nano, Shape::new(1, 16, 16));
+    parts.tell(3, Conditioning::Concat).unwrap();
     let encoder = &parts.networks.others[0].network;
     let parameters = networks::random_parameters(encoder, 3);
-    let folded = fold_encoder(encoder, &parameters).unwrap();
-    let mut graph = OrtGraph::new(&onnx::encoder_model(&folded), Arithmetic::Optimized).unwrap();
-    let x = values(&pixels(encoder.input));
-    let latents = graph.run(&x, &[1, 16, 16]).unwrap();
-    assert_eq!(latents.len(), COUNT * 32);
-    let ours = evaluated(encoder, &parameters, encoder.input, &x);
-    for (a, b) in latents.iter().zip(&ours) {
-        assert!((a - b).abs() <= 1e-5 * (1.0 + b.abs()), "{a} against {b}");
-    }
+    let error = fold(encoder, &parameters).unwrap_err().to_string();
+    assert!(error.contains("which no device does"), "{error}");
 }

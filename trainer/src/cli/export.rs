@@ -253,10 +253,7 @@ pub(super) fn export_others(found: &Found, folder: &Path) -> Result<(), Failure>
         let bytes = export::translator(network, parameters).map_err(failed)?;
         files.push((BACK_ONNX, bytes));
     }
-    // One that is told the class has a plane beside the image, which ONNX files of ours have no place for.
-    if let Some((network, parameters)) =
-        other(checkpoint, Variational::ENCODER).filter(|(network, _)| network.classes().is_none())
-    {
+    if let Some((network, parameters)) = other(checkpoint, Variational::ENCODER) {
         let bytes = export::encoder(network, parameters).map_err(failed)?;
         files.push((ENCODER_ONNX, bytes));
     }

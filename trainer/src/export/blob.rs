@@ -119,6 +119,7 @@ pub fn folded(model: &Model<'_>) -> Option<Folded> {
             None => Shape::features(model.latent_size()),
         },
         classes: model.classes(),
+        class_planes: Vec::new(),
         layers,
     })
 }

@@ -33,6 +33,9 @@ pub struct Folded {
     pub input: Shape,
     /// How many classes there are; 0 without.
     pub classes: usize,
+    /// What the class adds to a picture, as more channels behind its own: `[classes][channels * height * width]`, from
+    /// a [`Layer::ClassEmbedding`]. Only an encoder has it; empty otherwise.
+    pub class_planes: Vec<f32>,
     /// At least one layer; the last one's activation is tanh or sigmoid, but of an encoder.
     pub layers: Vec<FoldedLayer>,
 }
@@ -112,6 +115,14 @@ impl From<SpecError> for FoldError {
 /// stands.
 pub fn fold(network: &Network, parameters: &Parameters) -> Result<Folded, FoldError> {
     let folded = fold_encoder(network, parameters)?;
+    if !folded.class_planes.is_empty()
+        && let Some(first) = network.walk()?.first()
+    {
+        return Err(refuse(
+            first,
+            "tells a network that reads pictures the class, which no device does",
+        ));
+    }
     match folded.layers.last().map(|layer| layer.activation) {
         Some(Activation::Tanh | Activation::Sigmoid) => Ok(folded),
         _ => Err(match network.walk()?.last() {
@@ -157,12 +168,26 @@ pub fn fold_encoder(network: &Network, parameters: &Parameters) -> Result<Folded
         fold_embedding(&mut folding.layers, channels, table.unwrap_or_default());
         rest = others;
     }
+    let mut class_planes = Vec::new();
+    if let [embedding, others @ ..] = rest
+        && matches!(embedding.layer, Layer::ClassEmbedding { .. })
+        && folding.reads_pictures
+        && embedding.reads == [0]
+        && folding.readers[0] == 1
+    {
+        let table = parameters.get(embedding.index, "embedding");
+        class_planes = table.unwrap_or_default().to_vec();
+        folding.input = embedding.output;
+        folding.made.push(0);
+        rest = others;
+    }
     for step in rest {
         folding.add(step)?;
     }
     Ok(Folded {
         input: network.input,
         classes: network.classes().unwrap_or(0),
+        class_planes,
         layers: with_copied_vectors(folding.layers),
     })
 }

@@ -4,8 +4,10 @@
 //! (or UXTB16) widens four channels of a column, and SMLAD multiplies them pair by pair. Up to seven
 //! neighbouring outputs share each widened weight, and of two neighbouring taps each widened column:
 //! 63 instructions for 56 products in the inner loop of a full tile with two taps, 58 for 54 where a column
-//! is outside the picture. Fourteen registers are all there are, which is why the loops are written out by
-//! hand; what leaves ReLU is requantized before it leaves the registers.
+//! is outside the picture. Three neighbouring taps share a widened column too: 63 instructions for 60 products. Of four
+//! taps at every other column, the first and the third meet the even columns and the others the odd ones, each two as
+//! two neighbouring taps: 123 for 112. Fourteen registers are all there are, which is why the loops are written out
+//! by hand; what leaves ReLU is requantized before it leaves the registers.
 
 use core::arch::asm;
 use core::mem::offset_of;
@@ -45,18 +47,18 @@ macro_rules! products {
     };
 }
 
-/// Loads a column into r6 and r7; `$extend` is SXTB16 or UXTB16.
+/// Widens a column into r6 and r7; `$extend` is SXTB16 or UXTB16.
+#[rustfmt::skip]
+macro_rules! widened {
+    ($extend:literal, $column:literal) => { concat!(
+        $extend, " r7, ", $column, ", ror #8\n", $extend, " r6, ", $column, "\n",
+    ) };
+}
+
+/// Loads a column and widens it.
 macro_rules! column {
     ($extend:literal, $place:literal) => {
-        concat!(
-            "ldr r6, ",
-            $place,
-            "\n",
-            $extend,
-            " r7, r6, ror #8\n",
-            $extend,
-            " r6, r6\n",
-        )
+        concat!("ldr r6, ", $place, "\n", widened!($extend, "r6"))
     };
 }
 
@@ -107,6 +109,89 @@ macro_rules! one_tap_products {
     ) };
 }
 
+/// The products of a group for two taps, as those of `two_taps_products`, with the columns at these places.
+#[cfg(pocketgan_wide)]
+macro_rules! two_taps_at {
+    ($x:literal, $first:literal, $($acc:literal $next:literal),+) => {
+        concat!(
+            column!($x, $first),
+            $(products!($acc, "r9", "r10"), column!($x, $next), products!($acc, "r11", "r12"),)+
+        )
+    };
+}
+
+/// The products of a group for four taps at every other column: those with even columns, then those with odd ones.
+#[cfg(pocketgan_wide)]
+#[rustfmt::skip]
+macro_rules! four_taps_products {
+    ($x:literal, even, 1) => { two_taps_at!($x, "[lr]", "r0" "[lr, #8]") };
+    ($x:literal, odd, 1) => { two_taps_at!($x, "[lr, #4]", "r0" "[lr, #12]") };
+    ($x:literal, even, 2) => { two_taps_at!($x, "[lr]", "r0" "[lr, #8]", "r1" "[lr, #16]") };
+    ($x:literal, odd, 2) => { two_taps_at!($x, "[lr, #4]", "r0" "[lr, #12]", "r1" "[lr, #20]") };
+    ($x:literal, even, 4) => { two_taps_at!(
+        $x, "[lr]", "r0" "[lr, #8]", "r1" "[lr, #16]", "r2" "[lr, #24]", "r3" "[lr, #32]"
+    ) };
+    ($x:literal, odd, 4) => { two_taps_at!(
+        $x, "[lr, #4]", "r0" "[lr, #12]", "r1" "[lr, #20]", "r2" "[lr, #28]", "r3" "[lr, #36]"
+    ) };
+    ($x:literal, even, 7) => { two_taps_at!(
+        $x, "[lr]", "r0" "[lr, #8]", "r1" "[lr, #16]", "r2" "[lr, #24]", "r3" "[lr, #32]",
+        "r4" "[lr, #40]", "r5" "[lr, #48]", "r8" "[lr, #56]"
+    ) };
+    ($x:literal, odd, 7) => { two_taps_at!(
+        $x, "[lr, #4]", "r0" "[lr, #12]", "r1" "[lr, #20]", "r2" "[lr, #28]", "r3" "[lr, #36]",
+        "r4" "[lr, #44]", "r5" "[lr, #52]", "r8" "[lr, #60]"
+    ) };
+}
+
+/// Adds to `$acc` the products of a column with the weights of one of three taps.
+#[cfg(pocketgan_wide)]
+#[rustfmt::skip]
+macro_rules! tap {
+    (first, $acc:literal) => { products!($acc, "r5", "r8") };
+    (second, $acc:literal) => { products!($acc, "r9", "r10") };
+    (third, $acc:literal) => { products!($acc, "r11", "r12") };
+}
+
+/// The products of a group for three taps, whose weights are in r5 and r8, r9 and r10, r11 and r12: output `i` takes
+/// the columns `i` to `i + 2`.
+#[cfg(pocketgan_wide)]
+#[rustfmt::skip]
+macro_rules! three_taps_products {
+    ($x:literal, 1) => { concat!(
+        column!($x, "[lr]"), tap!(first, "r0"),
+        column!($x, "[lr, #4]"), tap!(second, "r0"),
+        column!($x, "[lr, #8]"), tap!(third, "r0"),
+    ) };
+    ($x:literal, 2) => { concat!(
+        column!($x, "[lr]"), tap!(first, "r0"),
+        column!($x, "[lr, #4]"), tap!(second, "r0"), tap!(first, "r1"),
+        column!($x, "[lr, #8]"), tap!(third, "r0"), tap!(second, "r1"),
+        column!($x, "[lr, #12]"), tap!(third, "r1"),
+    ) };
+    // r4 is left, so that two columns are loaded at once.
+    ($x:literal, 4) => { concat!(
+        "ldrd r6, r4, [lr]\n",
+        widened!($x, "r6"), tap!(first, "r0"),
+        widened!($x, "r4"), tap!(second, "r0"), tap!(first, "r1"),
+        "ldrd r6, r4, [lr, #8]\n",
+        widened!($x, "r6"), tap!(third, "r0"), tap!(second, "r1"), tap!(first, "r2"),
+        widened!($x, "r4"), tap!(third, "r1"), tap!(second, "r2"), tap!(first, "r3"),
+        "ldrd r6, r4, [lr, #16]\n",
+        widened!($x, "r6"), tap!(third, "r2"), tap!(second, "r3"),
+        widened!($x, "r4"), tap!(third, "r3"),
+    ) };
+    ($x:literal, 5) => { concat!(
+        column!($x, "[lr]"), tap!(first, "r0"),
+        column!($x, "[lr, #4]"), tap!(second, "r0"), tap!(first, "r1"),
+        column!($x, "[lr, #8]"), tap!(third, "r0"), tap!(second, "r1"), tap!(first, "r2"),
+        column!($x, "[lr, #12]"), tap!(third, "r1"), tap!(second, "r2"), tap!(first, "r3"),
+        column!($x, "[lr, #16]"), tap!(third, "r2"), tap!(second, "r3"), tap!(first, "r4"),
+        column!($x, "[lr, #20]"), tap!(third, "r3"), tap!(second, "r4"),
+        column!($x, "[lr, #24]"), tap!(third, "r4"),
+    ) };
+}
+
 /// A loop over groups, which starts with r6 at the group's weights; `$group` are its instructions.
 macro_rules! groups {
     ($($group:expr),+) => {
@@ -150,31 +235,139 @@ macro_rules! one_tap {
     };
 }
 
-/// Requantizes `$acc`, as ReLU does, and goes back by one output.
-macro_rules! relu {
-    ($acc:literal) => {
+/// The loop for three taps.
+#[cfg(pocketgan_wide)]
+macro_rules! three_taps {
+    ($extend:literal, $outputs:tt) => {
         concat!(
-            "lsl ",
-            $acc,
-            ", ",
-            $acc,
-            ", r7\n",
-            "smmulr ",
-            $acc,
-            ", ",
-            $acc,
-            ", r11\n",
-            "usat ",
-            $acc,
-            ", #8, ",
-            $acc,
-            "\n",
-            "strb ",
-            $acc,
-            ", [r10]\n",
-            "sub r10, r6\n",
+            "2:\n",
+            "ldm r6!, {{r5, r9, r11}}\n",
+            "str r6, [sp]\n",
+            "sxtb16 r8, r5, ror #8\n",
+            "sxtb16 r5, r5\n",
+            "sxtb16 r10, r9, ror #8\n",
+            "sxtb16 r9, r9\n",
+            "sxtb16 r12, r11, ror #8\n",
+            "sxtb16 r11, r11\n",
+            three_taps_products!($extend, $outputs),
+            "ldm sp, {{r6, r7, r9, r10}}\n",
+            "add lr, r7\n",
+            "cmp r6, r10\n",
+            "bne 2b\n",
+            "b 5f\n",
         )
     };
+}
+
+/// The loop for four taps at every other column.
+#[cfg(pocketgan_wide)]
+macro_rules! four_taps {
+    ($extend:literal, $outputs:tt) => {
+        groups!(
+            "ldr r9, [r6]\n",
+            "ldr r11, [r6, #8]\n",
+            "sxtb16 r10, r9, ror #8\n",
+            "sxtb16 r9, r9\n",
+            "sxtb16 r12, r11, ror #8\n",
+            "sxtb16 r11, r11\n",
+            four_taps_products!($extend, even, $outputs),
+            "ldr r6, [sp]\n",
+            "ldr r9, [r6, #4]\n",
+            "ldr r11, [r6, #12]\n",
+            "sxtb16 r10, r9, ror #8\n",
+            "sxtb16 r9, r9\n",
+            "sxtb16 r12, r11, ror #8\n",
+            "sxtb16 r11, r11\n",
+            four_taps_products!($extend, odd, $outputs)
+        )
+    };
+}
+
+/// The tables of places, with those of the loops of `wide`.
+#[cfg(pocketgan_wide)]
+macro_rules! tables {
+    ($which:literal: $($loops:literal),+; $size:literal: $($sizes:literal),+) => {
+        concat!(
+            table!($which: $($loops,)+ "60f", "61f", "62f", "63f", "64f", "65f", "66f", "67f",
+                "68f", "69f", "70f", "71f", "72f", "73f", "74f", "75f"),
+            table!($size: $($sizes,)+ "54f", "55f", "56f", "57f", "58f", "59f"),
+        )
+    };
+}
+
+/// The tables of places.
+#[cfg(not(pocketgan_wide))]
+macro_rules! tables {
+    ($which:literal: $($loops:literal),+; $size:literal: $($sizes:literal),+) => {
+        concat!(table!($which: $($loops),+), table!($size: $($sizes),+))
+    };
+}
+
+/// The loops for three taps and for four.
+#[cfg(pocketgan_wide)]
+#[rustfmt::skip]
+macro_rules! wide {
+    () => {
+        concat!(
+            "60:\n", three_taps!("uxtb16", 5), "61:\n", three_taps!("uxtb16", 4),
+            "62:\n", three_taps!("uxtb16", 2), "63:\n", three_taps!("uxtb16", 1),
+            "64:\n", three_taps!("sxtb16", 5), "65:\n", three_taps!("sxtb16", 4),
+            "66:\n", three_taps!("sxtb16", 2), "67:\n", three_taps!("sxtb16", 1),
+            "68:\n", four_taps!("uxtb16", 7), "69:\n", four_taps!("uxtb16", 4),
+            "70:\n", four_taps!("uxtb16", 2), "71:\n", four_taps!("uxtb16", 1),
+            "72:\n", four_taps!("sxtb16", 7), "73:\n", four_taps!("sxtb16", 4),
+            "74:\n", four_taps!("sxtb16", 2), "75:\n", four_taps!("sxtb16", 1),
+        )
+    };
+}
+
+/// What requantizes the accumulators of layers without an activation.
+#[cfg(pocketgan_wide)]
+macro_rules! wide_requantize {
+    () => {
+        requantize_tile!("ssat", "55:\n", "59:\n", "56:\n", "57:\n", "58:\n")
+    };
+}
+
+/// Those are requantized in Rust.
+#[cfg(not(pocketgan_wide))]
+macro_rules! wide_requantize {
+    () => {
+        ""
+    };
+}
+
+/// There are no more loops.
+#[cfg(not(pocketgan_wide))]
+macro_rules! wide {
+    () => {
+        ""
+    };
+}
+
+/// Requantizes `$acc`, which `$saturate` brings in range, and goes back by one output.
+#[rustfmt::skip]
+macro_rules! requantize {
+    ($saturate:literal, $acc:literal) => { concat!(
+        "lsl ", $acc, ", ", $acc, ", r7\n",
+        "smmulr ", $acc, ", ", $acc, ", r11\n",
+        $saturate, " ", $acc, ", #8, ", $acc, "\n",
+        "strb ", $acc, ", [r10]\n",
+        "sub r10, r6\n",
+    ) };
+}
+
+/// Requantizes the accumulators of a tile, from the label for its size on.
+#[rustfmt::skip]
+macro_rules! requantize_tile {
+    ($saturate:literal, $seven:literal, $five:literal, $four:literal, $two:literal, $one:literal) => { concat!(
+        $seven, requantize!($saturate, "r8"), requantize!($saturate, "r5"),
+        $five, requantize!($saturate, "r4"),
+        $four, requantize!($saturate, "r3"), requantize!($saturate, "r2"),
+        $two, requantize!($saturate, "r1"),
+        $one, requantize!($saturate, "r0"),
+        "b 8f\n",
+    ) };
 }
 
 /// Does a job.
@@ -227,9 +420,11 @@ pub(super) unsafe fn sums(job: &mut Job) {
             "ldr r9, [r12, #{acc}]",
             "ldm r9, {{r0, r1, r2, r3, r4, r5, r8}}",
             "ldr pc, [sp, #24]",
-            table!("20": "30f", "31f", "32f", "33f", "34f", "35f", "36f", "37f", "38f", "39f", "40f", "41f",
-                "42f", "43f", "44f", "45f", "46f", "47f"),
-            table!("21": "50f", "51f", "52f", "53f"),
+            tables!(
+                "20": "30f", "31f", "32f", "33f", "34f", "35f", "36f", "37f", "38f", "39f", "40f", "41f",
+                    "42f", "43f", "44f", "45f", "46f", "47f";
+                "21": "50f", "51f", "52f", "53f"
+            ),
             concat!("30:\n", two_taps!("uxtb16", all, 7)),
             concat!("31:\n", two_taps!("uxtb16", all, 4)),
             concat!("32:\n", two_taps!("uxtb16", all, 2)),
@@ -248,6 +443,7 @@ pub(super) unsafe fn sums(job: &mut Job) {
             concat!("45:\n", one_tap!("sxtb16", 1)),
             concat!("46:\n", two_taps!("uxtb16", left, 7)),
             concat!("47:\n", two_taps!("uxtb16", right, 7)),
+            wide!(),
             // The second run of rows, if there is one.
             "5:",
             "ldrd r9, r12, [sp, #16]",
@@ -268,18 +464,8 @@ pub(super) unsafe fn sums(job: &mut Job) {
             "add lr, r10, #1",
             "strd r9, lr, [r12, #{multipliers}]",
             "ldr pc, [sp, #28]",
-            "50:",
-            relu!("r8"),
-            relu!("r5"),
-            relu!("r4"),
-            "51:",
-            relu!("r3"),
-            relu!("r2"),
-            "52:",
-            relu!("r1"),
-            "53:",
-            relu!("r0"),
-            "b 8f",
+            requantize_tile!("usat", "50:\n", "54:\n", "51:\n", "52:\n", "53:\n"),
+            wide_requantize!(),
             "7:",
             "ldr r9, [r12, #{acc}]",
             "stm r9!, {{r0, r1, r2, r3, r4, r5, r8}}",

@@ -28,14 +28,15 @@ pub(super) struct Job {
     pub step: usize,
     /// What the accumulators of the channel at hand start as; null to take those that are there.
     pub bias: *const i32,
-    /// What ReLU's outputs are rescaled by; null to leave accumulators.
+    /// What the outputs are rescaled by; null to leave accumulators.
     pub multipliers: *const i32,
     /// Where the last output of the channel at hand goes.
     pub out: *mut u8,
     /// Bytes from one output to the next one.
     pub stride: usize,
     pub shift: u32,
-    /// The loop, by its place in the table, and its size, by its place among those of a kind.
+    /// The loop, by its place in the table, and where a tile of its size is requantized, by that place in the other
+    /// table.
     pub which: usize,
     pub size: usize,
 }

@@ -1,7 +1,8 @@
 //! The int8 kernels in assembly: what is checked here is done by the loops of the target's own file.
 //!
-//! The loops know tiles of 7, 4, 2 and 1 neighbouring outputs with one tap or two. Between them and the
-//! safe code stand two plain structures, [`Job`] and [`Linear`].
+//! The loops know tiles of 7, 4, 2 and 1 neighbouring outputs with one tap or two; with feature `images`, those of the
+//! DSP extension also tiles of 5, 4, 2 and 1 with three taps, and of 7, 4, 2 and 1 with four taps at every other
+//! column. Between them and the safe code stand two plain structures, [`Job`] and [`Linear`].
 #![allow(unsafe_code)]
 
 /// The places of the labels, from a table's start on, as addresses of Thumb code.
@@ -60,6 +61,12 @@ use crate::shape::Activation;
 /// Whether the loop for linear layers goes on by itself from four outputs to the next ones, which takes more code.
 const WHOLE: bool = cfg!(any(feature = "convolution", not(pocketgan_thumb1)));
 
+/// Whether there are loops for three taps and for four, and all loops requantize where there is no activation.
+const WIDE: bool = cfg!(pocketgan_wide);
+
+/// How many sizes of tiles there are.
+const SIZES: usize = 5;
+
 /// For every target that has a file of loops.
 pub(crate) struct Asm;
 
@@ -70,33 +77,49 @@ impl Kernels for Asm {
         Prepared::new(phase)
     }
 
+    #[cfg(pocketgan_wide)]
+    fn neighbours(prepared: &Prepared<'_>, outputs: usize) -> usize {
+        match (prepared.phase.count, prepared.phase.step) {
+            (3, 1) => int8::neighbours_of_three(outputs),
+            _ => int8::neighbours(outputs),
+        }
+    }
+
+    #[cfg(pocketgan_wide)]
+    fn channels(prepared: &Prepared<'_>) -> usize {
+        let all_taps = prepared.phase.all_taps([false; 2]);
+        match (all_taps, prepared.requantized) {
+            (Some(_), Some(_)) if prepared.columns > 0 => usize::MAX,
+            _ => BLOCK,
+        }
+    }
+
     #[inline(never)]
     fn tile(prepared: &mut Prepared<'_>, tile: &Tile, out: &mut [u8]) {
         let phase = &prepared.phase;
         let before = tile.outputs.saturating_sub(1);
         let last = (tile.channel + tile.channels).saturating_sub(1);
         let reach = tile.column + before * phase.step + phase.count;
-        let out_reach = before * phase.stride + tile.channels;
+        let out_reach = before * phase.stride + phase.reach(tile.channels);
         let fits = (1..=prepared.columns).contains(&reach)
             && out.len() >= out_reach
             && phase.weights.len() >= last * phase.channel_len + prepared.used
             && phase.layer.parameters.bias.len() / 4 > last
-            && tile.channels.wrapping_sub(1) < BLOCK;
+            && tile.channels.wrapping_sub(1) < Self::channels(prepared);
         let Some(size) = Loop::size(tile.outputs).filter(|_| fits) else {
             // All rows are outside the picture.
             return int8::store(phase, tile, &int8::biases(phase.layer, tile), out);
         };
-        let two_taps = phase.two_taps(tile.edges);
+        let all_taps = phase.all_taps(tile.edges);
         let job = &mut prepared.job;
         job.rows = phase.rows[0].as_ptr().wrapping_add(tile.column);
         job.second_rows = phase.rows[1].as_ptr().wrapping_add(tile.column);
         let weights = tile.channel * phase.channel_len;
         job.weights = phase.weights.as_ptr().wrapping_add(weights);
         job.channels = tile.channels;
-        job.size = size;
         // SAFETY: the pointers are aligned to words, and reach as far as is checked here and by `Prepared`.
         unsafe {
-            if prepared.relu {
+            if let (Some(which), Some(first)) = (all_taps, prepared.requantized) {
                 let parameters = &phase.layer.parameters;
                 job.bias = parameters
                     .bias
@@ -105,14 +128,23 @@ impl Kernels for Asm {
                     .wrapping_add(tile.channel);
                 job.multipliers = parameters.multipliers.as_ptr().cast::<i32>();
                 job.multipliers = job.multipliers.wrapping_add(tile.channel);
-                job.out = out.as_mut_ptr().wrapping_add(out_reach - tile.channels);
-                job.which = two_taps.of_size(size);
+                job.out = out.as_mut_ptr().wrapping_add(before * phase.stride);
+                job.which = which.of_size(size);
+                job.size = first + size;
+                #[cfg(pocketgan_wide)]
+                for left in (BLOCK + 1..=tile.channels).rev().step_by(BLOCK) {
+                    let out = job.out;
+                    job.channels = BLOCK;
+                    loops::sums(job);
+                    job.out = out.wrapping_add(phase.group_step);
+                    job.channels = left - BLOCK;
+                }
                 return loops::sums(job);
             }
             let mut acc = int8::biases(phase.layer, tile);
             job.acc = acc.as_mut_ptr();
-            if phase.count == 2 && phase.step == 1 {
-                job.which = two_taps.of_size(size);
+            if let Some(which) = all_taps {
+                job.which = which.of_size(size);
                 loops::sums(job);
                 return int8::store(phase, tile, &acc, out);
             }
@@ -237,8 +269,8 @@ pub(crate) struct Prepared<'a> {
     columns: usize,
     /// Bytes of a channel's weights that take part.
     used: usize,
-    /// Whether one loop does all taps and ReLU.
-    relu: bool,
+    /// The first size, by its place in the table, if a loop that does all taps requantizes too.
+    requantized: Option<usize>,
     job: Job,
 }
 
@@ -263,7 +295,11 @@ impl<'a> Prepared<'a> {
         Self {
             columns: if fits { columns } else { 0 },
             used,
-            relu: phase.layer.activation == Activation::Relu && phase.count == 2 && phase.step == 1,
+            requantized: match phase.layer.activation {
+                Activation::Relu => Some(0),
+                Activation::None if WIDE => Some(SIZES),
+                _ => None,
+            },
             job: Job {
                 rows: core::ptr::null(),
                 len: lens[0],
@@ -290,6 +326,32 @@ impl<'a> Prepared<'a> {
 }
 
 impl Phase<'_> {
+    /// Bytes from an output's first channel to the end of the last one of so many.
+    #[cfg(pocketgan_wide)]
+    fn reach(&self, channels: usize) -> usize {
+        let last = channels.saturating_sub(1);
+        last / BLOCK * self.group_step + last % BLOCK + 1
+    }
+
+    /// Bytes from an output's first channel to the end of the last one of so many.
+    #[cfg(not(pocketgan_wide))]
+    #[inline(always)]
+    fn reach(&self, channels: usize) -> usize {
+        channels
+    }
+
+    /// The loop that does all taps, if there is one.
+    #[inline(always)]
+    fn all_taps(&self, edges: [bool; 2]) -> Option<Loop> {
+        let signed = self.layer.signed_input;
+        match (self.count, self.step) {
+            (2, 1) => Some(self.two_taps(edges)),
+            (3, 1) if WIDE => Some(Loop::THREE_TAPS.of_sign(signed)),
+            (4, 2) if WIDE => Some(Loop::FOUR_TAPS.of_sign(signed)),
+            _ => None,
+        }
+    }
+
     /// The loop for two taps.
     #[inline(always)]
     fn two_taps(&self, edges: [bool; 2]) -> Loop {
@@ -325,6 +387,10 @@ impl Loop {
     const LEFT: Self = Self(16);
     /// Two taps for the largest tile, whose last column is outside the picture.
     const RIGHT: Self = Self(17);
+    /// Three taps; its largest tile is another.
+    const THREE_TAPS: Self = Self(18);
+    /// Four taps at every other column.
+    const FOUR_TAPS: Self = Self(26);
 
     /// Where the loop for so many outputs stands among those of a kind.
     #[inline(always)]
@@ -334,8 +400,14 @@ impl Loop {
             4 => Some(1),
             2 => Some(2),
             1 => Some(3),
+            5 if WIDE => Some(4),
             _ => None,
         }
+    }
+
+    /// The loops of the same kind for a signed input, if it is one.
+    fn of_sign(self, signed: bool) -> Self {
+        Self(self.0 + usize::from(signed) * 4)
     }
 
     /// The place of the loop for the size.
@@ -345,7 +417,8 @@ impl Loop {
             Self::LEFT | Self::RIGHT if size == 0 => self.0,
             // Other sizes read the zeros there.
             Self::LEFT | Self::RIGHT => size,
-            _ => self.0 + size,
+            // The size of 5 has the place of 7.
+            _ => self.0 + if WIDE { size % 4 } else { size },
         }
     }
 }

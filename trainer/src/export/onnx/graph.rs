@@ -125,6 +125,23 @@ impl Graph {
         }
     }
 
+    /// Joins numbers of the class, `[classes][numbers]`, to the input as more channels; `joined` is then its shape.
+    pub fn join_class(&mut self, classes: usize, numbers: &[f32], joined: Shape) {
+        let Some(input) = self.tensors.first_mut() else {
+            return;
+        };
+        let channels = joined.channels - input.shape.channels;
+        let dims = [classes, channels, joined.height, joined.width];
+        let [own, name] = [input.name.clone(), format!("{}.joined", input.name)];
+        (input.name, input.shape) = (name.clone(), joined);
+        let planes = self.constant("class.planes".into(), &dims, Numbers::floats(numbers));
+        let plane = "class.plane";
+        let inputs = vec![planes, CLASS.into()];
+        self.node("Gather", inputs, plane, vec![int("axis", 0)]);
+        let inputs = vec![own, plane.into()];
+        self.node("Concat", inputs, &name, vec![int("axis", 1)]);
+    }
+
     /// Closes the graph with what the last layer gives, `image`.
     pub fn finish(mut self) -> GraphProto {
         self.proto.value_info.retain(|value| value.name != "image");

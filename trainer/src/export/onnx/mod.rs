@@ -4,7 +4,7 @@
 //! as `(p - 128) / 128`, and give `image`, float `[N, C, H, W]`, in [-1, 1] behind tanh and in [0, 1] behind sigmoid.
 //! With classes there is a second input, `class`, int64 `[N]`, whose rows of a table of columns are added to the first
 //! layer's sums. The tensor `layer{i}` is what layer `i` gives, activation included; the last layer gives `image`. An
-//! encoder's gives `latent`, `[N, features]`. Where nothing in a network depends on the size of the pictures, their
+//! encoder's gives `latent`, `[N, features]`; one with classes joins a plane of numbers for the class to the picture. Where nothing in a network depends on the size of the pictures, their
 //! height and width are left open.
 //!
 //! The int8 twin is in the QDQ form: weights are int8 behind a DequantizeLinear per output channel,
@@ -93,6 +93,11 @@ pub fn encoder_model(folded: &Folded) -> Vec<u8> {
 /// The graph of a network whose last layer gives `output`.
 fn float_graph(folded: &Folded, output: &str) -> GraphProto {
     let mut graph = Graph::new(folded.input, folded.classes);
+    if let Some(first) = folded.layers.first()
+        && !folded.class_planes.is_empty()
+    {
+        graph.join_class(folded.classes, &folded.class_planes, first.input);
+    }
     let count = folded.layers.len();
     for (index, layer) in folded.layers.iter().enumerate() {
         let is_last = index + 1 == count;
