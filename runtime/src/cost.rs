@@ -38,6 +38,8 @@ enum Part {
     ConvolutionRow,
     Phase,
     Tile,
+    /// The next block of a tile whose channels are all done at once.
+    NextBlock,
     /// What strides of two and of more take besides: some cores divide in loops.
     Stride2Row,
     Stride2Phase,
@@ -62,6 +64,9 @@ enum Part {
     UpsampleElement,
     AddRow,
     AddElement,
+    /// Of an addition that brings its outputs in range itself.
+    AddGroup,
+    AddOutput,
     /// What a row of a layer of a graph takes besides.
     GraphRow,
     ConcatRow,
@@ -87,19 +92,22 @@ enum Part {
     AddedFour,
     AddedUnpacking,
     AddedOutput,
-    /// The first of the loops for 7, 4, 2 and 1 outputs: two taps, two signed ones, one, one signed.
+    /// The first of the loops for 7, 4, 2 and 1 outputs: two taps, two signed ones, one, one signed; three and four as
+    /// two, of three for 5 instead of 7.
     Turns,
 }
 
+/// How many loops there are for outputs of either sign.
+const LOOPS: usize = 4;
 /// How many parts there are.
-pub const PARTS: usize = Part::Turns as usize + 16;
+pub const PARTS: usize = Part::Turns as usize + LOOPS * 8;
 
 /// How often each part runs.
 pub type Counts = [u64; PARTS];
 
-/// How often each part runs for an image of the model: outside of its layers, and for each of them. `None` for an f32
-/// model.
-pub fn counts(model: &Model<'_>) -> Option<Vec<Counts>> {
+/// How often each part runs for an image of the model on a core, in firmware with or without feature `images`: outside
+/// of the layers, and for each of them. `None` for an f32 model.
+pub fn counts(model: &Model<'_>, core: Core, images: bool) -> Option<Vec<Counts>> {
     if model.numbers().is_float() {
         return None;
     }
@@ -117,7 +125,11 @@ pub fn counts(model: &Model<'_>) -> Option<Vec<Counts>> {
     for index in (0..model.layer_count()).rev() {
         let layer = model.layer(index);
         let made = rows[index + 1];
-        let mut layer_counts = of_layer(&layer, made);
+        let build = Build {
+            images,
+            wide: images && core.has_dsp(),
+        };
+        let mut layer_counts = of_layer(&layer, made, build);
         if reads_pictures {
             layer_counts[Part::TranslationRow as usize] = made as u64;
         } else if model.is_graph() {
@@ -141,11 +153,21 @@ pub fn counts(model: &Model<'_>) -> Option<Vec<Counts>> {
     Some(all)
 }
 
+/// What there is for images.
+#[derive(Clone, Copy)]
+struct Build {
+    /// Additions that bring their outputs in range.
+    images: bool,
+    /// Loops for three taps and for four, and without ReLU.
+    wide: bool,
+}
+
 /// For the first rows of a layer's output.
-fn of_layer(layer: &Layer<'_>, rows: usize) -> Counts {
+fn of_layer(layer: &Layer<'_>, rows: usize, build: Build) -> Counts {
     let mut counts = Counter {
         layer,
         rows,
+        build,
         counts: [0; PARTS],
     };
     match (layer.operator, Axis::of(layer.operator)) {
@@ -171,8 +193,16 @@ fn of_layer(layer: &Layer<'_>, rows: usize) -> Counts {
         (Operator::Add { .. }, _) => {
             let elements = rows * layer.output.row_len();
             counts.add(Part::AddRow, rows);
-            counts.add(Part::AddElement, elements);
-            counts.outputs(elements);
+            match layer.activation {
+                Activation::None | Activation::Relu if build.images => {
+                    counts.add(Part::AddGroup, rows * layer.output.channels.div_ceil(4));
+                    counts.add(Part::AddOutput, elements);
+                }
+                _ => {
+                    counts.add(Part::AddElement, elements);
+                    counts.outputs(elements);
+                }
+            }
         }
         (_, Some(axis)) => counts.convolution(axis),
         (_, None) if layer.reads_image => counts.linear_over_image(),
@@ -184,6 +214,7 @@ fn of_layer(layer: &Layer<'_>, rows: usize) -> Counts {
 struct Counter<'a> {
     layer: &'a Layer<'a>,
     rows: usize,
+    build: Build,
     counts: Counts,
 }
 
@@ -299,7 +330,10 @@ impl Counter<'_> {
         let mut tiles = Vec::new();
         let mut done = 0;
         while done < outputs {
-            let count = int8::neighbours(outputs - done);
+            let count = match (taps, axis.step()) {
+                (3, 1) if self.build.wide => int8::neighbours_of_three(outputs - done),
+                _ => int8::neighbours(outputs - done),
+            };
             let first = axis.first_input(phase) + (done * axis.step()) as isize;
             let behind = first + ((count - 1) * axis.step() + taps) as isize;
             let left = done == 0 && first == -1;
@@ -321,7 +355,6 @@ impl Counter<'_> {
             for &(count, edges) in &tiles {
                 self.add(Part::Tile, 1);
                 self.strided(axis, [Part::Stride2Tile, Part::Stride3Tile]);
-                self.add(Part::Block, channels.div_ceil(BLOCK));
                 self.tile(axis, taps, runs, groups, channels, (count, edges));
             }
         }
@@ -336,33 +369,58 @@ impl Counter<'_> {
         channels: usize,
         (outputs, edges): (usize, [bool; 2]),
     ) {
-        let together = taps == 2 && axis.step() == 1;
+        let Build { wide, .. } = self.build;
+        // The kind of loop that does all taps.
+        let together = match (taps, axis.step()) {
+            (2, 1) => Some(0),
+            (3, 1) if wide => Some(2),
+            (4, 2) if wide => Some(3),
+            _ => None,
+        };
         let calls = match axis.step() {
+            _ if together.is_some() => 1,
             1 => taps.div_ceil(2),
             _ => taps,
         };
+        let blocks = channels.div_ceil(BLOCK);
         if taps == 0 || runs == [0; 2] {
-            self.add(Part::EmptyBlock, channels.div_ceil(BLOCK));
+            self.add(Part::Block, blocks);
+            self.add(Part::EmptyBlock, blocks);
             return self.outputs(channels * outputs);
         }
-        if together && self.layer.activation == Activation::Relu {
+        let requantizes = match self.layer.activation {
+            Activation::Relu => together.is_some(),
+            Activation::None => together.is_some() && wide,
+            _ => false,
+        };
+        if requantizes && wide {
+            self.add(Part::Block, 1);
+            self.add(Part::NextBlock, blocks - 1);
+        } else {
+            self.add(Part::Block, blocks);
+        }
+        if requantizes {
             self.add(Part::ReluChannel, channels);
             self.add(Part::ReluOutput, channels * outputs);
         } else {
             self.add(Part::Channel, channels * calls);
             self.add(Part::ChannelOutput, channels * calls * outputs);
-            self.add(Part::Sums, calls * channels.div_ceil(BLOCK));
+            self.add(Part::Sums, calls * blocks);
             self.outputs(channels * outputs);
         }
         if runs[1] > 0 {
             self.add(Part::SecondRun, channels * calls);
         }
+        // The one that is left is the largest.
         let size = [TILE, 4, 2, 1].iter().position(|&size| size == outputs);
         let size = size.unwrap_or_default();
         let turns = channels * (runs[0] + runs[1]) * groups;
         let signed = usize::from(self.layer.signed_input);
+        if let Some(kind @ 2..) = together {
+            return self.turns((kind * 2 + signed) * 4 + size, turns);
+        }
         let pairs = if axis.step() == 1 { taps / 2 } else { 0 };
-        let one_edge = together && size == 0 && signed == 0;
+        let one_edge = together.is_some() && size == 0 && signed == 0;
         match edges {
             [true, false] if one_edge => self.add(Part::LeftTurn, turns),
             [false, true] if one_edge => self.add(Part::RightTurn, turns),
@@ -405,14 +463,21 @@ impl Core {
         CORES.get(self.0).copied().unwrap_or_default()
     }
 
-    /// The instructions of an image: those outside of the layers, and those of each layer. `None` for an f32 model.
+    /// Whether it has Arm's DSP extension.
+    fn has_dsp(self) -> bool {
+        matches!(self.name(), "cortex-m4" | "cortex-m7" | "cortex-m33")
+    }
+
+    /// The instructions of an image: those outside of the layers, and those of each layer, in firmware that has feature
+    /// `images` if the model reads pictures. `None` for an f32 model.
     pub fn instructions(self, model: &Model<'_>) -> Option<Vec<u64>> {
         let costs: Vec<f64> = TABLE.lines().map(|line| self.of_line(line)).collect();
         let sum = |counts: Counts| {
             let each = counts.iter().zip(&costs);
             each.map(|(&count, cost)| count as f64 * cost).sum::<f64>() as u64
         };
-        Some(counts(model)?.into_iter().map(sum).collect())
+        let counts = counts(model, self, model.picture().is_some())?;
+        Some(counts.into_iter().map(sum).collect())
     }
 
     fn of_line(self, line: &str) -> f64 {

@@ -265,67 +265,61 @@ pub(crate) fn add_row(
     out_ring: &Ring,
     out: &mut [u8],
 ) {
+    // Where there are pictures there is room for more code.
+    #[cfg(feature = "images")]
+    match layer.activation {
+        Activation::None => {
+            return add_row_by(layer, y, [input, added], out_ring, out, |x| {
+                x.clamp(-128, 127)
+            });
+        }
+        Activation::Relu => {
+            return add_row_by(layer, y, [input, added], out_ring, out, |x| x.clamp(0, 255));
+        }
+        _ => {}
+    }
+    let [own, other] = layer.addends;
     let (ring, other_ring) = (Ring::of_input(layer), Ring::of_other(layer));
     // In words, of which a column of four channels is one.
     let mut at = ring.row_start(y) / 4 + ring.pad_left;
     let mut other_at = other_ring.row_start(y) / 4 + other_ring.pad_left;
-    let width = layer.output.width;
     for c in (0..layer.output.channels).step_by(4) {
-        let columns = [
-            input.get(at..at + width).guaranteed(),
-            added.get(other_at..other_at + width).guaranteed(),
-        ];
-        let out = out.get_mut(out_ring.place(0, c)..).guaranteed();
         let count = (layer.output.channels - c).min(4);
-        add_columns(layer, columns, out_ring.column_step(), count, out);
+        for x in 0..layer.output.width {
+            let (Some(&a), Some(&b)) = (input.get(at + x), added.get(other_at + x)) else {
+                return unexpected();
+            };
+            let (mut a, mut b) = (u32::from_le(a), u32::from_le(b));
+            let mut sums = [0; 4];
+            for sum in &mut sums {
+                *sum =
+                    own * first_of(a, layer.signed_input) + other * first_of(b, layer.signed_other);
+                (a, b) = (a >> 8, b >> 8);
+            }
+            let sums = sums.get(..count).guaranteed();
+            let out = out.get_mut(out_ring.place(x, c)..).guaranteed();
+            store_channel(layer, 0, sums, out, 1);
+        }
         at += ring.columns;
         other_at += other_ring.columns;
     }
 }
 
-/// Adds columns of four channels, of which `count` are there, into every `step`th place of `out`.
-#[inline(always)]
-fn add_columns(layer: &Layer<'_>, columns: [&[u32]; 2], step: usize, count: usize, out: &mut [u8]) {
-    // Images are worth more code.
-    match layer.activation {
-        Activation::None if cfg!(feature = "images") => {
-            add_columns_by(layer, columns, step, count, out, |x| x.clamp(-128, 127));
-        }
-        Activation::Relu if cfg!(feature = "images") => {
-            add_columns_by(layer, columns, step, count, out, |x| x.clamp(0, 255));
-        }
-        _ => {
-            let [a, b] = columns;
-            for ((&a, &b), out) in a.iter().zip(b).zip(out.chunks_mut(step)) {
-                let sums = sums_of_columns(layer, [a, b]);
-                store_channel(layer, 0, sums.get(..count).guaranteed(), out, 1);
-            }
-        }
-    }
-}
-
-/// Does the same for an activation that has one multiplier and brings its outputs in range by `bound`.
+/// [`add_row`] for an activation that has one multiplier and brings its outputs in range by `bound`.
+#[cfg(feature = "images")]
 #[inline(never)]
-fn add_columns_by(
+fn add_row_by(
     layer: &Layer<'_>,
-    [a, b]: [&[u32]; 2],
-    step: usize,
-    count: usize,
+    y: usize,
+    [input, added]: [&[u32]; 2],
+    out_ring: &Ring,
     out: &mut [u8],
     bound: impl Fn(i32) -> i32,
 ) {
+    let (ring, other_ring) = (Ring::of_input(layer), Ring::of_other(layer));
+    let mut at = ring.row_start(y) / 4 + ring.pad_left;
+    let mut other_at = other_ring.row_start(y) / 4 + other_ring.pad_left;
     let (shift, [multiplier, _]) = (layer.shift, layer.multipliers(0));
-    for ((&a, &b), out) in a.iter().zip(b).zip(out.chunks_mut(step)) {
-        let sums = sums_of_columns(layer, [a, b]);
-        for (to, sum) in out.iter_mut().zip(sums).take(count) {
-            *to = bound(rescale_fast(sum, shift, multiplier)) as u8;
-        }
-    }
-}
-
-/// The sums of two columns of four channels, each multiplied by its factor.
-#[inline(always)]
-fn sums_of_columns(layer: &Layer<'_>, [a, b]: [u32; 2]) -> [i32; 4] {
     let ([own, other], signs) = (layer.addends, [layer.signed_input, layer.signed_other]);
     let [sign, other_sign] = signs.map(sign);
     // A quantum is its byte without the sign, less the sign.
@@ -333,14 +327,28 @@ fn sums_of_columns(layer: &Layer<'_>, [a, b]: [u32; 2]) -> [i32; 4] {
         .wrapping_mul(sign.into())
         .wrapping_add(other.wrapping_mul(other_sign.into()));
     let start = of_signs.wrapping_neg();
-    let a = (a ^ u32::from_ne_bytes([sign; 4])).to_le_bytes();
-    let b = (b ^ u32::from_ne_bytes([other_sign; 4])).to_le_bytes();
-    core::array::from_fn(|i| {
-        let [a, b] = [a, b].map(|bytes| i32::from(bytes[i]));
-        start
-            .wrapping_add(own.wrapping_mul(a))
-            .wrapping_add(other.wrapping_mul(b))
-    })
+    let [signs, other_signs] = [sign, other_sign].map(|sign| u32::from_ne_bytes([sign; 4]));
+    let (width, step) = (layer.output.width, divisor(out_ring.column_step()));
+    for c in (0..layer.output.channels).step_by(4) {
+        let a = input.get(at..at + width).guaranteed();
+        let b = added.get(other_at..other_at + width).guaranteed();
+        let out = out.get_mut(out_ring.place(0, c)..).guaranteed();
+        let count = (layer.output.channels - c).min(4);
+        for ((&a, &b), out) in a.iter().zip(b).zip(out.chunks_mut(step)) {
+            let four = (a ^ signs)
+                .to_le_bytes()
+                .into_iter()
+                .zip((b ^ other_signs).to_le_bytes());
+            for (to, (a, b)) in out.iter_mut().take(count).zip(four) {
+                let sum = start
+                    .wrapping_add(own.wrapping_mul(a.into()))
+                    .wrapping_add(other.wrapping_mul(b.into()));
+                *to = bound(rescale_fast(sum, shift, multiplier)) as u8;
+            }
+        }
+        at += ring.columns;
+        other_at += other_ring.columns;
+    }
 }
 
 /// The first of four quanta of a tensor that is signed or not.

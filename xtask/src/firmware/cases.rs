@@ -6,20 +6,29 @@ use super::machines::Machine;
 use crate::bare_metal::Toolchain;
 use crate::{process, workspace};
 
-/// What models read.
+/// What models read, and in which firmware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Read {
     Latents,
+    /// With the kernels that there are for pictures: some cores have more of them.
+    LatentsWithImages,
     Pictures,
 }
 
 impl Read {
+    pub const ALL: [Self; 3] = [Self::Latents, Self::LatentsWithImages, Self::Pictures];
+
     /// The feature of the firmware that runs the cases.
     pub const fn feature(self) -> &'static str {
         match self {
             Self::Latents => "graphs",
-            Self::Pictures => "images",
+            Self::LatentsWithImages | Self::Pictures => "images",
         }
+    }
+
+    /// Whether that firmware has the kernels for pictures.
+    pub fn has_images(self) -> bool {
+        self != Self::Latents
     }
 }
 
@@ -30,7 +39,7 @@ impl Read {
 /// The runtime's example cannot be built or run.
 pub fn write(read: Read) -> Result<String> {
     let path = workspace::target().join(match read {
-        Read::Latents => "cases.bin",
+        Read::Latents | Read::LatentsWithImages => "cases.bin",
         Read::Pictures => "pictures.bin",
     });
     let path = path

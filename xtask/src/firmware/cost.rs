@@ -4,13 +4,14 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::ValueEnum;
 use pocketgan::Model;
 use pocketgan::cost::{Counts, counts};
 
 use super::cases::{self, Read};
 use super::footprint;
+use super::machines::Machine;
 use crate::bare_metal::Toolchain;
 use crate::{process, setup, workspace};
 
@@ -53,21 +54,17 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 fn fit_instructions(toolchain: &Toolchain) -> Result<()> {
     let mut all = Vec::new();
-    for read in [Read::Latents, Read::Pictures] {
+    for read in Read::ALL {
         let path = cases::write(read)?;
-        let models = models(&fs::read(&path)?)?;
-        all.push((read, path, models));
+        let cases = fs::read(&path)?;
+        all.push((read, path, cases));
     }
-    let models: Vec<Counts> = all
-        .iter()
-        .flat_map(|(_, _, models)| models)
-        .copied()
-        .collect();
     let mut columns = Vec::new();
     // The boards can take all cases, which those with a small memory cannot.
     for machine in footprint::machines() {
-        let mut measured: Vec<f64> = Vec::new();
-        for (read, path, _) in &all {
+        let (mut models, mut measured) = (Vec::new(), Vec::<f64>::new());
+        for (read, path, cases) in &all {
+            models.extend(counts_of(cases, machine, read.has_images())?);
             let mut run = machine.cargo(toolchain, "run");
             run.args(["--features", read.feature(), "--example", "cases", "--"]);
             run.args(machine.options);
@@ -135,7 +132,9 @@ pub fn fit<const N: usize>(
 }
 
 /// How often each part runs in each case.
-fn models(mut cases: &[u8]) -> Result<Vec<Counts>> {
+fn counts_of(mut cases: &[u8], machine: &Machine, images: bool) -> Result<Vec<Counts>> {
+    let core = machine.core.name().parse();
+    let core = core.map_err(|()| anyhow!("the runtime does not know {}", machine.core.name()))?;
     let mut models = Vec::new();
     while let Some((lens, rest)) = cases.split_first_chunk::<8>() {
         let [blob, image] = [&lens[..4], &lens[4..]].map(|len| {
@@ -145,7 +144,7 @@ fn models(mut cases: &[u8]) -> Result<Vec<Counts>> {
         });
         let bytes = rest.get(..blob).context("the cases are cut short")?;
         let model = Model::parse(bytes)?;
-        let counts = counts(&model).context("a case is in f32")?;
+        let counts = counts(&model, core, images).context("a case is in f32")?;
         models.push(std::array::from_fn(|part| {
             counts.iter().map(|counts| counts[part]).sum()
         }));

@@ -33,7 +33,7 @@ pub fn run(toolchain: &Toolchain) -> Result<()> {
     for machine in [MICROBIT, MPS2_M4, RISCV_VIRT] {
         requests::check(toolchain, &machine)?;
     }
-    let cases = [Read::Latents, Read::Pictures].map(|read| Ok((read, cases::write(read)?)));
+    let cases = Read::ALL.map(|read| Ok((read, cases::write(read)?)));
     let cases: Vec<(Read, String)> = cases.into_iter().collect::<Result<_>>()?;
     // The micro:bit's memory is too small; its core is there a second time.
     for machine in MACHINES

@@ -87,10 +87,10 @@ impl Kernels for Asm {
 
     #[cfg(pocketgan_wide)]
     fn channels(prepared: &Prepared<'_>) -> usize {
-        let all_taps = prepared.phase.all_taps([false; 2]);
-        match (all_taps, prepared.requantized) {
-            (Some(_), Some(_)) if prepared.columns > 0 => usize::MAX,
-            _ => BLOCK,
+        if prepared.requantizes && prepared.columns > 0 {
+            usize::MAX
+        } else {
+            BLOCK
         }
     }
 
@@ -119,7 +119,7 @@ impl Kernels for Asm {
         job.channels = tile.channels;
         // SAFETY: the pointers are aligned to words, and reach as far as is checked here and by `Prepared`.
         unsafe {
-            if let (Some(which), Some(first)) = (all_taps, prepared.requantized) {
+            if prepared.requantizes {
                 let parameters = &phase.layer.parameters;
                 job.bias = parameters
                     .bias
@@ -129,8 +129,11 @@ impl Kernels for Asm {
                 job.multipliers = parameters.multipliers.as_ptr().cast::<i32>();
                 job.multipliers = job.multipliers.wrapping_add(tile.channel);
                 job.out = out.as_mut_ptr().wrapping_add(before * phase.stride);
-                job.which = which.of_size(size);
-                job.size = first + size;
+                job.which = all_taps.of_size(size);
+                job.size = size;
+                if WIDE && phase.layer.activation == Activation::None {
+                    job.size += SIZES;
+                }
                 #[cfg(pocketgan_wide)]
                 for left in (BLOCK + 1..=tile.channels).rev().step_by(BLOCK) {
                     let out = job.out;
@@ -143,8 +146,8 @@ impl Kernels for Asm {
             }
             let mut acc = int8::biases(phase.layer, tile);
             job.acc = acc.as_mut_ptr();
-            if let Some(which) = all_taps {
-                job.which = which.of_size(size);
+            if phase.has_loop() {
+                job.which = all_taps.of_size(size);
                 loops::sums(job);
                 return int8::store(phase, tile, &acc, out);
             }
@@ -269,8 +272,8 @@ pub(crate) struct Prepared<'a> {
     columns: usize,
     /// Bytes of a channel's weights that take part.
     used: usize,
-    /// The first size, by its place in the table, if a loop that does all taps requantizes too.
-    requantized: Option<usize>,
+    /// Whether one loop does all taps and requantizes.
+    requantizes: bool,
     job: Job,
 }
 
@@ -295,11 +298,12 @@ impl<'a> Prepared<'a> {
         Self {
             columns: if fits { columns } else { 0 },
             used,
-            requantized: match phase.layer.activation {
-                Activation::Relu => Some(0),
-                Activation::None if WIDE => Some(SIZES),
-                _ => None,
-            },
+            requantizes: phase.has_loop()
+                && match phase.layer.activation {
+                    Activation::Relu => true,
+                    Activation::None => WIDE,
+                    _ => false,
+                },
             job: Job {
                 rows: core::ptr::null(),
                 len: lens[0],
@@ -340,15 +344,20 @@ impl Phase<'_> {
         channels
     }
 
-    /// The loop that does all taps, if there is one.
+    /// Whether one loop does all taps.
     #[inline(always)]
-    fn all_taps(&self, edges: [bool; 2]) -> Option<Loop> {
-        let signed = self.layer.signed_input;
-        match (self.count, self.step) {
-            (2, 1) => Some(self.two_taps(edges)),
-            (3, 1) if WIDE => Some(Loop::THREE_TAPS.of_sign(signed)),
-            (4, 2) if WIDE => Some(Loop::FOUR_TAPS.of_sign(signed)),
-            _ => None,
+    fn has_loop(&self) -> bool {
+        matches!((self.count, self.step), (2, 1))
+            || WIDE && matches!((self.count, self.step), (3, 1) | (4, 2))
+    }
+
+    /// That loop.
+    #[inline(always)]
+    fn all_taps(&self, edges: [bool; 2]) -> Loop {
+        match self.count {
+            3 if WIDE => Loop::THREE_TAPS.of_sign(self.layer.signed_input),
+            4 if WIDE => Loop::FOUR_TAPS.of_sign(self.layer.signed_input),
+            _ => self.two_taps(edges),
         }
     }
 
