@@ -119,7 +119,7 @@ static TRANSLATIONS: [Translation; 6] = [
     Translation {
         label: "cyclegan-emoji",
         recipe: "cyclegan",
-        size: Some("nano"),
+        size: None,
         dataset: "folder:../emoji/twitter",
         flags: STYLES,
         epochs: 10,
@@ -127,7 +127,7 @@ static TRANSLATIONS: [Translation; 6] = [
     Translation {
         label: "cyclegan-emoji-instance",
         recipe: "cyclegan",
-        size: Some("nano"),
+        size: None,
         dataset: "folder:../emoji/twitter",
         flags: "--target-dataset folder:../emoji/google --image-size 32 --norm instance",
         epochs: 10,

@@ -53,12 +53,13 @@ const CODE: &str = include_str!("code.txt");
 /// Its deepest stack, in bytes.
 const STACK: &str = include_str!("stack.txt");
 
-/// The terms of a model's firmware. `None` for an f32 model, and for one with concatenations or average pooling, whose
-/// code depends on what the compiler can leave out of it.
+/// The terms of a model's firmware. `None` for an f32 model, for one that reads pictures, and for one with
+/// concatenations or average pooling, whose code depends on what the compiler can leave out of it.
 pub fn terms(model: &Model<'_>) -> Option<Terms> {
     let layers: Vec<Layer<'_>> = model.layers().collect();
     let operators = || layers.iter().map(|layer| layer.operator);
-    if model.numbers().is_float() || operators().any(Operator::is_of_graphs) {
+    let reads_pictures = model.picture().is_some();
+    if model.numbers().is_float() || reads_pictures || operators().any(Operator::is_of_graphs) {
         return None;
     }
     let traits = [
@@ -92,13 +93,13 @@ pub fn terms(model: &Model<'_>) -> Option<Terms> {
 impl Core {
     /// Bytes of code of the smallest firmware (`firmware-examples/bare`, `opt-level = 3`, only the features that the
     /// model needs): all that it takes of the flash but the blob and the interrupt vectors. `None` for an f32 model,
-    /// and for one with concatenations or average pooling.
+    /// for one that reads pictures, and for one with concatenations or average pooling.
     pub fn code_bytes(self, model: &Model<'_>) -> Option<u64> {
         self.sum(CODE, &terms(model)?)
     }
 
     /// Bytes of stack of that firmware while it makes an image, at the deepest. The buffer and the image are not among
-    /// them. `None` for an f32 model, and for one with concatenations or average pooling.
+    /// them. `None` where [`code_bytes`](Self::code_bytes) is.
     ///
     /// A program that calls [`Generator::sample`](crate::Generator::sample) from several places, or parses its model at
     /// run time, needs more: the compiler knows less of the model there.

@@ -236,9 +236,9 @@ impl Target {
         say!("on {}, predicted:", self.target);
         match &self.firmware {
             Some(firmware) => firmware.print(),
-            None => {
-                say!("flash and stack of models with concatenations or pooling are not predicted")
-            }
+            None => say!(
+                "flash and stack of models that read pictures, concatenate or pool are not predicted"
+            ),
         }
         say!(
             "instructions    {:>9} an image, {} of them outside of the layers",

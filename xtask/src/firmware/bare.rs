@@ -206,6 +206,7 @@ fn features(model: &Model<'_>) -> String {
     let features = [
         ("convolution", has(|it| it != Operator::Linear)),
         ("graphs", has(Operator::is_of_graphs)),
+        ("images", model.picture().is_some()),
         ("int4", model.numbers() == Numbers::Int4),
     ];
     let wanted = features.iter().filter(|(_, wanted)| *wanted);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
@@ -14,7 +15,7 @@ use super::{
     Example, NANO, every_operator, folders, footprint, perceptron, pictures, requests, size, wasm,
 };
 use crate::bare_metal::Toolchain;
-use crate::{host, process};
+use crate::{host, process, workspace};
 
 /// Runs the checks; the first failure ends them.
 ///
@@ -82,6 +83,12 @@ fn test_bare(toolchain: &Toolchain, sizes: &mut size::Sample) -> Result<()> {
         ("nano", NANO.path(), Kind::Fast),
         ("every operator", every_operator(), Kind::Small),
         ("two linear layers", perceptron::write()?, Kind::Small),
+        ("fashion-upscale", shipped("fashion-upscale"), Kind::Fast),
+        (
+            "mnist-autoencoder",
+            shipped("mnist-autoencoder"),
+            Kind::Small,
+        ),
     ];
     let targets: BTreeSet<&str> = MACHINES.iter().map(|machine| machine.target).collect();
     for target in targets {
@@ -106,6 +113,14 @@ fn test_bare(toolchain: &Toolchain, sizes: &mut size::Sample) -> Result<()> {
         eprintln!("nano, {core}: {} bytes of stack", measured.stack_bytes);
     }
     Ok(())
+}
+
+/// The blob of a model in models/.
+fn shipped(name: &str) -> PathBuf {
+    workspace::root()
+        .join("models")
+        .join(name)
+        .join("model.pgan")
 }
 
 /// Holds pictures that were made elsewhere against this machine's.

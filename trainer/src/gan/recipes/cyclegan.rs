@@ -11,7 +11,7 @@ pub(super) const MAKE: Make = Make::InSizes(
     parts,
     UsualSizes {
         size: Size::Nano,
-        discriminator: None,
+        discriminator: Some(Size::Small),
     },
 );
 
