@@ -125,21 +125,31 @@ const HEAD: &str = "\
 # Anomalies
 
 How well an autoencoder's error tells digits that it was not trained with from those that it was: `cargo xtask anomaly`
-trains a network for each digit and writes this page. A picture's score is the sum of the squared differences between its
-pixels and those of what the network makes of it (`trainer anomaly`, `Translator::score`), in int8 the very number that a
-device gives. AUROC is the probability that an anomalous test image has a greater score than a normal one. The threshold is
-what 99 % of the training images (of 10,000 of them) do not exceed.
+trains a network for each digit and writes this page. A picture's score is the sum of the squared differences between
+its pixels and those of what the network makes of it (`trainer anomaly`, `Translator::score`), in int8 the very number
+that a device gives. AUROC is the probability that an anomalous test image has a greater score than a normal one. The
+threshold is what 99 % of the training images (of 10,000 of them) do not exceed. The flags were chosen before any score
+was seen.
+
+A one has few pixels that are lit, so its error is small whatever was learned: held out, it scores below the other
+digits.
 ";
 
 fn write_table(page: &mut String, protocol: Protocol, rows: &[Scored]) -> Result<()> {
     let (title, about) = match protocol {
         Protocol::HeldOut => (
             "One digit held out",
-            "Trained on nine digits; anomalous are the test images of the tenth, normal those of the nine.",
+            "\
+Trained on nine digits; anomalous are the test images of the tenth, normal those of the nine. Published for this
+protocol: a variational autoencoder scored by its bound, 0.855 in the mean with 2 numbers and 0.718 with 32 (Tonnaer's
+thesis, table 3.3).",
         ),
         Protocol::OneClass => (
             "One class",
-            "Trained on one digit; anomalous are the test images of the other nine.",
+            "\
+Trained on one digit; anomalous are the test images of the other nine. Published for this protocol, in the mean: a
+denoising autoencoder 0.877, a variational one 0.970, OCGAN 0.975 (all in Perera et al. 2019); a convolutional
+autoencoder 0.897, Deep SVDD 0.948 (Ruff et al. 2018).",
         ),
     };
     writeln!(page, "\n## {title} (`{}`)\n\n{about}\n", protocol.name())?;
