@@ -1,13 +1,16 @@
 //! `cargo xtask firmware-bench`: instructions, RAM, stack and flash of each model on each core.
 
+use std::fs;
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use pocketgan::{Model, Numbers, cost};
 use serde::{Deserialize, Serialize};
 
-use super::Example;
 use super::bare::Footprint;
 use super::machines::{self, Core, MACHINES, Machine};
+use super::{Example, cases, footprint};
 use crate::bare_metal::Toolchain;
 use crate::{elf, setup};
 
@@ -22,6 +25,9 @@ pub struct Arguments {
     /// Measure only this core; may be given more than once.
     #[arg(long, value_name = "CORE")]
     core: Vec<Core>,
+    /// Measure this blob instead, of a model that reads pictures.
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    translator: Option<PathBuf>,
 }
 
 /// A line of the firmware in bench mode.
@@ -56,13 +62,17 @@ struct Measured {
 /// No compiler, no QEMU, the firmware's own failure, or it prints something else than its figures.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let toolchain = setup::firmware()?;
+    let asked = |core| arguments.core.is_empty() || arguments.core.contains(&core);
+    if let Some(path) = &arguments.translator {
+        let machines = footprint::machines().filter(|machine| asked(machine.core));
+        return measure_translator(&toolchain, machines, path);
+    }
     if !arguments.json {
         println!(
             "target      model        class  seed  instructions  RAM, bytes  stack, bytes  flash, bytes  \
              code, bytes  SHA-256 of the pixels"
         );
     }
-    let asked = |core| arguments.core.is_empty() || arguments.core.contains(&core);
     for machine in MACHINES.iter().filter(|machine| asked(machine.core)) {
         for model in machine.models.iter().chain(machine.int4) {
             for measured in measure(&toolchain, machine, model)? {
@@ -73,6 +83,43 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Prints what a model that reads pictures takes on machines.
+fn measure_translator(
+    toolchain: &Toolchain,
+    machines: impl Iterator<Item = &'static Machine>,
+    path: &Path,
+) -> Result<()> {
+    let path = path.canonicalize();
+    let path = path.context("cannot find the model")?;
+    let blob = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let model = Model::parse(&blob).with_context(|| path.display().to_string())?;
+    ensure!(
+        model.picture().is_some() && model.numbers() != Numbers::Float,
+        "{} is no int8 or int4 model that reads pictures",
+        path.display()
+    );
+    println!(
+        "target      instructions  for each product  predicted  RAM, bytes  stack, bytes  code, bytes"
+    );
+    for machine in machines {
+        let count = cases::count(toolchain, machine, &model, &blob)?;
+        let footprint = Footprint::measure(toolchain, machine, &path)?;
+        let core: Option<cost::Core> = machine.core.name().parse().ok();
+        let predicted = core.and_then(|core| core.instructions(&model));
+        let predicted: u64 = predicted.context("nothing is predicted")?.iter().sum();
+        println!(
+            "{:<10}  {count:>12}  {:>16.2}  {:>+7.1} %  {:>10}  {:>12}  {:>11}",
+            machine.core.name(),
+            count as f64 / model.macs() as f64,
+            (predicted as f64 / count as f64 - 1.0) * 100.0,
+            model.working_memory(),
+            footprint.stack_bytes,
+            footprint.code_bytes
+        );
     }
     Ok(())
 }

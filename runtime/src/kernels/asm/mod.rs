@@ -55,6 +55,7 @@ use job::{Job, Linear};
 use super::int8::{self, Kernels, Outputs, Phase, TILE, Tile};
 use crate::invariant::{divisor, unexpected};
 use crate::layer::Parameters;
+#[cfg(pocketgan_wide)]
 use crate::scratch::BLOCK;
 use crate::shape::Activation;
 
