@@ -7,7 +7,7 @@
 //! is outside the picture. Three neighbouring taps share a widened column too: 63 instructions for 60 products. Of four
 //! taps at every other column, the first and the third meet the even columns and the others the odd ones, each two as
 //! two neighbouring taps: 123 for 112. Fourteen registers are all there are, which is why the loops are written out
-//! by hand; what leaves ReLU is requantized before it leaves the registers.
+//! by hand; what leaves ReLU, or with feature `images` no activation, is requantized before it leaves the registers.
 
 use core::arch::asm;
 use core::mem::offset_of;

@@ -65,8 +65,9 @@ const WHOLE: bool = cfg!(any(feature = "convolution", not(pocketgan_thumb1)));
 /// Whether there are loops for three taps and for four, and all loops requantize where there is no activation.
 const WIDE: bool = cfg!(pocketgan_wide);
 
-/// How many sizes of tiles there are.
+/// How many sizes of tiles there are, and the one that only loops for three taps have, as their largest.
 const SIZES: usize = 5;
+const FIVE: usize = 5;
 
 /// For every target that has a file of loops.
 pub(crate) struct Asm;
@@ -80,9 +81,10 @@ impl Kernels for Asm {
 
     #[cfg(pocketgan_wide)]
     fn neighbours(prepared: &Prepared<'_>, outputs: usize) -> usize {
-        match (prepared.phase.count, prepared.phase.step) {
-            (3, 1) => int8::neighbours_of_three(outputs),
-            _ => int8::neighbours(outputs),
+        if prepared.phase.has_three() {
+            int8::neighbours_of_three(outputs)
+        } else {
+            int8::neighbours(outputs)
         }
     }
 
@@ -107,7 +109,7 @@ impl Kernels for Asm {
             && phase.weights.len() >= last * phase.channel_len + prepared.used
             && phase.layer.parameters.bias.len() / 4 > last
             && tile.channels.wrapping_sub(1) < Self::channels(prepared);
-        let Some(size) = Loop::size(tile.outputs).filter(|_| fits) else {
+        let Some(size) = phase.size(tile.outputs).filter(|_| fits) else {
             // All rows are outside the picture.
             return int8::store(phase, tile, &int8::biases(phase.layer, tile), out);
         };
@@ -131,7 +133,10 @@ impl Kernels for Asm {
                 job.multipliers = job.multipliers.wrapping_add(tile.channel);
                 job.out = out.as_mut_ptr().wrapping_add(before * phase.stride);
                 job.which = all_taps.of_size(size);
-                job.size = size;
+                job.size = match tile.outputs {
+                    FIVE if WIDE => SIZES - 1,
+                    _ => size,
+                };
                 if WIDE && phase.layer.activation == Activation::None {
                     job.size += SIZES;
                 }
@@ -345,11 +350,31 @@ impl Phase<'_> {
         channels
     }
 
+    /// Whether one loop does all taps, which are three.
+    #[inline(always)]
+    fn has_three(&self) -> bool {
+        WIDE && matches!((self.count, self.step), (3, 1))
+    }
+
     /// Whether one loop does all taps.
     #[inline(always)]
     fn has_loop(&self) -> bool {
         matches!((self.count, self.step), (2, 1))
-            || WIDE && matches!((self.count, self.step), (3, 1) | (4, 2))
+            || self.has_three()
+            || WIDE && matches!((self.count, self.step), (4, 2))
+    }
+
+    /// Where the loop for so many outputs stands among those of a kind.
+    #[inline(always)]
+    fn size(&self, outputs: usize) -> Option<usize> {
+        let largest = if self.has_three() { FIVE } else { TILE };
+        match outputs {
+            _ if outputs == largest => Some(0),
+            4 => Some(1),
+            2 => Some(2),
+            1 => Some(3),
+            _ => None,
+        }
     }
 
     /// That loop.
@@ -402,19 +427,6 @@ impl Loop {
     /// Four taps at every other column.
     const FOUR_TAPS: Self = Self(26);
 
-    /// Where the loop for so many outputs stands among those of a kind.
-    #[inline(always)]
-    fn size(outputs: usize) -> Option<usize> {
-        match outputs {
-            TILE => Some(0),
-            4 => Some(1),
-            2 => Some(2),
-            1 => Some(3),
-            5 if WIDE => Some(4),
-            _ => None,
-        }
-    }
-
     /// The loops of the same kind for a signed input, if it is one.
     fn of_sign(self, signed: bool) -> Self {
         Self(self.0 + usize::from(signed) * 4)
@@ -427,8 +439,7 @@ impl Loop {
             Self::LEFT | Self::RIGHT if size == 0 => self.0,
             // Other sizes read the zeros there.
             Self::LEFT | Self::RIGHT => size,
-            // The size of 5 has the place of 7.
-            _ => self.0 + if WIDE { size % 4 } else { size },
+            _ => self.0 + size,
         }
     }
 }
