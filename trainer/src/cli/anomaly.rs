@@ -1,12 +1,13 @@
 //! `trainer anomaly`: scores of pictures by how badly an autoencoder reconstructs them.
 
-use super::export::{checkpoint, reconstruction};
+use super::export::{checkpoint, other, reconstruction};
 use super::fit::{self, Loaded, Plan};
 use super::{Failure, print_json};
 use crate::data::{self, Dataset, Images, Split, Task};
 use crate::engines::{channels_last, spec_shape};
 use crate::export::quantize::Weights;
 use crate::export::{Bundle, RECONSTRUCTION_BLOB, write_all};
+use crate::gan::Variational;
 use crate::gan::fit::Source;
 use crate::metrics::roc::{auroc, quantile, roc};
 use crate::report::{self, Curve};
@@ -78,17 +79,20 @@ pub fn run(args: AnomalyArgs) -> Result<(), Failure> {
     }
     let plan = fit::plan_of(&args.run)?;
     let found = checkpoint(&args.run, false)?;
-    let other = plan.target.is_some()
+    let is_other = plan.target.is_some()
         || plan
             .options
             .task
             .is_some_and(|task| task != Task::Reconstruct);
-    let network = reconstruction(&found.checkpoint)?.filter(|_| !other);
+    let network = reconstruction(&found.checkpoint)?.filter(|_| !is_other);
     let Some((network, parameters)) = network else {
-        return Err(Failure::Input(format!(
-            "{} does not reconstruct its own pictures, as runs of autoencoder and vae do",
-            args.run.display()
-        )));
+        let encoder = other(&found.checkpoint, Variational::ENCODER);
+        let reason = if encoder.is_some_and(|(network, _)| network.classes().is_some()) {
+            "is told the class of each picture, which one to be scored does not have: train without --conditional"
+        } else {
+            "does not reconstruct its own pictures, as runs of autoencoder and vae do"
+        };
+        return Err(Failure::Input(format!("{} {reason}", args.run.display())));
     };
     let samples = args.samples as usize;
     let train = Loaded::new(&plan, Split::Train)?;

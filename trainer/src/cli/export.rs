@@ -201,7 +201,10 @@ pub(super) fn checkpoint(run: &Path, best: bool) -> Result<Found, Failure> {
 }
 
 /// A network of a checkpoint besides the generator, with its averaged parameters if it has them.
-fn other<'a>(checkpoint: &'a Checkpoint, name: &str) -> Option<(&'a Network, &'a Parameters)> {
+pub(super) fn other<'a>(
+    checkpoint: &'a Checkpoint,
+    name: &str,
+) -> Option<(&'a Network, &'a Parameters)> {
     let others = &checkpoint.networks.others;
     let named = others.iter().find(|named| named.name == name)?;
     let state = checkpoint.gan.networks.get(name)?;

@@ -100,7 +100,12 @@ fn what_was_not_learned_is_found() {
     place.ends_with(0, &format!("{fit} --only-classes 0-1 --out every"));
     let pairs = "--target-dataset folder:own --epochs 1 --out pairs";
     place.ends_with(0, &format!("{FIT} --recipe pix2pix {pairs}"));
+    place.ends_with(
+        0,
+        &format!("{FIT} --recipe vae --conditional --epochs 1 --out told"),
+    );
     for (line, expected) in [
+        ("anomaly told", "train without --conditional"),
         ("anomaly all", "say what is anomalous with --anomalous"),
         ("anomaly every", "learned all classes of the test images"),
         ("anomaly gan", "does not reconstruct its own pictures"),

@@ -765,6 +765,11 @@ fn what_cannot_be_interpolated_is_refused() {
 
 #[test]
 fn a_dry_run_says_what_the_run_would_be_and_leaves_nothing() {
+    // Has the data fetched, on a machine that has not.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let preview = ["data", "preview", "fashion", "-o", "preview.png"];
+    assert!(trainer(elsewhere.path(), &preview).status.success());
+
     let folder = tempfile::tempdir().unwrap();
     let fit = "fit --dataset fashion --recipe dcgan --size nano --dry-run".split(' ');
     let fit: Vec<&str> = fit.collect();

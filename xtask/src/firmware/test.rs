@@ -25,7 +25,7 @@ use crate::{host, process, workspace};
 pub fn run(toolchain: &Toolchain) -> Result<()> {
     build_all(toolchain)?;
     let mut no_panic = MPS2_M4.cargo(toolchain, "build");
-    process::run(no_panic.args(["--example", "no_panic"]))?;
+    process::run(no_panic.args(["--features", "everything", "--example", "no_panic"]))?;
     let mut sizes = size::Sample::new(toolchain)?;
     test_bare(toolchain, &mut sizes)?;
     for machine in [MICROBIT, MPS2_M4] {
