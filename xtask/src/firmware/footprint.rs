@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use pocketgan::Model;
 use pocketgan::cost::Core;
 use pocketgan::cost::firmware::{Terms, terms};
+use pocketgan::{Model, Numbers, Operator};
 
 use super::bare::Footprint;
 use super::cost;
@@ -15,6 +15,9 @@ use crate::bare_metal::Toolchain;
 
 /// How far a prediction may be off, in percent, for the compiler that it was fitted with.
 const TOLERANCE: u64 = 5;
+/// The same for int8 models of linear layers alone: what the compiler makes of these 4 kB spreads by as much over the
+/// models that are fitted to.
+const TOLERANCE_OF_LINEAR: u64 = 7;
 
 /// A machine for each core that has room for every model.
 pub fn machines() -> impl Iterator<Item = &'static Machine> {
@@ -50,7 +53,8 @@ pub fn measure(toolchain: &Toolchain, models: &[Recipe]) -> Result<Vec<(String, 
 ///
 /// # Errors
 ///
-/// A prediction is off by more than [`TOLERANCE`] percent.
+/// A prediction is off by more than [`TOLERANCE`] percent, of int8 models of linear layers alone by more than
+/// [`TOLERANCE_OF_LINEAR`].
 pub fn check(core: &str, name: &str, blob: &[u8], measured: Footprint) -> Result<()> {
     let model = Model::parse(blob)?;
     let target: Option<Core> = core.parse().ok();
@@ -62,11 +66,20 @@ pub fn check(core: &str, name: &str, blob: &[u8], measured: Footprint) -> Result
     });
     let predicted =
         predicted.with_context(|| format!("nothing is predicted for {name} on {core}"))?;
+    let is_linear = model.numbers() == Numbers::Int8
+        && model
+            .layers()
+            .all(|layer| layer.operator == Operator::Linear);
+    let tolerance = if is_linear {
+        TOLERANCE_OF_LINEAR
+    } else {
+        TOLERANCE
+    };
     for ((figure, predicted), (_, measured)) in
         predicted.figures().into_iter().zip(measured.figures())
     {
         ensure!(
-            predicted.abs_diff(measured) * 100 <= measured * TOLERANCE,
+            predicted.abs_diff(measured) * 100 <= measured * tolerance,
             "{name} on {core}: {predicted} {figure} are predicted, {measured} were measured"
         );
     }
