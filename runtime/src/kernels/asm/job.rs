@@ -75,3 +75,24 @@ pub(super) struct Linear {
     /// Whether the input is signed.
     pub signed: usize,
 }
+
+impl Linear {
+    /// One tile, whose sums start nowhere and go nowhere yet.
+    #[inline(always)]
+    pub fn new(input: &[u32], weights: &[i8], signed: bool) -> Self {
+        Self {
+            input: input.as_ptr(),
+            end: input.as_ptr_range().end,
+            weights: weights.as_ptr(),
+            bias: core::ptr::null(),
+            column: core::ptr::null(),
+            class_step: 0,
+            multipliers: core::ptr::null(),
+            out: core::ptr::null_mut(),
+            group_step: 0,
+            shift: 0,
+            tiles: 1,
+            signed: signed.into(),
+        }
+    }
+}

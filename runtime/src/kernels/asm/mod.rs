@@ -190,18 +190,12 @@ impl Kernels for Asm {
             return;
         }
         let mut job = Linear {
-            input: input.as_ptr(),
-            end: input.as_ptr_range().end,
-            weights: weights.as_ptr(),
-            bias: core::ptr::null(),
-            column: core::ptr::null(),
             class_step: layer.class_step,
-            multipliers: core::ptr::null(),
             out: out.as_mut_ptr(),
             group_step,
             shift: layer.shift,
             tiles,
-            signed: layer.signed_input.into(),
+            ..Linear::new(input, weights, layer.signed_input)
         };
         let Parameters {
             bias,
@@ -242,20 +236,7 @@ impl Kernels for Asm {
         if input.is_empty() || !aligned(weights) {
             return unexpected();
         }
-        let mut job = Linear {
-            input: input.as_ptr(),
-            end: input.as_ptr_range().end,
-            weights: weights.as_ptr(),
-            bias: core::ptr::null(),
-            column: core::ptr::null(),
-            class_step: 0,
-            multipliers: core::ptr::null(),
-            out: core::ptr::null_mut(),
-            group_step: 0,
-            shift: 0,
-            tiles: 1,
-            signed: signed.into(),
-        };
+        let mut job = Linear::new(input, weights, signed);
         for sums in sums.as_chunks_mut::<4>().0.iter_mut().take(tiles) {
             job.bias = sums.as_ptr();
             job.out = sums.as_mut_ptr().cast();
