@@ -1,36 +1,38 @@
 //! The same pictures in two styles, as folders of pairs: emoji as Twitter and as Google draw them, from npm packages.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
-use flate2::read::GzDecoder;
+use anyhow::{Context, Result, ensure};
 use image::{ImageFormat, RgbImage};
-use sha2::{Digest, Sha256};
 
-use crate::{process, workspace};
+use crate::npm::Package;
+use crate::pictures;
 
-/// A style, its npm package, the sum of that, and the licence of its pictures.
+/// A style, its package, and the licence of its pictures.
 struct Style {
     name: &'static str,
-    package: &'static str,
-    sha256: &'static str,
+    package: Package,
     licence: &'static str,
 }
 
 const STYLES: [Style; 2] = [
     Style {
         name: "twitter",
-        package: "emoji-datasource-twitter@16.0.0",
-        sha256: "f64a530c63bca463bd8317fdc4615ce63a53a0c65018e4ce2d848aaba7a28877",
+        package: Package {
+            name: "emoji-datasource-twitter@16.0.0",
+            sha256: "f64a530c63bca463bd8317fdc4615ce63a53a0c65018e4ce2d848aaba7a28877",
+        },
         licence: "Twemoji, CC-BY 4.0",
     },
     Style {
         name: "google",
-        package: "emoji-datasource-google@16.0.0",
-        sha256: "fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438",
+        package: Package {
+            name: "emoji-datasource-google@16.0.0",
+            sha256: "fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438",
+        },
         licence: "Noto Emoji, Apache License 2.0",
     },
 ];
@@ -59,8 +61,7 @@ pub struct Arguments {
 ///
 /// A folder that is there, or inside the repository; packages that cannot be fetched or are not the known ones.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let folder = std::path::absolute(&arguments.folder)?;
-    make(&folder, arguments.seed, arguments.test_every)
+    make(&arguments.folder, arguments.seed, arguments.test_every)
 }
 
 /// Makes the folders as the command does where no flag is given.
@@ -73,63 +74,43 @@ pub fn lay_out(folder: &Path) -> Result<()> {
 }
 
 fn make(folder: &Path, seed: u64, test_every: u64) -> Result<()> {
-    // Without `..`, as far as the folders are there.
-    let there = folder
-        .ancestors()
-        .find_map(|above| Some((above, above.canonicalize().ok()?)));
-    let (above, real) = there.context("the folder has no parent")?;
-    let folder = real.join(folder.strip_prefix(above)?);
-    ensure!(
-        !folder.starts_with(workspace::root().canonicalize()?),
-        "{} is inside the repository: name a folder elsewhere",
-        folder.display()
-    );
-    ensure!(
-        !folder.exists(),
-        "{} is there already: name another folder",
-        folder.display()
-    );
-    let [mut twitter, mut google] = [pictures(&STYLES[0])?, pictures(&STYLES[1])?];
-    twitter.retain(|name, _| google.contains_key(name));
-    google.retain(|name, _| twitter.contains_key(name));
-    let test: BTreeSet<&String> = twitter
-        .keys()
-        .filter(|name| is_test(name, seed, test_every))
-        .collect();
-    let parent = folder.parent().context("the folder has no parent")?;
-    fs::create_dir_all(parent)?;
-    let made = tempfile::tempdir_in(parent)?;
-    for (style, pictures) in STYLES.iter().zip([&twitter, &google]) {
-        for (name, picture) in pictures {
-            let half = if test.contains(name) { "test" } else { "train" };
-            let place = made.path().join(style.name).join(half);
-            fs::create_dir_all(&place)?;
-            picture.save_with_format(place.join(format!("{name}.png")), ImageFormat::Png)?;
+    pictures::make(folder, |made| {
+        let [mut twitter, mut google] = [pictures_of(&STYLES[0])?, pictures_of(&STYLES[1])?];
+        twitter.retain(|name, _| google.contains_key(name));
+        google.retain(|name, _| twitter.contains_key(name));
+        let test: BTreeSet<&String> = twitter
+            .keys()
+            .filter(|name| is_test(name, seed, test_every))
+            .collect();
+        for (style, pictures) in STYLES.iter().zip([&twitter, &google]) {
+            for (name, picture) in pictures {
+                let half = if test.contains(name) { "test" } else { "train" };
+                let place = made.join(style.name).join(half);
+                fs::create_dir_all(&place)?;
+                picture.save_with_format(place.join(format!("{name}.png")), ImageFormat::Png)?;
+            }
         }
-    }
-    fs::write(made.path().join("ORIGIN.txt"), origin())?;
-    // Others may read it too, as any folder.
-    let made = made.keep();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(&made, fs::Permissions::from_mode(0o755))?;
-    }
-    fs::rename(&made, &folder)?;
-    eprintln!(
-        "{}: {} pictures in two styles, {} of them for testing\n{}",
-        folder.display(),
-        twitter.len(),
-        test.len(),
-        origin().trim_end()
-    );
-    Ok(())
+        fs::write(made.join("ORIGIN.txt"), origin())?;
+        eprintln!(
+            "{}: {} pictures in two styles, {} of them for testing\n{}",
+            folder.display(),
+            twitter.len(),
+            test.len(),
+            origin().trim_end()
+        );
+        Ok(())
+    })
 }
 
 fn origin() -> String {
     STYLES
         .iter()
-        .map(|style| format!("{}: npm {}, {}\n", style.name, style.package, style.licence))
+        .map(|style| {
+            format!(
+                "{}: npm {}, {}\n",
+                style.name, style.package.name, style.licence
+            )
+        })
         .collect()
 }
 
@@ -138,41 +119,15 @@ fn origin() -> String {
 fn is_test(name: &str, seed: u64, every: u64) -> bool {
     let parts = name.split('-').filter(|part| !TONES.contains(part));
     let group: Vec<&str> = parts.collect();
-    let hash = Sha256::new()
-        .chain_update(seed.to_le_bytes())
-        .chain_update(group.join("-"))
-        .finalize();
-    let first = hash
-        .iter()
-        .take(8)
-        .fold(0u64, |n, &byte| n << 8 | u64::from(byte));
-    first % every == 0
+    pictures::draw(seed, &group.join("-")).is_multiple_of(every)
 }
 
 /// A style's pictures of 64x64 pixels on white, by their names.
-fn pictures(style: &Style) -> Result<BTreeMap<String, RgbImage>> {
+fn pictures_of(style: &Style) -> Result<BTreeMap<String, RgbImage>> {
     let folder = tempfile::tempdir()?;
-    eprintln!("npm pack {}", style.package);
-    let mut npm = process::command("npm");
-    npm.current_dir(folder.path());
-    process::output(npm.args(["pack", "--silent", style.package]))?;
-    let archive = fs::read_dir(folder.path())?.next();
-    let archive = archive.context("npm left no package")??.path();
-    let bytes = fs::read(&archive)?;
-    let sum: String = Sha256::digest(&bytes)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
-    if sum != style.sha256 {
-        bail!(
-            "{} has the SHA-256 {sum}, not {}",
-            style.package,
-            style.sha256
-        );
-    }
+    let mut archive = style.package.fetch(folder.path())?;
     let place = format!("package/img/{}/64", style.name);
     let mut pictures = BTreeMap::new();
-    let mut archive = tar::Archive::new(GzDecoder::new(File::open(&archive)?));
     for entry in archive.entries()? {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();
@@ -190,7 +145,7 @@ fn pictures(style: &Style) -> Result<BTreeMap<String, RgbImage>> {
     ensure!(
         !pictures.is_empty(),
         "{} has no pictures in {place}",
-        style.package
+        style.package.name
     );
     Ok(pictures)
 }

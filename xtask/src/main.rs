@@ -1,7 +1,8 @@
 //! The chores of this workspace: `cargo xtask setup | test | firmware | firmware-bench | bench-runtime |
-//! bench-train | profile | recipes | search | anomaly | emoji | soak | mutants | fuzz | fid-weights | fid-check`.
+//! bench-train | profile | recipes | search | anomaly | emoji | avatars | soak | mutants | fuzz | fid-weights | fid-check`.
 
 mod anomaly;
+mod avatars;
 mod bare_metal;
 mod bench_runtime;
 mod bench_train;
@@ -14,7 +15,9 @@ mod fuzz;
 mod host;
 mod licences;
 mod mutants;
+mod npm;
 mod onnxruntime;
+mod pictures;
 mod process;
 mod profile;
 mod python;
@@ -68,6 +71,8 @@ enum Chore {
     Anomaly(anomaly::Arguments),
     /// Lay out the same pictures in two styles, emoji from two npm packages, for translation between them.
     Emoji(emoji::Arguments),
+    /// Draw a folder of avatar faces, with what was drawn in each as labels, by npm packages.
+    Avatars(avatars::Arguments),
     /// Kill, stop and resume a run over and over, and check all that it leaves.
     Soak(soak::Arguments),
     /// Verify the shipped models on many latents, and count which mutants of them `trainer verify` finds.
@@ -96,6 +101,7 @@ fn main() -> ExitCode {
         Chore::Search(arguments) => search::run(&arguments),
         Chore::Anomaly(arguments) => anomaly::run(&arguments),
         Chore::Emoji(arguments) => emoji::run(&arguments),
+        Chore::Avatars(arguments) => avatars::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
         Chore::Mutants(arguments) => mutants::run(&arguments),
         Chore::Fuzz(arguments) => fuzz::run(&arguments),
