@@ -1,7 +1,7 @@
 //! Networks that a recipe can have in place of its own.
 
 use super::Size;
-use super::dcgan::{self, grow, shrink};
+use super::dcgan::{self, grow, halved, halvings, shrink};
 use crate::spec::{Layer, Network, Shape};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -10,16 +10,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum GeneratorKind {
-    /// Dense to a quarter of the image's side with 2W channels, two transposed convolutions.
+    /// Dense to a quarter of the image's side with 2W channels, two transposed convolutions. From 48 pixels on more of
+    /// them, from 4x4 to 7x7, with W channels at half of the side and up to 8W.
     Dcgan,
-    /// The same with 2W channels at half of the side and W at the whole, then a 3x3 convolution to the image.
+    /// The same with 2W channels at half of the side and W at the whole, then a 3x3 convolution to the image. From 48
+    /// pixels on from 8x8 to 15x15, with 3W, 3W, 3W/2, W, W/2, ... channels.
     Detail,
     /// As detail, with an upsampling and a 3x3 convolution in place of each transposed convolution; on the device they
     /// are one again.
     Upsample,
-    /// Dense to W channels, a 3x3 convolution to 2W, then as detail, with a residual 3x3 convolution at half of the
-    /// side. Where pictures are read: a convolution to W channels, others with stride 2, residual blocks of two 3x3
-    /// convolutions, and back.
+    /// Dense to half the channels, a 3x3 convolution to all, then as detail, with a residual 3x3 convolution after the
+    /// first transposed one. Where pictures are read: a convolution to W channels, others with stride 2, residual
+    /// blocks of two 3x3 convolutions, and back.
     Residual,
     /// Where pictures are read: convolutions with stride 2 to 2W channels, transposed ones back, each joined with the
     /// tensor of its size on the way down.
@@ -30,12 +32,12 @@ pub enum GeneratorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum DiscriminatorKind {
-    /// Two 4x4 convolutions with stride 2, to W and 2W channels.
+    /// Two 4x4 convolutions with stride 2, to W and 2W channels. From 48 pixels on more of them, down to 4x4 to 7x7,
+    /// with up to 8W channels.
     Dcgan,
-    /// The same with a residual 3x3 convolution after each.
+    /// The same with a residual 3x3 convolution after each, down to 8x8 to 15x15, with up to 4W channels.
     Residual,
-    /// A 3x3 convolution to W / 2 channels at the size of the image, then two times a 4x4 convolution with stride 2 and
-    /// a 3x3 one, to W and 2W channels.
+    /// A 3x3 convolution to W / 2 channels at the size of the image, then as residual without the additions.
     Deep,
 }
 
@@ -54,13 +56,12 @@ impl GeneratorKind {
 
     /// The network of a kind with a convolution at the image's size.
     pub(super) fn detailed(self, size: Size, latent: usize, image: Shape) -> Network {
-        let width = size.width();
-        let dense = if self == Self::Residual {
-            width
-        } else {
-            2 * width
-        };
-        let seed = Shape::new(dense, image.height / 4, image.width / 4);
+        let times = halvings(image, LEAST);
+        let channels = channels(size.width(), times);
+        let wide = channels[0];
+        let is_residual = self == Self::Residual;
+        let dense = if is_residual { wide / 2 } else { wide };
+        let seed = halved(image, times, dense);
         let mut layers = vec![
             Layer::Linear {
                 features: seed.len(),
@@ -69,21 +70,22 @@ impl GeneratorKind {
             Layer::Reshape(seed),
         ];
         layers.extend(NORMALIZED);
-        if self == Self::Residual {
-            layers.push(refine(2 * width, false));
+        if is_residual {
+            layers.push(refine(wide, false));
             layers.extend(NORMALIZED);
         }
-        self.grow(&mut layers, 2 * width);
         let mut network = Network::chain(Shape::features(latent), layers);
-        if self == Self::Residual {
-            let base = network.layers.len();
-            network.layers.push(refine(2 * width, false));
-            network.layers.push(Layer::batch_norm());
-            let branch = network.layers.len();
-            network.push(Layer::Add, &[branch, base]);
-            network.layers.push(Layer::Relu);
+        for (index, &channels) in channels.iter().enumerate().skip(1) {
+            self.grow(&mut network.layers, channels);
+            if is_residual && index == 1 {
+                let base = network.layers.len();
+                network.layers.push(refine(channels, false));
+                network.layers.push(Layer::batch_norm());
+                let branch = network.layers.len();
+                network.push(Layer::Add, &[branch, base]);
+                network.layers.push(Layer::Relu);
+            }
         }
-        self.grow(&mut network.layers, width);
         network.layers.push(refine(image.channels, true));
         network.layers.push(Layer::Tanh);
         network
@@ -111,10 +113,11 @@ impl DiscriminatorKind {
         if self == Self::Deep {
             network.layers.extend([refine(width / 2, true), LEAKY]);
         }
-        for width in [width, 2 * width] {
-            network.layers.extend([shrink(width, true), LEAKY]);
+        for level in 0..halvings(image, LEAST) {
+            let channels = width << level.min(2);
+            network.layers.extend([shrink(channels, true), LEAKY]);
             let base = network.layers.len();
-            network.layers.push(refine(width, true));
+            network.layers.push(refine(channels, true));
             if self == Self::Residual {
                 let branch = network.layers.len();
                 network.push(Layer::Add, &[branch, base]);
@@ -128,6 +131,21 @@ impl DiscriminatorKind {
         });
         network
     }
+}
+
+/// The sides of the smallest tensor of large images.
+const LEAST: usize = 8;
+
+/// Channels of a detailed network's tensors, from the smallest to the one as large as the image.
+fn channels(width: usize, halvings: usize) -> Vec<usize> {
+    if halvings == 2 {
+        return vec![2 * width, 2 * width, width];
+    }
+    let large = (3..=halvings).map(|times| (width >> (times - 3)).max(8));
+    [3 * width, 3 * width, 3 * width / 2]
+        .into_iter()
+        .chain(large)
+        .collect()
 }
 
 const NORMALIZED: [Layer; 2] = [Layer::batch_norm(), Layer::Relu];
@@ -147,10 +165,17 @@ pub(super) const fn refine(channels: usize, bias: bool) -> Layer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Step;
+
+    /// Sides that networks of each depth are for.
+    fn images() -> [Shape; 5] {
+        let sides = [(1, 28), (3, 32), (3, 64), (1, 100), (3, 128)];
+        sides.map(|(channels, side)| Shape::new(channels, side, side))
+    }
 
     #[test]
     fn networks_fit_the_images() {
-        for image in [Shape::new(1, 28, 28), Shape::new(3, 32, 32)] {
+        for image in images() {
             for &size in Size::value_variants() {
                 for kind in GeneratorKind::value_variants() {
                     let Some(network) = kind.network(size, 32, image) else {
@@ -172,5 +197,9 @@ mod tests {
         // Nine weights in place of sixteen: 32 x 32 and 32 x 16 of them.
         let upsample = GeneratorKind::Upsample.detailed(Size::Nano, 32, Shape::new(1, 28, 28));
         assert_eq!(upsample.parameters(), Ok(75_057 - 7 * 32 * (32 + 16)));
+        // What a microcontroller draws in a fifth of a second.
+        let large = GeneratorKind::Detail.detailed(Size::Nano, 32, Shape::new(3, 64, 64));
+        let macs: usize = large.walk().unwrap().iter().map(Step::macs).sum();
+        assert!(macs <= 16_000_000 && large.parameters().unwrap() <= 300_000);
     }
 }

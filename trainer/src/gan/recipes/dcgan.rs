@@ -5,7 +5,7 @@ use crate::spec::{Layer, Network, Shape};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// How wide a DCGAN is.
+/// How wide a DCGAN is; the figures are those of images of 28x28.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Size {
@@ -18,7 +18,7 @@ pub enum Size {
 }
 
 impl Size {
-    /// Channels of the generator's second picture; its first has twice as many.
+    /// Channels of the tensor whose sides are half of the image's.
     pub(super) const fn width(self) -> usize {
         match self {
             Self::Nano => 16,
@@ -59,47 +59,71 @@ pub(super) fn parts(sizes: Sizes, image: Shape) -> Parts {
     )
 }
 
-/// Latent to image: dense, then two 4x4 stride-2 transposed convolutions, batch norm and ReLU between
-/// them, tanh at the end. `image` must be four times as high and wide as a whole number.
-pub(super) fn generator(size: Size, latent: usize, image: Shape) -> Network {
-    let width = size.width();
-    let seed = Shape::new(2 * width, image.height / 4, image.width / 4);
-    Network::chain(
-        Shape::features(latent),
-        vec![
-            Layer::Linear {
-                features: seed.len(),
-                bias: false,
-            },
-            Layer::Reshape(seed),
-            Layer::batch_norm(),
-            Layer::Relu,
-            grow(width, false),
-            Layer::batch_norm(),
-            Layer::Relu,
-            grow(image.channels, true),
-            Layer::Tanh,
-        ],
-    )
+/// Sides from which on the networks have more than two steps between the image and their smallest tensor.
+pub(super) const LARGE: usize = 48;
+
+/// How often the image's sides are halved to those of the smallest tensor: twice, and [`LARGE`] ones until they would
+/// be shorter than `least` or odd.
+pub(super) fn halvings(image: Shape, least: usize) -> usize {
+    let side = image.height.min(image.width);
+    let fits = |&times: &usize| {
+        let divides = |side: usize| side.is_multiple_of(1 << times);
+        side >= LARGE && side >> times >= least && divides(image.height) && divides(image.width)
+    };
+    (3..usize::BITS as usize)
+        .take_while(fits)
+        .last()
+        .unwrap_or(2)
 }
 
-/// Image to so many outputs, one for a logit: two 4x4 stride-2 convolutions with LeakyReLU 0.2, then dense.
+/// An image's sides after so many halvings.
+pub(super) fn halved(image: Shape, times: usize, channels: usize) -> Shape {
+    Shape::new(channels, image.height >> times, image.width >> times)
+}
+
+/// The sides of the smallest tensor of large images (Radford et al. 2016, figure 1).
+const LEAST: usize = 4;
+
+/// Channels of a tensor whose sides are the image's halved once or more often.
+fn channels(size: Size, halvings: usize) -> usize {
+    size.width() << (halvings - 1).min(3)
+}
+
+/// Latent to image: dense to the smallest tensor, then 4x4 stride-2 transposed convolutions, batch norm and ReLU
+/// between them, tanh at the end. `image` must be four times as high and wide as a whole number.
+pub(super) fn generator(size: Size, latent: usize, image: Shape) -> Network {
+    let times = halvings(image, LEAST);
+    let seed = halved(image, times, channels(size, times));
+    let mut layers = vec![
+        Layer::Linear {
+            features: seed.len(),
+            bias: false,
+        },
+        Layer::Reshape(seed),
+        Layer::batch_norm(),
+        Layer::Relu,
+    ];
+    for times in (1..times).rev() {
+        let grow = grow(channels(size, times), false);
+        layers.extend([grow, Layer::batch_norm(), Layer::Relu]);
+    }
+    layers.extend([grow(image.channels, true), Layer::Tanh]);
+    Network::chain(Shape::features(latent), layers)
+}
+
+/// Image to so many outputs, one for a logit: 4x4 stride-2 convolutions with LeakyReLU 0.2, then dense.
 pub(super) fn discriminator(size: Size, image: Shape, outputs: usize) -> Network {
-    let width = size.width();
-    Network::chain(
-        image,
-        vec![
-            shrink(width, true),
-            Layer::LeakyRelu { slope: 0.2 },
-            shrink(2 * width, true),
-            Layer::LeakyRelu { slope: 0.2 },
-            Layer::Flatten,
-            Layer::Linear {
-                features: outputs,
-                bias: true,
-            },
-        ],
-    )
+    let mut layers = Vec::new();
+    for times in 1..=halvings(image, LEAST) {
+        let shrink = shrink(channels(size, times), true);
+        layers.extend([shrink, Layer::LeakyRelu { slope: 0.2 }]);
+    }
+    layers.push(Layer::Flatten);
+    layers.push(Layer::Linear {
+        features: outputs,
+        bias: true,
+    });
+    Network::chain(image, layers)
 }
 
 /// A transposed convolution to twice the side. A bias in front of batch norm would have no effect.
@@ -146,5 +170,46 @@ mod tests {
             let critic = discriminator(size, image, 1);
             assert_eq!(critic.output().unwrap(), Shape::features(1));
         }
+    }
+
+    /// Radford et al. 2016, figure 1, at an eighth of the width: from 4x4 with 1,024 channels to 64x64.
+    #[test]
+    fn large_images_grow_from_four_by_four() {
+        let image = Shape::new(3, 64, 64);
+        let shapes = |network: Network| -> Vec<Shape> {
+            let steps = network.walk().unwrap();
+            let pictures = steps.iter().map(|step| step.output);
+            let mut shapes: Vec<Shape> = pictures.filter(|shape| shape.height > 1).collect();
+            shapes.dedup();
+            shapes
+        };
+        let tensors = [(128, 4), (64, 8), (32, 16), (16, 32)];
+        let tensors = tensors.map(|(channels, side)| Shape::new(channels, side, side));
+        let made = shapes(generator(Size::Nano, LATENT, image));
+        assert_eq!(made, [&tensors[..], &[image]].concat());
+        let seen = shapes(discriminator(Size::Nano, image, 1));
+        assert!(seen.iter().rev().eq(&tensors));
+        // At 128 pixels, the smallest tensor of a network 32 wide is 4x4x256.
+        let made = shapes(generator(Size::Small, LATENT, Shape::new(3, 128, 128)));
+        assert_eq!(made[0], Shape::new(256, 4, 4));
+    }
+
+    #[test]
+    fn the_smallest_tensor_is_no_smaller_than_asked_for() {
+        let image = |side| Shape::new(1, side, side);
+        for (side, least, times) in [
+            (28, 4, 2),
+            (32, 4, 2),
+            (48, 4, 3),
+            (64, 4, 4),
+            (64, 8, 3),
+            (100, 4, 2),
+            (128, 8, 4),
+            (256, 8, 5),
+        ] {
+            assert_eq!(halvings(image(side), least), times, "{side}");
+        }
+        assert_eq!(halvings(Shape::new(1, 64, 256), 8), 3);
+        assert_eq!(halvings(Shape::new(1, 64, 72), 4), 3);
     }
 }

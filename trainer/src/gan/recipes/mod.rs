@@ -329,10 +329,11 @@ mod tests {
         }
     }
 
-    /// Networks that fit the images and each other, for grey and colour.
+    /// Networks that fit the images and each other, for grey and colour, small and large.
     #[test]
     fn every_recipe_makes_images_and_looks_at_them() {
-        for image in [Shape::new(1, 28, 28), Shape::new(3, 32, 32)] {
+        let sides = [(1, 28), (3, 32), (3, 64), (3, 128)];
+        for image in sides.map(|(channels, side)| Shape::new(channels, side, side)) {
             for &recipe in Recipe::value_variants() {
                 for sizes in pairs() {
                     let mut parts = recipe.parts(sizes, image);

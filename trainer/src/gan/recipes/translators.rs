@@ -1,7 +1,7 @@
 //! Networks that make images of pictures, and discriminators that say of each part of an image whether it is real.
 
 use super::architectures::{GeneratorKind, LEAKY, refine};
-use super::dcgan::{self, grow, shrink};
+use super::dcgan::{self, LARGE, grow, shrink};
 use super::{Size, Sizes};
 use crate::data::Task;
 use crate::spec::{Layer, Network, Shape};
@@ -86,9 +86,6 @@ pub struct Translator {
 }
 
 impl Translator {
-    /// The rows of images from which on nano has another stride.
-    const LARGE: usize = 48;
-
     /// Pictures of one shape to images of another, as large or larger by a power of two; tanh at the end. `None` where
     /// the kind is none of such networks.
     pub fn network(self, picture: Shape, image: Shape) -> Option<Network> {
@@ -103,7 +100,7 @@ impl Translator {
     /// back, and a 3x3 convolution to the image (Zhu et al. 2017, section 7.2, with smaller windows and zeros at the
     /// borders). Where the image is larger than the picture, nothing is made smaller. nano has one stride, and two for
     /// images from
-    /// [`LARGE`](Self::LARGE) pixels on, with half the channels before them: rows of a device's tensors are half as long.
+    /// [`LARGE`] pixels on, with half the channels before them: rows of a device's tensors are half as long.
     pub(super) fn residual(self, picture: Shape, image: Shape) -> Network {
         let Self { size, norm, .. } = self;
         let width = size.width();
@@ -111,7 +108,7 @@ impl Translator {
         let ups = doublings(picture, image);
         // The channels on the way down, and the residual blocks.
         let (down, blocks) = match (size, ups) {
-            (Size::Nano, 0) if image.height >= Self::LARGE => (vec![width / 2, width, twice], 3),
+            (Size::Nano, 0) if image.height >= LARGE => (vec![width / 2, width, twice], 3),
             (Size::Nano, 0) => (vec![width, twice], 3),
             (Size::Small, 0) => (vec![width, twice, twice], 4),
             (Size::Full, 0) => (vec![width, twice, twice], 6),
