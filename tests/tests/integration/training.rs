@@ -239,7 +239,7 @@ fn a_restored_gan_goes_on_as_the_one_it_was_saved_from() {
     };
     for settings in &mut all {
         if let Game::Adversarial(rules) = &mut settings.game {
-            rules.diff_augment = Some(DiffAugment::TranslationCutout);
+            rules.diff_augment = DiffAugment::All;
             rules.top_k = Some(top_k);
         }
         goes_on_as_it_was(settings);
@@ -305,9 +305,7 @@ fn a_generator_learns_what_the_discriminator_saw() {
     let (plain, of_all) = movement(&ones, |_| {});
     assert!(plain.iter().all(|&moved| close(moved, 1.0)));
     // A pixel moves by the share of the images in which it was seen.
-    let (cut, _) = movement(&ones, |rules| {
-        rules.diff_augment = Some(DiffAugment::Cutout)
-    });
+    let (cut, _) = movement(&ones, |rules| rules.diff_augment = DiffAugment::Cutout);
     let seen = cut.iter().map(|moved| moved * BATCH as f32);
     assert!(seen.clone().all(|seen| close(seen, seen.round())));
     // A square of four by four is cut out of each image; at the edge, down to a quarter of it.
@@ -317,9 +315,7 @@ fn a_generator_learns_what_the_discriminator_saw() {
     // What is seen of one pixel comes from those beside it.
     let mut one = [0.0; 64];
     one[3 * 8 + 4] = 1.0;
-    let (moved, _) = movement(&one, |rules| {
-        rules.diff_augment = Some(DiffAugment::Translation)
-    });
+    let (moved, _) = movement(&one, |rules| rules.diff_augment = DiffAugment::Translation);
     assert!(close(moved.iter().sum(), 1.0));
     assert!(moved[3 * 8 + 4] < 0.9);
     for (i, &moved) in moved.iter().enumerate() {

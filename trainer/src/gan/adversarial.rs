@@ -23,8 +23,8 @@ pub struct Adversarial {
     pub weight_clip: Option<f64>,
     /// Updates of the discriminator for one of the generator, at least 1.
     pub critic_steps: u32,
-    /// What is done to all that the discriminator sees, if anything is.
-    pub diff_augment: Option<DiffAugment>,
+    /// What is done to all that the discriminator sees.
+    pub diff_augment: DiffAugment,
     /// Which generated images the generator learns from; `None` for all.
     pub top_k: Option<TopK>,
 }
@@ -76,7 +76,7 @@ impl Adversarial {
             penalty: None,
             weight_clip: None,
             critic_steps: 1,
-            diff_augment: None,
+            diff_augment: DiffAugment::None,
             top_k: None,
         }
     }
@@ -290,9 +290,10 @@ impl<D: Device<f32>> Step<'_, D> {
 
     /// Images as the discriminator sees them, and what was done to them.
     fn show(&mut self, images: &D::Array) -> Result<(D::Array, Option<Placements>), ModelError> {
-        let Some(augment) = self.rules.diff_augment else {
+        let augment = self.rules.diff_augment;
+        if augment == DiffAugment::None {
             return Ok((images.clone(), None));
-        };
+        }
         let device = self.discriminator.model.device();
         let dims = device.dims(images);
         let placements = augment.draw(self.latents, dims);

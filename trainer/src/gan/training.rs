@@ -18,7 +18,7 @@ pub struct Settings {
     pub networks: Networks,
     pub game: Game,
     pub initialization: Initialization,
-    /// How networks begin that are trained already, by name.
+    /// What networks begin with that are trained already, in whole or in part, by name.
     pub trained: BTreeMap<String, Parameters>,
     /// Of each network that [`Settings::optimizers`] does not name.
     pub optimizer: OptimizerConfig,
@@ -214,11 +214,17 @@ impl<D: Device<f32>> Gan<D> {
     pub fn new(device: D, settings: &Settings) -> Result<Self, ModelError> {
         let mut rng = Rng::new(settings.seed, Stream::Initialization);
         let learner = |named: &Named| {
-            let parameters = match settings.trained.get(&named.name) {
-                Some(trained) => trained.clone(),
-                None => settings
-                    .initialization
-                    .parameters(&named.network, &mut rng)?,
+            let trained = settings.trained.get(&named.name);
+            let parameters = match trained {
+                Some(trained) if trained.check(&named.network).is_ok() => trained.clone(),
+                _ => {
+                    let initialization = settings.initialization;
+                    let mut fresh = initialization.parameters(&named.network, &mut rng)?;
+                    let trained = trained.into_iter().flat_map(|trained| &trained.tensors);
+                    let trained = trained.map(|(name, tensor)| (name.clone(), tensor.clone()));
+                    fresh.tensors.extend(trained);
+                    fresh
+                }
             };
             let optimizer = settings.optimizer(&named.name);
             Learner::new(&device, named, optimizer, &parameters)

@@ -5,6 +5,7 @@ mod cli;
 mod common;
 mod eval;
 mod flags;
+mod initial;
 mod limits;
 #[cfg(target_os = "linux")]
 mod output;

@@ -1,6 +1,7 @@
 //! `trainer fit --dry-run`: what a run would be.
 
 use super::images::{Facts, HeldOut, Loaded};
+use super::initial::Initial;
 use super::options::{DeviceKind, Plan, input};
 use super::teacher::Teacher;
 use crate::cli::{Failure, print_json};
@@ -135,7 +136,9 @@ pub(super) fn run(plan: &Plan) -> Result<(), Failure> {
     }
     let (data, facts) = Data::find(plan)?;
     let teacher = Teacher::of(plan)?;
-    let settings = super::settings(plan, &facts, teacher.as_ref())?;
+    let mut settings = super::settings(plan, &facts, teacher.as_ref())?;
+    let begins = super::begin_with(Initial::of(plan)?.as_ref(), &mut settings)?;
+    begins.iter().for_each(|sentence| tell!("{sentence}"));
     let run = super::run_of(plan, settings, data.images)?;
     let dry = DryRun::new(plan, data, &run)?;
     if plan.options.json {

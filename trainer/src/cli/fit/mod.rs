@@ -4,9 +4,11 @@ mod dry_run;
 mod folder;
 mod forecast;
 mod images;
+mod initial;
 mod options;
 mod screen;
 mod signals;
+mod source;
 mod summary;
 mod teacher;
 
@@ -28,6 +30,7 @@ pub(super) use dry_run::OnDevice;
 use folder::Claim;
 pub(super) use images::Loaded;
 use images::{Facts, HeldOut};
+use initial::Initial;
 pub(super) use options::Plan;
 use options::{DeviceKind, Given, Options, input};
 use screen::Screen;
@@ -196,6 +199,7 @@ fn on_device(session: Session) -> Result<(), Failure> {
 fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     let Session { mut plan, resumed } = session;
     let teacher = Teacher::of(&plan)?;
+    let initial = Initial::of(&plan)?;
     let mut loaded = Loaded::new(&plan, Split::Train)?;
     // The classifier's figures are of images of all classes.
     let mut fid_cls = if loaded.reads_pictures() || plan.options.only_classes.is_some() {
@@ -216,7 +220,8 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     plan.options.fingerprint = Some(fingerprint);
     let facts = loaded.facts(&plan)?;
     let shape = facts.image;
-    let settings = settings(&plan, &facts, teacher.as_ref())?;
+    let mut settings = settings(&plan, &facts, teacher.as_ref())?;
+    let begins = begin_with(initial.as_ref(), &mut settings)?;
     let mut run = run_of(&plan, settings, facts.count)?;
     if let Some(fid_cls) = &mut fid_cls {
         let seen = fid_cls.see_training(&loaded.images);
@@ -243,8 +248,15 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
         None => (folder::begin(&mut plan)?, None),
     };
     run.folder.clone_from(&plan.out);
-    if let Some(teacher) = &teacher {
-        teacher.keep(&plan.out)?;
+    let sources = [
+        teacher.as_ref().map(|teacher| &teacher.source),
+        initial.as_ref().map(|initial| &initial.source),
+    ];
+    for source in sources.into_iter().flatten() {
+        source.keep(&plan.out)?;
+    }
+    if from.is_none() {
+        begins.iter().for_each(|sentence| tell!("{sentence}"));
     }
     let plan = &plan;
     let networks = run.settings.networks.iter();
@@ -298,6 +310,14 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     Err(Failure::Stopped(format!(
         "stopped after step {steps}; go on with: {command}"
     )))
+}
+
+/// Gives the networks the weights that they begin with, and says what those are; nothing where all are fresh.
+fn begin_with(initial: Option<&Initial>, settings: &mut Settings) -> Result<Vec<String>, Failure> {
+    match initial {
+        Some(initial) => initial.settle(settings),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Leaves the images that are learned from, by the features of the data set's classifier.

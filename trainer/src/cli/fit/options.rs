@@ -110,9 +110,11 @@ pub(in crate::cli) struct Options {
     /// Updates of the discriminator for one of the generator, from 1 to 100 [default: the recipe's].
     #[arg(long, value_name = "COUNT", help_heading = ADVERSARIAL)]
     critic_steps: Option<u32>,
-    /// What is done to each image that the discriminator sees, real or generated [default: nothing].
-    #[arg(long, value_name = "KIND", help_heading = ADVERSARIAL)]
-    diff_augment: Option<DiffAugment>,
+    /// What is done to each image that the discriminator sees, real or generated, so that it cannot learn few training
+    /// images by heart [default: none].
+    #[arg(long, alias = "diff-augment", value_name = "KIND", help_heading = ADVERSARIAL)]
+    #[serde(alias = "diff-augment")]
+    augment: Option<DiffAugment>,
     /// Share of a batch, above 0 and below 1, that the generator still learns from in the end: the images that the
     /// discriminator takes for the most real [default: all, always].
     #[arg(long, value_name = "SHARE", help_heading = ADVERSARIAL)]
@@ -167,6 +169,11 @@ pub(in crate::cli) struct Options {
     /// a share of --cycle-weight [default: 0].
     #[arg(long, value_name = "SHARE", help_heading = TRANSLATION)]
     identity_weight: Option<f64>,
+    /// Begin with the weights of this run, as its newest checkpoint has them: of each network those layers that have the
+    /// same place and shape there. Which do not is said.
+    #[arg(long, value_name = "RUN")]
+    #[serde(serialize_with = "lossy")]
+    pub init_from: Option<PathBuf>,
     /// Passes over the training images, all parts of a resumed run together [default: the recipe's].
     #[arg(long, conflicts_with = "minutes", help_heading = CIRCUMSTANCE)]
     epochs: Option<u32>,
@@ -441,6 +448,7 @@ impl Options {
             ("latent-size", self.latent_size.is_some()),
             ("conditional", self.conditional.is_some()),
             ("size", own && self.size.is_some()),
+            ("init-from", self.init_from.is_some()),
             ("generator", own && self.generator.is_some()),
             ("teacher-epochs", own && self.teacher_epochs.is_some()),
         ];
@@ -541,7 +549,7 @@ impl Options {
             penalty,
             weight_clip: Some(weight_clip).filter(|&bound| bound > 0.0),
             critic_steps,
-            diff_augment: self.diff_augment,
+            diff_augment: self.augment.unwrap_or_default(),
             top_k: self.top_k()?,
         })
     }
@@ -846,7 +854,10 @@ impl Plan {
                 "--discriminator-conditioning needs a conditional run: add --conditional",
             );
         }
-        // The default is not written, so that checkpoints have the bytes that they had before the flag.
+        // Defaults are not written, so that checkpoints have the bytes that they had before the flags.
+        options
+            .augment
+            .take_if(|augment| *augment == DiffAugment::None);
         let conditioning = &mut options.discriminator_conditioning;
         conditioning.take_if(|conditioning| *conditioning == Conditioning::Concat);
         let (out, usual_out) = match options.out.take() {

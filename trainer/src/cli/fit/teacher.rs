@@ -1,11 +1,9 @@
 //! The run that a generator learns from.
 
 use super::options::{Plan, input};
+use super::source::Source;
 use crate::cli::Failure;
-use crate::cli::export::checkpoint;
 use crate::export::fold::fold;
-use crate::files::write_whole;
-use crate::gan::checkpoint::Checkpoint;
 use crate::gan::{Adversarial, Distillation, Settings};
 use crate::parameters::Parameters;
 use crate::spec::{Network, Shape};
@@ -16,8 +14,7 @@ const FILE: &str = "teacher.safetensors";
 
 /// What is taken from a teacher's run.
 pub(super) struct Teacher {
-    /// Its checkpoint's bytes.
-    bytes: Vec<u8>,
+    pub source: Source,
     /// The network that makes images, and the average of its weights.
     generator: (Network, Parameters),
     discriminator: (Network, Parameters),
@@ -33,17 +30,8 @@ impl Teacher {
         let Some(run) = &plan.options.teacher else {
             return Ok(None);
         };
-        let own = plan.out.join(FILE);
-        let path = if own.exists() {
-            own
-        } else {
-            checkpoint(run, false)?.path
-        };
-        let read = std::fs::read(&path);
-        let bytes =
-            read.or_else(|error| input(format!("cannot read {}: {error}", path.display())))?;
-        let checkpoint = Checkpoint::decode(&bytes)
-            .or_else(|error| input(format!("{}: {error}", path.display())))?;
+        let source = Source::of(plan, run, FILE)?;
+        let checkpoint = &source.checkpoint;
         let state = &checkpoint.gan.networks;
         let others = &checkpoint.networks.others;
         let discriminator = others
@@ -64,7 +52,7 @@ impl Teacher {
         Ok(Some(Self {
             generator: (network.clone(), parameters.clone()),
             discriminator,
-            bytes,
+            source,
         }))
     }
 
@@ -122,18 +110,5 @@ impl Teacher {
         trained.insert(teacher.name.clone(), parameters.clone());
         networks.others.push(teacher);
         Ok(())
-    }
-
-    /// Puts it into the folder of the run that learns from it.
-    ///
-    /// # Errors
-    /// A folder that cannot be written.
-    pub fn keep(&self, run: &Path) -> Result<(), Failure> {
-        let path = run.join(FILE);
-        if path.exists() {
-            return Ok(());
-        }
-        write_whole(&path, &self.bytes)
-            .or_else(|error| input(format!("cannot write {}: {error}", path.display())))
     }
 }
