@@ -129,6 +129,18 @@ fn layer(
         Layer::AvgPool2d { kernel, stride } => ("AveragePool", window(kernel, stride, 0, 0)),
         Layer::MaxPool2d { kernel, stride } => ("MaxPool", window(kernel, stride, 0, 0)),
         Layer::Add => ("Sum", Vec::new()),
+        Layer::Blend { share } => {
+            let factors = [("first", 1.0 - share), ("second", share)];
+            for (input, (name, factor)) in inputs.iter_mut().zip(factors) {
+                let bytes = (factor as f32).to_le_bytes().to_vec();
+                push_constant(graph, &part(name), &[], DataType::Float, bytes);
+                let scaled = part(&format!("{name}-scaled"));
+                let read = vec![std::mem::take(input), part(name)];
+                graph.node.push(node("Mul", read, &scaled));
+                *input = scaled;
+            }
+            ("Sum", Vec::new())
+        }
         Layer::Concat => ("Concat", vec![ints("axis", &[1])]),
         Layer::Relu => ("Relu", Vec::new()),
         Layer::LeakyRelu { slope } => ("LeakyRelu", vec![float("alpha", slope)]),

@@ -120,6 +120,8 @@ pub struct Optimizer<D: Device<f32>> {
     /// Of the configured learning rate, what is used.
     share: f64,
     steps: u32,
+    /// Of each trained array, what its learning rate is multiplied by.
+    factors: Vec<f64>,
     moments: Vec<[D::Array; 2]>,
 }
 
@@ -140,13 +142,20 @@ impl<D: Device<f32>> Optimizer<D> {
             .trained_mut()
             .into_iter()
             .map(|array| Ok([zeros(array)?, zeros(array)?]))
-            .collect::<Result<_, ModelError>>()?;
+            .collect::<Result<Vec<_>, ModelError>>()?;
         Ok(Self {
             config,
             share: 1.0,
             steps: 0,
+            factors: vec![1.0; moments.len()],
             moments,
         })
+    }
+
+    /// Multiplies the learning rate of each trained array by a factor of its own.
+    pub fn with_factors(mut self, factors: Vec<f64>) -> Self {
+        self.factors = factors;
+        self
     }
 
     /// Updates `model` by the gradients of a backward pass.
@@ -160,7 +169,7 @@ impl<D: Device<f32>> Optimizer<D> {
     ) -> Result<(), ModelError> {
         self.steps += 1;
         let learning_rate = self.learning_rate();
-        let step = match self.config.rule {
+        let mut step = match self.config.rule {
             Rule::Adam {
                 beta1,
                 beta2,
@@ -189,12 +198,19 @@ impl<D: Device<f32>> Optimizer<D> {
             },
         };
         let device = model.device().clone();
-        for (array, moments) in model.trained_mut().into_iter().zip(&mut self.moments) {
+        let arrays = model.trained_mut().into_iter().zip(&mut self.moments);
+        for ((array, moments), factor) in arrays.zip(&self.factors) {
+            *step.learning_rate_mut() = learning_rate * factor;
             device
                 .update(array, gradients, moments, &step)
                 .map_err(crate::nn::device_error)?;
         }
         Ok(())
+    }
+
+    /// The hyperparameters.
+    pub fn config(&self) -> OptimizerConfig {
+        self.config
     }
 
     /// The step size.

@@ -183,6 +183,7 @@ pub fn tensors_of(step: &Step<'_>) -> Vec<TensorSpec> {
         | Layer::Reshape(_)
         | Layer::Flatten
         | Layer::Add
+        | Layer::Blend { .. }
         | Layer::Concat => Vec::new(),
     }
 }

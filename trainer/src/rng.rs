@@ -19,6 +19,8 @@ pub enum Stream {
     Split(u8),
     /// The order of the pictures that generators read in the given epoch, where it is another than the images'.
     InputOrder(u32),
+    /// The new layers of a phase of growth, by its number, of the generator (0) or the other network (1).
+    Growth(u32, u32),
     /// What is drawn for one picture: the epoch, below 2^31, and its number.
     Picture(u32, u32),
 }
@@ -33,6 +35,7 @@ impl Rng {
             Stream::Augmentation(epoch) => 2 << 32 | u64::from(epoch),
             Stream::Split(class) => 3 << 32 | u64::from(class),
             Stream::InputOrder(epoch) => 4 << 32 | u64::from(epoch),
+            Stream::Growth(phase, network) => 5 << 32 | u64::from(network) << 31 | u64::from(phase),
             Stream::Picture(epoch, number) => 1 << 63 | u64::from(epoch) << 32 | u64::from(number),
         };
         // An odd multiplier spreads the purposes over the 64-bit seeds.

@@ -113,6 +113,9 @@ pub enum Layer {
     MaxPool2d { kernel: usize, stride: usize },
     /// The sum of two or more tensors of one shape, number by number.
     Add,
+    /// `(1 - share) * first + share * second` of two tensors of one shape. For training only: nothing that runs on a
+    /// device has it.
+    Blend { share: f64 },
     /// The channels of two or more tensors of one height and width, in order.
     Concat,
 }
@@ -147,6 +150,7 @@ impl Layer {
             Self::Flatten => "Flatten",
             Self::MaxPool2d { .. } => "MaxPool2d",
             Self::Add => "Add",
+            Self::Blend { .. } => "Blend",
             Self::Concat => "Concat",
         }
     }
@@ -154,7 +158,12 @@ impl Layer {
     /// The shape that comes out for `inputs`, or what is wrong with the layer.
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let input = match (self, inputs) {
-            (Self::Add | Self::Concat, &[first, _, ..]) => first,
+            (Self::Add | Self::Concat, &[first, _, ..]) | (Self::Blend { .. }, &[first, _]) => {
+                first
+            }
+            (Self::Blend { .. }, _) => {
+                return Err(format!("reads {} tensors, and takes two", inputs.len()));
+            }
             (Self::Add | Self::Concat, _) => {
                 return Err(format!(
                     "reads {} tensors, and takes two or more",
@@ -242,7 +251,10 @@ impl Layer {
                 shape.len()
             )),
             Self::Flatten => Ok(Shape::features(input.len())),
-            Self::Add => match inputs.iter().find(|&&other| other != input) {
+            Self::Blend { share } if !(0.0..=1.0).contains(&share) => {
+                Err(format!("has a share of {share}, outside 0 to 1"))
+            }
+            Self::Add | Self::Blend { .. } => match inputs.iter().find(|&&other| other != input) {
                 Some(other) => Err(format!(
                     "adds tensors of different shapes, {input} and {other}"
                 )),
@@ -452,6 +464,15 @@ impl Network {
         }
         self.layers.push(layer);
         index + 1
+    }
+
+    /// Sets the share of the second tensor in all blends.
+    pub fn set_share(&mut self, share: f64) {
+        for layer in &mut self.layers {
+            if let Layer::Blend { share: own } = layer {
+                *own = share;
+            }
+        }
     }
 
     /// Puts a layer of one input behind the tensor `at`, as layer `at`: whatever read the tensor reads the layer's

@@ -290,7 +290,7 @@ impl Folding<'_> {
                 };
                 self.operator(step, Operator::AvgPool2d(window));
             }
-            Layer::MaxPool2d { .. } | Layer::ClassProjection { .. } => {
+            Layer::MaxPool2d { .. } | Layer::ClassProjection { .. } | Layer::Blend { .. } => {
                 return Err(refuse(
                     step,
                     "is for training only: nothing that runs on a device has it",

@@ -98,6 +98,7 @@ impl Adversarial {
         gan: &mut Gan<D>,
         all: Batch<'_>,
     ) -> Result<Losses, ModelError> {
+        let factor = gan.factor() as f64;
         let Gan {
             generator,
             others,
@@ -118,6 +119,7 @@ impl Adversarial {
             discriminator,
             latents,
             steps: *steps,
+            pixel: factor * factor,
         };
         step.run(all)
     }
@@ -154,6 +156,9 @@ struct Step<'a, D: Device<f32>> {
     latents: &'a mut Rng,
     /// Steps before this one.
     steps: u32,
+    /// Pixels of an image that the networks see as one. The penalties are of the gradient with respect to such pixels,
+    /// whose square is so many times that with respect to the image's own.
+    pixel: f64,
 }
 
 impl<D: Device<f32>> Step<'_, D> {
@@ -231,12 +236,14 @@ impl<D: Device<f32>> Step<'_, D> {
         let critic = &self.discriminator.model;
         match (self.rules.penalty, between) {
             (Some(Penalty::Gradient(weight)), Some(points)) => {
-                penalties::gradient_penalty(recording, critic, points, classes, weight).map(Some)
+                let pixel = self.pixel;
+                penalties::gradient_penalty(recording, critic, points, classes, weight, pixel)
+                    .map(Some)
             }
             (Some(Penalty::ZeroCentred { weight, every }), _)
                 if self.steps.is_multiple_of(every) =>
             {
-                let weight = weight / 2.0 * f64::from(every);
+                let weight = weight / 2.0 * f64::from(every) * self.pixel;
                 let mut penalty = |images| {
                     penalties::zero_centred_penalty(recording, critic, images, classes, weight)
                 };

@@ -53,6 +53,7 @@ pub(super) fn settings(networks: Networks, game: Game) -> Settings {
         rates: BTreeMap::new(),
         schedule: Schedule::CONSTANT,
         ema_decay: 0.5,
+        growth: None,
         seed: 1,
     }
 }

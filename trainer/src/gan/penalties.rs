@@ -55,7 +55,8 @@ pub enum Penalty {
 const FLAT: f32 = 1e-12;
 
 /// `weight * mean((|grad D(x)| - 1)^2)` over a batch of points `x` between real and generated images
-/// (Gulrajani et al. 2017, equation 3), exact for a piecewise linear critic.
+/// (Gulrajani et al. 2017, equation 3), exact for a piecewise linear critic. The norm is that with respect to pixels
+/// which are made of so many of the points' own: squares are multiplied by `pixel`.
 ///
 /// # Errors
 /// A critic that is not piecewise linear; the device's.
@@ -65,11 +66,12 @@ pub fn gradient_penalty<D: Device<f32>>(
     points: &D::Array,
     classes: &[u32],
     weight: f64,
+    pixel: f64,
 ) -> Result<HostLoss, ModelError> {
     let squares = squares(recording, critic, points, classes)?;
     let sums = critic.device().sums();
     let penalty = || {
-        let norms = squares.try_add(FLAT)?.try_sqrt()?;
+        let norms = squares.try_mul(pixel as f32)?.try_add(FLAT)?.try_sqrt()?;
         let distances = norms.try_sub(1.0f32)?.try_square()?;
         mean(distances, sums)?.try_mul(weight as f32)
     };
@@ -263,7 +265,7 @@ mod tests {
         let mut critic = Model::new(cpu.clone(), &network, &parameters).unwrap();
         let x = critic.input(4, &points(4, &network)).unwrap();
         let mut recording = Recording::new(&cpu);
-        let loss = gradient_penalty(&mut recording, &critic, &x, &[], 10.0).unwrap();
+        let loss = gradient_penalty(&mut recording, &critic, &x, &[], 10.0, 1.0).unwrap();
         let (value, mut gradients) = recording.backward(loss).unwrap();
         assert!((value - 10.0 * (norm - 1.0).powi(2)).abs() < 1e-4);
         let weight = &*critic.trained_mut()[0];
@@ -515,7 +517,7 @@ mod tests {
             run,
         };
         let mut recording = Recording::new(&cpu);
-        let loss = gradient_penalty(&mut recording, &critic, &batch, classes, 10.0).unwrap();
+        let loss = gradient_penalty(&mut recording, &critic, &batch, classes, 10.0, 1.0).unwrap();
         let (value, mut gradients) = recording.backward(loss).unwrap();
         let arrays: Vec<_> = critic
             .trained_mut()
@@ -569,9 +571,16 @@ mod tests {
         let refused = |network: &Network| {
             let critic = model(network);
             let x = critic.input(2, &points(2, network)).unwrap();
-            gradient_penalty(&mut Recording::new(critic.device()), &critic, &x, &[], 10.0)
-                .unwrap_err()
-                .to_string()
+            gradient_penalty(
+                &mut Recording::new(critic.device()),
+                &critic,
+                &x,
+                &[],
+                10.0,
+                1.0,
+            )
+            .unwrap_err()
+            .to_string()
         };
         assert!(
             refused(&network).contains("Conv2d"),

@@ -1,6 +1,7 @@
 //! The networks of a run in training, and all the state that its steps change.
 
 use super::game::Game;
+use super::growth::{Growth, grown};
 use super::networks::{Losses, Named, Networks, Role};
 use super::schedule::Schedule;
 use crate::nn::{Initialization, Model, ModelError};
@@ -30,10 +31,20 @@ pub struct Settings {
     pub schedule: Schedule,
     /// Decay of the average of a generator's weights a step, in [0, 1).
     pub ema_decay: f64,
+    /// How the networks come to be [`Settings::networks`]; `None` of those that are so from the start.
+    pub growth: Option<Growth>,
     pub seed: u64,
 }
 
 impl Settings {
+    /// The networks after so many steps.
+    pub fn networks_after(&self, steps: u32) -> Networks {
+        match &self.growth {
+            Some(growth) => growth.networks(steps),
+            None => self.networks.clone(),
+        }
+    }
+
     /// A network's optimizer.
     fn optimizer(&self, name: &str) -> OptimizerConfig {
         let own = *self.optimizers.get(name).unwrap_or(&self.optimizer);
@@ -103,10 +114,11 @@ pub struct Learner<D: Device<f32>> {
 }
 
 impl<D: Device<f32>> Learner<D> {
-    fn new(
+    pub(super) fn new(
         device: &D,
         named: &Named,
         optimizer: OptimizerConfig,
+        initialization: Initialization,
         parameters: &Parameters,
     ) -> Result<Self, ModelError> {
         let model = || Model::new(device.clone(), &named.network, parameters);
@@ -117,7 +129,8 @@ impl<D: Device<f32>> Learner<D> {
         let mut model = model()?;
         Ok(Self {
             name: named.name.clone(),
-            optimizer: Optimizer::new(optimizer, &mut model)?,
+            optimizer: Optimizer::new(optimizer, &mut model)?
+                .with_factors(model.rate_factors(initialization)?),
             model,
             average,
         })
@@ -127,6 +140,7 @@ impl<D: Device<f32>> Learner<D> {
         device: &D,
         named: &Named,
         optimizer: OptimizerConfig,
+        initialization: Initialization,
         state: &GanState,
     ) -> Result<Self, ModelError> {
         let missing = || ModelError::NoState(named.name.clone());
@@ -139,7 +153,8 @@ impl<D: Device<f32>> Learner<D> {
         let mut model = model(&state.parameters)?;
         Ok(Self {
             name: named.name.clone(),
-            optimizer: Optimizer::restore(optimizer, &mut model, &state.optimizer)?,
+            optimizer: Optimizer::restore(optimizer, &mut model, &state.optimizer)?
+                .with_factors(model.rate_factors(initialization)?),
             model,
             average,
         })
@@ -156,7 +171,26 @@ impl<D: Device<f32>> Learner<D> {
         self.optimizer.step(&mut self.model, gradients)
     }
 
-    fn state(&self) -> Result<NetworkState, ModelError> {
+    /// Replaces the average of a generator's weights.
+    ///
+    /// # Errors
+    /// Numbers of another network; the device's.
+    pub(super) fn set_average(&mut self, parameters: &Parameters) -> Result<(), ModelError> {
+        let device = self.model.device().clone();
+        self.average = Some(Model::new(device, self.model.network(), parameters)?);
+        Ok(())
+    }
+
+    /// Sets the share of the second tensor in all blends.
+    fn set_share(&mut self, share: f64) {
+        let models = [Some(&mut self.model), self.average.as_mut()];
+        models
+            .into_iter()
+            .flatten()
+            .for_each(|model| model.set_share(share));
+    }
+
+    pub(super) fn state(&self) -> Result<NetworkState, ModelError> {
         let average = self.average.as_ref().map(Model::parameters).transpose()?;
         Ok(NetworkState {
             parameters: self.model.parameters()?,
@@ -227,10 +261,11 @@ impl<D: Device<f32>> Gan<D> {
                 }
             };
             let optimizer = settings.optimizer(&named.name);
-            Learner::new(&device, named, optimizer, &parameters)
+            let initialization = settings.initialization;
+            Learner::new(&device, named, optimizer, initialization, &parameters)
         };
         let latents = Rng::new(settings.seed, Stream::Latents);
-        Self::of(settings, learner, latents)
+        Self::of(settings, 0, learner, latents)
     }
 
     /// The networks of `settings` at a saved state; its next steps are those that would have followed.
@@ -239,7 +274,8 @@ impl<D: Device<f32>> Gan<D> {
     /// A state of other networks; the device's.
     pub fn restore(device: D, settings: &Settings, state: &GanState) -> Result<Self, ModelError> {
         let learner = |named: &Named| {
-            Learner::restore(&device, named, settings.optimizer(&named.name), state)
+            let optimizer = settings.optimizer(&named.name);
+            Learner::restore(&device, named, optimizer, settings.initialization, state)
         };
         let latents = state.streams.get(LATENTS).copied();
         let latents = latents
@@ -248,10 +284,43 @@ impl<D: Device<f32>> Gan<D> {
         let mut gan = Self {
             extra: state.extra.clone(),
             steps: state.steps,
-            ..Self::of(settings, learner, latents)?
+            ..Self::of(settings, state.steps, learner, latents)?
         };
         gan.follow_schedule();
         Ok(gan)
+    }
+
+    /// Gives the networks the layers and the shares of the next step.
+    fn grow(&mut self) -> Result<(), ModelError> {
+        let Some(growth) = self.settings.growth.take() else {
+            return Ok(());
+        };
+        let (phase, share) = growth.next(self.steps);
+        if let Some((number, phase)) = phase {
+            let networks = phase.networks.clone();
+            let learners = self.learners().zip(networks.iter());
+            let grown = learners.map(|(l, named)| grown(l, named, &self.settings, number));
+            let mut grown = grown.collect::<Result<Vec<_>, _>>()?;
+            self.others = grown.split_off(1);
+            self.generator = grown.remove(0);
+            self.settings.networks = networks;
+        }
+        for learner in self.learners_mut() {
+            learner.set_share(share);
+        }
+        self.settings.growth = Some(growth);
+        Ok(())
+    }
+
+    /// The networks as they are.
+    pub fn networks(&self) -> Networks {
+        self.settings.networks_after(self.steps)
+    }
+
+    /// Rows of an image that the networks see as one.
+    pub(super) fn factor(&self) -> usize {
+        let growth = self.settings.growth.as_ref();
+        growth.map_or(1, |growth| growth.phase(self.steps + 1).factor)
     }
 
     /// Gives all networks the learning rates of the next step.
@@ -264,9 +333,14 @@ impl<D: Device<f32>> Gan<D> {
 
     fn of(
         settings: &Settings,
+        steps: u32,
         mut learner: impl FnMut(&Named) -> Result<Learner<D>, ModelError>,
         latents: Rng,
     ) -> Result<Self, ModelError> {
+        let settings = Settings {
+            networks: settings.networks_after(steps),
+            ..settings.clone()
+        };
         Ok(Self {
             generator: learner(&settings.networks.generator)?,
             others: settings
@@ -277,7 +351,7 @@ impl<D: Device<f32>> Gan<D> {
                 .collect::<Result<_, _>>()?,
             latents,
             extra: BTreeMap::new(),
-            settings: settings.clone(),
+            settings,
             steps: 0,
         })
     }
@@ -346,6 +420,7 @@ impl<D: Device<f32>> Gan<D> {
                 parts,
             });
         }
+        self.grow()?;
         self.follow_schedule();
         let losses = self.settings.game.step(self, batch)?;
         self.steps += 1;

@@ -19,7 +19,8 @@ pub(super) fn layouts(input: Shape, steps: &[Step<'_>]) -> Result<Vec<Shape>, Sp
             | Layer::Sigmoid
             | Layer::Flatten
             | Layer::Reshape(_)
-            | Layer::Add => {
+            | Layer::Add
+            | Layer::Blend { .. } => {
                 for &tensor in &step.reads {
                     orders.join(tensor, output).map_err(|[a, b]| {
                         refuse(

@@ -51,6 +51,8 @@ enum Kind<A> {
     AvgPool2d(Window),
     MaxPool2d(Window),
     Add,
+    /// The share of the second tensor.
+    Blend(f64),
     Concat,
     Activation,
     View(Shape),
@@ -99,6 +101,10 @@ pub enum Initialization {
     /// Weights and biases uniform within one over the root of the inputs of an output, as those of PyTorch's layers
     /// (LeCun et al. 1998, section 4.6, but for a factor); the rest as above.
     FanIn,
+    /// The equalized learning rate (Karras et al. 2018, section 4.1): weights normal(0, c) with c the root of 2 over the
+    /// inputs of an output, or of 1 where no rectifier follows, and learning rates of weights multiplied by c; biases
+    /// 0. Weights of variance 1 that are multiplied by c in each pass would come to the same by Adam.
+    Equalized,
 }
 
 /// Why a model cannot be built or run.
@@ -185,7 +191,11 @@ impl Initialization {
                         (0..len).map(|_| draw()).collect()
                     }
                     Role::Weight | Role::Shift => {
-                        (0..len).map(|_| 0.02 * rng.normal() as f32).collect()
+                        let scale = match self {
+                            Self::Equalized => equalized(network, &step).unwrap_or(0.02) as f32,
+                            Self::Dcgan | Self::FanIn => 0.02,
+                        };
+                        (0..len).map(|_| scale * rng.normal() as f32).collect()
                     }
                     Role::Embedding => (0..len).map(|_| rng.normal() as f32).collect(),
                     Role::Gain => (0..len).map(|_| 1.0 + 0.02 * rng.normal() as f32).collect(),
@@ -199,7 +209,49 @@ impl Initialization {
     }
 }
 
+/// The constant of a layer's weight for the equalized learning rate; `None` of a layer without one.
+fn equalized(network: &Network, step: &Step<'_>) -> Option<f64> {
+    let inputs = match *step.layer {
+        Layer::Linear { .. } => step.input.len(),
+        Layer::Conv2d { kernel, .. } => step.input.channels * kernel * kernel,
+        Layer::ConvTranspose2d { kernel, stride, .. } => {
+            // Of the window's places, one in each stride reaches an output.
+            (step.input.channels * kernel * kernel) / (stride * stride).max(1)
+        }
+        _ => return None,
+    };
+    let next = network.layers[step.index + 1..]
+        .iter()
+        .find(|layer| !matches!(layer, Layer::BatchNorm { .. } | Layer::Reshape(_)));
+    let gain = match next {
+        Some(Layer::Relu | Layer::LeakyRelu { .. }) => 2.0,
+        _ => 1.0,
+    };
+    Some((gain / inputs.max(1) as f64).sqrt())
+}
+
 impl<D: Device<f32>> Model<D> {
+    /// What the learning rates of the trained arrays are multiplied by, in the order of
+    /// [`trained_mut`](Self::trained_mut).
+    ///
+    /// # Errors
+    /// None for a model that was built; the walk's otherwise.
+    pub fn rate_factors(&mut self, initialization: Initialization) -> Result<Vec<f64>, ModelError> {
+        let network = self.network.clone();
+        let steps = network.walk()?;
+        let mut factors = Vec::new();
+        for module in &mut self.modules {
+            let constant = match initialization {
+                Initialization::Equalized => equalized(&network, &steps[module.index]),
+                Initialization::Dcgan | Initialization::FanIn => None,
+            };
+            let arrays = module.kind.trained_mut().len();
+            let weight = constant.unwrap_or(1.0);
+            factors.extend((0..arrays).map(|array| if array == 0 { weight } else { 1.0 }));
+        }
+        Ok(factors)
+    }
+
     /// Builds `network` with the given numbers.
     ///
     /// # Errors
@@ -441,6 +493,11 @@ impl<D: Device<f32>> Model<D> {
             Kind::AvgPool2d(window) => self.device.avg_pool2d(tape, x, *window)?,
             Kind::MaxPool2d(window) => self.device.max_pool2d(tape, x, *window)?,
             Kind::Add => self.device.add(tape, x, &inputs[1..])?,
+            Kind::Blend(share) => {
+                let first = self.scaled(tape, x, 1.0 - share)?;
+                let second = self.scaled(tape, &inputs[1], *share)?;
+                self.device.add(tape, &first, &[second])?
+            }
             Kind::Concat => self.device.concat(tape, x, &inputs[1..])?,
             Kind::Activation => self.device.activation(tape, x, act)?,
             Kind::View(shape) => {
@@ -449,6 +506,29 @@ impl<D: Device<f32>> Model<D> {
             }
         };
         Ok((y, None))
+    }
+
+    /// An array times a constant.
+    fn scaled<T: Tape<f32, D::Nodes>>(
+        &self,
+        tape: &mut T,
+        x: &D::Array,
+        factor: f64,
+    ) -> Result<D::Array, D::Err> {
+        let [.., channels] = self.device.dims(x);
+        let (scale, shift) = (vec![factor as f32; channels], vec![0.0; channels]);
+        self.device
+            .scale_shift(tape, x, &scale, &shift, Activation::Identity)
+    }
+
+    /// Sets the share of the second tensor in all blends.
+    pub fn set_share(&mut self, share: f64) {
+        self.network.set_share(share);
+        for module in &mut self.modules {
+            if let Kind::Blend(own) = &mut module.kind {
+                *own = share;
+            }
+        }
     }
 
     /// Moves the running statistics towards a batch's by the layers' momentum; the variance is the
@@ -524,28 +604,10 @@ impl<D: Device<f32>> Model<D> {
 
     /// The trained arrays, in a fixed order.
     pub fn trained_mut(&mut self) -> Vec<&mut D::Array> {
-        let mut arrays = Vec::new();
-        for module in &mut self.modules {
-            match &mut module.kind {
-                Kind::Linear(w) | Kind::Conv2d(w, _) | Kind::ConvTranspose2d(w, ..) => {
-                    arrays.push(&mut w.weight);
-                    arrays.extend(w.bias.as_mut());
-                }
-                Kind::BatchNorm(norm) => arrays.extend([&mut norm.gamma, &mut norm.beta]),
-                Kind::InstanceNorm(numbers, _) => arrays.extend(numbers),
-                Kind::ClassEmbedding(table)
-                | Kind::ClassShift(table)
-                | Kind::ClassProjection(table, _) => arrays.push(table),
-                Kind::Upsample(_)
-                | Kind::AvgPool2d(_)
-                | Kind::MaxPool2d(_)
-                | Kind::Add
-                | Kind::Concat
-                | Kind::Activation
-                | Kind::View(_) => {}
-            }
-        }
-        arrays
+        let modules = self.modules.iter_mut();
+        modules
+            .flat_map(|module| module.kind.trained_mut())
+            .collect()
     }
 
     /// Every number of the network, host order.
@@ -598,6 +660,7 @@ impl<D: Device<f32>> Model<D> {
             | Kind::AvgPool2d(_)
             | Kind::MaxPool2d(_)
             | Kind::Add
+            | Kind::Blend(_)
             | Kind::Concat
             | Kind::Activation
             | Kind::View(_) => Vec::new(),
@@ -644,6 +707,30 @@ impl<A> Module<A> {
 }
 
 impl<A> Kind<A> {
+    /// The trained arrays, weights first.
+    fn trained_mut(&mut self) -> Vec<&mut A> {
+        match self {
+            Self::Linear(w) | Self::Conv2d(w, _) | Self::ConvTranspose2d(w, ..) => {
+                let mut arrays = vec![&mut w.weight];
+                arrays.extend(w.bias.as_mut());
+                arrays
+            }
+            Self::BatchNorm(norm) => vec![&mut norm.gamma, &mut norm.beta],
+            Self::InstanceNorm(numbers, _) => numbers.iter_mut().collect(),
+            Self::ClassEmbedding(table)
+            | Self::ClassShift(table)
+            | Self::ClassProjection(table, _) => vec![table],
+            Self::Upsample(_)
+            | Self::AvgPool2d(_)
+            | Self::MaxPool2d(_)
+            | Self::Add
+            | Self::Blend(_)
+            | Self::Concat
+            | Self::Activation
+            | Self::View(_) => Vec::new(),
+        }
+    }
+
     fn learns(&self) -> bool {
         !matches!(
             self,
@@ -651,6 +738,7 @@ impl<A> Kind<A> {
                 | Self::AvgPool2d(_)
                 | Self::MaxPool2d(_)
                 | Self::Add
+                | Self::Blend(_)
                 | Self::Concat
                 | Self::Activation
                 | Self::View(_)
@@ -829,6 +917,7 @@ fn build<D: Device<f32>>(
         Layer::AvgPool2d { kernel, stride } => Kind::AvgPool2d(unpadded(kernel, stride)),
         Layer::MaxPool2d { kernel, stride } => Kind::MaxPool2d(unpadded(kernel, stride)),
         Layer::Add => Kind::Add,
+        Layer::Blend { share } => Kind::Blend(share),
         Layer::Concat => Kind::Concat,
         _ => Kind::View(step.output),
     })

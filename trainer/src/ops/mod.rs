@@ -116,6 +116,15 @@ pub enum Update {
     Sgd { learning_rate: f64, momentum: f64 },
 }
 
+impl Update {
+    /// The step size.
+    pub fn learning_rate_mut(&mut self) -> &mut f64 {
+        match self {
+            Self::Adam { learning_rate, .. } | Self::Sgd { learning_rate, .. } => learning_rate,
+        }
+    }
+}
+
 /// Per-channel mean and biased variance of a batch.
 #[derive(Clone, Debug)]
 pub struct BatchStatistics<E> {

@@ -72,6 +72,7 @@ fn settings() -> Settings {
         rates: BTreeMap::new(),
         schedule: Schedule::CONSTANT,
         ema_decay: 0.99,
+        growth: None,
         seed: 3,
     }
 }

@@ -130,13 +130,14 @@ struct Row {
 ///
 /// # Errors
 /// What the run itself would refuse.
-pub(super) fn run(plan: &Plan) -> Result<(), Failure> {
+pub(super) fn run(plan: &mut Plan) -> Result<(), Failure> {
     if plan.options.device == DeviceKind::Cuda && cfg!(not(feature = "cuda")) {
         return input(super::NO_CUDA);
     }
     let (data, facts) = Data::find(plan)?;
     let teacher = Teacher::of(plan)?;
     let mut settings = super::settings(plan, &facts, teacher.as_ref())?;
+    plan.fill_phases(settings.growth.as_ref(), facts.count)?;
     let begins = super::begin_with(Initial::of(plan)?.as_ref(), &mut settings)?;
     begins.iter().for_each(|sentence| tell!("{sentence}"));
     let run = super::run_of(plan, settings, data.images)?;

@@ -1,7 +1,7 @@
 //! How long a run will take.
 
 use crate::gan::fit::{Length, Run, Source};
-use crate::gan::{Batch, Gan};
+use crate::gan::{Batch, Gan, Settings};
 use crate::nn::ModelError;
 use crate::ops::Device;
 use std::time::{Duration, Instant};
@@ -20,7 +20,6 @@ pub(super) fn forecast<D: Device<f32>>(
     let Length::Epochs(epochs) = run.length else {
         return Ok(None);
     };
-    let mut gan = Gan::new(device.clone(), &run.settings)?;
     let numbers: Vec<u32> = (0..run.images_a_step() as u32).collect();
     let (mut images, mut classes) = (Vec::new(), Vec::new());
     source.assemble(&numbers, &mut images, &mut classes);
@@ -33,18 +32,50 @@ pub(super) fn forecast<D: Device<f32>>(
     } else {
         Vec::new()
     };
-    let mut step = || {
-        gan.step(Batch {
-            n: run.batch,
-            images: &images,
-            classes: &classes,
-            inputs: &inputs,
-        })
+    let batch = Batch {
+        n: run.batch,
+        images: &images,
+        classes: &classes,
+        inputs: &inputs,
     };
-    // The first one makes the buffers.
-    step()?;
-    let start = Instant::now();
-    step()?;
     let all = run.steps_an_epoch(source.count()).saturating_mul(epochs);
-    Ok(Some(start.elapsed() * all.saturating_sub(done)))
+    let left = |first: u32, after: u32| after.saturating_sub(first.max(done));
+    let Some(growth) = &run.settings.growth else {
+        return Ok(Some(
+            of_a_step(device, &run.settings, batch)? * left(0, all),
+        ));
+    };
+    // Each phase takes its own time.
+    let mut time = Duration::ZERO;
+    for (number, phase) in growth.phases.iter().enumerate() {
+        let first = growth.steps.saturating_mul(number as u32);
+        let after = match growth.phases.get(number + 1) {
+            Some(_) => first.saturating_add(growth.steps).min(all),
+            None => all,
+        };
+        let steps = left(first, after);
+        if steps > 0 {
+            let settings = Settings {
+                networks: phase.networks.clone(),
+                growth: None,
+                ..run.settings.clone()
+            };
+            time += of_a_step(device, &settings, batch)? * steps;
+        }
+    }
+    Ok(Some(time))
+}
+
+/// The time of a step of networks that are made for it.
+fn of_a_step<D: Device<f32>>(
+    device: &D,
+    settings: &Settings,
+    batch: Batch<'_>,
+) -> Result<Duration, ModelError> {
+    let mut gan = Gan::new(device.clone(), settings)?;
+    // The first one makes the buffers.
+    gan.step(batch)?;
+    let start = Instant::now();
+    gan.step(batch)?;
+    Ok(start.elapsed())
 }

@@ -112,10 +112,8 @@ pub fn run(args: FitArgs) -> Result<(), Failure> {
         Some(run) => resume(run, args.given, args.changed_data)?,
         None => Some(begin(args.given, args.config)?),
     };
-    if let Some(session) = session.as_ref().filter(|_| args.dry_run) {
-        return dry_run::run(&session.plan);
-    }
     match session {
+        Some(mut session) if args.dry_run => dry_run::run(&mut session.plan),
         Some(session) => on_device(session),
         None => Ok(()),
     }
@@ -221,6 +219,7 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     let facts = loaded.facts(&plan)?;
     let shape = facts.image;
     let mut settings = settings(&plan, &facts, teacher.as_ref())?;
+    plan.fill_phases(settings.growth.as_ref(), facts.count)?;
     let begins = begin_with(initial.as_ref(), &mut settings)?;
     let mut run = run_of(&plan, settings, facts.count)?;
     if let Some(fid_cls) = &mut fid_cls {
@@ -448,6 +447,11 @@ fn run_of(plan: &Plan, settings: Settings, images: usize) -> Result<Run, Failure
     let an_epoch = run.steps_an_epoch(images);
     if let Some(epochs) = plan.options.schedule_epochs {
         run.settings.schedule.steps = epochs.saturating_mul(an_epoch);
+    }
+    let images_a_step = run.images_a_step() as u64;
+    if let (Some(growth), Some(images)) = (&mut run.settings.growth, plan.options.phase_images) {
+        let steps = images.div_ceil(images_a_step).max(1);
+        growth.steps = u32::try_from(steps).unwrap_or(u32::MAX);
     }
     let mut imitated = 0;
     if let (Game::Distillation(rules), Some(epochs)) =

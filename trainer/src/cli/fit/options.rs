@@ -13,8 +13,8 @@ use crate::gan::penalties::PenaltyKind;
 use crate::gan::recipes::Parts;
 use crate::gan::{
     Adversarial, Conditioning, Curve, Cycle, DiffAugment, DiscriminatorKind, Distillation, Game,
-    GeneratorKind, Likelihood, Normalization, Objective, Recipe, Schedule, Settings, Size, Sizes,
-    TopK, Variational,
+    GeneratorKind, Growth, Likelihood, Normalization, Objective, Recipe, Schedule, Settings, Size,
+    Sizes, TopK, Variational,
 };
 use crate::metrics::FidCls;
 use crate::ops::Sums;
@@ -34,6 +34,8 @@ use std::time::Duration;
 const CIRCUMSTANCE: &str = "Data, length and machine (may change when a run is resumed)";
 /// The heading of a flag that only adversarial recipes have.
 const ADVERSARIAL: &str = "Of adversarial recipes";
+/// The heading of a flag that only the recipe of networks that grow has.
+const PROGRESSIVE: &str = "Of the recipe progressive";
 /// The heading of a flag that only variational autoencoders have.
 const VARIATIONAL: &str = "Of variational autoencoders";
 /// The heading of a flag that only recipes have whose generators read pictures.
@@ -139,6 +141,10 @@ pub(in crate::cli) struct Options {
     /// come near to those without. The run's blob has these weights.
     #[arg(long, value_name = "NUMBERS", help_heading = ADVERSARIAL)]
     pub finetune: Option<Weights>,
+    /// Images of each phase: a size is faded in over so many, and trained at over so many more. The last size is trained
+    /// at to the end [default: as many as have the last size begin after two fifths of the epochs].
+    #[arg(long, value_name = "COUNT", help_heading = PROGRESSIVE)]
+    pub phase_images: Option<u64>,
     /// How an image is compared with what the decoder makes [default: the recipe's].
     #[arg(long, help_heading = VARIATIONAL)]
     likelihood: Option<Likelihood>,
@@ -396,7 +402,10 @@ impl Options {
 
     /// Refuses what describes another game than the recipe's.
     fn check_game(&self, defaults: &Parts) -> Result<(), Failure> {
-        let of = |headings: [&str; 2]| headings.into_iter().flat_map(keys).collect();
+        let of = |headings: [&str; 2]| {
+            let growing = (defaults.growth.is_none()).then_some(PROGRESSIVE);
+            headings.into_iter().chain(growing).flat_map(keys).collect()
+        };
         let (kind, foreign): (_, Vec<String>) = match (&defaults.translators, defaults.game) {
             (Some(translators), _) => ("", translation::foreign(defaults, translators)),
             (None, Game::Variational(_)) => (
@@ -421,6 +430,34 @@ impl Options {
                 name(self.recipe)
             )),
             None => Ok(()),
+        }
+    }
+
+    /// Refuses what does not go with networks that grow.
+    fn check_growth(&self, defaults: &Parts) -> Result<(), Failure> {
+        if defaults.growth.is_none() {
+            return Ok(());
+        }
+        let given = [
+            ("generator", self.generator.is_some()),
+            ("discriminator", self.discriminator.is_some()),
+            ("teacher", self.teacher.is_some()),
+            ("init-from", self.init_from.is_some()),
+        ];
+        if let Some((flag, _)) = given.iter().find(|(_, given)| *given) {
+            return input(format!(
+                "the networks of the recipe {} are of a kind of their own: leave out --{flag}",
+                name(self.recipe)
+            ));
+        }
+        if self.minutes.is_some() {
+            return input(
+                "networks grow after so many images: give --epochs in place of --minutes",
+            );
+        }
+        match self.phase_images {
+            Some(0) => input("--phase-images must be at least 1"),
+            _ => Ok(()),
         }
     }
 
@@ -779,6 +816,7 @@ impl Plan {
         let recipe = options.recipe;
         let defaults = defaults(recipe);
         options.check_game(&defaults)?;
+        options.check_growth(&defaults)?;
         let target = options.target(&defaults, target)?;
         if options.instance_selection.is_some() && options.only_classes.is_some() {
             return input("--instance-selection compares all classes: leave out --only-classes");
@@ -907,6 +945,28 @@ impl Plan {
             minutes: self.options.minutes,
             ..options
         }
+    }
+
+    /// Fills in the images of a phase where networks grow, by the number of training images.
+    ///
+    /// # Errors
+    /// Epochs that end before the last size begins.
+    pub fn fill_phases(&mut self, growth: Option<&Growth>, images: usize) -> Result<(), Failure> {
+        let (Some(growth), Length::Epochs(epochs)) = (growth, self.length) else {
+            return Ok(());
+        };
+        let all = u64::from(epochs).saturating_mul(images as u64);
+        let before = growth.phases.len().saturating_sub(1) as u64;
+        let usual = (2 * all).checked_div(5 * before).unwrap_or(all).max(1);
+        let own = *self.options.phase_images.get_or_insert(usual);
+        let needed = own.saturating_mul(before);
+        if needed >= all {
+            return input(format!(
+                "networks are grown after {needed} images ({before} phases of {own}), and these epochs have {all}: give \
+                 more --epochs or fewer --phase-images"
+            ));
+        }
+        Ok(())
     }
 
     /// How many of so many training images are learned from.

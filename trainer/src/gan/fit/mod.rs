@@ -297,7 +297,7 @@ impl<'a, D: Device<f32>> Loop<'a, D> {
     fn checkpoint(&self) -> Result<Checkpoint, FitError> {
         Ok(Checkpoint {
             gan: self.gan.state()?,
-            networks: self.run.settings.networks.clone(),
+            networks: self.gan.networks(),
             position: self.position(),
             rollbacks: self.recovery.rollbacks(),
             since: self.journal.since().to_vec(),
@@ -391,7 +391,7 @@ fn pictures(
 /// Other networks; another number of images, unless the run allows it.
 pub fn check(from: &Checkpoint, run: &Run, source: &dyn Source) -> Result<(), FitError> {
     let order = run.order(source);
-    let (then, now) = (&from.networks, &run.settings.networks);
+    let (then, now) = (&from.networks, &run.settings.networks_after(from.gan.steps));
     if then != now {
         return Err(FitError::Networks {
             then: described(then),

@@ -87,6 +87,12 @@ impl Run {
         Order::new(self.settings.seed, images, self.images_a_step()).per_epoch()
     }
 
+    /// Whether networks that grow have a size after this step that they then leave.
+    pub(super) fn ends_a_size(&self, step: u32) -> bool {
+        let growth = self.settings.growth.as_ref();
+        growth.is_some_and(|growth| growth.ends_a_size(step))
+    }
+
     /// The order of its images.
     pub(super) fn order(&self, source: &dyn Source) -> Order {
         Order::new(self.settings.seed, source.count(), self.images_a_step())

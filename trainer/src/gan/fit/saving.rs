@@ -38,7 +38,7 @@ impl<'a> Checkpoints<'a> {
     /// Whether a run left alone writes one after this step.
     pub fn is_planned(&self, step: u32) -> bool {
         let batch = self.order.position(step).batch;
-        batch.is_multiple_of(self.run.checkpoint_every)
+        batch.is_multiple_of(self.run.checkpoint_every) || self.run.ends_a_size(step)
     }
 
     /// Whether a run left alone has one of a step from 1 to `horizon`, unless it was let go.
@@ -67,7 +67,7 @@ impl<'a> Checkpoints<'a> {
     }
 
     /// Lets old ones go, but none that a run may have to go back to: the newest planned one, and those that a collapse
-    /// needs.
+    /// needs. Nor those of networks that have grown since, which can be exported.
     pub fn prune(&self, monitor: &Monitor) -> Result<(), FitError> {
         let mut spared = match self.run.on_collapse {
             OnCollapse::Warn => BTreeSet::new(),
@@ -75,6 +75,7 @@ impl<'a> Checkpoints<'a> {
         };
         // What was written at a stop or at the end of the time must not displace what a longer run would roll back to.
         let steps = self.writer.steps()?.into_iter();
+        spared.extend(steps.clone().filter(|&step| self.run.ends_a_size(step)));
         spared.extend(steps.filter(|&step| self.is_planned(step)).max());
         Ok(self.writer.prune(&spared)?)
     }

@@ -16,6 +16,7 @@ mod lsgan;
 mod mlp;
 mod pix2pix;
 mod pocket;
+mod progressive;
 mod relativistic;
 mod translators;
 mod vae;
@@ -27,7 +28,7 @@ pub use conditioning::Conditioning;
 pub use dcgan::{Size, Sizes};
 pub use translators::{Normalization, Translator, Translators};
 
-use super::{Adversarial, Game, Networks, Objective, Role, Schedule, Settings};
+use super::{Adversarial, Game, Growth, Networks, Objective, Role, Schedule, Settings};
 use crate::nn::Initialization;
 use crate::optim::OptimizerConfig;
 use crate::spec::{Layer, Network, Shape, SpecError};
@@ -83,6 +84,8 @@ recipes! {
     /// with R1 and R2 penalties, a learning rate that falls.
     #[default]
     Pocket: pocket,
+    /// Networks that grow with their images, from 4x4 pixels on (Karras et al. 2018).
+    Progressive: progressive,
     /// Variational autoencoder on DCGAN networks; its decoder is what is exported (Kingma & Welling 2014).
     Vae: vae,
     /// Convolutional autoencoder: a picture through a small latent and back (Hinton & Salakhutdinov 2006).
@@ -139,6 +142,8 @@ pub struct Parts {
     pub batch: u32,
     /// Passes over the training images.
     pub epochs: u32,
+    /// How the networks come to be these; the steps depend on the data. `None` of those that are so from the start.
+    pub growth: Option<Growth>,
 }
 
 impl Parts {
@@ -161,6 +166,7 @@ impl Parts {
             ema_decay: 0.999,
             batch: 64,
             epochs: 24,
+            growth: None,
         }
     }
 
@@ -172,7 +178,12 @@ impl Parts {
     /// # Errors
     /// For a projection, a discriminator whose last layer is no Linear layer to one logit.
     pub fn tell(&mut self, classes: usize, conditioning: Conditioning) -> Result<(), SpecError> {
-        for named in self.networks.iter_mut() {
+        let phases = self.growth.iter_mut().flat_map(|growth| &mut growth.phases);
+        let networks = phases.map(|phase| &mut phase.networks);
+        for named in networks
+            .chain([&mut self.networks])
+            .flat_map(Networks::iter_mut)
+        {
             match named.role {
                 Role::Generator => tell_generator(&mut named.network, classes),
                 Role::Auxiliary => conditioning.tell(&mut named.network, classes)?,
@@ -242,7 +253,11 @@ impl Parts {
 
     /// Gives latents another size.
     pub fn set_latent_size(&mut self, size: usize) {
-        self.networks.generator.network.input = Shape::features(size);
+        let phases = self.growth.iter_mut().flat_map(|growth| &mut growth.phases);
+        let networks = phases.map(|phase| &mut phase.networks);
+        for networks in networks.chain([&mut self.networks]) {
+            networks.generator.network.input = Shape::features(size);
+        }
         if let Game::Variational(_) = self.game {
             for encoder in &mut self.networks.others {
                 if let Some(Layer::Linear { features, .. }) = encoder.network.layers.last_mut() {
@@ -265,6 +280,7 @@ impl Parts {
             rates: BTreeMap::new(),
             schedule: self.schedule,
             ema_decay: self.ema_decay,
+            growth: self.growth,
             seed,
         }
     }

@@ -88,6 +88,10 @@ impl<D: Device<f32>> Model<D> {
         let sizes = module.reads.iter().map(|&read| device.dims(&made[read]));
         match module.kind {
             Kind::Add => Ok(vec![gradient; module.reads.len()]),
+            Kind::Blend(share) => [1.0 - share, share]
+                .map(|factor| self.scaled(tape, &gradient, factor).map_err(device_error))
+                .into_iter()
+                .collect(),
             Kind::Concat => {
                 let mut first = 0;
                 let parts = sizes.map(|[.., channels]| {
@@ -153,6 +157,7 @@ impl<D: Device<f32>> Model<D> {
             Kind::ClassShift(_)
             | Kind::MaxPool2d(_)
             | Kind::Add
+            | Kind::Blend(_)
             | Kind::Concat
             | Kind::Activation => Ok(gradient.clone()),
             Kind::View(_) => device.reshape(tape, gradient, input),
