@@ -319,6 +319,56 @@ mod tests {
         start - weight(&model)
     }
 
+    /// The equalized learning rate by its definition: weights of variance 1, multiplied by c in each pass, that Adam
+    /// moves. Its first step without a first moment is the rate, whatever the gradient.
+    #[test]
+    fn an_equalized_weight_moves_by_its_constant() {
+        let linear = Layer::Linear {
+            features: 200,
+            bias: true,
+        };
+        let relu = Layer::Relu;
+        let network = Network::chain(Shape::features(50), vec![linear.clone(), relu, linear]);
+        let mut rng = Rng::new(1, Stream::Initialization);
+        let equalized = Initialization::Equalized;
+        let before = equalized.parameters(&network, &mut rng).unwrap();
+        let mut model = Model::new(Cpu::default(), &network, &before).unwrap();
+        let factors = model.rate_factors(equalized).unwrap();
+        let config = OptimizerConfig::adam(1e-3, 0.0, 0.99);
+        let mut optimizer = Optimizer::new(config, &mut model)
+            .unwrap()
+            .with_factors(factors);
+        let mut recording = Recording::new(model.device());
+        let x: Vec<f32> = (0..50).map(|_| rng.normal() as f32).collect();
+        let x = model.input(1, &x).unwrap();
+        let wants = Mode::Train(Wants {
+            input: false,
+            weights: true,
+        });
+        let (y, _) = model.forward(&mut recording.tape, &x, &[], wants).unwrap();
+        let loss = recording.read(&y).unwrap().sum();
+        let (_, mut gradients) = recording.backward(loss).unwrap();
+        optimizer.step(&mut model, &mut gradients).unwrap();
+        let after = model.parameters().unwrap();
+        // A rectifier follows the first layer, and none the second.
+        for (layer, constant) in [(0, (2.0f64 / 50.0).sqrt()), (2, (1.0f64 / 200.0).sqrt())] {
+            let weights = before.get(layer, "weight").unwrap();
+            let squares = weights.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>();
+            let deviation = (squares / weights.len() as f64).sqrt();
+            assert!((deviation / constant - 1.0).abs() < 0.03, "{deviation}");
+            for (part, rate) in [("weight", 1e-3 * constant), ("bias", 1e-3)] {
+                let [before, after] = [&before, &after].map(|of| of.get(layer, part).unwrap());
+                let moved = before
+                    .iter()
+                    .zip(after)
+                    .map(|(b, a)| f64::from((b - a).abs()));
+                let moved: Vec<f64> = moved.filter(|&moved| moved > 0.0).collect();
+                assert!(moved.len() > before.len() / 4);
+                assert!(moved.iter().all(|moved| (moved / rate - 1.0).abs() < 0.01));
+            }
+        }
+    }
+
     /// A gradient that stays has closed forms.
     #[test]
     fn a_constant_gradient_moves_a_weight_as_the_closed_form_says() {

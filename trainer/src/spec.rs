@@ -466,6 +466,22 @@ impl Network {
         index + 1
     }
 
+    /// Whether a layer blends two tensors.
+    pub fn blends(&self) -> bool {
+        let is_blend = |layer: &Layer| matches!(layer, Layer::Blend { .. });
+        self.layers.iter().any(is_blend)
+    }
+
+    /// The network without an upsampling at its end.
+    pub fn without_enlarging(&self) -> Self {
+        let mut network = self.clone();
+        if let Some(Layer::Upsample { .. }) = network.layers.last() {
+            network.layers.pop();
+            network.inputs.remove(&network.layers.len());
+        }
+        network
+    }
+
     /// Sets the share of the second tensor in all blends.
     pub fn set_share(&mut self, share: f64) {
         for layer in &mut self.layers {

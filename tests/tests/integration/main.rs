@@ -5,6 +5,7 @@ mod evaluation;
 mod export;
 mod fid_cls;
 mod graphs;
+mod growth;
 mod models;
 mod mutants;
 mod onnx_checker;

@@ -32,7 +32,7 @@ fn of(recipe: Recipe, size: Size, image: Shape) -> Settings {
 fn checkpoint(settings: &Settings, gan: &Gan<Cpu>) -> Checkpoint {
     Checkpoint {
         gan: gan.state().unwrap(),
-        networks: settings.networks.clone(),
+        networks: gan.networks(),
         position: Position::default(),
         rollbacks: 0,
         since: Vec::new(),
@@ -231,6 +231,15 @@ fn a_checkpoint_holds_the_averaged_generator() {
 fn a_restored_gan_goes_on_as_the_one_it_was_saved_from() {
     let mut all = [Recipe::Dcgan, Recipe::Vae, Recipe::Relativistic]
         .map(|recipe| of(recipe, Size::Nano, Shape::new(1, 28, 28)));
+    for settings in &all {
+        goes_on_as_it_was(settings);
+    }
+    // Saved in the middle of a phase, at the end of one, and before the first.
+    for steps in [2, 3, 4] {
+        let mut growing = of(Recipe::Progressive, Size::Nano, Shape::new(1, 28, 28));
+        growing.growth.as_mut().unwrap().steps = steps;
+        goes_on_as_it_was(&growing);
+    }
     let top_k = TopK {
         share: 0.5,
         decay: 0.8,

@@ -15,6 +15,7 @@ use crate::parameters::Parameters;
 use crate::spec::Network;
 use anyhow::Context;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -44,6 +45,9 @@ pub struct ExportArgs {
     /// Export the checkpoint with the best score instead of the newest.
     #[arg(long)]
     best: bool,
+    /// Of networks that grow, export those of images with so many rows, as they were at the end of that size.
+    #[arg(long, value_name = "ROWS", conflicts_with = "best")]
+    image_size: Option<usize>,
 }
 
 /// What a run's recipe says of its export.
@@ -66,7 +70,10 @@ pub fn run(args: ExportArgs) -> Result<(), Failure> {
         let exported = export_blob(&float_blob, args.weights.unwrap_or_default(), out)?;
         (format!("from {}", float_blob.display()), exported)
     } else {
-        let found = checkpoint(&args.run, args.best)?;
+        let found = match args.image_size {
+            Some(rows) => checkpoint_of_size(&args.run, rows)?,
+            None => checkpoint(&args.run, args.best)?,
+        };
         let exported = export_to(&found, args.weights, calibration(&args.run, &found)?, out)?;
         export_others(&found, out)?;
         (format!("step {}", found.checkpoint.gan.steps), exported)
@@ -200,6 +207,40 @@ pub(super) fn checkpoint(run: &Path, best: bool) -> Result<Found, Failure> {
     })
 }
 
+/// The newest checkpoint of a run whose networks have grown to images with so many rows.
+fn checkpoint_of_size(run: &Path, rows: usize) -> Result<Found, Failure> {
+    let store = Store::of(run);
+    let mut before = u32::MAX;
+    let mut others = BTreeSet::new();
+    loop {
+        let newest = store.newest_where(|step| step < before, &mut |note| tell!("{note}"));
+        let found = newest.map_err(|error: StoreError| Failure::Input(error.to_string()))?;
+        let Some(found) = found else {
+            let others: Vec<String> = others.iter().map(usize::to_string).collect();
+            return Err(Failure::Input(format!(
+                "{} has no checkpoint at the end of images with {rows} rows; it has {}",
+                run.display(),
+                if others.is_empty() {
+                    "none".into()
+                } else {
+                    others.join(", ")
+                }
+            )));
+        };
+        before = found.checkpoint.gan.steps;
+        let (network, _) = generator(&found)?;
+        if network.blends() {
+            continue;
+        }
+        let image = network.without_enlarging().output();
+        let image = image.map_err(anyhow::Error::from)?;
+        if image.height == rows {
+            return Ok(found);
+        }
+        others.insert(image.height);
+    }
+}
+
 /// A network of a checkpoint besides the generator, with its averaged parameters if it has them.
 pub(super) fn other<'a>(
     checkpoint: &'a Checkpoint,
@@ -314,6 +355,14 @@ pub(super) fn export_to(
     let own = toml::from_str(&checkpoint.recipe).unwrap_or(Own { finetune: None });
     let weights = weights.or(own.finetune).unwrap_or_default();
     let (network, parameters) = generator(found)?;
+    if network.blends() {
+        return Err(Failure::Input(format!(
+            "{}: a larger size of images is being faded in; `trainer export --image-size ROWS` exports a smaller one",
+            found.path.display()
+        )));
+    }
+    // Networks that will grow enlarge their images to those of the data.
+    let network = &network.without_enlarging();
     export::export(network, parameters, weights, calibration, folder)
         .map_err(|error| Failure::Input(format!("{}: {error}", found.path.display())))
 }

@@ -98,7 +98,7 @@ impl Adversarial {
         gan: &mut Gan<D>,
         all: Batch<'_>,
     ) -> Result<Losses, ModelError> {
-        let factor = gan.factor() as f64;
+        let factor = gan.factor(gan.steps + 1) as f64;
         let Gan {
             generator,
             others,

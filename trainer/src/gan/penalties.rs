@@ -187,6 +187,24 @@ mod tests {
         network
     }
 
+    /// A critic that blends two branches.
+    fn blended() -> Network {
+        let conv = |kernel| Layer::Conv2d {
+            channels: 3,
+            kernel,
+            stride: 2,
+            padding: 0,
+            bias: true,
+        };
+        let mut network = Network::chain(Shape::new(2, 6, 6), vec![conv(1)]);
+        let small = network.push(Layer::LeakyRelu { slope: 0.2 }, &[1]);
+        let large = network.push(conv(2), &[0]);
+        let blend = network.push(Layer::Blend { share: 0.3 }, &[small, large]);
+        let flat = network.push(Layer::Flatten, &[blend]);
+        network.push(linear(1), &[flat]);
+        network
+    }
+
     /// [`critic`], told the class by a projection.
     fn projected() -> Network {
         let mut network = critic();
@@ -223,6 +241,7 @@ mod tests {
             (told, &[0, 2, 1, 1, 0]),
             (projected(), &[0, 2, 1, 1, 0]),
             (branched(), &[]),
+            (blended(), &[]),
         ] {
             let cpu = Cpu::default();
             let critic = Model::new(cpu.clone(), &network, &parameters(&network)).unwrap();
@@ -283,6 +302,34 @@ mod tests {
         for (g, w) in gradient.iter().zip(w) {
             assert!((g - 6.0 * w).abs() < 1e-4, "{g}");
         }
+    }
+
+    /// Of a critic that pools its images, with respect to the pixels that it sees: that of the critic without the pool, at
+    /// the pooled images.
+    #[test]
+    fn pixels_are_those_that_the_critic_sees() {
+        let cpu = Cpu::default();
+        let seen = Network::chain(Shape::new(1, 3, 3), vec![Layer::Flatten, linear(1)]);
+        let parameters = parameters(&seen);
+        let critic = Model::new(cpu.clone(), &seen, &parameters).unwrap();
+        let mut pooling = Network::chain(Shape::new(1, 6, 6), Vec::new());
+        let (kernel, stride) = (2, 2);
+        pooling.push(Layer::AvgPool2d { kernel, stride }, &[0]);
+        let pooled = pooling.then(&seen);
+        let behind = Parameters::default().then(&parameters, 1);
+        let pooled = Model::new(cpu.clone(), &pooled, &behind).unwrap();
+        let penalty = |critic: &Model<Cpu>, pixel| {
+            let x = critic.input(3, &points(3, critic.network())).unwrap();
+            let mut recording = Recording::new(&cpu);
+            let loss = gradient_penalty(&mut recording, critic, &x, &[], 10.0, pixel).unwrap();
+            recording.backward(loss).unwrap().0
+        };
+        let (own, through) = (penalty(&critic, 1.0), penalty(&pooled, 4.0));
+        assert!(
+            (own - through).abs() < 1e-4 * own,
+            "{own} against {through}"
+        );
+        assert!((own - penalty(&pooled, 1.0)).abs() > 0.1 * own);
     }
 
     type Array64 = composed::Array<f64, Nodes>;

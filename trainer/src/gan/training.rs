@@ -317,10 +317,10 @@ impl<D: Device<f32>> Gan<D> {
         self.settings.networks_after(self.steps)
     }
 
-    /// Rows of an image that the networks see as one.
-    pub(super) fn factor(&self) -> usize {
+    /// Rows of an image that the networks see as one after so many steps.
+    pub(super) fn factor(&self, steps: u32) -> usize {
         let growth = self.settings.growth.as_ref();
-        growth.map_or(1, |growth| growth.phase(self.steps + 1).factor)
+        growth.map_or(1, |growth| growth.phase(steps).factor)
     }
 
     /// Gives all networks the learning rates of the next step.

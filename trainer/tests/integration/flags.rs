@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 const NO_KEYS: [&str; 4] = ["config", "resume", "changed-data", "dry-run"];
 
 /// Each other flag with a value, as TOML, that none of the [`RUNS`] has.
-const GIVEN: [(&str, &str); 63] = [
+const GIVEN: [(&str, &str); 64] = [
     ("dataset", r#""folder:moved""#),
     ("image-size", "12"),
     ("channels", r#""grey""#),
@@ -37,6 +37,7 @@ const GIVEN: [(&str, &str); 63] = [
     ("teacher-epochs", "1"),
     ("feature-weight", "2.0"),
     ("finetune", r#""int4""#),
+    ("phase-images", "100"),
     ("likelihood", r#""gaussian""#),
     ("beta", "2.5"),
     ("target-dataset", r#""folder:other""#),
@@ -95,6 +96,8 @@ const CIRCUMSTANCES: [&str; 14] = [
 
 /// Those that only a variational autoencoder has.
 const VARIATIONAL: [&str; 2] = ["likelihood", "beta"];
+/// Those that only the recipe of networks that grow has.
+const PROGRESSIVE: [&str; 1] = ["phase-images"];
 /// Those that only an adversarial recipe has.
 const ADVERSARIAL: [&str; 17] = [
     "discriminator-size",
@@ -191,6 +194,7 @@ impl Run {
         let of_latents = ["conditional", "instance-selection", "latent-size"].contains(&flag);
         let unshared = ADVERSARIAL.contains(&flag) && !SHARED.contains(&flag);
         match self.name {
+            _ if PROGRESSIVE.contains(&flag) => true,
             "gan" => VARIATIONAL.contains(&flag) || TRANSLATION.contains(&flag),
             "vae" => ADVERSARIAL.contains(&flag) || TRANSLATION.contains(&flag),
             _ if of_latents || unshared || VARIATIONAL.contains(&flag) => true,

@@ -101,7 +101,12 @@ impl Stepped for Entry {
 pub(super) struct Journal<'a> {
     run: &'a Run,
     shape: Shape,
-    reference: Reference,
+    /// Some training images, as pixels.
+    training: Vec<u8>,
+    /// What images of networks that see so many rows as one are held against.
+    reference: (usize, Reference),
+    /// Entropy of the training images.
+    entropy: f64,
     stats: Log<Entry>,
     since: Vec<Losses>,
     /// The latents or the pictures that every grid shows images of.
@@ -121,10 +126,14 @@ impl<'a> Journal<'a> {
         let step = from.map_or(0, |from| from.gan.steps);
         let generator = &run.settings.networks.generator.network;
         let count = grid(generator);
+        let training = training(source);
+        let reference = Reference::new(training.clone(), source.shape().len());
         Ok(Self {
             run,
             shape: source.shape(),
-            reference: reference(source),
+            training,
+            entropy: reference.entropy(),
+            reference: (1, reference),
             stats: Log::open(&path, step).map_err(|source| failed(&path, source))?,
             since: from.map_or_else(Vec::new, |from| from.since.clone()),
             fixed: match &run.shown {
@@ -144,7 +153,7 @@ impl<'a> Journal<'a> {
 
     /// What the lines tell of mode collapse.
     pub fn monitor(&self) -> Monitor {
-        let mut monitor = Monitor::new(self.run.limits, self.reference.entropy());
+        let mut monitor = Monitor::new(self.run.limits, self.entropy);
         for entry in self.stats.lines() {
             match entry {
                 Entry::Losses(line) => monitor.line(line),
@@ -200,7 +209,12 @@ impl<'a> Journal<'a> {
         let pixels = to_pixels(&gan.generator.model.evaluate(&self.fixed, &self.classes)?);
         let elapsed_s = elapsed.as_secs_f64();
         let seconds = elapsed_s - self.elapsed_s().unwrap_or(0.0);
-        let diversity = self.reference.diversity(&pixels);
+        let factor = gan.factor(gan.steps());
+        if self.reference.0 != factor {
+            let coarse = coarse(&self.training, self.shape, factor);
+            self.reference = (factor, Reference::new(coarse, self.shape.len()));
+        }
+        let diversity = self.reference.1.diversity(&pixels);
         let line = Line {
             step: gan.steps(),
             epoch,
@@ -325,13 +339,30 @@ fn fitted(picture: &[u8], from: Shape, image: Shape) -> Vec<u8> {
     pixels
 }
 
-/// Training images at even distances, the same in every run.
-fn reference(source: &dyn Source) -> Reference {
+/// Pixels `(N, C, H, W)`, each the mean of a square of so many rows; the sides are multiples of them.
+fn coarse(pixels: &[u8], shape: Shape, rows: usize) -> Vec<u8> {
+    let (width, plane) = (shape.width, shape.height * shape.width);
+    let mut coarse = pixels.to_vec();
+    for plane in coarse.chunks_exact_mut(plane.max(1)) {
+        for top in (0..shape.height).step_by(rows) {
+            for left in (0..width).step_by(rows) {
+                let places = (0..rows * rows).map(|i| (top + i / rows) * width + left + i % rows);
+                let sum: usize = places.clone().map(|at| usize::from(plane[at])).sum();
+                let mean = (sum + rows * rows / 2) / (rows * rows);
+                places.for_each(|at| plane[at] = mean as u8);
+            }
+        }
+    }
+    coarse
+}
+
+/// Training images at even distances, the same in every run, as pixels.
+fn training(source: &dyn Source) -> Vec<u8> {
     let (count, some) = (source.count(), source.count().min(collapse::COMPARED));
     let numbers: Vec<u32> = (0..some).map(|i| (i * count / some) as u32).collect();
     let mut images = Vec::new();
     source.assemble(&numbers, &mut images, &mut Vec::new());
-    Reference::new(to_pixels(&images), source.shape().len())
+    to_pixels(&images)
 }
 
 fn failed(path: &Path, source: io::Error) -> FitError {
