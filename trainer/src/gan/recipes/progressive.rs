@@ -111,7 +111,7 @@ impl Grower {
         Shape { channels, ..tensor }
     }
 
-    /// Dense, then 4x4 transposed convolutions with stride 2, batch norm and LeakyReLU 0.2 after each, and a 1x1
+    /// Dense, then 4x4 transposed convolutions with stride 2, batch norm and LeakyReLU 0.2 after each, and a 3x3
     /// convolution to the image's channels; tanh.
     fn generator(&self, size: Size) -> Network {
         let seed = self.tensor(size, self.smallest);
@@ -121,7 +121,7 @@ impl Grower {
         };
         let layers = vec![dense, Layer::Reshape(seed), Layer::batch_norm(), LEAKY];
         let mut network = Network::chain(Shape::features(LATENT), layers);
-        let image = point(self.image.channels);
+        let image = refine(self.image.channels, true);
         let mut small = None;
         for halvings in (self.halvings..self.smallest).rev() {
             if self.fades && halvings == self.halvings {
