@@ -2,7 +2,8 @@
 
 A step is a discriminator update on a real and a generated batch, then a generator update on fresh
 latents, with the non-saturating loss (Goodfellow et al. 2014, section 3) and Adam; `wgan-gp` has the
-Wasserstein distance and the gradient penalty instead. Prints one JSON
+Wasserstein distance and the gradient penalty instead, `pocket` and `pocket64` relativistic pairing with
+R1 and R2 at every eighth step (Huang et al. 2024). Prints one JSON
 object a net: net, batch, threads, images_per_s (real images a second of full steps), peak_bytes (the
 most memory that the process has held so far).
 """
@@ -49,7 +50,35 @@ def convolutional_gan(width):
     return 64, generator, discriminator, (1, 28, 28)
 
 
+def pocket_gan(image, channels):
+    """The networks of the recipe `pocket`: 16 wide, the discriminator 32; `channels` are the generator's."""
+    seed = image[1] >> (len(channels) - 1)
+    first = channels[0]
+    layers = [
+        nn.Linear(32, first * seed * seed, bias=False),
+        nn.Unflatten(1, (first, seed, seed)), nn.BatchNorm2d(first), nn.ReLU(),
+    ]
+    for before, after in zip(channels, channels[1:]):
+        layers += [
+            nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(after), nn.ReLU(),
+        ]
+    layers += [nn.Conv2d(channels[-1], image[0], 3, 1, 1), nn.Tanh()]
+    seen, before = [nn.Conv2d(image[0], 16, 3, 1, 1), nn.LeakyReLU(0.2)], 16
+    for level in range(len(channels) - 1):
+        after = 32 << min(level, 2)
+        seen += [
+            nn.Conv2d(before, after, 4, 2, 1), nn.LeakyReLU(0.2),
+            nn.Conv2d(after, after, 3, 1, 1), nn.LeakyReLU(0.2),
+        ]
+        before = after
+    seen += [nn.Flatten(), nn.Linear(before * seed * seed, 1)]
+    return 32, nn.Sequential(*layers), nn.Sequential(*seen), image
+
+
 NETS = {
+    "pocket": lambda: pocket_gan((1, 28, 28), [32, 32, 16]),
+    "pocket64": lambda: pocket_gan((3, 64, 64), [48, 48, 24, 16]),
     "nano": lambda: convolutional_gan(16),
     "small": lambda: convolutional_gan(32),
     "full": lambda: convolutional_gan(64),
@@ -66,6 +95,13 @@ def gradient_penalty(critic, real, fake):
     return 10 * ((gradient.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
 
 
+def zero_centred_penalty(critic, images):
+    """R1 or R2 (Mescheder et al. 2018, equation 9), weight 0.1, made up for seven steps without."""
+    points = images.detach().requires_grad_()
+    gradient, = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+    return 8 * 0.1 / 2 * gradient.square().flatten(1).sum(1).mean()
+
+
 class Step:
     """One GAN and its optimizers; calling it makes both updates."""
 
@@ -73,6 +109,8 @@ class Step:
         latent, self.generator, self.discriminator, shape = NETS[net]()
         self.batch, self.latent = batch, latent
         self.wasserstein = net == "wgan-gp"
+        self.relativistic = net.startswith("pocket")
+        self.steps = 0
         self.real = torch.rand(batch, *shape) * 2 - 1
         adam = {"lr": 2e-4, "betas": (0.5, 0.999), "fused": True}
         self.g_adam = torch.optim.Adam(self.generator.parameters(), **adam)
@@ -84,8 +122,14 @@ class Step:
         real, judged = self.discriminator(self.real), self.discriminator(fake)
         if self.wasserstein:
             d_loss = judged.mean() - real.mean() + gradient_penalty(self.discriminator, self.real, fake)
+        elif self.relativistic:
+            d_loss = softplus(judged - real).mean()
+            if self.steps % 8 == 0:
+                d_loss = d_loss + zero_centred_penalty(self.discriminator, self.real)
+                d_loss = d_loss + zero_centred_penalty(self.discriminator, fake)
         else:
             d_loss = softplus(-real).mean() + softplus(judged).mean()
+        self.steps += 1
         self.d_adam.zero_grad(set_to_none=True)
         # Here and below: no gradient but those that the update needs.
         d_loss.backward(inputs=list(self.discriminator.parameters()))
@@ -93,7 +137,12 @@ class Step:
 
         fake = self.generator(torch.randn(self.batch, self.latent))
         judged = self.discriminator(fake)
-        g_loss = -judged.mean() if self.wasserstein else softplus(-judged).mean()
+        if self.relativistic:
+            with torch.no_grad():
+                real = self.discriminator(self.real)
+            g_loss = softplus(real - judged).mean()
+        else:
+            g_loss = -judged.mean() if self.wasserstein else softplus(-judged).mean()
         self.g_adam.zero_grad(set_to_none=True)
         g_loss.backward(inputs=list(self.generator.parameters()))
         self.g_adam.step()

@@ -30,7 +30,9 @@ pub struct Arguments {
 }
 
 /// The nets that both sides measure, by the names that both give them.
-const NETS: [&str; 5] = ["mlp", "nano", "small", "full", "wgan-gp"];
+const NETS: [&str; 7] = [
+    "pocket", "pocket64", "mlp", "nano", "small", "full", "wgan-gp",
+];
 
 /// The line that either benchmark prints.
 #[derive(Deserialize)]

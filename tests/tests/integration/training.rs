@@ -29,7 +29,7 @@ fn of(recipe: Recipe, size: Size, image: Shape) -> Settings {
     settings
 }
 
-fn checkpoint(settings: &Settings, gan: &Gan<Cpu>) -> Checkpoint {
+fn checkpoint(gan: &Gan<Cpu>) -> Checkpoint {
     Checkpoint {
         gan: gan.state().unwrap(),
         networks: gan.networks(),
@@ -173,7 +173,7 @@ fn same_with_any_number_of_threads(recipe: Recipe) {
             };
             let mut gan = train(&settings, 4);
             gan.settle_average().unwrap();
-            checkpoint(&settings, &gan).encode().unwrap()
+            checkpoint(&gan).encode().unwrap()
         })
     };
     let one = state(1, 7);
@@ -218,7 +218,7 @@ fn a_checkpoint_holds_the_averaged_generator() {
     let settings = settings(Size::Nano, Shape::new(1, 28, 28));
     let mut gan = train(&settings, 3);
     gan.settle_average().unwrap();
-    let bytes = checkpoint(&settings, &gan).encode().unwrap();
+    let bytes = checkpoint(&gan).encode().unwrap();
     let read = Checkpoint::decode(&bytes).unwrap();
     assert_eq!((read.gan.steps, read.recipe.as_str()), (3, "seed = 7"));
     let (network, average) = read.generator().unwrap();
@@ -345,7 +345,7 @@ fn a_generator_learns_what_the_discriminator_saw() {
 
 fn goes_on_as_it_was(settings: &Settings) {
     let mut gan = train(settings, 3);
-    let bytes = checkpoint(settings, &gan).encode().unwrap();
+    let bytes = checkpoint(&gan).encode().unwrap();
     let state = Checkpoint::decode(&bytes).unwrap().gan;
     assert_eq!(state, gan.state().unwrap());
     let mut again = Gan::restore(Cpu::default(), settings, &state).unwrap();

@@ -1,7 +1,7 @@
 //! `trainer bench`: how fast training is, and where its time goes.
 
 use super::Failure;
-use crate::gan::{Batch, Game, Gan, Recipe, Settings, Size};
+use crate::gan::{Batch, Game, Gan, Recipe, Settings, Size, Sizes};
 use crate::ops::Cpu;
 use crate::ops::cpu::account;
 use crate::rng::{Rng, Stream};
@@ -39,6 +39,10 @@ pub struct BenchArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Net {
+    /// Recipe pocket.
+    Pocket,
+    /// Recipe pocket, for images of 64x64 in colour.
+    Pocket64,
     /// Dense: 100-128-256-784 against 784-256-128-1.
     Mlp,
     /// DCGAN, size nano.
@@ -157,6 +161,7 @@ fn peak_bytes() -> Option<u64> {
 
 fn settings(net: Net) -> Settings {
     let (recipe, size) = match net {
+        Net::Pocket | Net::Pocket64 => (Recipe::Pocket, Size::Nano),
         Net::Mlp => (Recipe::Mlp, Size::Small),
         Net::Nano => (Recipe::Dcgan, Size::Nano),
         Net::Small => (Recipe::Dcgan, Size::Small),
@@ -169,7 +174,18 @@ fn settings(net: Net) -> Settings {
         Net::Relativistic => (Recipe::Relativistic, Size::Small),
         Net::Vae => (Recipe::Vae, Size::Small),
     };
-    let mut parts = recipe.parts(size, Shape::new(1, 28, 28));
+    let image = match net {
+        Net::Pocket64 => Shape::new(3, 64, 64),
+        _ => Shape::new(1, 28, 28),
+    };
+    let sizes = Sizes {
+        generator: size,
+        discriminator: recipe
+            .usual_sizes()
+            .and_then(|usual| usual.discriminator)
+            .unwrap_or(size),
+    };
+    let mut parts = recipe.parts(sizes, image);
     // One update of either network is what is measured.
     if let Game::Adversarial(rules) = &mut parts.game {
         rules.critic_steps = 1;

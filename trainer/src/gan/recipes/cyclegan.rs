@@ -3,17 +3,11 @@
 
 use super::pix2pix::usual;
 use super::translators::{Normalization, Translators, patches};
-use super::{Make, Parts, Size, Sizes, UsualSizes};
+use super::{Make, Parts, Sizes, UsualSizes};
 use crate::gan::{Curve, Cycle, Schedule};
 use crate::spec::Shape;
 
-pub(super) const MAKE: Make = Make::InSizes(
-    parts,
-    UsualSizes {
-        size: Size::Nano,
-        discriminator: Some(Size::Small),
-    },
-);
+pub(super) const MAKE: Make = Make::InSizes(parts, UsualSizes::NANO_AGAINST_SMALL);
 
 fn parts(sizes: Sizes, image: Shape) -> Parts {
     let generator = || usual(sizes.generator).residual(image, image);
@@ -38,6 +32,7 @@ fn parts(sizes: Sizes, image: Shape) -> Parts {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Size;
     use super::*;
 
     #[test]

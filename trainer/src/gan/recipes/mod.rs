@@ -119,6 +119,10 @@ impl UsualSizes {
         size: Size::Small,
         discriminator: None,
     };
+    const NANO_AGAINST_SMALL: Self = Self {
+        size: Size::Nano,
+        discriminator: Some(Size::Small),
+    };
 }
 
 /// What a recipe comes to for images of one shape.

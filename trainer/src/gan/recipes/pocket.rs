@@ -1,7 +1,7 @@
 //! The relativistic objective with R1 and R2 (Huang et al. 2024) for a small generator that spends its weights on the
 //! picture's details, and a deeper discriminator, which no device runs.
 
-use super::{DiscriminatorKind, GeneratorKind, Make, Parts, Size, Sizes, UsualSizes, relativistic};
+use super::{DiscriminatorKind, GeneratorKind, Make, Parts, Sizes, UsualSizes, relativistic};
 use crate::gan::{Adversarial, Curve, Schedule};
 use crate::optim::OptimizerConfig;
 use crate::spec::Shape;
@@ -9,13 +9,7 @@ use crate::spec::Shape;
 /// Numbers of a latent.
 const LATENT: usize = 32;
 
-pub(super) const MAKE: Make = Make::InSizes(
-    parts,
-    UsualSizes {
-        size: Size::Nano,
-        discriminator: Some(Size::Small),
-    },
-);
+pub(super) const MAKE: Make = Make::InSizes(parts, UsualSizes::NANO_AGAINST_SMALL);
 
 fn parts(sizes: Sizes, image: Shape) -> Parts {
     let generator = GeneratorKind::Detail.detailed(sizes.generator, LATENT, image);

@@ -18,13 +18,7 @@ const LATENT: usize = 32;
 /// The shortest side of the smallest images.
 const LEAST: usize = 4;
 
-pub(super) const MAKE: Make = Make::InSizes(
-    parts,
-    UsualSizes {
-        size: Size::Nano,
-        discriminator: Some(Size::Small),
-    },
-);
+pub(super) const MAKE: Make = Make::InSizes(parts, UsualSizes::NANO_AGAINST_SMALL);
 
 fn parts(sizes: Sizes, image: Shape) -> Parts {
     let networks = |side, fades| networks(sizes, image, side, fades);
