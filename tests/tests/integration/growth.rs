@@ -112,7 +112,6 @@ fn phases_follow_each_other_by_steps() {
     assert_eq!(factors, expected);
     let ends: Vec<u32> = (0..40).filter(|&steps| growth.ends_a_size(steps)).collect();
     assert_eq!(ends, [4, 12]);
-    assert_eq!(growth.steps_to_grow(), 16);
     for (steps, share) in [(5, 0.25), (6, 0.5), (8, 1.0), (13, 0.25)] {
         let mut expected = growth.phase(steps).networks.clone();
         expected

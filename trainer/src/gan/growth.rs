@@ -62,12 +62,6 @@ impl Growth {
         steps > 0 && steps.is_multiple_of(self.steps) && !phase.fades && !is_last(phase)
     }
 
-    /// Steps until the last phase begins.
-    pub fn steps_to_grow(&self) -> u32 {
-        let before = self.phases.len().saturating_sub(1) as u32;
-        self.steps.saturating_mul(before)
-    }
-
     /// What stands before the step that follows so many: the networks of another phase, if one begins, and the share.
     pub(super) fn next(&self, steps: u32) -> (Option<(usize, &Phase)>, f64) {
         let number = self.number(steps);
@@ -80,7 +74,7 @@ impl Growth {
 }
 
 /// A network in training with the layers of another phase: it keeps the layers that both have, and the others begin
-/// fresh, in the average too. So do the optimizer's moments.
+/// fresh, in the average too. The optimizer's moments begin fresh.
 ///
 /// # Errors
 /// The device's.
@@ -90,7 +84,7 @@ pub(super) fn grown<D: Device<f32>>(
     settings: &Settings,
     number: usize,
 ) -> Result<Learner<D>, ModelError> {
-    // The name tells the streams of the networks of a phase apart.
+    // Each of the two networks has a stream of its own.
     let role = u32::from(named.role == Role::Auxiliary);
     let mut rng = Rng::new(settings.seed, Stream::Growth(number as u32, role));
     let fresh = settings

@@ -55,8 +55,8 @@ pub enum Penalty {
 const FLAT: f32 = 1e-12;
 
 /// `weight * mean((|grad D(x)| - 1)^2)` over a batch of points `x` between real and generated images
-/// (Gulrajani et al. 2017, equation 3), exact for a piecewise linear critic. The norm is that with respect to pixels
-/// which are made of so many of the points' own: squares are multiplied by `pixel`.
+/// (Gulrajani et al. 2017, equation 3), exact for a piecewise linear critic. The norm is that with respect to the
+/// pixels that the critic sees, each of which is the mean of `pixel` pixels of a point.
 ///
 /// # Errors
 /// A critic that is not piecewise linear; the device's.

@@ -176,7 +176,7 @@ pub(in crate::cli) struct Options {
     #[arg(long, value_name = "SHARE", help_heading = TRANSLATION)]
     identity_weight: Option<f64>,
     /// Begin with the weights of this run, as its newest checkpoint has them: of each network those layers that have the
-    /// same place and shape there. Which do not is said.
+    /// same place and shape there. Those that have not are named.
     #[arg(long, value_name = "RUN")]
     #[serde(serialize_with = "lossy")]
     pub init_from: Option<PathBuf>,
@@ -959,11 +959,14 @@ impl Plan {
         let before = growth.phases.len().saturating_sub(1) as u64;
         let usual = (2 * all).checked_div(5 * before).unwrap_or(all).max(1);
         let own = *self.options.phase_images.get_or_insert(usual);
-        let needed = own.saturating_mul(before);
-        if needed >= all {
+        // In whole steps, as they are taken.
+        let a_step = u64::from(self.batch) * u64::from(self.game.batches());
+        let needed = own.div_ceil(a_step).saturating_mul(before);
+        let steps = u64::from(epochs) * (images as u64 / a_step);
+        if needed >= steps {
             return input(format!(
-                "networks are grown after {needed} images ({before} phases of {own}), and these epochs have {all}: give \
-                 more --epochs or fewer --phase-images"
+                "networks are grown after {before} phases of {own} images, and these epochs have {all}: give more \
+                 --epochs or fewer --phase-images"
             ));
         }
         Ok(())
