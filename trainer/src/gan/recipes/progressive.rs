@@ -1,5 +1,5 @@
 //! Networks that grow with their images (Karras et al. 2018): from 4x4 pixels on, each size is faded in, then stays. The
-//! learning rate is equalized. What is another than the paper's fits the device and the exact penalties: batch norm in
+//! learning rate is equalized. What differs from the paper fits the device and the exact penalties: batch norm in
 //! the generator, which folds into the weights, in place of the norm of pixels; no statistics of the batch in the
 //! discriminator; the relativistic objective with R1 and R2; transposed and strided convolutions of 4x4 in place of
 //! resizing and 3x3 convolutions.
