@@ -59,14 +59,22 @@ fn every_recipe_learns_from_real_images_and_runs_in_every_engine() {
             inputs.extend_from_slice(&real[shape.len()..]);
             inputs.extend_from_slice(&real[..shape.len()]);
         }
-        let before = parameters(&gan);
-        for _ in 0..2 {
+        let step = |gan: &mut Gan<Cpu>| {
             let batch = Batch {
                 inputs: &inputs,
                 ..Batch::new(BATCH, &real, &classes)
             };
             let losses = gan.step(batch).unwrap();
             assert!(losses.is_finite(), "{what}: {losses:?}");
+        };
+        // A step of each phase that networks grow in.
+        let growth = settings.growth.as_ref();
+        for _ in 0..growth.map_or(0, |growth| growth.phases.len()) {
+            step(&mut gan);
+        }
+        let before = parameters(&gan);
+        for _ in 0..2 {
+            step(&mut gan);
         }
         let generators = settings.networks.iter().filter(|_| read);
         let pictures = generators.map(|named| (named.name.clone(), real.clone()));
