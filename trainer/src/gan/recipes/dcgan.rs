@@ -62,18 +62,23 @@ pub(super) fn parts(sizes: Sizes, image: Shape) -> Parts {
 /// Sides from which on the networks have more than two steps between the image and their smallest tensor.
 pub(super) const LARGE: usize = 48;
 
-/// How often the image's sides are halved to those of the smallest tensor: twice, and [`LARGE`] ones until they would
-/// be shorter than `least` or odd.
-pub(super) fn halvings(image: Shape, least: usize) -> usize {
-    let side = image.height.min(image.width);
+/// How often both sides of an image can be halved to whole numbers that are at least `least`.
+pub(super) fn most_halvings(image: Shape, least: usize) -> usize {
     let fits = |&times: &usize| {
-        let divides = |side: usize| side.is_multiple_of(1 << times);
-        side >= LARGE && side >> times >= least && divides(image.height) && divides(image.width)
+        let fits = |side: usize| side.is_multiple_of(1 << times) && side >> times >= least;
+        fits(image.height) && fits(image.width)
     };
-    (3..usize::BITS as usize)
-        .take_while(fits)
-        .last()
-        .unwrap_or(2)
+    (1..usize::BITS as usize).take_while(fits).count()
+}
+
+/// How often the image's sides are halved to those of the smallest tensor: twice, and [`LARGE`] ones as often as
+/// [`most_halvings`] says, if that is more.
+pub(super) fn halvings(image: Shape, least: usize) -> usize {
+    if image.height.min(image.width) < LARGE {
+        2
+    } else {
+        most_halvings(image, least).max(2)
+    }
 }
 
 /// An image's sides after so many halvings.

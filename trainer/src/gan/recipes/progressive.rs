@@ -5,7 +5,7 @@
 //! resizing and 3x3 convolutions.
 
 use super::architectures::{LEAKY, refine};
-use super::dcgan::{grow, halved, shrink};
+use super::dcgan::{grow, halved, most_halvings, shrink};
 use super::{Make, Parts, Size, Sizes, UsualSizes, relativistic};
 use crate::gan::{Adversarial, Curve, Growth, Phase, Schedule};
 use crate::nn::Initialization;
@@ -22,7 +22,7 @@ pub(super) const MAKE: Make = Make::InSizes(parts, UsualSizes::NANO_AGAINST_SMAL
 
 fn parts(sizes: Sizes, image: Shape) -> Parts {
     let networks = |side, fades| networks(sizes, image, side, fades);
-    let smallest = doublings(image);
+    let smallest = most_halvings(image, LEAST);
     let mut phases = vec![networks(smallest, false)];
     for factor in (0..smallest).rev() {
         phases.extend([networks(factor, true), networks(factor, false)]);
@@ -41,18 +41,6 @@ fn parts(sizes: Sizes, image: Shape) -> Parts {
         growth: Some(Growth { phases, steps: 1 }),
         ..Parts::of(networks(0, false).networks)
     }
-}
-
-/// How often the smallest images' sides are doubled.
-fn doublings(image: Shape) -> usize {
-    let fits = |&times: &usize| {
-        let side = |side: usize| side.is_multiple_of(1 << times) && side >> times >= LEAST;
-        side(image.height) && side(image.width)
-    };
-    (1..usize::BITS as usize)
-        .take_while(fits)
-        .last()
-        .unwrap_or(0)
 }
 
 /// Channels of tensors with such a shorter side, of images with such a one: 8W at 4, 4W at 8, 3W at 16, 3W/2 at 32, W
@@ -75,7 +63,7 @@ fn networks(sizes: Sizes, image: Shape, halvings: usize, fades: bool) -> Phase {
         image,
         halvings,
         fades,
-        smallest: doublings(image),
+        smallest: most_halvings(image, LEAST),
     };
     Phase {
         networks: Adversarial::networks(

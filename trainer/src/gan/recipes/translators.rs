@@ -1,7 +1,7 @@
 //! Networks that make images of pictures, and discriminators that say of each part of an image whether it is real.
 
 use super::architectures::{GeneratorKind, LEAKY, refine};
-use super::dcgan::{self, LARGE, grow, shrink};
+use super::dcgan::{self, LARGE, grow, most_halvings, shrink};
 use super::{Size, Sizes};
 use crate::data::Task;
 use crate::spec::{Layer, Network, Shape};
@@ -160,7 +160,7 @@ impl Translator {
         network.layers.extend(layers);
         // What each level hands across, with its channels.
         let mut across = vec![(network.layers.len(), width)];
-        for _ in 0..halvings(image) {
+        for _ in 0..most_halvings(image, 4).min(3) {
             let layers = norm.after(|bias| shrink(2 * width, bias), Some(LEAKY));
             network.layers.extend(layers);
             across.push((network.layers.len(), 2 * width));
@@ -191,15 +191,6 @@ impl Translator {
 fn doublings(picture: Shape, image: Shape) -> usize {
     let factor = image.height / picture.height.max(1);
     factor.max(1).ilog2() as usize
-}
-
-/// How often both sides can be halved to at least 4, three times at most.
-fn halvings(image: Shape) -> usize {
-    let divides = |levels: &usize| {
-        let fits = |side: usize| side.is_multiple_of(1 << levels) && side >> levels >= 4;
-        fits(image.height) && fits(image.width)
-    };
-    (1..=3).take_while(divides).count()
 }
 
 /// A discriminator that gives a logit for each of many overlapping parts of an image (Isola et al. 2017, section
