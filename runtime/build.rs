@@ -1,14 +1,17 @@
 //! Chooses the loops in assembly that the target has: `pocketgan_asm`, and of them one of `pocketgan_dsp` (Arm's
 //! DSP extension: SMLAD and its kin), `pocketgan_thumb2` (ARMv7-M without it), `pocketgan_thumb1` (ARMv6-M) and
-//! `pocketgan_riscv` (RV32 with multiplication); or `pocketgan_x86_64`. `pocketgan_wide`: of the DSP extension's loops
-//! also those for three taps and for four at every other column, which generators from latents hardly need.
+//! `pocketgan_riscv` (RV32 with multiplication); or `pocketgan_mve` (Arm's Helium); or `pocketgan_x86_64`.
+//! `pocketgan_wide`: of the DSP extension's loops also those for three taps and for four at every other column, which
+//! generators from latents hardly need.
 
 const LOOPS: [&str; 4] = ["dsp", "thumb2", "thumb1", "riscv"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=POCKETGAN_KERNELS");
-    println!("cargo::rustc-check-cfg=cfg(pocketgan_asm, pocketgan_x86_64, pocketgan_wide)");
+    println!(
+        "cargo::rustc-check-cfg=cfg(pocketgan_asm, pocketgan_x86_64, pocketgan_wide, pocketgan_mve)"
+    );
     println!("cargo::rustc-check-cfg=cfg(pocketgan_sse2, pocketgan_avx2)");
     for loops in LOOPS {
         println!("cargo::rustc-check-cfg=cfg(pocketgan_{loops})");
@@ -20,14 +23,17 @@ fn main() {
         Ok("avx2") => println!("cargo::rustc-cfg=pocketgan_avx2"),
         _ => {}
     }
-    if let Some(loops) = loops() {
+    let mve = std::env::var_os("CARGO_FEATURE_MVE").is_some();
+    let is = |name, value| std::env::var(name).is_ok_and(|it| it == value);
+    if mve && is("TARGET", "thumbv8m.main-none-eabihf") {
+        println!("cargo::rustc-cfg=pocketgan_mve");
+    } else if let Some(loops) = loops() {
         println!("cargo::rustc-cfg=pocketgan_asm");
         println!("cargo::rustc-cfg=pocketgan_{loops}");
         if loops == "dsp" && std::env::var_os("CARGO_FEATURE_IMAGES").is_some() {
             println!("cargo::rustc-cfg=pocketgan_wide");
         }
     }
-    let is = |name, value| std::env::var(name).is_ok_and(|it| it == value);
     if is("CARGO_CFG_TARGET_ARCH", "x86_64") && std::env::var_os("CARGO_CFG_MIRI").is_none() {
         println!("cargo::rustc-cfg=pocketgan_x86_64");
     }

@@ -1,5 +1,5 @@
 //! Puts a `memory.x` with room for every model where the linker looks for it, at the addresses that QEMU's machine for
-//! the target has.
+//! the target and the features have.
 
 use std::{env, fs, io, path::PathBuf};
 
@@ -9,6 +9,8 @@ fn main() -> io::Result<()> {
     let riscv = target.starts_with("riscv32");
     let [flash, ram] = if riscv {
         ["0x80000000", "0x80400000"]
+    } else if env::var_os("CARGO_FEATURE_CORTEX_M55").is_some() {
+        ["0x00000000", "0x31000000"]
     } else if target.starts_with("thumbv8m.main") {
         ["0x10000000", "0x38000000"]
     } else {

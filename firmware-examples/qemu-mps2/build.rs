@@ -5,13 +5,16 @@ use std::{env, fs, io, path::PathBuf};
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=memory");
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-check-cfg=cfg(armv6m, trustzone)");
+    println!("cargo::rustc-check-cfg=cfg(armv6m, mps3, trustzone)");
     let target = env::var("TARGET").unwrap_or_default();
     if target.starts_with("thumbv6m") {
         println!("cargo::rustc-cfg=armv6m");
     }
-    let trustzone = target.starts_with("thumbv8m");
-    let memory = if trustzone {
+    let cortex_m55 = env::var_os("CARGO_FEATURE_CORTEX_M55").is_some();
+    let memory = if cortex_m55 {
+        println!("cargo::rustc-cfg=mps3");
+        "memory/mps3.x"
+    } else if target.starts_with("thumbv8m") {
         println!("cargo::rustc-cfg=trustzone");
         "memory/mps2-trustzone.x"
     } else {

@@ -55,7 +55,8 @@ pub(crate) fn working_memory<'b, B>(
 where
     B: AsMut<[u32]> + ?Sized,
 {
-    if cfg!(pocketgan_asm) && !model.numbers().is_float() && !model.is_aligned() {
+    if cfg!(any(pocketgan_asm, pocketgan_mve)) && !model.numbers().is_float() && !model.is_aligned()
+    {
         return Err(Error::Unaligned);
     }
     buffer

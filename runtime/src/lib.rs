@@ -42,10 +42,10 @@
 //! One image of 28x28 from a latent of 64 through two 4x4 stride-2 transposed convolutions, int8, in
 //! instructions under QEMU, not cycles, the mean over the seeds 1 to 16 of the models in `models/`:
 //!
-//! | generator | products | Cortex-M0 | M3 | M4, M7, M33 | RV32IMC | working memory, bytes |
-//! |---|---|---|---|---|---|---|
-//! | 7x7x32, 14x14x16, 28x28x1 | 551,936 | 2,342,324 | 1,165,716 | 775,844 | 1,654,888 | 1,212 |
-//! | 7x7x64, 14x14x32, 28x28x1 | 1,906,688 | 6,789,194 | 3,429,911 | 2,189,997 | 5,075,137 | 2,300 |
+//! | generator | products | Cortex-M0 | M3 | M4, M7, M33 | M55 | RV32IMC | working memory, bytes |
+//! |---|---|---|---|---|---|---|---|
+//! | 7x7x32, 14x14x16, 28x28x1 | 551,936 | 2,340,214 | 1,160,572 | 772,867 | 343,133 | 1,655,141 | 1,212 |
+//! | 7x7x64, 14x14x32, 28x28x1 | 1,906,688 | 6,783,781 | 3,423,647 | 2,187,020 | 663,385 | 5,075,726 | 2,300 |
 //!
 //! `docs/device.md` has the account. Classes take a byte of the blob for each class and output of the first
 //! layer, no working memory, and one multiplication for each such output.
@@ -70,6 +70,9 @@
 //!   (`docs/device.md` has the price). Without it they are refused, and no code for them is linked.
 //! - `embedded-graphics`: module `display`, pictures on displays.
 //! - `dsp`: for Armv8-M Mainline cores that have the DSP extension, as most Cortex-M33 do. Others need no word.
+//! - `mve`: for Armv8.1-M cores that have Helium's whole-number vectors, as most Cortex-M55 and M85 do, under the target
+//!   `thumbv8m.main-none-eabihf`. The firmware has to switch the vector registers on, as `cortex-m-rt` does. It goes
+//!   before `dsp`.
 //! - `micromath`: f32 models' tanh and sigmoid through `micromath`, smaller and faster, off by up to
 //!   1.1e-3.
 #![no_std]

@@ -42,6 +42,7 @@ const LAYERS: &[&str] = &[
     "kernels::asm::thumb1",
     "kernels::asm::riscv",
     "kernels::asm",
+    "kernels::mve",
     "kernels::x86_64::features",
     "kernels::x86_64::vector",
     "kernels::x86_64::pointwise",

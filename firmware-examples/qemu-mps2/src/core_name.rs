@@ -3,11 +3,12 @@
 use core::ptr;
 
 /// Part numbers in the CPUID register, bits 4 to 15, and names.
-const CORES: [(u32, &str); 4] = [
+const CORES: [(u32, &str); 5] = [
     (0xc23, "cortex-m3"),
     (0xc24, "cortex-m4"),
     (0xc27, "cortex-m7"),
     (0xd21, "cortex-m33"),
+    (0xd22, "cortex-m55"),
 ];
 
 /// The core's name, as in `cortex-m4`. A program for the Cortex-M0, which none of the boards has, runs

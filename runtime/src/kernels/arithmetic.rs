@@ -41,7 +41,7 @@ pub fn rescale_fast(acc: i32, shift: u32, multiplier: i32) -> i32 {
 
 /// A rescaled accumulator through the rest of the activation.
 #[inline(always)]
-fn bound(activation: Activation, x: i32) -> i32 {
+pub(crate) fn bound(activation: Activation, x: i32) -> i32 {
     match activation {
         Activation::None | Activation::LeakyRelu { .. } => x.clamp(-128, 127),
         Activation::Relu => x.clamp(0, 255),

@@ -3,7 +3,9 @@
 #[cfg(pocketgan_asm)]
 use super::asm;
 use super::int8::Kernels;
-#[cfg(not(any(pocketgan_asm, pocketgan_x86_64)))]
+#[cfg(pocketgan_mve)]
+use super::mve;
+#[cfg(not(any(pocketgan_asm, pocketgan_mve, pocketgan_x86_64)))]
 use super::portable;
 #[cfg(pocketgan_x86_64)]
 use super::x86_64;
@@ -29,6 +31,8 @@ pub(crate) fn int8_row(
 ) {
     #[cfg(pocketgan_asm)]
     int8_row_by::<asm::Asm>(layer, y, input, out_ring, out, scratch);
+    #[cfg(pocketgan_mve)]
+    int8_row_by::<mve::Mve>(layer, y, input, out_ring, out, scratch);
     #[cfg(pocketgan_x86_64)]
     if x86_64::has_vnni() {
         int8_row_by::<x86_64::Vnni>(layer, y, input, out_ring, out, scratch);
@@ -37,7 +41,7 @@ pub(crate) fn int8_row(
     } else {
         int8_row_by::<x86_64::Sse2>(layer, y, input, out_ring, out, scratch);
     }
-    #[cfg(not(any(pocketgan_asm, pocketgan_x86_64)))]
+    #[cfg(not(any(pocketgan_asm, pocketgan_mve, pocketgan_x86_64)))]
     int8_row_by::<portable::Portable>(layer, y, input, out_ring, out, scratch);
 }
 
@@ -53,7 +57,9 @@ pub(crate) fn int8_add_image_row(
 ) {
     #[cfg(pocketgan_asm)]
     use asm::Asm as Fastest;
-    #[cfg(not(any(pocketgan_asm, pocketgan_x86_64)))]
+    #[cfg(pocketgan_mve)]
+    use mve::Mve as Fastest;
+    #[cfg(not(any(pocketgan_asm, pocketgan_mve, pocketgan_x86_64)))]
     use portable::Portable as Fastest;
     #[cfg(pocketgan_x86_64)]
     use x86_64::Sse2 as Fastest;

@@ -4,12 +4,16 @@
 //! the few taps that really meet an input, so no zeros are inserted and nothing is scattered. Rows
 //! outside the picture are skipped; columns outside are zeros in the ring.
 
-use super::arithmetic::{finish, rescale, rescale_fast};
+#[cfg(feature = "images")]
+use super::arithmetic::rescale_fast;
+use super::arithmetic::{finish, rescale};
 use crate::invariant::{Guaranteed, divisor, unexpected};
 use crate::layer::Layer;
 use crate::ring::Ring;
 use crate::scratch::BLOCK;
-use crate::shape::{Activation, Shape, Window};
+#[cfg(feature = "images")]
+use crate::shape::Activation;
+use crate::shape::{Shape, Window};
 use crate::window::Axis;
 
 /// Neighbours of a phase that are computed together, at most.
@@ -39,7 +43,7 @@ pub(crate) struct Phase<'a> {
     /// Bytes from one output to the next one of the phase.
     pub stride: usize,
     /// Bytes from an output's group of four channels to its next one.
-    #[cfg(pocketgan_wide)]
+    #[cfg(any(pocketgan_wide, pocketgan_mve))]
     pub group_step: usize,
 }
 
@@ -421,7 +425,7 @@ impl Outputs<'_> {
     }
 
     /// Requantizes four outputs from `i` on, whose products have these sums, into their places from `at` on.
-    #[cfg(not(pocketgan_x86_64))]
+    #[cfg(not(any(pocketgan_mve, pocketgan_x86_64)))]
     #[inline(always)]
     pub fn finish(&self, i: usize, sums: &[i32; 4], out: &mut [u8], at: usize) {
         for (j, sum) in (i..self.count).zip(sums) {
@@ -575,7 +579,7 @@ impl<'a> Convolution<'a> {
             weights: weights.get(self.first_tap * tap_len..).guaranteed(),
             channel_len: self.taps * tap_len,
             stride: axis.phases() * out_ring.column_step(),
-            #[cfg(pocketgan_wide)]
+            #[cfg(any(pocketgan_wide, pocketgan_mve))]
             group_step: out_ring.place(0, 4) - out_ring.place(0, 0),
         };
         (phase, first == -1)

@@ -13,7 +13,9 @@ mod dsp;
 pub(crate) mod float;
 pub(crate) mod int4;
 pub(crate) mod int8;
-#[cfg(not(any(pocketgan_asm, pocketgan_x86_64)))]
+#[cfg(pocketgan_mve)]
+mod mve;
+#[cfg(not(any(pocketgan_asm, pocketgan_mve, pocketgan_x86_64)))]
 mod portable;
 #[cfg(pocketgan_x86_64)]
 mod x86_64;

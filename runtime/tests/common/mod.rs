@@ -154,7 +154,14 @@ pub fn larger() -> Vec<(Vec<Plan>, u64)> {
         plans.push(last.expect("fits"));
         (plans, 5000 + i as u64)
     });
-    models.collect()
+    // More channels under a window than any loop reads at once.
+    let wide = [Activation::Relu, Activation::Tanh].map(|hidden| {
+        let first = linear(hidden, 3, 3, 68);
+        let second = windowed(first.2, false, [3, 1, 1, 0], hidden, 16).expect("fits");
+        let last = windowed(second.2, false, [3, 1, 1, 0], Activation::Tanh, 1);
+        vec![first, second, last.expect("fits")]
+    });
+    models.chain(wide.into_iter().zip(5128..)).collect()
 }
 
 /// Models with one or two skip connections, one behind the other or the second around both, over windows that leave the

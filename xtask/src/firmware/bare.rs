@@ -71,8 +71,8 @@ impl Footprint {
     ///
     /// It cannot be built or run, or prints something else than its stack.
     pub fn measure(toolchain: &Toolchain, machine: &Machine, blob: &Path) -> Result<Self> {
-        let bare = Bare::build(toolchain, machine.target, blob, Kind::Fast)?;
-        let mut run = cargo(toolchain, "run", machine.target, blob, Kind::Fast)?;
+        let bare = Bare::build(toolchain, machine, blob, Kind::Fast)?;
+        let mut run = cargo(toolchain, "run", machine, blob, Kind::Fast)?;
         run.args(["--config", machine.runner()]);
         run.args(["--example", "stack", "--"]).args(machine.options);
         let printed = process::output(&mut run)?;
@@ -97,11 +97,16 @@ impl Bare {
     /// # Errors
     ///
     /// It cannot be built; it links only if no panic can be reached.
-    pub fn build(toolchain: &Toolchain, target: &str, blob: &Path, kind: Kind) -> Result<Self> {
+    pub fn build(
+        toolchain: &Toolchain,
+        machine: &Machine,
+        blob: &Path,
+        kind: Kind,
+    ) -> Result<Self> {
         let metadata = blob.metadata();
         let metadata = metadata.with_context(|| format!("cannot read {}", blob.display()))?;
         Ok(Self {
-            program: machines::build(&mut cargo(toolchain, "build", target, blob, kind)?)?,
+            program: machines::build(&mut cargo(toolchain, "build", machine, blob, kind)?)?,
             blob_len: metadata.len(),
         })
     }
@@ -181,7 +186,7 @@ impl Bare {
 fn cargo(
     toolchain: &Toolchain,
     action: &str,
-    target: &str,
+    machine: &Machine,
     blob: &Path,
     kind: Kind,
 ) -> Result<Command> {
@@ -196,7 +201,7 @@ fn cargo(
     let bytes = fs::read(blob).with_context(|| format!("cannot read {}", blob.display()))?;
     let model = Model::parse(&bytes).with_context(|| blob.display().to_string())?;
     cargo.args(["--no-default-features", "--features", &features(&model)]);
-    cargo.args(["--target", target]);
+    machine.choose_core(&mut cargo);
     Ok(cargo)
 }
 
@@ -220,7 +225,7 @@ fn features(model: &Model<'_>) -> String {
 /// It cannot be built or run, or makes others.
 pub fn check_linear_pixels(toolchain: &Toolchain, machine: &Machine) -> Result<()> {
     let blob = workspace::root().join(EVERY_LINEAR);
-    let mut run = cargo(toolchain, "run", machine.target, &blob, Kind::Small)?;
+    let mut run = cargo(toolchain, "run", machine, &blob, Kind::Small)?;
     run.args(["--config", machine.runner()]);
     let printed = process::output(run.args(["--example", "pixels"]))?;
     let classes = host::classes(EVERY_LINEAR)? as u64;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bare::Footprint;
 use super::machines::{self, Core, MACHINES, Machine};
-use super::{Example, cases, footprint};
+use super::{Example, cases};
 use crate::bare_metal::Toolchain;
 use crate::{elf, setup};
 
@@ -64,7 +64,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let toolchain = setup::firmware()?;
     let asked = |core| arguments.core.is_empty() || arguments.core.contains(&core);
     if let Some(path) = &arguments.translator {
-        let machines = footprint::machines().filter(|machine| asked(machine.core));
+        let machines = machines::with_room().filter(|machine| asked(machine.core));
         return measure_translator(&toolchain, machines, path);
     }
     if !arguments.json {
@@ -110,12 +110,14 @@ fn measure_translator(
         let footprint = Footprint::measure(toolchain, machine, &path)?;
         let core: Option<cost::Core> = machine.core.name().parse().ok();
         let predicted = core.and_then(|core| core.instructions(&model));
-        let predicted: u64 = predicted.context("nothing is predicted")?.iter().sum();
+        let predicted = predicted.map_or_else(String::new, |each| {
+            let sum: u64 = each.iter().sum();
+            format!("{:+.1} %", (sum as f64 / count as f64 - 1.0) * 100.0)
+        });
         println!(
-            "{:<10}  {count:>12}  {:>16.2}  {:>+7.1} %  {:>10}  {:>12}  {:>11}",
+            "{:<10}  {count:>12}  {:>16.2}  {predicted:>9}  {:>10}  {:>12}  {:>11}",
             machine.core.name(),
             count as f64 / model.macs() as f64,
-            (predicted as f64 / count as f64 - 1.0) * 100.0,
             model.working_memory(),
             footprint.stack_bytes,
             footprint.code_bytes

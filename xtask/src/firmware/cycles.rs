@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use object::{Endianness, Object, ObjectSegment, read::elf::ElfFile32};
 use serde::Serialize;
 
-use super::machines::{self, Core, MACHINES, MICROBIT, Machine};
+use super::machines::{self, Core, Machine};
 use super::{Example, thumb};
 use crate::bare_metal::Toolchain;
 use crate::{process, setup};
@@ -53,7 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         println!("target      model   instructions  cycles, estimated");
     }
     // The micro:bit's core is there a second time, with memory for all models.
-    for machine in MACHINES.iter().filter(|m| m.board != MICROBIT.board) {
+    for machine in machines::with_room() {
         let Some(timing) = timing(machine.core) else {
             continue;
         };
@@ -72,7 +72,7 @@ fn timing(core: Core) -> Option<thumb::Timing> {
         Core::CortexM0 => Some(thumb::CORTEX_M0),
         Core::CortexM3 => Some(thumb::CORTEX_M3),
         Core::CortexM4 => Some(thumb::CORTEX_M4),
-        Core::CortexM7 | Core::CortexM33 | Core::Riscv32imc => None,
+        Core::CortexM7 | Core::CortexM33 | Core::CortexM55 | Core::Riscv32imc => None,
     }
 }
 

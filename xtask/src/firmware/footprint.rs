@@ -9,7 +9,7 @@ use pocketgan::{Model, Numbers, Operator};
 
 use super::bare::Footprint;
 use super::cost;
-use super::machines::{MACHINES, MICROBIT, Machine};
+use super::machines::{self, Machine};
 use super::random::{self, Recipe};
 use crate::bare_metal::Toolchain;
 
@@ -19,11 +19,9 @@ const TOLERANCE: u64 = 5;
 /// models that are fitted to.
 const TOLERANCE_OF_LINEAR: u64 = 7;
 
-/// A machine for each core that has room for every model.
+/// A machine for each core that figures are predicted for, with room for every model.
 pub fn machines() -> impl Iterator<Item = &'static Machine> {
-    MACHINES
-        .iter()
-        .filter(|machine| machine.board != MICROBIT.board)
+    machines::with_room().filter(|machine| machine.core.name().parse::<Core>().is_ok())
 }
 
 /// Measures models on each core; cores of one target share their figures.

@@ -18,6 +18,7 @@ pub enum Core {
     CortexM4,
     CortexM7,
     CortexM33,
+    CortexM55,
     Riscv32imc,
 }
 
@@ -28,6 +29,8 @@ pub struct Machine {
     pub board: &'static str,
     /// What is compiled for.
     pub target: &'static str,
+    /// The feature of the firmware that chooses the core, where the target does not.
+    pub feature: Option<&'static str>,
     /// What QEMU is told beyond the board's runner.
     pub options: &'static [&'static str],
     /// The models that fit, and those with int4 weights.
@@ -47,21 +50,32 @@ pub const MICROBIT: Machine = Machine {
     core: Core::CortexM0,
     board: "microbit",
     target: "thumbv6m-none-eabi",
+    feature: None,
     options: &[],
     models: &[NANO, DIGITS],
     int4: INT4,
+};
+/// The core with Helium.
+pub const MPS3_M55: Machine = Machine {
+    feature: Some("cortex-m55"),
+    ..mps2(
+        Core::CortexM55,
+        "thumbv8m.main-none-eabihf",
+        &["-M", "mps3-an547"],
+    )
 };
 /// RISC-V.
 pub const RISCV_VIRT: Machine = Machine {
     core: Core::Riscv32imc,
     board: "riscv-virt",
     target: "riscv32imc-unknown-none-elf",
+    feature: None,
     options: &[],
     models: MODELS,
     int4: INT4,
 };
 /// Every machine.
-pub const MACHINES: [Machine; 7] = [
+pub const MACHINES: [Machine; 8] = [
     MICROBIT,
     // The same instructions on a larger core.
     Machine {
@@ -77,14 +91,23 @@ pub const MACHINES: [Machine; 7] = [
         &["-M", "mps2-an500"],
     ),
     mps2(Core::CortexM33, "thumbv8m.main-none-eabihf", &[]),
+    MPS3_M55,
     RISCV_VIRT,
 ];
+
+/// Machines that have room for every model.
+pub fn with_room() -> impl Iterator<Item = &'static Machine> {
+    MACHINES
+        .iter()
+        .filter(|machine| machine.board != MICROBIT.board)
+}
 
 const fn mps2(core: Core, target: &'static str, options: &'static [&'static str]) -> Machine {
     Machine {
         core,
         board: "qemu-mps2",
         target,
+        feature: None,
         options,
         models: MODELS,
         int4: INT4,
@@ -103,8 +126,16 @@ impl Machine {
     /// A cargo command in the board's folder; the caller adds features.
     pub fn cargo(&self, toolchain: &Toolchain, action: &str) -> Command {
         let mut cargo = cargo(toolchain, action, Path::new(self.board));
-        cargo.args(["--target", self.target]);
+        self.choose_core(&mut cargo);
         cargo
+    }
+
+    /// Tells a cargo command which core to build for.
+    pub fn choose_core(&self, cargo: &mut Command) {
+        cargo.args(["--target", self.target]);
+        if let Some(feature) = self.feature {
+            cargo.args(["--features", feature]);
+        }
     }
 
     /// The configuration that tells cargo how to run firmware with any memory in QEMU, from another folder of

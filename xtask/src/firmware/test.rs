@@ -1,7 +1,7 @@
 //! `cargo xtask test --only firmware`: all boards built, those that QEMU knows run, and their pixels
 //! held against this machine's.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use super::bare::{self, Bare, Footprint, Kind};
 use super::bench::{self, SEEDS, Sample};
 use super::cases::{self, Read};
-use super::machines::{self, MACHINES, MICROBIT, MODELS, MPS2_M4, RISCV_VIRT};
+use super::machines::{self, MACHINES, MICROBIT, MODELS, MPS2_M4, MPS3_M55, Machine, RISCV_VIRT};
 use super::{
     Example, NANO, every_operator, folders, footprint, perceptron, pictures, requests, size, wasm,
 };
@@ -24,8 +24,10 @@ use crate::{host, process, workspace};
 /// A board that does not build or run, a panic that can be reached, or a picture that differs.
 pub fn run(toolchain: &Toolchain) -> Result<()> {
     build_all(toolchain)?;
-    let mut no_panic = MPS2_M4.cargo(toolchain, "build");
-    process::run(no_panic.args(["--features", "everything", "--example", "no_panic"]))?;
+    for machine in [MPS2_M4, MPS3_M55] {
+        let mut no_panic = machine.cargo(toolchain, "build");
+        process::run(no_panic.args(["--features", "everything", "--example", "no_panic"]))?;
+    }
     let mut sizes = size::Sample::new(toolchain)?;
     test_bare(toolchain, &mut sizes)?;
     for machine in [MICROBIT, MPS2_M4] {
@@ -37,10 +39,7 @@ pub fn run(toolchain: &Toolchain) -> Result<()> {
     let cases = Read::ALL.map(|read| Ok((read, cases::write(read)?)));
     let cases: Vec<(Read, String)> = cases.into_iter().collect::<Result<_>>()?;
     // The micro:bit's memory is too small; its core is there a second time.
-    for machine in MACHINES
-        .iter()
-        .filter(|machine| machine.board != MICROBIT.board)
-    {
+    for machine in machines::with_room() {
         for (read, path) in &cases {
             cases::check(toolchain, machine, *read, path)?;
         }
@@ -90,19 +89,23 @@ fn test_bare(toolchain: &Toolchain, sizes: &mut size::Sample) -> Result<()> {
             Kind::Small,
         ),
     ];
-    let targets: BTreeSet<&str> = MACHINES.iter().map(|machine| machine.target).collect();
-    for target in targets {
+    let builds: BTreeMap<_, &Machine> = MACHINES
+        .iter()
+        .map(|machine| ((machine.target, machine.feature), machine))
+        .collect();
+    for machine in builds.values() {
+        let core = machine.core.name();
         for (name, blob, kind) in &models {
-            let bare = Bare::build(toolchain, target, blob, *kind)?;
+            let bare = Bare::build(toolchain, machine, blob, *kind)?;
             bare.check_symbols()
-                .with_context(|| format!("{name}, {target}"))?;
+                .with_context(|| format!("{name}, {core}"))?;
             match *name {
-                "every operator" if target == MPS2_M4.target => bare.check_operators()?,
-                "two linear layers" if target == MICROBIT.target => bare.check_linear()?,
+                "every operator" if machine.target == MPS2_M4.target => bare.check_operators()?,
+                "two linear layers" if machine.target == MICROBIT.target => bare.check_linear()?,
                 _ => {}
             }
             let code_bytes = bare.code_bytes()?;
-            eprintln!("{name}, {target}: the smallest firmware has {code_bytes} bytes of code");
+            eprintln!("{name}, {core}: the smallest firmware has {code_bytes} bytes of code");
         }
     }
     for machine in footprint::machines() {
