@@ -1,7 +1,9 @@
 //! Pictures on any display that `embedded-graphics` knows, row by row, so that no picture is ever in memory.
 
+use crate::rgb565;
 use crate::rows::{RowSink, TryRowSink};
-use embedded_graphics_core::pixelcolor::BinaryColor;
+use embedded_graphics_core::pixelcolor::raw::RawU16;
+use embedded_graphics_core::pixelcolor::{BinaryColor, Rgb565};
 use embedded_graphics_core::prelude::*;
 use embedded_graphics_core::primitives::Rectangle;
 
@@ -113,4 +115,24 @@ pub fn dither(point: Point, pixel: &[u8]) -> BinaryColor {
     let [x, y] = [point.x, point.y].map(|at| at.rem_euclid(4) as usize);
     let threshold = THRESHOLDS[y][x] * 16 + 8;
     BinaryColor::from(pixel.first().is_some_and(|&level| level >= threshold))
+}
+
+/// Colours for a display of 65,536 of them. Three channels are red, green and blue (further ones are left out); fewer
+/// are a grey, the first. Levels of 0 to 255 are rounded to the nearest of the display's: 0 to 31 of red and blue, 0 to
+/// 63 of green. [`rgb565_row`](crate::rgb565_row) gives the same colours as bytes.
+///
+/// ```
+/// use embedded_graphics::{mock_display::MockDisplay, pixelcolor::Rgb565, prelude::*};
+/// use pocketgan::RowSink;
+/// use pocketgan::display::{Rows, rgb565};
+///
+/// let mut display = MockDisplay::new();
+/// let mut rows = Rows::new(&mut display, Point::zero(), 1, 3, rgb565);
+/// rows.row(0, &[255, 0, 0, 255, 255, 255]);
+/// rows.result().expect("a mock display draws");
+/// assert_eq!(display.get_pixel(Point::new(1, 0)), Some(Rgb565::WHITE));
+/// display.assert_pattern(&["RW"]);
+/// ```
+pub fn rgb565(_: Point, pixel: &[u8]) -> Rgb565 {
+    RawU16::new(rgb565::rgb565(pixel)).into()
 }

@@ -94,6 +94,7 @@ mod invariant;
 mod kernels;
 pub mod latent;
 mod layer;
+mod rgb565;
 mod ring;
 mod rows;
 mod scratch;
@@ -116,6 +117,7 @@ pub use error::Error;
 pub use exec::Buffer;
 pub use generator::Generator;
 pub use latent::Rng;
+pub use rgb565::rgb565_row;
 pub use rows::{
     Kept, Pixels, Rewind, Row, RowSink, RowSource, SampleError, ScoreError, TranslateError,
     TryRowSink,

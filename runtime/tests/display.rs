@@ -1,11 +1,12 @@
 //! Drawing on embedded-graphics' mock display.
 
 use embedded_graphics::mock_display::MockDisplay;
-use embedded_graphics::pixelcolor::{BinaryColor, Gray8, Rgb888};
+use embedded_graphics::pixelcolor::raw::ToBytes;
+use embedded_graphics::pixelcolor::{BinaryColor, Gray8, Rgb565, Rgb888};
 use embedded_graphics::prelude::*;
 use embedded_graphics::primitives::Rectangle;
-use pocketgan::display::{Rows, dither};
-use pocketgan::{Buffer, Generator, Model, RowSink, SampleError, include_model};
+use pocketgan::display::{Rows, dither, rgb565};
+use pocketgan::{Buffer, Error, Generator, Model, RowSink, SampleError, include_model, rgb565_row};
 
 const MODEL: Model = include_model!("../../models/mnist-nano/model.pgan");
 
@@ -111,6 +112,77 @@ fn dithering_lights_as_many_points_as_the_level_asks_for() {
         [0, 7, 8, 128, 247, 248, 255].map(lit),
         [0, 0, 1, 8, 15, 16, 16]
     );
+}
+
+/// `embedded-graphics`' own conversion of a pixel of three channels.
+fn converted(&[r, g, b]: &[u8; 3]) -> Rgb565 {
+    Rgb888::new(r, g, b).into()
+}
+
+#[test]
+fn each_level_becomes_the_nearest_of_a_colour_display() {
+    for level in 0..=255 {
+        for pixel in [[level, 0, 0], [0, level, 0], [255, 255, level], [level; 3]] {
+            assert_eq!(
+                rgb565(Point::zero(), &pixel),
+                converted(&pixel),
+                "{pixel:?}"
+            );
+        }
+        let grey = Rgb565::from(Gray8::new(level));
+        assert_eq!(rgb565(Point::zero(), &[level]), grey, "{level}");
+    }
+}
+
+#[test]
+fn a_row_becomes_a_colour_displays_bytes() {
+    // Of each channel all levels, in another order.
+    let pixels: Vec<[u8; 3]> = (0..=255u8)
+        .map(|i| [i, i.wrapping_mul(7), i.wrapping_mul(77)])
+        .collect();
+    let expected: Vec<[u8; 2]> = pixels
+        .iter()
+        .map(|pixel| converted(pixel).to_be_bytes())
+        .collect();
+    let mut bytes = [0; 512];
+    assert_eq!(rgb565_row(pixels.as_flattened(), 3, &mut bytes), Ok(()));
+    assert_eq!(bytes, *expected.as_flattened());
+
+    let greys: Vec<u8> = pixels.iter().map(|pixel| pixel[1]).collect();
+    let expected: Vec<[u8; 2]> = greys
+        .iter()
+        .map(|&grey| Rgb565::from(Gray8::new(grey)).to_be_bytes())
+        .collect();
+    assert_eq!(rgb565_row(&greys, 1, &mut bytes), Ok(()));
+    assert_eq!(bytes, *expected.as_flattened());
+}
+
+#[test]
+fn a_row_of_another_length_is_refused() {
+    let pixels = [255; 12];
+    for (len, channels, width) in [
+        (12, 3, 3),
+        (12, 3, 5),
+        (12, 1, 4),
+        (11, 3, 4),
+        (0, 1, 1),
+        (1, 1, 0),
+        (0, 0, 0),
+        (12, 0, 4),
+        (12, usize::MAX, 4),
+    ] {
+        let mut bytes = vec![7; 2 * width];
+        let refused = rgb565_row(&pixels[..len], channels, &mut bytes);
+        assert_eq!(
+            refused,
+            Err(Error::SliceLength),
+            "{len}, {channels}, {width}"
+        );
+        assert!(bytes.iter().all(|&byte| byte == 7));
+    }
+    // Half a pixel of bytes.
+    assert_eq!(rgb565_row(&pixels, 3, &mut [0; 9]), Err(Error::SliceLength));
+    assert_eq!(rgb565_row(&[], 3, &mut []), Ok(()));
 }
 
 /// A display that takes one row and then fails.

@@ -55,6 +55,7 @@ const LAYERS: &[&str] = &[
     "kernels::backend",
     "kernels",
     // Images.
+    "rgb565",
     "rows",
     "exec",
     "generator",
