@@ -2,7 +2,7 @@
 //!
 //! `docs/scores.md` defines the protocols.
 
-use crate::classifier::{DecodeError, Judged};
+use crate::classifier::{Attribute, AttributeClassifier, DecodeError, Judged, Tally};
 use crate::data::{Dataset, Images, spread};
 use crate::gaussian::Gaussian;
 use crate::metrics::divergence::{jensen_shannon, kullback_leibler, shares, uniform};
@@ -13,6 +13,7 @@ use crate::nn::ModelError;
 use crate::spec::Shape;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use std::borrow::Cow;
 
 /// Images of the scores by Inception.
 const INCEPTION_SAMPLES: usize = 10_000;
@@ -34,6 +35,16 @@ pub enum EvaluationError {
         /// The data set's.
         expected: Shape,
         /// The model's.
+        found: Shape,
+    },
+    /// The classifier of attributes was trained on images of another shape.
+    #[error(
+        "the classifier of attributes looks at images of {expected}, and the data set's are {found}"
+    )]
+    Attributes {
+        /// The classifier's.
+        expected: Shape,
+        /// The data set's.
         found: Shape,
     },
     /// There are too few test or training images to hold anything against.
@@ -85,7 +96,7 @@ impl Samples {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
     /// Its key in JSON.
-    pub key: &'static str,
+    pub key: Cow<'static, str>,
     /// The name of its protocol, with the number of images in it.
     pub protocol: String,
     /// `None` where it was not asked for or does not exist.
@@ -99,9 +110,9 @@ pub struct Figures(pub Vec<Figure>);
 
 impl Figures {
     /// Adds a figure.
-    pub fn add(&mut self, key: &'static str, protocol: String, value: Option<f64>) {
+    pub fn add(&mut self, key: impl Into<Cow<'static, str>>, protocol: String, value: Option<f64>) {
         let figure = Figure {
-            key,
+            key: key.into(),
             protocol,
             value,
         };
@@ -120,9 +131,9 @@ impl Serialize for Figures {
         for figure in &self.0 {
             match figure.value {
                 Some(value) if value.is_infinite() => {
-                    map.serialize_entry(figure.key, "Infinity")?
+                    map.serialize_entry(&figure.key, "Infinity")?
                 }
-                value => map.serialize_entry(figure.key, &value)?,
+                value => map.serialize_entry(&figure.key, &value)?,
             }
         }
         map.end()
@@ -144,12 +155,19 @@ pub struct Judge {
     test: Histogram,
     classes: Option<Classes>,
     inception: Option<(Inception, Vec<f32>)>,
+    attributes: Option<Attributes>,
     /// The training images, centred.
     train: Vec<f32>,
     /// Of test images from the nearest training image.
     test_nearest: Vec<f64>,
     /// Figures of the test images themselves, where those are worth a look.
     data: Figures,
+}
+
+/// A classifier of attributes, and what it sees in the test images.
+struct Attributes {
+    eye: AttributeClassifier,
+    test: Vec<Tally>,
 }
 
 /// The classifier, and what it sees in the test images.
@@ -199,11 +217,34 @@ impl Judge {
             samples,
             classes,
             inception,
+            attributes: None,
             train,
             data: Figures::default(),
         };
         judge.data = judge.of_test_images(&some);
         Ok(judge)
+    }
+
+    /// Has a classifier of attributes look at images too, and at the test images first.
+    ///
+    /// # Errors
+    /// A classifier of images of another shape; the device's.
+    pub fn with_attributes(
+        mut self,
+        eye: AttributeClassifier,
+        test: &Images,
+    ) -> Result<Self, EvaluationError> {
+        let expected = eye.classifier().image();
+        if self.shape != expected {
+            return Err(EvaluationError::Attributes {
+                expected,
+                found: self.shape,
+            });
+        }
+        let test = eye.tally(&test.pixels)?;
+        attribute_figures(&mut self.data, eye.attributes(), [&test, &test], "test");
+        self.attributes = Some(Attributes { eye, test });
+        Ok(self)
     }
 
     /// The figures of the test images that show what is usual, by the same keys and protocols.
@@ -262,6 +303,10 @@ impl Judge {
         self.by_features(&mut figures, pixels, judged.as_ref(), tell)?;
         self.by_pixels(&mut figures, plain);
         self.by_neighbours(&mut figures, self.first(pixels, self.samples.nearest));
+        if let Some(Attributes { eye, test }) = &self.attributes {
+            let (tallies, n) = (eye.tally(plain)?, label(self.count(plain)));
+            attribute_figures(&mut figures, eye.attributes(), [&tallies, test], &n);
+        }
         Ok(Scored {
             figures,
             class_counts,
@@ -386,6 +431,39 @@ impl Judge {
         let mean = distances.iter().sum::<f64>() / distances.len() as f64;
         let figure = mean / (self.shape.len() as f64).sqrt();
         figure.is_finite().then_some(figure)
+    }
+}
+
+/// Of each attribute: of how many images of these tallies the classifier is sure, and the divergence of its values from
+/// those of the test images. The mean share of all attributes comes first, and the largest divergence.
+fn attribute_figures(
+    figures: &mut Figures,
+    attributes: &[Attribute],
+    [tallies, test]: [&[Tally]; 2],
+    n: &str,
+) {
+    let all = attributes.iter().zip(tallies).zip(test);
+    let each: Vec<(&str, [f64; 2])> = all
+        .map(|((attribute, tally), test)| {
+            let images = tally.values.len().max(1) as f64;
+            let [ours, test] = [tally, test].map(|it| shares(&it.counts));
+            let own = [f64::from(tally.sure) / images, jensen_shannon(&ours, &test)];
+            (&*attribute.name, own)
+        })
+        .collect();
+    let sure = each.iter().map(|(_, own)| own[0]).sum::<f64>() / each.len().max(1) as f64;
+    let js = each.iter().map(|(_, own)| own[1]).fold(0.0, f64::max);
+    for (name, [sure, js]) in [("attributes", [sure, js])].iter().chain(&each) {
+        figures.add(
+            format!("sure_{name}"),
+            format!("sure-{name}-{n}"),
+            Some(*sure),
+        );
+        figures.add(
+            format!("js_{name}"),
+            format!("js-{name}-{n}-test"),
+            Some(*js),
+        );
     }
 }
 
@@ -539,6 +617,37 @@ mod tests {
         assert_eq!(json, r#"{"a":1.5,"b":"Infinity","c":null}"#);
         assert_eq!(figures.get("b"), Some(f64::INFINITY));
         assert_eq!((figures.get("c"), figures.get("d")), (None, None));
+    }
+
+    /// All of one value against halves: from the middle, 1/4 and 3/4, they are `ln(4/3)` and `ln 2 / 2 - ln(3/2) / 2` away.
+    #[test]
+    fn attributes_are_counted() {
+        let attribute = |name: &str| Attribute {
+            name: name.into(),
+            values: vec!["no".into(), "yes".into()],
+        };
+        let tally = |sure, counts: [u32; 2]| Tally {
+            sure,
+            counts: counts.to_vec(),
+            values: vec![0; 4],
+        };
+        let attributes = [attribute("hat"), attribute("beard")];
+        let ours = [tally(3, [4, 0]), tally(4, [1, 3])];
+        let test = [tally(4, [2, 2]), tally(4, [1, 3])];
+        let mut figures = Figures::default();
+        attribute_figures(&mut figures, &attributes, [&ours, &test], "4");
+        let js = ((4.0f64 / 3.0).ln() + (2f64.ln() - 1.5f64.ln()) / 2.0) / 2.0;
+        for (key, expected) in [
+            ("sure_attributes", 0.875),
+            ("js_attributes", js),
+            ("sure_hat", 0.75),
+            ("js_hat", js),
+            ("sure_beard", 1.0),
+            ("js_beard", 0.0),
+        ] {
+            let figure = figures.get(key).unwrap();
+            assert!((figure - expected).abs() < 1e-12, "{key}: {figure}");
+        }
     }
 
     /// A tenth of the data's share is enough; a class that the data lacks does not count.

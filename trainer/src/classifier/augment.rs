@@ -13,6 +13,12 @@ pub struct Augmentation {
 }
 
 impl Augmentation {
+    /// Leaves images as they are.
+    pub const NONE: Self = Self {
+        shift: 0,
+        mirror: false,
+    };
+
     /// What suits a data set: a mirrored shoe is a shoe, a mirrored 2 is no digit.
     pub fn of(dataset: &Dataset) -> Self {
         let name = dataset.published().map(Published::name);
@@ -71,11 +77,7 @@ mod tests {
 
     #[test]
     fn nothing_is_changed_where_nothing_is_allowed() {
-        let still = Augmentation {
-            shift: 0,
-            mirror: false,
-        };
-        assert_eq!(changed(still), [IMAGE.to_vec()].into());
+        assert_eq!(changed(Augmentation::NONE), [IMAGE.to_vec()].into());
     }
 
     #[test]

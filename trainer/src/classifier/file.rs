@@ -1,6 +1,6 @@
 //! A trained classifier and what it sees in the test images, in one safetensors file.
 
-use super::{Classifier, ClassifierError};
+use super::{Attribute, Classifier, ClassifierError};
 use crate::data::{Dataset, Images};
 use crate::gaussian::Gaussian;
 use crate::parameters::{HostTensor, Parameters};
@@ -28,7 +28,10 @@ pub struct State {
     pub network: Network,
     pub seed: u64,
     pub epochs: u32,
-    /// Share of the test images whose class it tells.
+    /// What it tells of a picture: nothing but its class where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<Attribute>,
+    /// Share of the test images whose class it tells; of attributes the mean of their shares.
     pub test_accuracy: f64,
     /// Images that the reference statistics were computed from: all test images.
     pub reference_images: usize,
@@ -45,6 +48,7 @@ impl State {
             network,
             seed,
             epochs,
+            attributes: Vec::new(),
             test_accuracy: 0.0,
             reference_images: test.count,
             reference_sha256: test.sha256(),

@@ -1,31 +1,46 @@
 //! The classifier's loss.
 
 use crate::nn::loss::{Logits, Loss};
-use dfdx::prelude::{Axis, ReshapeTo, SumTo, Tape, TryDiv, TryMul};
+use dfdx::prelude::{Axis, PutTape, ReshapeTo, SplitTape, SumTo, Tape, TryAdd, TryDiv, TryMul};
 use dfdx::tensor_ops::Device;
 
-/// Softmax cross-entropy, the mean over a batch: `-ln softmax(x)[label]`. `logits` are those of
-/// each image in turn, `(N * classes,)`; `labels` are `(N,)`, each below `classes`.
+/// Softmax cross-entropy, the mean over a batch and the sum over groups of logits: `-ln softmax(x)[label]`. `logits` are
+/// those of each image in turn, and of an image each group's: `(N * S,)`, where the `sizes` of the groups add up to `S`.
+/// `labels` are `(N, A)`, each below the size of its group.
 ///
 /// # Errors
 /// The device's.
 pub fn cross_entropy<D: Device<f32>, T: Tape<f32, D>>(
     logits: Logits<D, T>,
     labels: &[u8],
-    classes: usize,
+    sizes: &[usize],
 ) -> Result<Loss<D, T>, D::Err> {
-    let shape = (labels.len(), classes);
-    let mut one_hot = vec![0.0; labels.len() * classes];
-    for (row, &label) in one_hot.chunks_exact_mut(classes).zip(labels) {
-        row[usize::from(label)] = 1.0;
+    let images = labels.len() / sizes.len();
+    let all: usize = sizes.iter().sum();
+    let device = logits.device().clone();
+    let (logits, mut tape) = logits.try_reshape_like(&(images, all))?.split_tape();
+    let mut sum = device.try_zeros()?;
+    let mut first = 0;
+    for (group, &size) in sizes.iter().enumerate() {
+        let mut one_hot = vec![0.0; images * size];
+        let labels = labels.iter().skip(group).step_by(sizes.len());
+        for (row, &label) in one_hot.chunks_exact_mut(size).zip(labels) {
+            row[usize::from(label)] = 1.0;
+        }
+        let one_hot = device.try_tensor_from_vec(one_hot, (images, size))?;
+        let own = logits
+            .clone()
+            .put_tape(tape)
+            .try_slice((.., first..first + size))?;
+        let own: Loss<D, T> = own
+            .try_log_softmax::<Axis<1>>()?
+            .try_mul(one_hot)?
+            .try_sum()?
+            .try_add(sum)?;
+        (sum, tape) = own.split_tape();
+        first += size;
     }
-    let one_hot = logits.device().try_tensor_from_vec(one_hot, shape)?;
-    logits
-        .try_reshape_like(&shape)?
-        .try_log_softmax::<Axis<1>>()?
-        .try_mul(one_hot)?
-        .try_sum()?
-        .try_div(-(labels.len() as f32))
+    sum.put_tape(tape).try_div(-(images as f32))
 }
 
 #[cfg(test)]
@@ -41,7 +56,7 @@ mod tests {
         let logits = [0.3f32, -2.0, 5.0, 1.5, 0.7, -4.0];
         let labels = [0u8, 1];
         let x = cpu.tensor_from_vec(logits.to_vec(), (6,));
-        let loss = cross_entropy(x.leaky_trace(), &labels, 3).unwrap();
+        let loss = cross_entropy(x.leaky_trace(), &labels, &[3]).unwrap();
         let (value, gradients) = backward(loss).unwrap();
         let softmax: Vec<Vec<f64>> = logits
             .chunks(3)
@@ -60,11 +75,28 @@ mod tests {
         }
     }
 
+    /// Groups are as so many losses of their own.
+    #[test]
+    fn groups_of_logits_add_up() {
+        let cpu = Cpu::default();
+        let of = |logits: &[f32], labels: &[u8], sizes: &[usize]| {
+            let x = cpu.tensor_from_vec(logits.to_vec(), (logits.len(),));
+            let loss = cross_entropy(x.leaky_trace(), labels, sizes).unwrap();
+            let (value, gradients) = backward(loss).unwrap();
+            (value, gradients.get(&x).as_vec())
+        };
+        let (all, gradient) = of(&[0.3, -2.0, 5.0, 1.5, 0.7, -4.0], &[1, 2], &[2, 4]);
+        let (first, of_first) = of(&[0.3, -2.0], &[1], &[2]);
+        let (second, of_second) = of(&[5.0, 1.5, 0.7, -4.0], &[2], &[4]);
+        assert!((all - first - second).abs() < 1e-6);
+        assert_eq!(gradient, [of_first, of_second].concat());
+    }
+
     #[test]
     fn extreme_logits_stay_finite() {
         let cpu = Cpu::default();
         let x = cpu.tensor_from_vec(vec![1e4f32, -1e4], (2,));
-        let loss = cross_entropy(x.leaky_trace(), &[1], 2).unwrap();
+        let loss = cross_entropy(x.leaky_trace(), &[1], &[2]).unwrap();
         let (value, gradients) = backward(loss).unwrap();
         assert_eq!(value, 2e4);
         assert_eq!(gradients.get(&x).as_vec(), [1.0, -1.0]);

@@ -130,12 +130,25 @@ impl Classifier {
             }
         }
         let logits = self.head.evaluate(&features, &[])?;
-        let classes = logits.chunks_exact(self.classes().max(1)).map(most_likely);
+        let classes = logits.chunks_exact(self.classes().max(1));
+        let classes = classes.map(|logits| most_likely(logits) as u8);
         Ok(Judged {
             classes: classes.collect(),
             statistics: statistics.concat(),
             features,
         })
+    }
+
+    /// The logits of images, `(N, C, H, W)`: [`Classifier::classes`] an image.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn logits(&self, pixels: &[u8]) -> Result<Vec<f32>, ModelError> {
+        let mut features = to_samples(pixels);
+        for part in self.body.iter().chain([&self.head]) {
+            features = part.evaluate(&features, &[])?;
+        }
+        Ok(features)
     }
 }
 
@@ -154,14 +167,14 @@ pub(super) fn to_samples(pixels: &[u8]) -> Vec<f32> {
 }
 
 /// The place of the greatest logit, the first of several.
-fn most_likely(logits: &[f32]) -> u8 {
+pub(super) fn most_likely(logits: &[f32]) -> usize {
     let mut best = 0;
     for (i, &logit) in logits.iter().enumerate() {
         if logit > logits[best] {
             best = i;
         }
     }
-    best as u8
+    best
 }
 
 #[cfg(test)]

@@ -9,10 +9,19 @@ use crate::optim::{Optimizer, OptimizerConfig};
 use crate::rng::{Rng, Stream};
 use crate::spec::Network;
 
+/// What is to be told of each image.
+#[derive(Clone, Copy, Debug)]
+pub struct Targets<'a> {
+    /// `(N, A)`: for each of `A` attributes, the place of the image's value.
+    pub labels: &'a [u8],
+    /// How many values each attribute has.
+    pub sizes: &'a [usize],
+}
+
 /// What a classifier is trained by.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Ends in a logit a class.
+    /// Ends in a logit for each value of each attribute, or for each class.
     pub network: Network,
     pub augmentation: Augmentation,
     pub optimizer: OptimizerConfig,
@@ -42,6 +51,7 @@ pub fn train<D: Device<f32>>(
     device: D,
     settings: &Settings,
     images: &Images,
+    targets: Targets<'_>,
     watch: &mut dyn FnMut(Epoch),
 ) -> Result<Model<D>, ModelError> {
     let mut training = Training::new(device, settings)?;
@@ -50,8 +60,14 @@ pub fn train<D: Device<f32>>(
         let mut rng = Rng::new(settings.seed, Stream::Augmentation(epoch));
         let (mut sum, mut steps) = (0.0, 0.0);
         for batch in order.chunks_exact(settings.batch) {
-            let (samples, labels) = assemble(images, batch, settings.augmentation, &mut rng);
-            sum += f64::from(training.step(&samples, &labels, settings.ema_decay)?);
+            let samples = assemble(images, batch, settings.augmentation, &mut rng);
+            let loss = training.step(
+                &samples,
+                &targets.of(batch),
+                targets.sizes,
+                settings.ema_decay,
+            );
+            sum += f64::from(loss?);
             steps += 1.0;
         }
         watch(Epoch {
@@ -62,12 +78,22 @@ pub fn train<D: Device<f32>>(
     training.settle(settings, images)
 }
 
+impl Targets<'_> {
+    /// The labels of a batch.
+    fn of(&self, batch: &[u32]) -> Vec<u8> {
+        let count = self.sizes.len();
+        let labels = batch
+            .iter()
+            .flat_map(|&i| &self.labels[i as usize * count..][..count]);
+        labels.copied().collect()
+    }
+}
+
 struct Training<D: Device<f32>> {
     model: Model<D>,
     average: Model<D>,
     optimizer: Optimizer<D>,
     steps: u32,
-    classes: usize,
 }
 
 impl<D: Device<f32>> Training<D> {
@@ -80,21 +106,26 @@ impl<D: Device<f32>> Training<D> {
             optimizer: Optimizer::new(settings.optimizer, &mut model)?,
             model,
             steps: 0,
-            classes: settings.network.output()?.len(),
         })
     }
 
     /// Updates the weights by a batch; gives its loss.
-    fn step(&mut self, samples: &[f32], labels: &[u8], decay: f64) -> Result<f32, ModelError> {
+    fn step(
+        &mut self,
+        samples: &[f32],
+        labels: &[u8],
+        sizes: &[usize],
+        decay: f64,
+    ) -> Result<f32, ModelError> {
         const LEARN: Mode = Mode::Train(Wants {
             input: false,
             weights: true,
         });
         let mut recording = Recording::new(self.model.device());
-        let x = self.model.input(labels.len(), samples)?;
+        let x = self.model.input(labels.len() / sizes.len(), samples)?;
         let (logits, _) = self.model.forward(&mut recording.tape, &x, &[], LEARN)?;
         let logits = recording.read(&logits)?;
-        let loss = cross_entropy(logits, labels, self.classes).map_err(device_error)?;
+        let loss = cross_entropy(logits, labels, sizes).map_err(device_error)?;
         let (value, mut gradients) = recording.backward(loss)?;
         self.optimizer.step(&mut self.model, &mut gradients)?;
         self.steps += 1;
@@ -110,33 +141,21 @@ impl<D: Device<f32>> Training<D> {
         let order = { order }.permutation(images.count as u32);
         let mut rng = Rng::new(settings.seed, Stream::Augmentation(settings.epochs));
         let batches = order.chunks_exact(n).take(BATCHES).map(|batch| {
-            (
-                assemble(images, batch, settings.augmentation, &mut rng).0,
-                Vec::new(),
-            )
+            let samples = assemble(images, batch, settings.augmentation, &mut rng);
+            (samples, Vec::new())
         });
         self.average.estimate_statistics(n, batches)?;
         Ok(self.average)
     }
 }
 
-/// A batch of changed images, `(N, C, H, W)`, pixel `p` as `(p - 128) / 128`, and their labels.
-fn assemble(
-    images: &Images,
-    batch: &[u32],
-    augmentation: Augmentation,
-    rng: &mut Rng,
-) -> (Vec<f32>, Vec<u8>) {
+/// A batch of changed images, `(N, C, H, W)`, pixel `p` as `(p - 128) / 128`.
+fn assemble(images: &Images, batch: &[u32], augmentation: Augmentation, rng: &mut Rng) -> Vec<f32> {
     let mut pixels = Vec::with_capacity(batch.len() * images.image_len());
-    let mut labels = Vec::with_capacity(batch.len());
-    for &i in batch {
-        let i = i as usize;
-        if let Some((image, &label)) = images.image(i).zip(images.labels.get(i)) {
-            augmentation.apply(image, images.height, images.width, rng, &mut pixels);
-            labels.push(label);
-        }
+    for image in batch.iter().filter_map(|&i| images.image(i as usize)) {
+        augmentation.apply(image, images.height, images.width, rng, &mut pixels);
     }
-    (super::sight::to_samples(&pixels), labels)
+    super::sight::to_samples(&pixels)
 }
 
 #[cfg(test)]
@@ -190,7 +209,11 @@ mod tests {
             let mut losses = Vec::new();
             let model = pool.build().unwrap().install(|| {
                 let watch = &mut |epoch: Epoch| losses.push(epoch.loss);
-                train(Cpu::default(), &settings(), &images, watch).unwrap()
+                let targets = Targets {
+                    labels: &images.labels,
+                    sizes: &[2],
+                };
+                train(Cpu::default(), &settings(), &images, targets, watch).unwrap()
             });
             assert_eq!(losses.len(), 12);
             assert!(losses[11] < losses[0] / 4.0, "{losses:?}");

@@ -116,3 +116,73 @@ fn what_cannot_be_learned_from_is_a_sentence_and_leaves_nothing() {
     assert!(said.contains("no classes"), "{said}");
     assert!(!place.path("mine").exists());
 }
+
+/// Pictures whose upper half is dark or bright, and whose lower half is dark, grey or bright, with a table that says so.
+fn halves(folder: &Path) {
+    let mut table = "picture,upper,lower\n".to_owned();
+    for (split, count) in [("train", 132), ("test", 24)] {
+        std::fs::create_dir_all(folder.join(split)).unwrap();
+        for i in 0..count {
+            let (upper, lower) = (i % 2, i / 2 % 3);
+            let picture = RgbImage::from_fn(16, 16, |_, y| {
+                let level = if y < 8 {
+                    30 + 180 * upper
+                } else {
+                    20 + 90 * lower
+                };
+                Rgb([level + i % 20; 3].map(|c| c as u8))
+            });
+            picture
+                .save(folder.join(split).join(format!("{i}.png")))
+                .unwrap();
+            table += &format!("{split}/{i}.png,u{upper},l{lower}\n");
+        }
+    }
+    std::fs::write(folder.join("labels.csv"), table).unwrap();
+}
+
+#[test]
+fn what_a_table_says_of_pictures_is_counted_in_generated_ones() {
+    let place = Place::new();
+    halves(&place.path("halves"));
+    let learn = "classifier --dataset folder:halves --image-size 8 --epochs 2 --json";
+    let output = place.output(&format!("{learn} --attributes halves/labels.csv --out eye"));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told = report["attributes"].as_array().unwrap();
+    let names: Vec<_> = told.iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["upper", "lower"]);
+    for attribute in told {
+        assert_eq!(attribute["accuracy"], 1.0, "{report}");
+    }
+    let fit = FIT.replace("discs --image-size 16", "halves --image-size 8");
+    place.ends_with(0, &format!("{fit} --out run"));
+    // As many training pictures as there are.
+    let eval = "eval run --engine int8 --samples 132 --floor --json --attributes";
+    let output = place.output(&format!("{eval} eye/classifier.safetensors"));
+    let scores: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    // Each value has the same share of the training pictures and of the test pictures.
+    assert_eq!(scores["engines"]["floor"]["js_attributes"], 0.0, "{scores}");
+    assert!(scores["js_upper"].as_f64().unwrap() <= std::f64::consts::LN_2);
+    assert_eq!(scores["data"]["sure_upper"], told[0]["sure"], "{scores}");
+    assert_eq!(scores["protocols"]["sure_upper"], "sure-upper-132");
+
+    std::fs::write(
+        place.path("short.csv"),
+        "picture,a\ntrain/0.png,1\ntrain/1.png,2\n",
+    )
+    .unwrap();
+    for (words, part) in [
+        ("--attributes none.csv --out mine", "none.csv"),
+        ("--attributes halves/train/0.png --out mine", "0.png"),
+        (
+            "--attributes short.csv --out mine",
+            "it has no line for train/",
+        ),
+    ] {
+        let said = place.refusal(&format!("{learn} {words}"));
+        assert!(said.contains(part), "{words}: {said}");
+    }
+    assert!(!place.path("mine").exists());
+    let said = place.refusal(&format!("{eval} halves/labels.csv"));
+    assert!(said.contains("labels.csv"), "{said}");
+}

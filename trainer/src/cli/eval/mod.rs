@@ -6,6 +6,7 @@ mod table;
 
 use super::Failure;
 use super::data_flags::DataFlags;
+use crate::classifier::{self, AttributeClassifier};
 use crate::data::{self, Dataset, Fingerprint, Split, spread};
 use crate::evaluation::{EvaluationError, Figures, Judge, Samples, Scored};
 use crate::metrics::Inception;
@@ -15,7 +16,9 @@ use clap::ValueEnum;
 use model::{Form, Subject};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// Score a model's images: likeness, diversity, collapse, copies.
 ///
@@ -46,6 +49,9 @@ pub struct EvalArgs {
     /// Whose features to measure by; inception takes minutes, and `cargo xtask fid-weights` once before.
     #[arg(long, value_enum, default_value_t)]
     fid: Eye,
+    /// Count what the images show: a classifier.safetensors of `trainer classifier --attributes`.
+    #[arg(long, value_name = "FILE")]
+    attributes: Option<PathBuf>,
     /// Score training images as well, as if they were generated: what a perfect generator would get.
     #[arg(long)]
     floor: bool,
@@ -81,7 +87,7 @@ struct Report<'a> {
     #[serde(flatten)]
     first: Column<'a>,
     /// The protocol of each figure.
-    protocols: BTreeMap<&'static str, &'a str>,
+    protocols: BTreeMap<&'a str, &'a str>,
     /// All columns.
     #[serde(serialize_with = "by_name")]
     engines: Vec<(&'static str, Column<'a>)>,
@@ -129,9 +135,20 @@ impl From<EvaluationError> for Failure {
 /// A model, a data set or an Inception that cannot be had, as bad input; what engines and devices report.
 pub fn run(args: EvalArgs) -> Result<(), Failure> {
     if let Some(model) = pictures::Model::of(&args.model)? {
+        if args.attributes.is_some() {
+            return Err(Failure::Input(format!(
+                "{} reads pictures, and --attributes is for models that make images from seeds",
+                args.model.display()
+            )));
+        }
         let pool = super::thread_pool(args.threads)?;
         return pool.install(|| pictures::run(&args, &model));
     }
+    let attributes = args
+        .attributes
+        .as_deref()
+        .map(read_attributes)
+        .transpose()?;
     let subject = Subject::open(&args.model, &args.engines)?;
     let (dataset, options) = data_of(&args, &subject)?;
     // Before the work that would be lost.
@@ -153,6 +170,9 @@ pub fn run(args: EvalArgs) -> Result<(), Failure> {
     pool.install(|| {
         let tell = &mut |text: &str| tell!("{text}");
         let mut judge = Judge::new(&dataset, [&train, &test], samples, inception, tell)?;
+        if let Some(attributes) = attributes {
+            judge = judge.with_attributes(attributes, &test)?;
+        }
         let mut columns = Vec::new();
         for &form in &subject.forms {
             tell(&format!("{}: drawing {count} images", form.name()));
@@ -167,6 +187,16 @@ pub fn run(args: EvalArgs) -> Result<(), Failure> {
         }
         let recipe = subject.known.recipe.as_deref();
         report(&args, recipe, &dataset, judge.data(), &columns)
+    })
+}
+
+/// The classifier of attributes in a file.
+fn read_attributes(path: &Path) -> Result<AttributeClassifier, Failure> {
+    let refused = |error: &dyn Display| Failure::Input(format!("{}: {error}", path.display()));
+    let bytes = fs::read(path).map_err(|error| refused(&error))?;
+    let file = classifier::decode(&bytes).map_err(|error| refused(&error))?;
+    AttributeClassifier::new(file.classifier, file.state.attributes).ok_or_else(|| {
+        refused(&"it tells classes; make one with `trainer classifier --attributes`")
     })
 }
 
@@ -214,7 +244,7 @@ fn report(
         dataset: dataset.to_string(),
         engine,
         first: Column::of(first),
-        protocols: figures.map(|f| (f.key, &*f.protocol)).collect(),
+        protocols: figures.map(|f| (&*f.key, &*f.protocol)).collect(),
         engines: columns
             .iter()
             .map(|(name, s)| (*name, Column::of(s)))

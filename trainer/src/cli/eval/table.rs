@@ -23,11 +23,11 @@ pub(super) fn print(columns: &[(&'static str, Scored)], data: &Figures) {
     for figure in rows {
         let of_columns = columns
             .iter()
-            .map(|(_, scored)| scored.figures.get(figure.key));
+            .map(|(_, scored)| scored.figures.get(&figure.key));
         let cells: String = of_columns
             .map(|value| format!("{:>11}", cell(value)))
             .collect();
-        let usual = match data.get(figure.key) {
+        let usual = match data.get(&figure.key) {
             None => String::new(),
             value => format!("{:>13}", cell(value)),
         };
