@@ -80,6 +80,32 @@ fn layer(
             padding,
             ..
         } => ("Conv", window(kernel, stride, padding, 0)),
+        Layer::MaskedConv2d { kernel, .. } => {
+            // The window with zeros where nothing is read.
+            let own = numbers.get(step.index, "weight").unwrap_or_default();
+            let taps = kernel * kernel;
+            let windows =
+                own.chunks_exact(own.len() / (step.output.channels * step.input.channels));
+            let bytes = windows.flat_map(|own| {
+                let zeros = std::iter::repeat_n(&0.0, taps - own.len());
+                own.iter().chain(zeros).flat_map(|x| x.to_le_bytes())
+            });
+            let dims = [step.output.channels, step.input.channels, kernel, kernel];
+            let dims = dims.map(|n| n as i64);
+            push_constant(
+                graph,
+                &part("window"),
+                &dims,
+                DataType::Float,
+                bytes.collect(),
+            );
+            inputs.push(part("window"));
+            inputs.extend(numbers.get(step.index, "bias").map(|_| part("bias")));
+            let mut node = node("Conv", inputs, &output);
+            node.attribute = window(kernel, 1, kernel / 2, 0);
+            graph.node.push(node);
+            return output;
+        }
         Layer::ConvTranspose2d {
             kernel,
             stride,
@@ -104,7 +130,7 @@ fn layer(
         Layer::InstanceNorm { epsilon } => {
             return instance_norm(graph, step, &inputs[0], numbers, epsilon);
         }
-        Layer::ClassShift { .. } => {
+        Layer::ClassShift { .. } | Layer::ClassBias { .. } => {
             let rows = vec![part("shift"), "class".to_owned()];
             graph.node.push(node("Gather", rows, &part("row")));
             inputs.push(part("row"));

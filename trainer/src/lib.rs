@@ -21,6 +21,7 @@ pub mod nn;
 pub mod ops;
 pub mod optim;
 pub mod parameters;
+pub mod pixelcnn;
 pub mod report;
 pub mod rng;
 pub mod samples;

@@ -1,6 +1,6 @@
 //! A host copy of a network's numbers, in PyTorch's order, named by layer index.
 
-use crate::spec::{Layer, Network, Shape, Step};
+use crate::spec::{Layer, Network, Shape, Step, masked_taps};
 use std::collections::BTreeMap;
 
 /// A tensor in row-major order on the host.
@@ -18,9 +18,11 @@ pub struct HostTensor {
 /// |---|---|---|
 /// | Linear | `{i}.weight`, `{i}.bias` | `[out, in]`, `[out]` |
 /// | Conv2d | `{i}.weight`, `{i}.bias` | `[out, in, k, k]`, `[out]` |
+/// | MaskedConv2d | `{i}.weight`, `{i}.bias` | `[out, in, 1, taps]`, the taps in raster order; `[out]` |
 /// | ConvTranspose2d | `{i}.weight`, `{i}.bias` | `[in, out, k, k]`, `[out]` |
 /// | ClassEmbedding | `{i}.embedding` | `[classes, channels, height, width]` |
 /// | ClassShift | `{i}.shift` | `[classes, channels, height, width]` |
+/// | ClassBias | `{i}.shift` | `[classes, channels, 1, 1]` |
 /// | ClassProjection | `{i}.embedding` | `[classes, in]` |
 /// | InstanceNorm | `{i}.gamma`, `{i}.beta` | `[channels]` |
 /// | BatchNorm | `{i}.gamma`, `{i}.beta`, `{i}.mean`, `{i}.variance` | `[channels]` |
@@ -144,6 +146,15 @@ pub fn tensors_of(step: &Step<'_>) -> Vec<TensorSpec> {
             bias,
             ..
         } => with_bias(vec![channels, inputs, kernel, kernel], channels, bias),
+        Layer::MaskedConv2d {
+            channels,
+            kernel,
+            center,
+            bias,
+        } => {
+            let taps = masked_taps(kernel, center);
+            with_bias(vec![channels, inputs, 1, taps], channels, bias)
+        }
         Layer::ConvTranspose2d {
             channels,
             kernel,
@@ -157,6 +168,9 @@ pub fn tensors_of(step: &Step<'_>) -> Vec<TensorSpec> {
         Layer::ClassShift { classes } => {
             let shape = vec![classes, inputs, height, width];
             vec![tensor("shift", Role::Shift, shape)]
+        }
+        Layer::ClassBias { classes } => {
+            vec![tensor("shift", Role::Shift, vec![classes, inputs, 1, 1])]
         }
         Layer::ClassProjection { classes } => {
             let shape = vec![classes, step.input.len()];

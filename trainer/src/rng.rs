@@ -21,6 +21,8 @@ pub enum Stream {
     InputOrder(u32),
     /// The new layers of a phase of growth, by its number, of the generator (0) or the other network (1).
     Growth(u32, u32),
+    /// The pixels of one picture that is drawn pixel by pixel.
+    Pixels,
     /// What is drawn for one picture: the epoch, below 2^31, and its number.
     Picture(u32, u32),
 }
@@ -31,6 +33,7 @@ impl Rng {
         let purpose: u64 = match stream {
             Stream::Initialization => 1,
             Stream::Latents => 2,
+            Stream::Pixels => 3,
             Stream::Order(epoch) => 1 << 32 | u64::from(epoch),
             Stream::Augmentation(epoch) => 2 << 32 | u64::from(epoch),
             Stream::Split(class) => 3 << 32 | u64::from(class),

@@ -68,6 +68,15 @@ pub enum Layer {
         padding: usize,
         bias: bool,
     },
+    /// Cross-correlation with a square kernel of an odd side, stride 1 and zero padding that keeps the picture's size, over
+    /// the pixels before each pixel in raster order alone: those above it and those to its left (van den Oord et al. 2016,
+    /// section 3.2). With `center` the pixel itself too: mask B; without it, mask A. Nothing that runs on a device has it.
+    MaskedConv2d {
+        channels: usize,
+        kernel: usize,
+        center: bool,
+        bias: bool,
+    },
     /// Transposed convolution (the gradient of [`Layer::Conv2d`] with respect to its input);
     /// output side `(H - 1) * stride - 2 * padding + kernel + output_padding`.
     ConvTranspose2d {
@@ -92,6 +101,10 @@ pub enum Layer {
     /// Adds a trained number for the sample's class to each of its numbers: the shift of conditional batch
     /// normalization (Dumoulin et al. 2017), place by place.
     ClassShift { classes: usize },
+    /// Adds a trained number for the sample's class to each channel, the same at every place (van den Oord et al. 2016,
+    /// "Conditional Image Generation with PixelCNN Decoders", section 2.3, without its gates). Nothing that runs on a
+    /// device has it.
+    ClassBias { classes: usize },
     /// The inner product of the flattened sample and a trained embedding of its class: the part of a discriminator's
     /// logit that knows the class (Miyato & Koyama 2018, equation 3); `(1, 1, 1)` out. For training only: nothing that
     /// runs on a device has it.
@@ -134,6 +147,7 @@ impl Layer {
         match self {
             Self::Linear { .. } => "Linear",
             Self::Conv2d { .. } => "Conv2d",
+            Self::MaskedConv2d { .. } => "MaskedConv2d",
             Self::ConvTranspose2d { .. } => "ConvTranspose2d",
             Self::Upsample { .. } => "Upsample",
             Self::AvgPool2d { .. } => "AvgPool2d",
@@ -141,6 +155,7 @@ impl Layer {
             Self::InstanceNorm { .. } => "InstanceNorm",
             Self::ClassEmbedding { .. } => "ClassEmbedding",
             Self::ClassShift { .. } => "ClassShift",
+            Self::ClassBias { .. } => "ClassBias",
             Self::ClassProjection { .. } => "ClassProjection",
             Self::Relu => "ReLU",
             Self::LeakyRelu { .. } => "LeakyReLU",
@@ -176,6 +191,7 @@ impl Layer {
         match *self {
             Self::Linear { features: 0, .. }
             | Self::Conv2d { channels: 0, .. }
+            | Self::MaskedConv2d { channels: 0, .. }
             | Self::ConvTranspose2d { channels: 0, .. } => Err("has no outputs".into()),
             Self::Linear { features, .. } => Ok(Shape::features(features)),
             Self::Conv2d {
@@ -187,6 +203,19 @@ impl Layer {
             } => {
                 let (height, width) = places(input, kernel, stride, padding)?;
                 Ok(Shape::new(channels, height, width))
+            }
+            Self::MaskedConv2d {
+                channels,
+                kernel,
+                center,
+                ..
+            } => {
+                if kernel.is_multiple_of(2) || kernel > LARGEST || (kernel == 1 && !center) {
+                    return Err(format!(
+                        "has a kernel of {kernel}, and takes an odd one that is not huge, with mask A of at least 3"
+                    ));
+                }
+                Ok(Shape::new(channels, input.height, input.width))
             }
             Self::AvgPool2d { kernel, stride } | Self::MaxPool2d { kernel, stride } => {
                 let (height, width) = places(input, kernel, stride, 0)?;
@@ -224,7 +253,9 @@ impl Layer {
                 input.height.saturating_mul(factor),
                 input.width.saturating_mul(factor),
             )),
-            Self::ClassShift { classes } | Self::ClassProjection { classes }
+            Self::ClassShift { classes }
+            | Self::ClassBias { classes }
+            | Self::ClassProjection { classes }
                 if !(1..=MOST_CLASSES).contains(&classes) =>
             {
                 Err(format!(
@@ -284,6 +315,7 @@ impl Layer {
             Self::BatchNorm { .. }
             | Self::InstanceNorm { .. }
             | Self::ClassShift { .. }
+            | Self::ClassBias { .. }
             | Self::Relu
             | Self::LeakyRelu { .. }
             | Self::Tanh
@@ -309,7 +341,17 @@ impl Layer {
                 bias,
                 ..
             } => with_bias(input.channels * channels * kernel * kernel, channels, bias),
+            Self::MaskedConv2d {
+                channels,
+                kernel,
+                center,
+                bias,
+            } => {
+                let weights = input.channels * channels * masked_taps(kernel, center);
+                with_bias(weights, channels, bias)
+            }
             Self::BatchNorm { .. } | Self::InstanceNorm { .. } => 2 * input.channels,
+            Self::ClassBias { classes } => classes * input.channels,
             Self::ClassEmbedding { classes, channels } => {
                 classes * channels * input.height * input.width
             }
@@ -325,6 +367,9 @@ impl Layer {
         match *self {
             Self::Linear { features, .. } => input.len() * features,
             Self::Conv2d { kernel, .. } => output.len() * input.channels * kernel * kernel,
+            Self::MaskedConv2d { kernel, center, .. } => {
+                output.len() * input.channels * masked_taps(kernel, center)
+            }
             Self::ConvTranspose2d {
                 channels, kernel, ..
             } => input.len() * channels * kernel * kernel,
@@ -332,6 +377,11 @@ impl Layer {
             _ => 0,
         }
     }
+}
+
+/// The taps of a [`Layer::MaskedConv2d`]: the first ones of its window, in raster order.
+pub(crate) const fn masked_taps(kernel: usize, center: bool) -> usize {
+    kernel * kernel / 2 + center as usize
 }
 
 /// The largest side of a picture, number of channels, kernel or stride; no network here comes near it.
@@ -593,6 +643,7 @@ impl Network {
         self.layers.iter().find_map(|layer| match *layer {
             Layer::ClassEmbedding { classes, .. }
             | Layer::ClassShift { classes }
+            | Layer::ClassBias { classes }
             | Layer::ClassProjection { classes } => Some(classes),
             _ => None,
         })

@@ -192,9 +192,10 @@ fn make(
     let settings = Settings {
         network: network.clone(),
         // A table may tell of left and right, and of what is at the edge.
-        augmentation: match task.attributes.is_empty() {
-            true => Augmentation::of(dataset),
-            false => Augmentation::NONE,
+        augmentation: if task.attributes.is_empty() {
+            Augmentation::of(dataset)
+        } else {
+            Augmentation::NONE
         },
         optimizer: OptimizerConfig::adam(2e-3, 0.9, 0.999),
         ema_decay: 0.998,
@@ -217,9 +218,10 @@ fn make(
     })?;
     let parameters = model.parameters()?;
     let eye = Classifier::new(&network, &parameters).map_err(anyhow::Error::from)?;
-    let classes: &[u8] = match task.attributes.is_empty() {
-        true => &task.labels[1],
-        false => &[],
+    let classes: &[u8] = if task.attributes.is_empty() {
+        &task.labels[1]
+    } else {
+        &[]
     };
     let (moments, mut confusion) = examine(&eye, test, classes)?;
     let right: u32 = (0..confusion.len())

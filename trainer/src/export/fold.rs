@@ -278,6 +278,9 @@ impl Folding<'_> {
                 };
                 self.operator(step, Operator::ConvTranspose2d(window));
             }
+            Layer::MaskedConv2d { .. } | Layer::ClassBias { .. } => {
+                return Err(refuse(step, "is of pictures that are made pixel by pixel"));
+            }
             Layer::Upsample { factor } => self.operator(step, Operator::Upsample { factor }),
             Layer::AvgPool2d { kernel: 1, stride } => {
                 self.pointwise(step, Window { stride, ..POINT }, |_| [1.0, 0.0])?;

@@ -42,6 +42,7 @@ pub(super) fn layouts(input: Shape, steps: &[Step<'_>]) -> Result<Vec<Shape>, Sp
                 }
             }
             Layer::Conv2d { .. }
+            | Layer::MaskedConv2d { .. }
             | Layer::ConvTranspose2d { .. }
             | Layer::Upsample { .. }
             | Layer::AvgPool2d { .. }
@@ -49,7 +50,8 @@ pub(super) fn layouts(input: Shape, steps: &[Step<'_>]) -> Result<Vec<Shape>, Sp
             | Layer::InstanceNorm { .. }
             | Layer::Concat
             | Layer::ClassEmbedding { .. }
-            | Layer::ClassShift { .. } => {
+            | Layer::ClassShift { .. }
+            | Layer::ClassBias { .. } => {
                 for (&tensor, &shape) in step.reads.iter().zip(&step.inputs) {
                     orders.fix(tensor, shape).map_err(|current| {
                         refuse(

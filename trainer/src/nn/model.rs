@@ -6,7 +6,7 @@ use super::layout::{Order, layouts};
 use crate::ops::{Activation, BatchStatistics, Device, Dims, Wants, Weights, Window};
 use crate::parameters::{HostTensor, Parameters, ParametersError, Role, TensorSpec, tensors_of};
 use crate::rng::Rng;
-use crate::spec::{Layer, Network, Shape, SpecError, Step, readers};
+use crate::spec::{Layer, Network, Shape, SpecError, Step, masked_taps, readers};
 use dfdx::prelude::{NoneTape, Tape};
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ enum Kind<A> {
     InstanceNorm([A; 2], f64),
     /// The table, `(classes, H, W, channels)`.
     ClassEmbedding(A),
-    /// The table, `(classes, H, W, C)`.
+    /// The table, `(classes, H, W, C)`, or `(classes, 1, 1, C)` for all places.
     ClassShift(A),
     /// The table, `(classes, H, W, C)`, and ones, `(1, 1, 1, H * W * C)`, which add up the products.
     ClassProjection(A, Weights<A>),
@@ -214,6 +214,9 @@ fn equalized(network: &Network, step: &Step<'_>) -> Option<f64> {
     let inputs = match *step.layer {
         Layer::Linear { .. } => step.input.len(),
         Layer::Conv2d { kernel, .. } => step.input.channels * kernel * kernel,
+        Layer::MaskedConv2d { kernel, center, .. } => {
+            step.input.channels * masked_taps(kernel, center)
+        }
         Layer::ConvTranspose2d { kernel, stride, .. } => {
             // Of the window's places, one in each stride reaches an output.
             (step.input.channels * kernel * kernel) / (stride * stride).max(1)
@@ -795,7 +798,9 @@ fn orders(step: &Step<'_>, layouts: &[Shape]) -> (Option<Order>, Order) {
         }
         Layer::ClassEmbedding { .. }
         | Layer::ClassShift { .. }
+        | Layer::ClassBias { .. }
         | Layer::Conv2d { .. }
+        | Layer::MaskedConv2d { .. }
         | Layer::ConvTranspose2d { .. } => {
             let extents = &tensors_of(step)[0].shape;
             let channels = Shape::features(step.output.channels);
@@ -847,12 +852,12 @@ fn build<D: Device<f32>>(
             bias: row_array("bias")?,
         })
     };
-    let table = |name: &str, classes, channels| -> Result<D::Array, ModelError> {
+    let table = |name: &str, dims: Dims| -> Result<D::Array, ModelError> {
         let data = host(name).zip(weight_order.as_ref());
         let data = data.map(|(data, order)| order.to_device(data));
-        let dims = [classes, step.input.height, step.input.width, channels];
         array(data.ok_or_else(|| missing(name))?, dims)
     };
+    let Shape { height, width, .. } = step.input;
     let inputs = step.input.channels;
     Ok(match *step.layer {
         Layer::Linear { features, .. } => {
@@ -870,6 +875,19 @@ fn build<D: Device<f32>>(
                 kernel,
                 stride,
                 padding,
+            },
+        ),
+        Layer::MaskedConv2d {
+            channels,
+            kernel,
+            center,
+            ..
+        } => Kind::Conv2d(
+            weights([channels, 1, masked_taps(kernel, center), inputs])?,
+            Window {
+                kernel,
+                stride: 1,
+                padding: kernel / 2,
             },
         ),
         Layer::ConvTranspose2d {
@@ -902,16 +920,19 @@ fn build<D: Device<f32>>(
             Kind::InstanceNorm([gamma, beta], epsilon)
         }
         Layer::ClassEmbedding { classes, channels } => {
-            Kind::ClassEmbedding(table("embedding", classes, channels)?)
+            Kind::ClassEmbedding(table("embedding", [classes, height, width, channels])?)
         }
-        Layer::ClassShift { classes } => Kind::ClassShift(table("shift", classes, inputs)?),
+        Layer::ClassShift { classes } => {
+            Kind::ClassShift(table("shift", [classes, height, width, inputs])?)
+        }
+        Layer::ClassBias { classes } => Kind::ClassShift(table("shift", [classes, 1, 1, inputs])?),
         Layer::ClassProjection { classes } => {
             let len = step.input.len();
             let ones = Weights {
                 weight: array(vec![1.0; len], [1, 1, 1, len])?,
                 bias: None,
             };
-            Kind::ClassProjection(table("embedding", classes, inputs)?, ones)
+            Kind::ClassProjection(table("embedding", [classes, height, width, inputs])?, ones)
         }
         Layer::Upsample { factor } => Kind::Upsample(factor),
         Layer::AvgPool2d { kernel, stride } => Kind::AvgPool2d(unpadded(kernel, stride)),

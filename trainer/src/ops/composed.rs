@@ -157,6 +157,13 @@ impl Reads {
         }
     }
 
+    /// Leaves the first taps of each pixel, so many.
+    fn keep(&mut self, taps: usize) {
+        let kept = self.pixels.chunks_exact(self.taps);
+        self.pixels = kept.flat_map(|all| &all[..taps]).copied().collect();
+        self.taps = taps;
+    }
+
     /// The rows `(N * height * width, taps * C)` that are read from `(N, H, W, C)`.
     fn rows<E: Dtype, D: Device<E>, T: Tape<E, D>>(
         &self,
@@ -201,7 +208,7 @@ impl Reads {
     }
 }
 
-/// `W` stored `(O, kh, kw, C)`.
+/// `W` stored `(O, kh, kw, C)`, or `(O, 1, taps, C)`: the first taps of the window.
 pub fn conv2d<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     tape: &mut T,
     x: &Array<E, D>,
@@ -216,16 +223,18 @@ pub fn conv2d<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     } = window;
     let [n, height, width, c] = dims(x);
     let side = |len: usize| (len + 2 * padding - kernel) / stride + 1;
-    let outputs = w.weight.shape().0;
-    let reads = Reads::new(
+    let &(outputs, rows, columns, _) = w.weight.shape();
+    let taps = rows * columns;
+    let mut reads = Reads::new(
         (side(height), side(width)),
         kernel,
         (height, width),
         |place, tap| (place * stride + tap).checked_sub(padding),
     );
+    reads.keep(taps);
     let rows = reads.rows(tape, x)?;
     let weight = on(tape, &w.weight, |w| {
-        w.try_reshape_like(&(outputs, kernel * kernel * c))?
+        w.try_reshape_like(&(outputs, taps * c))?
             .try_permute::<_, Axes2<1, 0>>()
     })?;
     let dims = [n, reads.height, reads.width, outputs];
@@ -466,14 +475,21 @@ pub fn join_rows<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     pixels(tape, &joined, [n, h, w, c + more])
 }
 
-/// Adds the rows `(H, W, C)` of `table` that `classes` names to the samples of `x`.
+/// Adds the rows `(H, W, C)` of `table` that `classes` names to the samples of `x`, or `(1, 1, C)` at each place.
 pub fn add_rows<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     tape: &mut T,
     x: &Array<E, D>,
     table: &Array<E, D>,
     classes: &[u32],
 ) -> Result<Array<E, D>, D::Err> {
-    let rows = rows(tape, table, classes)?;
+    let [n, h, w, c] = dims(x);
+    let mut rows = rows(tape, table, classes)?;
+    if rows.shape() != x.shape() {
+        rows = on(tape, &rows, |rows| {
+            rows.try_reshape_like(&(n, c))?
+                .try_broadcast_like::<_, Axes2<1, 2>>(&(n, h, w, c))
+        })?;
+    }
     on(tape, x, |x| x.try_add(rows))
 }
 

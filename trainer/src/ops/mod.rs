@@ -192,7 +192,8 @@ pub trait Device<E: Dtype>: Clone + std::fmt::Debug + 'static {
         wants: Wants,
     ) -> Result<Self::Array, Self::Err>;
 
-    /// `act(w * x + b)`, the cross-correlation: `(N, H, W, C)` to `(N, OH, OW, O)`.
+    /// `act(w * x + b)`, the cross-correlation: `(N, H, W, C)` to `(N, OH, OW, O)`. A weight `(O, 1, taps, C)` has the
+    /// first taps of the window, in raster order; the others count as zeros.
     fn conv2d<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,
@@ -325,7 +326,8 @@ pub trait Device<E: Dtype>: Clone + std::fmt::Debug + 'static {
         classes: &[u32],
     ) -> Result<Self::Array, Self::Err>;
 
-    /// Adds the row `classes[i]` of `table` to sample `i`: `(N, H, W, C)` and `(classes, H, W, C)` to `(N, H, W, C)`.
+    /// Adds the row `classes[i]` of `table` to sample `i`: `(N, H, W, C)` and `(classes, H, W, C)` to `(N, H, W, C)`. A
+    /// row `(1, 1, C)` is added at each place.
     fn add_rows<T: Tape<E, Self::Nodes>>(
         &self,
         tape: &mut T,

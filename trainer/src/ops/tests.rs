@@ -22,6 +22,8 @@ fn numbers(len: usize, salt: usize) -> Vec<f64> {
 enum Op {
     Linear,
     Conv2d(Window),
+    /// With the first taps of the window, so many.
+    MaskedConv2d(Window, usize),
     /// With its output padding.
     ConvTranspose2d(Window, usize),
     BatchNorm,
@@ -39,6 +41,8 @@ enum Op {
     /// A table of so many rows.
     JoinRows(usize),
     AddRows(usize),
+    /// A table whose rows are added at each place.
+    AddToPlaces(usize),
     MultiplyRows(usize),
     /// The input with the weight and other numbers.
     Concat,
@@ -68,9 +72,11 @@ impl Case {
         match self.op {
             Op::Linear => ([o, 1, 1, h * w * c], [1, 1, 1, o]),
             Op::Conv2d(Window { kernel, .. }) => ([o, kernel, kernel, c], [1, 1, 1, o]),
+            Op::MaskedConv2d(_, taps) => ([o, 1, taps, c], [1, 1, 1, o]),
             Op::ConvTranspose2d(Window { kernel, .. }, _) => ([c, kernel, kernel, o], [1, 1, 1, o]),
             Op::JoinRows(rows) => ([rows, h, w, o], [1, 1, 1, 1]),
             Op::AddRows(rows) | Op::MultiplyRows(rows) => ([rows, h, w, c], [1, 1, 1, 1]),
+            Op::AddToPlaces(rows) => ([rows, 1, 1, c], [1, 1, 1, 1]),
             Op::Add => (self.input, [1, 1, 1, 1]),
             Op::Concat => ([self.input[0], h, w, o], [1, 1, 1, 1]),
             _ => ([1, 1, 1, c], [1, 1, 1, c]),
@@ -82,10 +88,16 @@ impl Case {
         match self.op {
             Op::Linear
             | Op::Conv2d(_)
+            | Op::MaskedConv2d(..)
             | Op::ConvTranspose2d(..)
             | Op::BatchNorm
             | Op::InstanceNorm => 3,
-            Op::JoinRows(_) | Op::AddRows(_) | Op::MultiplyRows(_) | Op::Add | Op::Concat => 2,
+            Op::JoinRows(_)
+            | Op::AddRows(_)
+            | Op::AddToPlaces(_)
+            | Op::MultiplyRows(_)
+            | Op::Add
+            | Op::Concat => 2,
             _ => 1,
         }
     }
@@ -139,7 +151,9 @@ impl Case {
         };
         match self.op {
             Op::Linear => cpu.linear(tape, x, w, self.act, ALL),
-            Op::Conv2d(window) => cpu.conv2d(tape, x, w, window, self.act, ALL),
+            Op::Conv2d(window) | Op::MaskedConv2d(window, _) => {
+                cpu.conv2d(tape, x, w, window, self.act, ALL)
+            }
             Op::ConvTranspose2d(window, extra) => {
                 let output = self.large(window, extra);
                 cpu.conv_transpose2d(tape, x, w, window, output, self.act, ALL)
@@ -172,7 +186,9 @@ impl Case {
                 cpu.add(tape, x, &[w.weight.clone(), more])
             }
             Op::JoinRows(rows) => cpu.join_rows(tape, x, &w.weight, &self.classes(rows)),
-            Op::AddRows(rows) => cpu.add_rows(tape, x, &w.weight, &self.classes(rows)),
+            Op::AddRows(rows) | Op::AddToPlaces(rows) => {
+                cpu.add_rows(tape, x, &w.weight, &self.classes(rows))
+            }
             Op::MultiplyRows(rows) => cpu.multiply_rows(tape, x, &w.weight, &self.classes(rows)),
             Op::Concat => {
                 let more = numbers(x.data().len(), 5);
@@ -207,7 +223,9 @@ impl Case {
         };
         match self.op {
             Op::Linear => composed::linear(tape, x, w, self.act),
-            Op::Conv2d(window) => composed::conv2d(tape, x, w, window, self.act),
+            Op::Conv2d(window) | Op::MaskedConv2d(window, _) => {
+                composed::conv2d(tape, x, w, window, self.act)
+            }
             Op::ConvTranspose2d(window, extra) => {
                 let output = self.large(window, extra);
                 composed::conv_transpose2d(tape, x, w, window, output, self.act)
@@ -240,7 +258,9 @@ impl Case {
                 let more = x.device().tensor_from_vec(more, *x.shape());
                 composed::add(tape, x, &[w.weight.clone(), more])
             }
-            Op::AddRows(rows) => composed::add_rows(tape, x, &w.weight, &self.classes(rows)),
+            Op::AddRows(rows) | Op::AddToPlaces(rows) => {
+                composed::add_rows(tape, x, &w.weight, &self.classes(rows))
+            }
             Op::MultiplyRows(rows) => {
                 composed::multiply_rows(tape, x, &w.weight, &self.classes(rows))
             }
@@ -400,6 +420,9 @@ fn ops() -> impl Strategy<Value = Op> {
     prop_oneof![
         Just(Op::Linear),
         windows().prop_map(Op::Conv2d),
+        (windows(), 0usize..25).prop_map(|(window, taps)| {
+            Op::MaskedConv2d(window, 1 + taps % (window.kernel * window.kernel))
+        }),
         (windows(), 0usize..3)
             .prop_map(|(window, extra)| Op::ConvTranspose2d(window, extra % window.stride)),
         Just(Op::BatchNorm),
@@ -415,6 +438,7 @@ fn ops() -> impl Strategy<Value = Op> {
         Just(Op::Add),
         (1usize..4).prop_map(Op::JoinRows),
         (1usize..4).prop_map(Op::AddRows),
+        (1usize..4).prop_map(Op::AddToPlaces),
         (1usize..4).prop_map(Op::MultiplyRows),
         Just(Op::Concat),
         Just(Op::Channels),
@@ -439,7 +463,10 @@ proptest! {
         let case = Case { op, input, outputs, bias, act, sums };
         let [_, h, w, _] = input;
         let legal = match op {
-            Op::Conv2d(window) | Op::AvgPool2d(window) | Op::MaxPool2d(window) => h.min(w) + 2 * window.padding >= window.kernel,
+            Op::Conv2d(window)
+            | Op::MaskedConv2d(window, _)
+            | Op::AvgPool2d(window)
+            | Op::MaxPool2d(window) => h.min(w) + 2 * window.padding >= window.kernel,
             Op::ConvTranspose2d(window, extra) => {
                 (h.min(w) - 1) * window.stride + window.kernel + extra > 2 * window.padding
             }

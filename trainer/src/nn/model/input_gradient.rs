@@ -137,6 +137,10 @@ impl<D: Device<f32>> Model<D> {
             Kind::Linear(w) => device
                 .conv_transpose2d(tape, gradient, &bare(w), POINT, (1, 1), act, wants)
                 .and_then(|g| device.reshape(tape, &g, input)),
+            // Its transposed map has the other half of the window.
+            Kind::Conv2d(w, window) if device.dims(&w.weight)[1] != window.kernel => {
+                return Err(ModelError::NoPenalty(self.name_of(module)));
+            }
             Kind::Conv2d(w, window) => {
                 let sides = (input[1], input[2]);
                 device.conv_transpose2d(tape, gradient, &bare(w), *window, sides, act, wants)

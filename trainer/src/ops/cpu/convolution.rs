@@ -15,7 +15,7 @@ use super::{
 use dfdx::prelude::{CpuError, Gradients, Tape};
 use rayon::prelude::*;
 
-/// `W` stored `(O, kh, kw, C)`.
+/// `W` stored `(O, kh, kw, C)`, or `(O, 1, taps, C)`.
 pub(super) fn conv2d<E: Real, T: Tape<E, Nodes>>(
     cpu: &Cpu,
     tape: &mut T,
@@ -33,6 +33,7 @@ pub(super) fn conv2d<E: Real, T: Tape<E, Nodes>>(
         large: (height, width),
         small: (side(height), side(width)),
         channels,
+        taps: w.weight.dims[1] * w.weight.dims[2],
     };
     let (places, columns) = (frame.places(), frame.columns());
     let (sums, samples) = (cpu.sums, cpu.sums.part(n));
@@ -99,6 +100,7 @@ pub(super) fn conv_transpose2d<E: Real, T: Tape<E, Nodes>>(
         large: output,
         small: (height, width),
         channels: outputs,
+        taps: window.kernel * window.kernel,
     };
     let (places, columns) = (frame.places(), frame.columns());
     let (sums, samples) = (cpu.sums, cpu.sums.part(n));

@@ -98,7 +98,7 @@ impl Real for f64 {
 /// Runs a plain loop compiled for the widest vectors that the processor has. The bits are those of
 /// any other width: neither are sums reordered nor products fused.
 #[inline(always)]
-fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
 }
 

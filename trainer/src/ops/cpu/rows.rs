@@ -52,12 +52,15 @@ pub(super) fn add_rows<E: Real, T: Tape<E, Nodes>>(
     table: &Array<E>,
     classes: &[u32],
 ) -> Result<Array<E>, CpuError> {
-    let len = x.dims[1..].iter().product();
+    let len: usize = x.dims[1..].iter().product();
+    let row_len: usize = table.dims[1..].iter().product();
     let mut data = Buffer::of(x.data());
     let samples = data.par_chunks_mut(len).zip(classes);
     samples.for_each(|(sample, &class)| {
-        let row = &table.data()[class as usize * len..][..len];
-        sample.iter_mut().zip(row).for_each(|(v, &r)| *v += r);
+        let row = &table.data()[class as usize * row_len..][..row_len];
+        for places in sample.chunks_exact_mut(row_len) {
+            places.iter_mut().zip(row).for_each(|(v, &r)| *v += r);
+        }
     });
     let y = Array::new(cpu, data, x.dims)?;
     let (output, input, rows) = (y.node.clone(), x.node.clone(), table.node.clone());
@@ -68,8 +71,15 @@ pub(super) fn add_rows<E: Real, T: Tape<E, Nodes>>(
         if from.is_empty() {
             return Ok(());
         }
-        let added = from.chunks_exact(len);
-        let sums = row_sums(added, classes.chunks(samples), [all, 1, len]);
+        let mut of_rows = Buffer::zeros(classes.len() * row_len);
+        let sums = of_rows.par_chunks_mut(row_len).zip(from.par_chunks(len));
+        sums.for_each(|(sum, sample)| {
+            for places in sample.chunks_exact(row_len) {
+                sum.iter_mut().zip(places).for_each(|(s, &g)| *s += g);
+            }
+        });
+        let added = of_rows.chunks_exact(row_len);
+        let sums = row_sums(added, classes.chunks(samples), [all, 1, row_len]);
         give(gradients, &rows, sums)?;
         give(gradients, &input, from)
     });

@@ -10,6 +10,8 @@ pub(super) struct Frame {
     pub large: (usize, usize),
     pub small: (usize, usize),
     pub channels: usize,
+    /// The taps of the window that are read, the first ones in raster order.
+    pub taps: usize,
 }
 
 impl Frame {
@@ -25,7 +27,13 @@ impl Frame {
 
     /// Numbers under the window.
     pub fn columns(&self) -> usize {
-        self.window.kernel * self.window.kernel * self.channels
+        self.taps * self.channels
+    }
+
+    /// How many taps of a row of the window are read.
+    fn row_taps(&self, ky: usize) -> usize {
+        let before = ky * self.window.kernel;
+        self.taps.saturating_sub(before).min(self.window.kernel)
     }
 
     /// Copies what lies under the window at each place into a row of `rows`; zeros outside the picture.
@@ -100,7 +108,7 @@ impl Frame {
                 let Some(y) = inside.filter(|&y| y < height) else {
                     continue;
                 };
-                for kx in 0..kernel {
+                for kx in 0..self.row_taps(ky) {
                     // Places [first, last) of the line have this tap inside the picture.
                     let first = padding.saturating_sub(kx).div_ceil(stride);
                     let last = (width + padding).saturating_sub(kx).div_ceil(stride);
@@ -136,19 +144,15 @@ impl Frame {
                 let last = (width + padding)
                     .saturating_sub(sx * stride)
                     .clamp(first, kernel);
-                for ky in 0..kernel {
+                for ky in 0..self.taps.div_ceil(kernel) {
                     let at = ky * kernel * c;
+                    let taps = self.row_taps(ky);
+                    let (first, last) = (first.min(taps), last.min(taps));
                     let inside = (sy * stride + ky)
                         .checked_sub(padding)
                         .filter(|&y| y < height && last > first);
                     let Some(y) = inside else {
-                        visit(
-                            row,
-                            Run::Outside {
-                                at,
-                                len: kernel * c,
-                            },
-                        );
+                        visit(row, Run::Outside { at, len: taps * c });
                         continue;
                     };
                     if first > 0 {
@@ -163,17 +167,17 @@ impl Frame {
                             len: (last - first) * c,
                         },
                     );
-                    if last < kernel {
+                    if last < taps {
                         visit(
                             row,
                             Run::Outside {
                                 at: at + last * c,
-                                len: (kernel - last) * c,
+                                len: (taps - last) * c,
                             },
                         );
                     }
                 }
-                row += kernel * kernel * c;
+                row += self.columns();
             }
         }
     }

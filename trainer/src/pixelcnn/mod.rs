@@ -1,0 +1,15 @@
+//! PixelCNN (van den Oord, Kalchbrenner & Kavukcuoglu 2016, "Pixel Recurrent Neural Networks", section 3.4): the
+//! distribution of each pixel, given all pixels before it in raster order.
+//!
+//! A network of masked convolutions gives the logits of all pixels' levels in one pass over a picture, from which its
+//! likelihood follows exactly ([`nats`]). A picture is drawn pixel by pixel ([`Sampler`]).
+
+mod levels;
+mod likelihood;
+mod network;
+mod sampler;
+
+pub use levels::Levels;
+pub use likelihood::{nats, negative_log_likelihood};
+pub use network::{Width, network};
+pub use sampler::{Sampler, SamplerError};

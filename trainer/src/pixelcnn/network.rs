@@ -1,0 +1,71 @@
+//! The network's layers.
+
+use super::Levels;
+use crate::spec::{Layer, Network, Shape};
+
+/// How wide and how deep a network is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Width {
+    /// Channels inside of the residual blocks; between them there are twice as many.
+    pub channels: usize,
+    /// Residual blocks.
+    pub blocks: usize,
+}
+
+/// Grey pictures, in [-1, 1], to the logits of each pixel's levels, `(levels, H, W)`, which pictures of `classes` are told
+/// apart by: a masked convolution of 7x7 (mask A), residual blocks (their figure 5, left: 1x1 to half of the channels,
+/// masked 3x3, 1x1 back, each after a ReLU), and two 1x1 convolutions, each after a ReLU. The class adds to what the
+/// 3x3 gives.
+pub fn network(width: Width, levels: Levels, image: Shape, classes: Option<usize>) -> Network {
+    let Width { channels, blocks } = width;
+    let masked = |channels, kernel, center| Layer::MaskedConv2d {
+        channels,
+        kernel,
+        center,
+        bias: true,
+    };
+    let mut network = Network::chain(image, vec![masked(2 * channels, 7, false)]);
+    let mut last = 1;
+    for _ in 0..blocks {
+        let start = last;
+        last = network.push(Layer::Relu, &[last]);
+        last = network.push(masked(channels, 1, true), &[last]);
+        last = network.push(Layer::Relu, &[last]);
+        last = network.push(masked(channels, 3, true), &[last]);
+        if let Some(classes) = classes {
+            last = network.push(Layer::ClassBias { classes }, &[last]);
+        }
+        last = network.push(Layer::Relu, &[last]);
+        last = network.push(masked(2 * channels, 1, true), &[last]);
+        last = network.push(Layer::Add, &[start, last]);
+    }
+    for channels in [channels, levels.count()] {
+        last = network.push(Layer::Relu, &[last]);
+        last = network.push(masked(channels, 1, true), &[last]);
+    }
+    network
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_network_gives_each_pixel_its_levels() {
+        let width = Width {
+            channels: 32,
+            blocks: 8,
+        };
+        let levels = Levels::ALL[0];
+        let image = Shape::new(1, 28, 28);
+        let plain = network(width, levels, image, None);
+        assert_eq!(plain.output(), Ok(Shape::new(2, 28, 28)));
+        // By hand: 24 taps to 64 channels; blocks of 64 to 32, 5 taps of 32 to 32, 32 to 64; 64 to 32 to 2.
+        let block = 64 * 32 + 32 + 5 * 32 * 32 + 32 + 32 * 64 + 64;
+        let by_hand = 24 * 64 + 64 + 8 * block + 64 * 32 + 32 + 32 * 2 + 2;
+        assert_eq!(plain.parameters(), Ok(by_hand));
+        let told = network(width, levels, image, Some(10));
+        assert_eq!(told.parameters(), Ok(by_hand + 8 * 10 * 32));
+        assert_eq!(told.classes(), Some(10));
+    }
+}
