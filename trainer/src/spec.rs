@@ -633,9 +633,15 @@ impl Network {
         first
     }
 
-    /// Whether the network reads pictures, and not vectors as a latent is one.
-    pub const fn reads_pictures(&self) -> bool {
-        !self.input.is_flat()
+    /// Whether the network makes images of pictures, and not of vectors as a latent is one.
+    pub fn reads_pictures(&self) -> bool {
+        !self.input.is_flat() && !self.draws_pixels()
+    }
+
+    /// Whether the network tells a picture's pixels from those before them, so that pictures are drawn pixel by pixel.
+    pub fn draws_pixels(&self) -> bool {
+        let is_masked = |layer: &Layer| matches!(layer, Layer::MaskedConv2d { .. });
+        self.layers.iter().any(is_masked)
     }
 
     /// How many classes the network is told, if it is told any: those of the first layer that wants them.

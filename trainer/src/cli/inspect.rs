@@ -1,6 +1,7 @@
 //! `trainer inspect`: what a blob costs, layer by layer.
 
 use super::Failure;
+use super::pixels::PixelModel;
 use crate::engines::{EngineError, read};
 use crate::export::INT8_BLOB;
 use pocketgan::cost::Core;
@@ -94,6 +95,7 @@ struct Row {
 }
 
 pub fn run(args: InspectArgs) -> Result<(), Failure> {
+    PixelModel::refuse(&args.model, "has no blob to inspect")?;
     let path = if args.model.is_dir() {
         args.model.join(INT8_BLOB)
     } else {

@@ -27,6 +27,7 @@ mod fit;
 mod inspect;
 mod interpolate;
 mod output;
+mod pixels;
 mod recipes;
 mod sample;
 mod translate;

@@ -111,6 +111,9 @@ enum Rules {
         cycle_weight: f64,
         identity_weight: f64,
     },
+    Autoregressive {
+        levels: u16,
+    },
 }
 
 impl From<Game> for Rules {
@@ -148,6 +151,9 @@ impl From<Game> for Rules {
                 loss: rules.objective,
                 cycle_weight: rules.cycle,
                 identity_weight: rules.identity,
+            },
+            Game::Autoregressive(rules) => Self::Autoregressive {
+                levels: rules.levels.into(),
             },
         }
     }
@@ -197,6 +203,7 @@ impl fmt::Display for Rules {
                 "loss {}, weight of the cycle {cycle_weight}, of identity {identity_weight}",
                 name(loss)
             ),
+            Self::Autoregressive { levels } => write!(f, "likelihood of {levels} grey levels"),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! `trainer sample`: images from an exported model.
 
 use super::output::Output;
+use super::pixels::PixelModel;
 use super::{Failure, export};
 use crate::engines::{self, Engine, EngineError, EngineKind};
 use crate::export::FLOAT_ONNX;
 use crate::export::quantize::Calibration;
 use crate::files::sha256;
 use crate::report::sheet;
+use crate::spec::Shape;
 use pocketgan::latent;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -58,7 +60,8 @@ pub struct SampleArgs {
 struct Sampled {
     #[serde(serialize_with = "super::lossy")]
     model: PathBuf,
-    engine: EngineKind,
+    /// `null` of a model that draws pixel by pixel, which the trainer does itself.
+    engine: Option<EngineKind>,
     output: Output,
     psi: f64,
     channels: usize,
@@ -83,6 +86,7 @@ pub(super) fn open(model: &Path, kind: EngineKind) -> Result<(PathBuf, Box<dyn E
     if engines::reads_pictures(&onnx) {
         return Err(EngineError::ReadsPictures(onnx).into());
     }
+    PixelModel::refuse(model, "has no latents")?;
     let found = match export::Source::find(model, kind.file_name())? {
         export::Source::File(file) => {
             let engine = engines::open(kind, &file)?;
@@ -164,14 +168,48 @@ fn no_such_class(model: &Path, class: u32, classes: usize) -> String {
 
 pub fn run(args: SampleArgs) -> Result<(), Failure> {
     let output = Output::check(args.output.clone(), args.json)?;
+    if let Some(model) = PixelModel::find(&args.model)? {
+        return pixel_by_pixel(&args, output, model);
+    }
     let (path, mut engine) = open(&args.model, args.engine)?;
     let plan = Plan::new(&args, &path, engine.classes())?;
     let mut latents = engines::latents(args.seed, plan.count, engine.latent_size());
     latent::truncate(&mut latents, plan.psi);
     let images = engine.images(&latents, &plan.classes)?;
-    let shape = images.shape;
-    let pixels = images.to_pixels();
-    output.save(sheet(&pixels, shape, plan.columns))?;
+    report(
+        &args,
+        output,
+        path,
+        &plan,
+        Some(args.engine),
+        (images.shape, &images.to_pixels()),
+    )
+}
+
+/// Draws images of a model that draws pixel by pixel.
+fn pixel_by_pixel(args: &SampleArgs, output: Output, model: PixelModel) -> Result<(), Failure> {
+    let plan = Plan::new(args, &model.path, model.classes())?;
+    if plan.psi != 256 {
+        return Err(Failure::Input(format!(
+            "{} draws pixel by pixel and has no latents: leave out --psi",
+            model.path.display()
+        )));
+    }
+    let pixels = model.draw(args.seed, plan.count, &plan.classes);
+    let shape = model.shape();
+    report(args, output, model.path, &plan, None, (shape, &pixels))
+}
+
+/// Writes the images and says what they are.
+fn report(
+    args: &SampleArgs,
+    output: Output,
+    path: PathBuf,
+    plan: &Plan,
+    engine: Option<EngineKind>,
+    (shape, pixels): (Shape, &[u8]),
+) -> Result<(), Failure> {
+    output.save(sheet(pixels, shape, plan.columns))?;
     if !args.json {
         let (count, model) = (plan.count, path.display());
         output.say(&format!("{count} images from {model}: {output}"));
@@ -180,7 +218,7 @@ pub fn run(args: SampleArgs) -> Result<(), Failure> {
     let images = pixels.chunks_exact(shape.len()).enumerate();
     super::print_json(&Sampled {
         model: path,
-        engine: args.engine,
+        engine,
         output,
         psi: f64::from(plan.psi) / 256.0,
         channels: shape.channels,

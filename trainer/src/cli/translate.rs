@@ -2,6 +2,7 @@
 
 use super::fit::OnDevice;
 use super::output::Output;
+use super::pixels::PixelModel;
 use super::{Failure, export};
 use crate::data::{Draw, Picture, Task};
 use crate::engines::{EngineError, EngineKind, Translator};
@@ -103,6 +104,7 @@ struct Known {
 }
 
 pub fn run(args: TranslateArgs) -> Result<(), Failure> {
+    PixelModel::refuse(&args.model, "makes no images of pictures")?;
     if args.dry_run {
         return on_device(&args);
     }

@@ -1,13 +1,14 @@
 //! `trainer verify`: the runtime against tract and ONNX Runtime.
 
 use super::export::{checkpoint, way_back};
+use super::pixels::PixelModel;
 use super::{Failure, print_json};
 use crate::engines::{EngineError, read, reads_pictures};
 use crate::export::{BACK_ONNX, FLOAT_ONNX, INT8_BLOB, translator};
 use crate::parameters::Parameters;
 use crate::spec::Network;
 use crate::verify::{
-    Comparison, ExportedModel, Verification, VerifyError, verify, verify_pictures,
+    Comparison, ExportedModel, Verification, VerifyError, verify, verify_pictures, verify_pixels,
 };
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -30,6 +31,9 @@ use std::path::PathBuf;
 /// Of a model that reads pictures the folder must hold model.onnx; the other three are compared if they are there, in
 /// the same way. The trainer's own arithmetic, tract and ONNX Runtime may differ by 1e-5 at most. All are given
 /// pictures drawn from the seed; of large ones fewer than --count says. back.onnx beside it is compared too.
+///
+/// Of a model that draws pixel by pixel the folder must hold model.onnx and model.safetensors. The probabilities of each
+/// pixel's levels may differ by 1e-5 at most.
 ///
 /// Exits with 1 if anything is further apart. Where ONNX Runtime is missing, a warning says so and tract runs the QDQ
 /// model in its place, with the same bounds; that does not change the exit code.
@@ -85,7 +89,10 @@ impl From<VerifyError> for Failure {
 /// A folder without the four files of one model, as bad input; engines that are too far apart, or
 /// that fail.
 pub fn run(args: VerifyArgs) -> Result<(), Failure> {
-    let found = if reads_pictures(&args.folder.join(FLOAT_ONNX)) {
+    let pixels = PixelModel::find(&args.folder)?;
+    let found = if let Some(model) = &pixels {
+        of_pixels(&args, model)?
+    } else if reads_pictures(&args.folder.join(FLOAT_ONNX)) {
         of_pictures(&args)?
     } else {
         of_forms(&args)?
@@ -126,6 +133,25 @@ fn of_forms(args: &VerifyArgs) -> Result<Verification, Failure> {
             "warning: {reason}. tract took its place: the runtime was compared with tract alone, in f32, layer by layer in \
              int8 and as a whole, and its fast kernels with its reference kernels"
         );
+    }
+    Ok(found)
+}
+
+/// The engines, and the sampler, are compared with the full pass of a network that draws pixel by pixel.
+fn of_pixels(args: &VerifyArgs, model: &PixelModel) -> Result<Verification, Failure> {
+    let path = args.folder.join(FLOAT_ONNX);
+    let bytes = read(&path)?;
+    if bytes != model.onnx()? {
+        return Err(Failure::Input(format!(
+            "{} is not of the network in {}: export the run again",
+            path.display(),
+            model.path.display()
+        )));
+    }
+    let network = (&model.network, &model.parameters);
+    let found = verify_pixels(&bytes, network, args.seed, args.count as usize)?;
+    if let Some(reason) = &found.without_onnx_runtime {
+        tell!("warning: {reason}. ONNX Runtime took no part");
     }
     Ok(found)
 }

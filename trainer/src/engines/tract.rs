@@ -2,6 +2,7 @@
 
 use super::{Engine, EngineError, Graph, Images, count_of, to_floats};
 use crate::export::onnx::{OnnxModel, Part};
+use prost::Message;
 use std::path::Path;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
@@ -93,6 +94,19 @@ impl TractGraph {
     /// What tract says of the part.
     pub fn new(part: &Part) -> Result<Self, EngineError> {
         Self::of(&part.proto, &part.input_dims, part.takes_class)
+    }
+
+    /// A graph from the bytes of an ONNX file that reads pictures of these extents, and classes if it takes some.
+    ///
+    /// # Errors
+    /// Bytes that are no ONNX file; what tract says of the model.
+    pub fn of_pictures(
+        onnx: &[u8],
+        dims: [usize; 3],
+        takes_class: bool,
+    ) -> Result<Self, EngineError> {
+        let proto = ModelProto::decode(onnx).map_err(|error| failed(error.into()))?;
+        Self::of(&proto, &[dims.to_vec()], takes_class)
     }
 
     /// A graph for samples whose inputs have these extents.

@@ -38,6 +38,12 @@ pub enum NoDevice {
     /// No device runs the network, which reads pictures: [`FLOAT_ONNX`](super::FLOAT_ONNX) alone was written.
     #[error("no device runs this network: {0}")]
     Network(String),
+    /// The network draws pixel by pixel: [`FLOAT_ONNX`](super::FLOAT_ONNX) has its full pass, and
+    /// [`PIXEL_MODEL`](super::PIXEL_MODEL) draws.
+    #[error(
+        "no device runs a network that draws pixel by pixel: a blob makes an image in one pass"
+    )]
+    Pixels,
     /// There were no pictures to calibrate the network on: [`FLOAT_ONNX`](super::FLOAT_ONNX) alone was written.
     #[error("there are no pictures to calibrate it on")]
     Pictures,
@@ -70,6 +76,9 @@ pub struct Kept {
 /// # Errors
 /// A network that cannot be exported at all.
 pub fn device_plan(network: &Network) -> Result<Result<DevicePlan, NoDevice>, FoldError> {
+    if network.draws_pixels() {
+        return Ok(Err(NoDevice::Pixels));
+    }
     let folded = fold::fold(network, &Parameters::zeros(network)?)?;
     let plan = || {
         on_device(&folded)?;

@@ -16,6 +16,7 @@ pub use device::{DeviceCost, DevicePlan, Kept, NoDevice, device_plan};
 
 use crate::files::{self, Target, write_aside};
 use crate::parameters::Parameters;
+use crate::pixelcnn::{self, Levels, SamplerError};
 use crate::spec::Network;
 use fold::{FoldError, Folded};
 use pocketgan::Model;
@@ -37,6 +38,8 @@ pub const BACK_ONNX: &str = "back.onnx";
 /// The file name of the float ONNX model of an encoder: of an autoencoder to its latent, of a variational one to the
 /// means and then the log-variances of its latent.
 pub const ENCODER_ONNX: &str = "encoder.onnx";
+/// The file name of a network that draws pixel by pixel.
+pub const PIXEL_MODEL: &str = "model.safetensors";
 /// The file name of the int8 blob that makes a picture of itself, by which anomalies are found.
 pub const RECONSTRUCTION_BLOB: &str = "reconstruction.pgan";
 
@@ -89,6 +92,12 @@ pub enum ExportError {
     /// A layer cannot be quantized.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
+    /// The network draws no pictures pixel by pixel.
+    #[error("the network cannot be exported: {0}")]
+    Pixels(#[from] SamplerError),
+    /// A file could not be encoded.
+    #[error("the network cannot be exported: {0}")]
+    Encode(#[from] pixelcnn::EncodeError),
     /// The blob's format has no instance normalization.
     #[error("it normalizes each image by itself (instance normalization)")]
     InstanceNorm,
@@ -168,6 +177,10 @@ fn quantized(
 /// # Errors
 /// A network that the runtime cannot run, or that the blob's format has no room for.
 pub fn check(network: &Network) -> Result<(), ExportError> {
+    if network.draws_pixels() {
+        Levels::of(network)?;
+        return Ok(());
+    }
     let folded = fold::fold(
         network,
         &Parameters::zeros(network).map_err(FoldError::from)?,
@@ -212,6 +225,9 @@ pub fn export(
     calibration: Calibration,
     dir: &Path,
 ) -> Result<Exported, ExportError> {
+    if network.draws_pixels() {
+        return export_pixels(network, parameters, dir);
+    }
     let folded = fold::fold(network, parameters)?;
     if !network.reads_pictures() {
         return export_folded(&folded, weights, calibration, dir);
@@ -231,6 +247,28 @@ pub fn export(
         files: vec![(dir.join(FLOAT_ONNX), onnx.len())],
         macs: steps.iter().map(|step| step.macs() as u64).sum(),
         device: Err(reason),
+    })
+}
+
+/// Writes a network that draws pixel by pixel: its full pass as [`FLOAT_ONNX`], and [`PIXEL_MODEL`], which pictures are
+/// drawn by.
+fn export_pixels(
+    network: &Network,
+    parameters: &Parameters,
+    dir: &Path,
+) -> Result<Exported, ExportError> {
+    let onnx = onnx::pixel_model(network, parameters)?;
+    let model = pixelcnn::encode(network, parameters)?;
+    let files = [(FLOAT_ONNX, &onnx), (PIXEL_MODEL, &model)];
+    write_all(dir, &files)?;
+    let steps = network.walk().map_err(FoldError::from)?;
+    Ok(Exported {
+        files: files
+            .iter()
+            .map(|(name, bytes)| (dir.join(name), bytes.len()))
+            .collect(),
+        macs: steps.iter().map(|step| step.macs() as u64).sum(),
+        device: Err(NoDevice::Pixels),
     })
 }
 

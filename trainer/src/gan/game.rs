@@ -1,6 +1,7 @@
 //! The kinds of training: the one place that tells them apart.
 
 use super::adversarial::Adversarial;
+use super::autoregressive::Autoregressive;
 use super::cycle::Cycle;
 use super::distillation::Distillation;
 use super::networks::{LossName, Losses};
@@ -24,6 +25,14 @@ pub enum Game {
     Translation(Translation),
     /// Two generators between two kinds of pictures.
     Cycle(Cycle),
+    /// A network that tells each pixel from those before it.
+    Autoregressive(Autoregressive),
+}
+
+impl From<Autoregressive> for Game {
+    fn from(rules: Autoregressive) -> Self {
+        Self::Autoregressive(rules)
+    }
 }
 
 impl From<Adversarial> for Game {
@@ -62,7 +71,10 @@ impl Game {
         match self {
             Self::Adversarial(rules) => rules.critic_steps,
             Self::Distillation(rules) => rules.finish.critic_steps,
-            Self::Variational(_) | Self::Translation(_) | Self::Cycle(_) => 1,
+            Self::Variational(_)
+            | Self::Translation(_)
+            | Self::Cycle(_)
+            | Self::Autoregressive(_) => 1,
         }
     }
 
@@ -74,6 +86,7 @@ impl Game {
             Self::Variational(_) => &Variational::LOSSES,
             Self::Translation(rules) => rules.losses(),
             Self::Cycle(rules) => rules.losses(),
+            Self::Autoregressive(_) => &Autoregressive::LOSSES,
         }
     }
 
@@ -82,7 +95,10 @@ impl Game {
         match self {
             Self::Adversarial(rules) => Some(rules),
             Self::Distillation(rules) => Some(&mut rules.finish),
-            Self::Variational(_) | Self::Translation(_) | Self::Cycle(_) => None,
+            Self::Variational(_)
+            | Self::Translation(_)
+            | Self::Cycle(_)
+            | Self::Autoregressive(_) => None,
         }
     }
 
@@ -114,6 +130,7 @@ impl Game {
             Self::Variational(rules) => rules.step(gan, batch),
             Self::Translation(rules) => rules.step(gan, batch),
             Self::Cycle(rules) => rules.step(gan, batch),
+            Self::Autoregressive(rules) => rules.step(gan, batch),
         }
     }
 }

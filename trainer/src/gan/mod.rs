@@ -1,8 +1,9 @@
 //! Generative adversarial networks (Goodfellow et al. 2014), and beside them variational autoencoders (Kingma & Welling
-//! 2014), distillation and the translation of pictures (Isola et al. 2017, Zhu et al. 2017): networks, losses, the
+//! 2014), distillation and the translation of pictures (Isola et al. 2017, Zhu et al. 2017), and networks that draw pixel by pixel (van den Oord et al. 2016): networks, losses, the
 //! training step and the loop around it.
 
 mod adversarial;
+mod autoregressive;
 pub mod checkpoint;
 mod cycle;
 mod diff_augment;
@@ -25,6 +26,7 @@ mod translation;
 pub mod variational;
 
 pub use adversarial::Adversarial;
+pub use autoregressive::Autoregressive;
 pub use cycle::Cycle;
 pub use diff_augment::DiffAugment;
 pub use distillation::{Distillation, rounded};

@@ -104,13 +104,13 @@ impl FidCls {
     /// # Errors
     /// The device's.
     pub fn score<D: Device<f32>>(&self, generator: &Model<D>) -> Result<Score, ModelError> {
-        let size = generator.network().input.len();
-        let latents = samples::latents(FIRST_SEED, SAMPLES, size);
         let classes = samples::classes_in_turn(generator.network(), SAMPLES);
         let mut tally = self.tally();
-        for (i, latents) in latents.chunks(AT_ONCE * size).enumerate() {
-            let classes = classes.chunks(AT_ONCE).nth(i).unwrap_or_default();
-            tally.add(&samples::to_pixels(&generator.evaluate(latents, classes)?))?;
+        for first in (0..SAMPLES).step_by(AT_ONCE) {
+            let count = AT_ONCE.min(SAMPLES - first);
+            let classes = classes.get(first..first + count).unwrap_or_default();
+            let seed = FIRST_SEED + first as u64;
+            tally.add(&samples::draw(generator, seed, count, classes)?)?;
         }
         Ok(tally.score())
     }

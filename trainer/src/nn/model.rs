@@ -135,6 +135,9 @@ pub enum ModelError {
     /// The features in front of the last layer were asked for.
     #[error("the network has no features: no Linear layer reads what the layer before it gives")]
     NoFeatures,
+    /// The network does not draw pictures pixel by pixel.
+    #[error("no pictures can be drawn: {0}")]
+    Pixels(String),
     /// The network's weights cannot be rounded as those of an exported one.
     #[error("the weights cannot be rounded: {0}")]
     Rounding(String),

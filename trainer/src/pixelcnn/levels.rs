@@ -1,6 +1,8 @@
 //! Grey levels that pixels are rounded to.
 
-use crate::rng::Rng;
+use super::SamplerError;
+use crate::rng::{Rng, Stream};
+use crate::spec::Network;
 use serde::{Deserialize, Serialize};
 
 /// How many grey levels there are: 2, 4, 16 or 256.
@@ -9,8 +11,27 @@ use serde::{Deserialize, Serialize};
 pub struct Levels(u16);
 
 impl Levels {
+    /// Sixteen.
+    pub const SIXTEEN: Self = Self(16);
+
     /// Those that there can be.
     pub const ALL: [Self; 4] = [Self(2), Self(4), Self(16), Self(256)];
+
+    /// Of a network that gives each pixel as many logits.
+    ///
+    /// # Errors
+    /// A network that does not fit together, or gives another number.
+    pub fn of(network: &Network) -> Result<Self, SamplerError> {
+        let (input, output) = (network.input, network.output()?);
+        let levels = u16::try_from(output.channels).map(Self::try_from);
+        levels
+            .unwrap_or_else(|error| Err(error.to_string()))
+            .map_err(|_| SamplerError::Levels {
+                input,
+                output,
+                levels: output.channels,
+            })
+    }
 
     /// How many there are.
     pub fn count(self) -> usize {
@@ -30,6 +51,23 @@ impl Levels {
         (f64::from(pixel) / 255.0 * last + rng.uniform())
             .floor()
             .min(last) as u8
+    }
+
+    /// The levels of pixels: drawn if there are two, or else the nearest ones.
+    pub fn of_pixels(self, pixels: &[u8], rng: &mut Rng) -> Vec<u8> {
+        let level = |&pixel: &u8| {
+            if self.0 == 2 {
+                self.draw(pixel, rng)
+            } else {
+                self.of_pixel(pixel)
+            }
+        };
+        pixels.iter().map(level).collect()
+    }
+
+    /// The levels of pictures to be judged by: those of [`Levels::of_pixels`], always the same draws.
+    pub fn of_test_pixels(self, pixels: &[u8]) -> Vec<u8> {
+        self.of_pixels(pixels, &mut Rng::new(1, Stream::Pixels))
     }
 
     /// A level as a pixel of 0 to 255.
@@ -65,7 +103,6 @@ impl From<Levels> for u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::Stream;
 
     #[test]
     fn levels_are_at_equal_steps_from_black_to_white() {

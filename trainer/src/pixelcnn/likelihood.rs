@@ -1,14 +1,13 @@
 //! How likely pictures are.
 
 use super::Levels;
-use crate::classifier::cross_entropy;
-use crate::nn::loss::{Logits, Loss};
+use crate::nn::loss::{Logits, Loss, sum};
 use crate::nn::{Model, ModelError};
-use crate::ops::Device;
-use dfdx::prelude::{Tape, TryMul};
+use crate::ops::{Device, Sums};
+use dfdx::prelude::{Axis, ReshapeTo, Tape, TryMul};
 
 /// `-ln p(x)` in nats, the mean over pictures: the cross-entropy of each pixel's level, summed over the pixels. `logits`
-/// are those of each pixel of each picture in turn, `(N * pixels * levels,)`; `levels` are `(N, pixels)`.
+/// are those of each pixel of each of `n` pictures in turn, `(n * pixels * levels,)`; `levels` are `(n, pixels)`.
 ///
 /// # Errors
 /// The device's.
@@ -16,9 +15,21 @@ pub fn negative_log_likelihood<D: dfdx::tensor_ops::Device<f32>, T: Tape<f32, D>
     logits: Logits<D, T>,
     levels: &[u8],
     count: Levels,
-    pixels: usize,
+    n: usize,
+    order: Sums,
 ) -> Result<Loss<D, T>, D::Err> {
-    cross_entropy(logits, levels, &[count.count()])?.try_mul(pixels as f32)
+    let shape = (levels.len(), count.count());
+    let mut one_hot = vec![0.0; levels.len() * count.count()];
+    for (row, &level) in one_hot.chunks_exact_mut(count.count()).zip(levels) {
+        row[usize::from(level)] = 1.0;
+    }
+    let one_hot = logits.device().try_tensor_from_vec(one_hot, shape)?;
+    let terms = logits
+        .try_reshape_like(&shape)?
+        .try_log_softmax::<Axis<1>>()?
+        .try_mul(one_hot)?;
+    let terms = terms.try_reshape_like(&(shape.0 * shape.1,))?;
+    sum(terms, order)?.try_mul(-1.0 / n as f32)
 }
 
 /// `-ln p(x)` of each picture in nats, `levels` being `(N, H, W)` and `classes` as [`Model::evaluate`] takes them. Divided
@@ -62,7 +73,7 @@ pub(super) fn log_sum_exp(numbers: &[f64]) -> f64 {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::{Width, network};
+    use super::super::{Width, network, tell};
     use super::*;
     use crate::nn::Initialization;
     use crate::nn::loss::Recording;
@@ -83,7 +94,10 @@ pub(super) mod tests {
         classes: Option<usize>,
         seed: u64,
     ) -> (Network, Parameters) {
-        let network = network(NARROW, levels, image, classes);
+        let mut network = network(NARROW, levels, image);
+        if let Some(classes) = classes {
+            tell(&mut network, classes);
+        }
         let mut rng = Rng::new(seed, Stream::Initialization);
         let parameters = Initialization::Equalized.parameters(&network, &mut rng);
         (network, parameters.unwrap())
@@ -136,7 +150,7 @@ pub(super) mod tests {
         });
         let (logits, _) = model.forward(&mut recording.tape, &x, &[], wants).unwrap();
         let logits = recording.read(&logits).unwrap();
-        let loss = negative_log_likelihood(logits, &pictures, levels, 20).unwrap();
+        let loss = negative_log_likelihood(logits, &pictures, levels, 6, Sums::Fast).unwrap();
         let (loss, _) = recording.backward(loss).unwrap();
         assert!((f64::from(loss) - mean).abs() < 1e-4, "{loss} for {mean}");
     }

@@ -4,12 +4,14 @@
 //! A network of masked convolutions gives the logits of all pixels' levels in one pass over a picture, from which its
 //! likelihood follows exactly ([`nats`]). A picture is drawn pixel by pixel ([`Sampler`]).
 
+mod file;
 mod levels;
 mod likelihood;
 mod network;
 mod sampler;
 
+pub use file::{DecodeError, EncodeError, decode, encode};
 pub use levels::Levels;
 pub use likelihood::{nats, negative_log_likelihood};
-pub use network::{Width, network};
+pub use network::{Width, network, set_levels, tell};
 pub use sampler::{Sampler, SamplerError};

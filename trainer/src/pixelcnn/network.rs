@@ -3,6 +3,9 @@
 use super::Levels;
 use crate::spec::{Layer, Network, Shape};
 
+/// The side of the window of a block.
+const BLOCK: usize = 3;
+
 /// How wide and how deep a network is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Width {
@@ -12,11 +15,10 @@ pub struct Width {
     pub blocks: usize,
 }
 
-/// Grey pictures, in [-1, 1], to the logits of each pixel's levels, `(levels, H, W)`, which pictures of `classes` are told
-/// apart by: a masked convolution of 7x7 (mask A), residual blocks (their figure 5, left: 1x1 to half of the channels,
-/// masked 3x3, 1x1 back, each after a ReLU), and two 1x1 convolutions, each after a ReLU. The class adds to what the
-/// 3x3 gives.
-pub fn network(width: Width, levels: Levels, image: Shape, classes: Option<usize>) -> Network {
+/// Grey pictures, in [-1, 1], to the logits of each pixel's levels, `(levels, H, W)`: a masked convolution of 7x7 (mask A),
+/// residual blocks (their figure 5, left: 1x1 to half of the channels, masked 3x3, 1x1 back, each after a ReLU), and two
+/// 1x1 convolutions, each after a ReLU.
+pub fn network(width: Width, levels: Levels, image: Shape) -> Network {
     let Width { channels, blocks } = width;
     let masked = |channels, kernel, center| Layer::MaskedConv2d {
         channels,
@@ -31,10 +33,7 @@ pub fn network(width: Width, levels: Levels, image: Shape, classes: Option<usize
         last = network.push(Layer::Relu, &[last]);
         last = network.push(masked(channels, 1, true), &[last]);
         last = network.push(Layer::Relu, &[last]);
-        last = network.push(masked(channels, 3, true), &[last]);
-        if let Some(classes) = classes {
-            last = network.push(Layer::ClassBias { classes }, &[last]);
-        }
+        last = network.push(masked(channels, BLOCK, true), &[last]);
         last = network.push(Layer::Relu, &[last]);
         last = network.push(masked(2 * channels, 1, true), &[last]);
         last = network.push(Layer::Add, &[start, last]);
@@ -44,6 +43,22 @@ pub fn network(width: Width, levels: Levels, image: Shape, classes: Option<usize
         last = network.push(masked(channels, 1, true), &[last]);
     }
     network
+}
+
+/// Tells a network the class of a picture, one of `classes`: it adds to what the masked convolution of each block gives.
+pub fn tell(network: &mut Network, classes: usize) {
+    let is_of_block = |layer: &Layer| matches!(layer, Layer::MaskedConv2d { kernel: BLOCK, .. });
+    let blocks = (0..network.layers.len()).filter(|&at| is_of_block(&network.layers[at]));
+    for at in blocks.collect::<Vec<_>>().into_iter().rev() {
+        network.insert(at + 1, Layer::ClassBias { classes });
+    }
+}
+
+/// Gives a network another number of levels.
+pub fn set_levels(network: &mut Network, levels: Levels) {
+    if let Some(Layer::MaskedConv2d { channels, .. }) = network.layers.last_mut() {
+        *channels = levels.count();
+    }
 }
 
 #[cfg(test)]
@@ -58,14 +73,17 @@ mod tests {
         };
         let levels = Levels::ALL[0];
         let image = Shape::new(1, 28, 28);
-        let plain = network(width, levels, image, None);
+        let mut plain = network(width, levels, image);
         assert_eq!(plain.output(), Ok(Shape::new(2, 28, 28)));
         // By hand: 24 taps to 64 channels; blocks of 64 to 32, 5 taps of 32 to 32, 32 to 64; 64 to 32 to 2.
         let block = 64 * 32 + 32 + 5 * 32 * 32 + 32 + 32 * 64 + 64;
         let by_hand = 24 * 64 + 64 + 8 * block + 64 * 32 + 32 + 32 * 2 + 2;
         assert_eq!(plain.parameters(), Ok(by_hand));
-        let told = network(width, levels, image, Some(10));
-        assert_eq!(told.parameters(), Ok(by_hand + 8 * 10 * 32));
-        assert_eq!(told.classes(), Some(10));
+        set_levels(&mut plain, Levels::ALL[3]);
+        assert_eq!(plain.output(), Ok(Shape::new(256, 28, 28)));
+        set_levels(&mut plain, levels);
+        tell(&mut plain, 10);
+        assert_eq!(plain.parameters(), Ok(by_hand + 8 * 10 * 32));
+        assert_eq!(plain.classes(), Some(10));
     }
 }

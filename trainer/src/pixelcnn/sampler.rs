@@ -9,6 +9,7 @@ use crate::ops::cpu::vectorized;
 use crate::parameters::{Parameters, ParametersError};
 use crate::rng::{Rng, Stream};
 use crate::spec::{Layer, Network, Shape, SpecError, Step, masked_taps};
+use rayon::prelude::*;
 
 /// Outputs that are added up together: as many as registers hold twice.
 const BLOCK: usize = 32;
@@ -78,6 +79,33 @@ struct Map {
 }
 
 impl Sampler {
+    /// Of a network of masked convolutions, of as many levels as it gives each pixel logits.
+    ///
+    /// # Errors
+    /// As [`Sampler::new`].
+    pub fn of(network: &Network, parameters: &Parameters) -> Result<Self, SamplerError> {
+        let levels = Levels::of(network)?;
+        Self::new(network, parameters, levels)
+    }
+
+    /// The pixels, 0 to 255, of the pictures of the seeds `seed`, `seed + 1`, …, `(count, H, W)`, each of its own class if
+    /// the network is told one. The bits do not depend on the number of threads.
+    pub fn draw(&self, seed: u64, count: usize, classes: &[u32]) -> Vec<u8> {
+        let pictures = (0..count).into_par_iter().flat_map_iter(|picture| {
+            let class = classes.get(picture).copied();
+            self.pixels(seed.wrapping_add(picture as u64), class)
+        });
+        pictures.collect()
+    }
+
+    fn pixels(&self, seed: u64, class: Option<u32>) -> Vec<u8> {
+        let levels = self.sample(seed, class, &[]);
+        levels
+            .iter()
+            .map(|&level| self.levels.pixel(level))
+            .collect()
+    }
+
     /// Of a network of masked convolutions.
     ///
     /// # Errors

@@ -10,12 +10,14 @@
 mod differences;
 mod floats;
 mod pictures;
+mod pixels;
 mod quanta;
 pub mod reference;
 mod twin;
 
 pub use differences::{Comparison, QuantaDifferences};
 pub use pictures::verify_pictures;
+pub use pixels::verify_pixels;
 pub use quanta::quanta_of;
 pub use twin::{Expected, LayerTwin, NetworkTwin, Referee};
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 const NO_KEYS: [&str; 4] = ["config", "resume", "changed-data", "dry-run"];
 
 /// Each other flag with a value, as TOML, that none of the [`RUNS`] has.
-const GIVEN: [(&str, &str); 64] = [
+const GIVEN: [(&str, &str); 65] = [
     ("dataset", r#""folder:moved""#),
     ("image-size", "12"),
     ("channels", r#""grey""#),
@@ -38,6 +38,7 @@ const GIVEN: [(&str, &str); 64] = [
     ("feature-weight", "2.0"),
     ("finetune", r#""int4""#),
     ("phase-images", "100"),
+    ("levels", "4"),
     ("likelihood", r#""gaussian""#),
     ("beta", "2.5"),
     ("target-dataset", r#""folder:other""#),
@@ -98,6 +99,8 @@ const CIRCUMSTANCES: [&str; 14] = [
 const VARIATIONAL: [&str; 2] = ["likelihood", "beta"];
 /// Those that only the recipe of networks that grow has.
 const PROGRESSIVE: [&str; 1] = ["phase-images"];
+/// Those that only the recipe has that draws pixel by pixel.
+const AUTOREGRESSIVE: [&str; 1] = ["levels"];
 /// Those that only an adversarial recipe has.
 const ADVERSARIAL: [&str; 17] = [
     "discriminator-size",
@@ -194,7 +197,7 @@ impl Run {
         let of_latents = ["conditional", "instance-selection", "latent-size"].contains(&flag);
         let unshared = ADVERSARIAL.contains(&flag) && !SHARED.contains(&flag);
         match self.name {
-            _ if PROGRESSIVE.contains(&flag) => true,
+            _ if PROGRESSIVE.contains(&flag) || AUTOREGRESSIVE.contains(&flag) => true,
             "gan" => VARIATIONAL.contains(&flag) || TRANSLATION.contains(&flag),
             "vae" => ADVERSARIAL.contains(&flag) || TRANSLATION.contains(&flag),
             _ if of_latents || unshared || VARIATIONAL.contains(&flag) => true,

@@ -10,6 +10,7 @@ mod limits;
 #[cfg(target_os = "linux")]
 mod output;
 mod own_data;
+mod pixelcnn;
 mod progressive;
 mod resume;
 mod runs_and_data;

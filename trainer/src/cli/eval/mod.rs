@@ -6,11 +6,15 @@ mod table;
 
 use super::Failure;
 use super::data_flags::DataFlags;
+use super::pixels::PixelModel;
 use crate::classifier::{self, AttributeClassifier};
-use crate::data::{self, Dataset, Fingerprint, Split, spread};
-use crate::evaluation::{EvaluationError, Figures, Judge, Samples, Scored};
+use crate::data::{self, Dataset, Fingerprint, Images, Split, spread};
+use crate::evaluation::{EvaluationError, Figures, Judge, Samples, Scored, label};
 use crate::metrics::Inception;
 use crate::metrics::inception::InceptionError;
+use crate::nn::Model;
+use crate::ops::Cpu;
+use crate::pixelcnn;
 use crate::spec::Shape;
 use clap::ValueEnum;
 use model::{Form, Subject};
@@ -177,7 +181,11 @@ pub fn run(args: EvalArgs) -> Result<(), Failure> {
         for &form in &subject.forms {
             tell(&format!("{}: drawing {count} images", form.name()));
             let (pixels, shape) = subject.draw(form, count)?;
-            columns.push((form.name(), judge.score(&pixels, shape, tell)?));
+            let mut scored = judge.score(&pixels, shape, tell)?;
+            if let Some(model) = &subject.pixels {
+                likelihood(model, &test, &mut scored.figures)?;
+            }
+            columns.push((form.name(), scored));
         }
         if args.floor {
             tell("training images");
@@ -188,6 +196,26 @@ pub fn run(args: EvalArgs) -> Result<(), Failure> {
         let recipe = subject.known.recipe.as_deref();
         report(&args, recipe, &dataset, judge.data(), &columns)
     })
+}
+
+/// Adds how likely the test images are to a model that draws pixel by pixel.
+fn likelihood(model: &PixelModel, test: &Images, figures: &mut Figures) -> Result<(), Failure> {
+    let classes: Vec<u32> = match model.classes() {
+        0 => Vec::new(),
+        _ => test.labels.iter().copied().map(u32::from).collect(),
+    };
+    let network = Model::new(Cpu::default(), &model.network, &model.parameters);
+    let network = network.map_err(anyhow::Error::from)?;
+    let levels = model.levels.of_test_pixels(&test.pixels);
+    let nats = pixelcnn::nats(&network, model.levels, &levels, &classes);
+    let nats = nats.map_err(anyhow::Error::from)?;
+    let mean = nats.iter().sum::<f64>() / nats.len() as f64;
+    let bits = mean / test.image_len() as f64 / std::f64::consts::LN_2;
+    let protocol = format!("{}-levels-{}-test", model.levels.count(), label(nats.len()));
+    figures.add("nats", format!("nats-{protocol}"), Some(mean));
+    let protocol = format!("bits-per-dimension-{protocol}");
+    figures.add("bits_per_dimension", protocol, Some(bits));
+    Ok(())
 }
 
 /// The classifier of attributes in a file.

@@ -3,6 +3,7 @@
 use crate::cli::Failure;
 use crate::cli::data_flags::{DataFlags, old_split_rule};
 use crate::cli::export::{checkpoint, export_to};
+use crate::cli::pixels::PixelModel;
 use crate::data::Fingerprint;
 use crate::engines::{self, EngineError, EngineKind};
 use crate::export::quantize::Calibration;
@@ -79,6 +80,8 @@ impl Form {
 
 /// A model to score.
 pub(super) struct Subject {
+    /// Where it draws pixel by pixel.
+    pub pixels: Option<PixelModel>,
     /// The files of its forms, a folder's or a single file.
     place: PathBuf,
     /// Holds what was exported for this alone.
@@ -93,6 +96,9 @@ impl Subject {
     /// # Errors
     /// No such model; a file in another form than those named.
     pub fn open(model: &Path, forms: &[Form]) -> Result<Self, Failure> {
+        if let Some(pixels) = PixelModel::find(model)? {
+            return Self::of_pixels(model, pixels, forms);
+        }
         if !model.is_dir() {
             return Self::of_file(model, forms);
         }
@@ -121,10 +127,33 @@ impl Subject {
             (folder.path().to_owned(), Some(folder))
         };
         Ok(Self {
+            pixels: None,
             place,
             _exported: exported,
             forms,
             known,
+        })
+    }
+
+    /// A model that draws pixel by pixel has one form.
+    fn of_pixels(model: &Path, pixels: PixelModel, forms: &[Form]) -> Result<Self, Failure> {
+        if forms.iter().any(|&form| form != Form::Float) {
+            return Err(Failure::Input(format!(
+                "{} draws pixel by pixel, and has the form float alone: leave --engine out",
+                pixels.path.display()
+            )));
+        }
+        let folder = if model.is_dir() {
+            model
+        } else {
+            model.parent().unwrap_or(Path::new(""))
+        };
+        Ok(Self {
+            place: pixels.path.clone(),
+            pixels: Some(pixels),
+            _exported: None,
+            forms: vec![Form::Float],
+            known: Known::of(folder)?,
         })
     }
 
@@ -139,6 +168,7 @@ impl Subject {
             )));
         }
         Ok(Self {
+            pixels: None,
             place: file.to_owned(),
             _exported: None,
             forms: vec![form],
@@ -153,6 +183,10 @@ impl Subject {
     /// # Errors
     /// A file that cannot be read or is not the form's; the engine's.
     pub fn draw(&self, form: Form, count: usize) -> Result<(Vec<u8>, Shape), Failure> {
+        if let Some(model) = &self.pixels {
+            let classes = engines::classes_in_turn(model.classes(), count);
+            return Ok((model.draw(FIRST_SEED, count, &classes), model.shape()));
+        }
         let path = if self.place.is_dir() {
             self.place.join(form.file_name())
         } else {

@@ -5,10 +5,11 @@ use crate::cli::Failure;
 use crate::data::{self, ClassList, Draw, Fingerprint, Images, Split, spread};
 use crate::export::quantize::Calibration;
 use crate::gan::Game;
-use crate::gan::fit::{EpochScore, Inputs, Shown, Source, Translated};
+use crate::gan::fit::{EpochScore, Inputs, LikelihoodScore, Shown, Source, Translated};
 use crate::metrics::PairScore;
 use crate::nn::{Model, ModelError};
 use crate::ops::Device;
+use crate::pixelcnn::{self, Levels};
 use crate::samples::{from_pixels, to_pixels};
 use crate::spec::Shape;
 use std::collections::{BTreeMap, BTreeSet};
@@ -173,6 +174,49 @@ impl Loaded {
             images: &self.images,
             inputs,
         }
+    }
+}
+
+/// Held-out images that a network which draws pixel by pixel is scored on.
+pub(super) struct Likely {
+    levels: Levels,
+    /// `(N, H, W)`.
+    images: Vec<u8>,
+    classes: Vec<u32>,
+}
+
+impl Likely {
+    /// Those of a run; `None` where its networks make images in one go.
+    ///
+    /// # Errors
+    /// What the data set reports.
+    pub fn load(plan: &Plan) -> Result<Option<Self>, Failure> {
+        /// At most.
+        const IMAGES: usize = 1000;
+        let Game::Autoregressive(rules) = plan.game else {
+            return Ok(None);
+        };
+        let images = Loaded::new(plan, Split::Test)?.images;
+        let pixels = spread(&images.pixels, images.image_len(), IMAGES);
+        let labels = spread(&images.labels, 1, IMAGES);
+        let classes = labels.into_iter().filter(|_| plan.conditional);
+        Ok(Some(Self {
+            levels: rules.levels,
+            images: rules.levels.of_test_pixels(&pixels),
+            classes: classes.map(u32::from).collect(),
+        }))
+    }
+
+    /// # Errors
+    /// The device's.
+    pub fn score<D: Device<f32>>(&self, network: &Model<D>) -> Result<EpochScore, ModelError> {
+        let nats = pixelcnn::nats(network, self.levels, &self.images, &self.classes)?;
+        let mean = nats.iter().sum::<f64>() / nats.len() as f64;
+        let pixels = network.network().input.len() as f64;
+        Ok(EpochScore::Likelihood(LikelihoodScore {
+            nats: mean,
+            bits_per_dimension: mean / pixels / std::f64::consts::LN_2,
+        }))
     }
 }
 

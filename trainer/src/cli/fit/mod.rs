@@ -14,7 +14,7 @@ mod teacher;
 
 use super::Failure;
 use super::export::{checkpoint, export_others, float_only};
-use crate::data::{Fingerprint, Images, Split};
+use crate::data::{Dataset, Fingerprint, Images, Split};
 use crate::export::quantize::Calibration;
 use crate::export::{self, FLOAT_ONNX, NoDevice};
 use crate::gan::fit::{self, Ended, EpochScore, FitError, Run, Shown, Trained};
@@ -29,7 +29,7 @@ use crate::spec::Network;
 pub(super) use dry_run::OnDevice;
 use folder::Claim;
 pub(super) use images::Loaded;
-use images::{Facts, HeldOut};
+use images::{Facts, HeldOut, Likely};
 use initial::Initial;
 pub(super) use options::Plan;
 use options::{DeviceKind, Given, Options, input};
@@ -200,11 +200,13 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     let initial = Initial::of(&plan)?;
     let mut loaded = Loaded::new(&plan, Split::Train)?;
     // The classifier's figures are of images of all classes.
-    let mut fid_cls = if loaded.reads_pictures() || plan.options.only_classes.is_some() {
-        None
-    } else {
-        FidCls::new(&plan.dataset).map_err(anyhow::Error::from)?
-    };
+    let draws_pixels = matches!(plan.game, Game::Autoregressive(_));
+    let mut fid_cls =
+        if loaded.reads_pictures() || draws_pixels || plan.options.only_classes.is_some() {
+            None
+        } else {
+            FidCls::new(&plan.dataset).map_err(anyhow::Error::from)?
+        };
     let fingerprint = loaded.fingerprint();
     let changed_data = match &resumed {
         Some(resumed) => check_data(&plan, resumed, &fingerprint)?,
@@ -281,10 +283,14 @@ fn fit_on<D: Device<f32>>(device: D, session: Session) -> Result<(), Failure> {
     {
         tell!("this will take about {minutes:.0} minutes, if the machine stays as busy as it is");
     }
+    let likely = Likely::load(plan)?;
     let mut watch = Screen::new(plan.game, asked.clone());
     let mut score = |generator: &_| {
         if let Some(scored) = &scored.there {
             return images::score(generator, scored);
+        }
+        if let Some(likely) = &likely {
+            return likely.score(generator).map(Some);
         }
         let Some(fid_cls) = &fid_cls else {
             return Ok(None);
@@ -490,7 +496,19 @@ fn settings(plan: &Plan, facts: &Facts, teacher: Option<&Teacher>) -> Result<Set
         input(format!("this recipe cannot make images of {shape}: {why}"))
     };
     let generator = &settings.networks.generator.network;
+    if let Game::Autoregressive(_) = plan.game
+        && shape.channels != 1
+    {
+        return input(format!(
+            "the recipe pixelcnn draws grey pictures, and these are {shape}{}",
+            match plan.dataset {
+                Dataset::Folder(_) => ": add --channels grey",
+                _ => "",
+            }
+        ));
+    }
     match generator.output() {
+        Ok(_) if generator.draws_pixels() => {}
         Ok(output) if output == shape => {}
         Err(error) if shape.height.min(shape.width) >= 4 => return cannot(&error),
         _ => return cannot(&"their sides must be multiples of 4"),

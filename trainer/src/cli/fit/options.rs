@@ -12,13 +12,14 @@ use crate::gan::fit::{Length, OnCollapse, OnNan};
 use crate::gan::penalties::PenaltyKind;
 use crate::gan::recipes::Parts;
 use crate::gan::{
-    Adversarial, Conditioning, Curve, Cycle, DiffAugment, DiscriminatorKind, Distillation, Game,
-    GeneratorKind, Growth, Likelihood, Normalization, Objective, Recipe, Schedule, Settings, Size,
-    Sizes, TopK, Variational,
+    Adversarial, Autoregressive, Conditioning, Curve, Cycle, DiffAugment, DiscriminatorKind,
+    Distillation, Game, GeneratorKind, Growth, Likelihood, Normalization, Objective, Recipe,
+    Schedule, Settings, Size, Sizes, TopK, Variational,
 };
 use crate::metrics::FidCls;
 use crate::ops::Sums;
 use crate::optim::{OptimizerConfig, OptimizerKind, Rule};
+use crate::pixelcnn::Levels;
 use crate::spec::Shape;
 use anyhow::Context;
 use clap::parser::ValueSource;
@@ -36,6 +37,8 @@ const CIRCUMSTANCE: &str = "Data, length and machine (may change when a run is r
 const ADVERSARIAL: &str = "Of adversarial recipes";
 /// The heading of a flag that only the recipe of networks that grow has.
 const PROGRESSIVE: &str = "Of the recipe progressive";
+/// The heading of a flag that only the recipe has that draws pixel by pixel.
+const AUTOREGRESSIVE: &str = "Of the recipe pixelcnn";
 /// The heading of a flag that only variational autoencoders have.
 const VARIATIONAL: &str = "Of variational autoencoders";
 /// The heading of a flag that only recipes have whose generators read pictures.
@@ -145,6 +148,10 @@ pub(in crate::cli) struct Options {
     /// at to the end [default: as many as have the last size begin after two fifths of the epochs].
     #[arg(long, value_name = "COUNT", help_heading = PROGRESSIVE)]
     pub phase_images: Option<u64>,
+    /// Grey levels that pixels are rounded to: 2, 4, 16 or 256. Of two each pixel is drawn afresh in each pass, white with
+    /// its grey as the probability [default: the recipe's].
+    #[arg(long, value_name = "COUNT", help_heading = AUTOREGRESSIVE)]
+    pub levels: Option<u16>,
     /// How an image is compared with what the decoder makes [default: the recipe's].
     #[arg(long, help_heading = VARIATIONAL)]
     likelihood: Option<Likelihood>,
@@ -404,7 +411,10 @@ impl Options {
     fn check_game(&self, defaults: &Parts) -> Result<(), Failure> {
         let of = |headings: [&str; 2]| {
             let growing = (defaults.growth.is_none()).then_some(PROGRESSIVE);
-            headings.into_iter().chain(growing).flat_map(keys).collect()
+            let is_pixels = matches!(defaults.game, Game::Autoregressive(_));
+            let pixels = (!is_pixels).then_some(AUTOREGRESSIVE);
+            let own = growing.into_iter().chain(pixels);
+            headings.into_iter().chain(own).flat_map(keys).collect()
         };
         let (kind, foreign): (_, Vec<String>) = match (&defaults.translators, defaults.game) {
             (Some(translators), _) => ("", translation::foreign(defaults, translators)),
@@ -416,6 +426,12 @@ impl Options {
                 " is an adversarial network, which",
                 of([VARIATIONAL, TRANSLATION]),
             ),
+            (None, Game::Autoregressive(_)) => {
+                let mut foreign: Vec<String> = of([ADVERSARIAL, TRANSLATION]);
+                foreign.extend(keys(VARIATIONAL));
+                foreign.extend(["generator", "latent-size"].map(str::to_owned));
+                (" draws pixel by pixel, and", foreign)
+            }
             (None, Game::Translation(_) | Game::Cycle(_)) => {
                 return input(format!(
                     "the recipe {} reads no pictures",
@@ -622,6 +638,15 @@ impl Options {
         Ok(Variational {
             likelihood: *self.likelihood.get_or_insert(defaults.likelihood),
             beta,
+        })
+    }
+
+    /// The rules of a network that draws pixel by pixel, filled in.
+    fn autoregressive(&mut self, defaults: Autoregressive) -> Result<Autoregressive, Failure> {
+        let levels = *self.levels.get_or_insert(defaults.levels.into());
+        let levels = Levels::try_from(levels);
+        Ok(Autoregressive {
+            levels: levels.map_err(|reason| Failure::Input(format!("--levels: {reason}")))?,
         })
     }
 
@@ -841,6 +866,7 @@ impl Plan {
             Game::Variational(defaults) => options.variational(defaults)?.into(),
             Game::Translation(defaults) => options.translation(defaults)?.into(),
             Game::Cycle(defaults) => options.cycle(defaults)?.into(),
+            Game::Autoregressive(defaults) => options.autoregressive(defaults)?.into(),
         };
         if defaults.translators.is_some_and(|kinds| kinds.takes_norm) {
             options.norm.get_or_insert_default();
@@ -871,6 +897,10 @@ impl Plan {
             Some(translators) => translators.latent_size,
             // A teacher brings the latents and the classes.
             None if options.teacher.is_some() => None,
+            None if matches!(game, Game::Autoregressive(_)) => {
+                options.conditional.get_or_insert(defaults.conditional);
+                None
+            }
             None => {
                 options.conditional.get_or_insert(defaults.conditional);
                 Some(defaults.networks.generator.network.input.len())
@@ -1080,6 +1110,9 @@ impl Plan {
         }
         if let Some(kind) = self.options.discriminator {
             parts.set_discriminator(kind, discriminator, image);
+        }
+        if let Game::Autoregressive(rules) = self.game {
+            parts.set_levels(rules.levels);
         }
         let latent_size = self.options.latent_size.map(|size| size as usize);
         let latent_size = latent_size.or(teacher.map(Teacher::latent_size));

@@ -96,6 +96,10 @@ impl Watch for Screen {
                 "held-out pictures: L1 {:.2} grey levels, PSNR {:.2} dB",
                 score.l1, score.psnr
             ),
+            EpochScore::Likelihood(score) => format!(
+                "held-out images: {:.2} nats, {:.4} bits a pixel",
+                score.nats, score.bits_per_dimension
+            ),
         };
         self.print(&format!("step {}: {figures}", line.step));
     }

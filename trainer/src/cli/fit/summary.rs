@@ -94,9 +94,12 @@ impl Summary {
         let generator = drawn.as_ref().unwrap_or(&trained.generator);
         let network = generator.network();
         let classes = samples::classes_in_turn(network, SAMPLES);
-        let latents = || samples::latents(plan.options.seed, SAMPLES, network.input.len());
-        let read = held_out.map_or_else(latents, |held_out| held_out.pictures.clone());
-        let pixels = samples::to_pixels(&generator.evaluate(&read, &classes)?);
+        let pixels = match held_out {
+            Some(held_out) => {
+                samples::to_pixels(&generator.evaluate(&held_out.pictures, &classes)?)
+            }
+            None => samples::draw(generator, plan.options.seed, SAMPLES, &classes)?,
+        };
         let grid = match held_out {
             Some(held_out) => report::png(fit::translations(held_out, &pixels, shape)),
             None => {
@@ -194,6 +197,11 @@ impl Summary {
                 "  held out        {:>9.2} grey levels (L1), PSNR {:.2} dB",
                 score.l1,
                 score.psnr
+            ),
+            Some(EpochScore::Likelihood(score)) => say!(
+                "  held out        {:>9.2} nats an image, {:.4} bits a pixel",
+                score.nats,
+                score.bits_per_dimension
             ),
             None => {}
         }

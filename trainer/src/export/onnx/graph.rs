@@ -151,6 +151,11 @@ impl Graph {
         self.proto
     }
 
+    /// The graph as it is, without outputs.
+    pub fn into_proto(self) -> GraphProto {
+        self.proto
+    }
+
     /// Puts `name`, which is of the same shape, in place of the last tensor.
     pub fn continue_from(&mut self, name: String) {
         if let Some(last) = self.tensors.last_mut() {
@@ -344,7 +349,14 @@ impl Graph {
         name
     }
 
-    fn node(&mut self, op: &str, input: Vec<String>, output: &str, attribute: Vec<AttributeProto>) {
+    /// Adds a node that gives `output`.
+    pub fn node(
+        &mut self,
+        op: &str,
+        input: Vec<String>,
+        output: &str,
+        attribute: Vec<AttributeProto>,
+    ) {
         self.proto.node.push(NodeProto {
             name: format!("{output}/{op}"),
             op_type: op.into(),
@@ -364,6 +376,12 @@ fn value_info(tensor: &Tensor) -> ValueInfoProto {
         vec![shape.len()]
     };
     tensor_info(&tensor.name, DataType::Float, sizes)
+}
+
+/// A tensor of floats, `[N, C, H, W]`.
+pub fn float_info(name: &str, shape: Shape) -> ValueInfoProto {
+    let sizes = vec![shape.channels, shape.height, shape.width];
+    tensor_info(name, DataType::Float, sizes)
 }
 
 /// A tensor `[N, sizes…]`.
@@ -421,14 +439,14 @@ fn attribute(name: &str, kind: AttributeType) -> AttributeProto {
     }
 }
 
-fn int(name: &str, i: i64) -> AttributeProto {
+pub fn int(name: &str, i: i64) -> AttributeProto {
     AttributeProto {
         i,
         ..attribute(name, AttributeType::Int)
     }
 }
 
-fn ints(name: &str, values: &[usize]) -> AttributeProto {
+pub fn ints(name: &str, values: &[usize]) -> AttributeProto {
     AttributeProto {
         ints: values.iter().map(|&n| n as i64).collect(),
         ..attribute(name, AttributeType::Ints)

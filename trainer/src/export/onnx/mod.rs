@@ -12,8 +12,10 @@
 //! that the `.pgan` blob's integer arithmetic realizes; all zero points are 0.
 
 mod graph;
+mod pixels;
 mod read;
 
+pub use pixels::pixel_model;
 pub use read::{OnnxError, OnnxModel, Part};
 
 use super::fold::Folded;

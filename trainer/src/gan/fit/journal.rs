@@ -7,10 +7,10 @@ use crate::gan::checkpoint::Checkpoint;
 use crate::gan::log::{Log, Stepped};
 use crate::gan::{Gan, LossName, Losses};
 use crate::metrics::collapse::{self, Diversity, Reference};
-use crate::nn::ModelError;
+use crate::nn::{Model, ModelError};
 use crate::ops::Device;
 use crate::report::{self, Curve};
-use crate::samples::{classes_in_turn, latents, to_pixels};
+use crate::samples::{classes_in_turn, draw, to_pixels};
 use crate::spec::{Network, Shape};
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
@@ -109,9 +109,7 @@ pub(super) struct Journal<'a> {
     entropy: f64,
     stats: Log<Entry>,
     since: Vec<Losses>,
-    /// The latents or the pictures that every grid shows images of.
-    fixed: Vec<f32>,
-    /// Their classes, if the generator is told them.
+    /// The classes of the images of every grid, if the generator is told them.
     classes: Vec<u32>,
 }
 
@@ -136,10 +134,6 @@ impl<'a> Journal<'a> {
             reference: (1, reference),
             stats: Log::open(&path, step).map_err(|source| failed(&path, source))?,
             since: from.map_or_else(Vec::new, |from| from.since.clone()),
-            fixed: match &run.shown {
-                Some(shown) => shown.pictures.clone(),
-                None => latents(run.settings.seed, count, generator.input.len()),
-            },
             classes: classes_in_turn(generator, count),
         })
     }
@@ -193,6 +187,21 @@ impl<'a> Journal<'a> {
         self.lines().next_back().map(|line| line.elapsed_s)
     }
 
+    /// The images of every grid: of the pictures that are shown, or of the first seeds.
+    fn images<D: Device<f32>>(&self, generator: &Model<D>) -> Result<Vec<u8>, ModelError> {
+        match &self.run.shown {
+            Some(shown) => Ok(to_pixels(
+                &generator.evaluate(&shown.pictures, &self.classes)?,
+            )),
+            None => draw(
+                generator,
+                self.run.settings.seed,
+                grid(generator.network()),
+                &self.classes,
+            ),
+        }
+    }
+
     /// Counts a step in; every so many steps, a line.
     pub fn record<D: Device<f32>>(
         &mut self,
@@ -206,7 +215,7 @@ impl<'a> Journal<'a> {
             return Ok(None);
         }
         let count = self.since.len();
-        let pixels = to_pixels(&gan.generator.model.evaluate(&self.fixed, &self.classes)?);
+        let pixels = self.images(&gan.generator.model)?;
         let elapsed_s = elapsed.as_secs_f64();
         let seconds = elapsed_s - self.elapsed_s().unwrap_or(0.0);
         let factor = gan.factor(gan.steps());
@@ -254,7 +263,7 @@ impl<'a> Journal<'a> {
         epoch: u32,
     ) -> Result<Vec<PathBuf>, FitError> {
         let generator = gan.average();
-        let pixels = to_pixels(&generator.evaluate(&self.fixed, &self.classes)?);
+        let pixels = self.images(generator)?;
         let grid = match &self.run.shown {
             Some(shown) => report::png(translations(shown, &pixels, self.shape))?,
             None => report::montage(&pixels, self.shape, columns(generator.network()))?,

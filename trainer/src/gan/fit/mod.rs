@@ -24,7 +24,10 @@ pub use error::{FitError, Trouble};
 use journal::Journal;
 pub use journal::{Line, ScoreLine, columns, grid, translations};
 use recovery::Recovery;
-pub use run::{EpochScore, Length, OnCollapse, OnNan, Progress, Run, ScoreFunction, Shown, Watch};
+pub use run::{
+    EpochScore, Length, LikelihoodScore, OnCollapse, OnNan, Progress, Run, ScoreFunction, Shown,
+    Watch,
+};
 use saving::Checkpoints;
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -134,6 +134,17 @@ pub enum EpochScore {
     Images(Score),
     /// The images that it makes of held-out pictures, against those that they should be.
     Pairs(PairScore),
+    /// How likely held-out images are.
+    Likelihood(LikelihoodScore),
+}
+
+/// How likely held-out images are to a network that draws pixel by pixel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LikelihoodScore {
+    /// The negative log-likelihood of an image, the mean, in nats.
+    pub nats: f64,
+    /// The same for each pixel, in bits.
+    pub bits_per_dimension: f64,
 }
 
 impl EpochScore {
@@ -142,6 +153,8 @@ impl EpochScore {
         match self {
             Self::Images(score) => score.fid_channels,
             Self::Pairs(score) => Some(score.l1),
+            // Held-out images are for reporting.
+            Self::Likelihood(_) => None,
         }
     }
 
@@ -150,6 +163,7 @@ impl EpochScore {
         match self {
             Self::Images(score) => score.fid_cls.is_finite(),
             Self::Pairs(score) => score.l1.is_finite(),
+            Self::Likelihood(score) => score.nats.is_finite(),
         }
     }
 
@@ -157,7 +171,7 @@ impl EpochScore {
     pub fn class_counts(&self) -> Option<&[u32]> {
         match self {
             Self::Images(score) => Some(&score.class_counts),
-            Self::Pairs(_) => None,
+            Self::Pairs(_) | Self::Likelihood(_) => None,
         }
     }
 }

@@ -15,6 +15,7 @@ mod keras;
 mod lsgan;
 mod mlp;
 mod pix2pix;
+mod pixelcnn;
 mod pocket;
 mod progressive;
 mod relativistic;
@@ -31,6 +32,7 @@ pub use translators::{Normalization, Translator, Translators};
 use super::{Adversarial, Game, Growth, Networks, Objective, Role, Schedule, Settings};
 use crate::nn::Initialization;
 use crate::optim::OptimizerConfig;
+use crate::pixelcnn::Levels;
 use crate::spec::{Layer, Network, Shape, SpecError};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -88,6 +90,8 @@ recipes! {
     Progressive: progressive,
     /// Variational autoencoder on DCGAN networks; its decoder is what is exported (Kingma & Welling 2014).
     Vae: vae,
+    /// Draws grey pixels one after another, each from those before it (van den Oord et al. 2016).
+    Pixelcnn: pixelcnn,
     /// Convolutional autoencoder: a picture through a small latent and back (Hinton & Salakhutdinov 2006).
     Autoencoder: autoencoder,
     /// Paired translation: an image of each picture, by pixels and a discriminator (Isola et al. 2017).
@@ -243,7 +247,10 @@ impl Parts {
                     named.network = network;
                 }
             }
-            Game::Adversarial(_) | Game::Distillation(_) | Game::Variational(_) => {}
+            Game::Adversarial(_)
+            | Game::Distillation(_)
+            | Game::Variational(_)
+            | Game::Autoregressive(_) => {}
         }
         true
     }
@@ -253,6 +260,11 @@ impl Parts {
         for discriminator in &mut self.networks.others {
             discriminator.network = kind.network(size, image);
         }
+    }
+
+    /// Gives a network that draws pixel by pixel another number of grey levels.
+    pub fn set_levels(&mut self, levels: Levels) {
+        crate::pixelcnn::set_levels(&mut self.networks.generator.network, levels);
     }
 
     /// Gives latents another size.
@@ -292,6 +304,9 @@ impl Parts {
 
 /// Tells a generator the class, one of `classes`.
 fn tell_generator(network: &mut Network, classes: usize) {
+    if network.draws_pixels() {
+        return crate::pixelcnn::tell(network, classes);
+    }
     let layers = &network.layers;
     let norm = |layer: &Layer| matches!(layer, Layer::BatchNorm { .. });
     let passive = |layer: &&Layer| matches!(layer, Layer::Linear { .. } | Layer::Reshape(_));
@@ -363,6 +378,14 @@ mod tests {
                     }
                     parts.tell(10, Conditioning::Concat).unwrap();
                     let generator = &parts.networks.generator.network;
+                    if let Game::Autoregressive(rules) = parts.game {
+                        let logits = Shape {
+                            channels: rules.levels.count(),
+                            ..image
+                        };
+                        assert_eq!(generator.output(), Ok(logits), "{recipe:?}");
+                        continue;
+                    }
                     let [other] = &parts.networks.others[..] else {
                         panic!("{recipe:?}: {:?}", parts.networks.others)
                     };
@@ -371,7 +394,9 @@ mod tests {
                     let outputs = match parts.game {
                         Game::Adversarial(_) | Game::Distillation(_) => 1,
                         Game::Variational(_) => 2 * generator.input.len(),
-                        Game::Translation(_) | Game::Cycle(_) => panic!("{recipe:?} reads latents"),
+                        Game::Translation(_) | Game::Cycle(_) | Game::Autoregressive(_) => {
+                            panic!("{recipe:?} reads latents")
+                        }
                     };
                     let seen = other.network.output();
                     assert_eq!(seen, Ok(Shape::features(outputs)), "{recipe:?}");

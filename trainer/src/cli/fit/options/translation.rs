@@ -1,6 +1,8 @@
 //! Recipes whose generators read pictures: which flags they have, and what these come to.
 
-use super::{ADVERSARIAL, Options, PROGRESSIVE, Plan, VARIATIONAL, defaults, input, keys};
+use super::{
+    ADVERSARIAL, AUTOREGRESSIVE, Options, PROGRESSIVE, Plan, VARIATIONAL, defaults, input, keys,
+};
 use crate::cli::{Failure, name};
 use crate::data::{Dataset, Task};
 use crate::gan::recipes::{Parts, Translators};
@@ -19,7 +21,7 @@ const SHARED: [&str; 4] = [
 pub(super) fn foreign(defaults: &Parts, translators: &Translators) -> Vec<String> {
     let has_discriminator = !defaults.networks.others.is_empty();
     let is_cycle = matches!(defaults.game, Game::Cycle(_));
-    let of_others = [ADVERSARIAL, VARIATIONAL, PROGRESSIVE]
+    let of_others = [ADVERSARIAL, AUTOREGRESSIVE, VARIATIONAL, PROGRESSIVE]
         .into_iter()
         .flat_map(keys);
     let of_others = of_others.filter(|key| !has_discriminator || !SHARED.contains(&key.as_str()));
