@@ -1,5 +1,5 @@
-//! What the firmware examples share: the choice of model, pictures as text and, for boards that QEMU
-//! emulates, what the user asks for and figures of instructions.
+//! What the firmware examples share: the choice of model, pictures as text, pictures by two cores and, for boards that
+//! QEMU emulates, what the user asks for and figures of instructions.
 #![no_std]
 
 #[cfg(feature = "emulated")]
@@ -12,6 +12,8 @@ pub mod counter;
 pub mod emulated;
 #[cfg(feature = "emulated")]
 pub mod files;
+#[cfg(feature = "two-cores")]
+pub mod halves;
 pub mod model;
 pub mod picture;
 #[cfg(feature = "pictures")]
@@ -19,4 +21,4 @@ pub mod pictures;
 #[cfg(all(feature = "pictures", feature = "emulated"))]
 pub mod pictures_emulated;
 #[cfg(feature = "emulated")]
-mod request;
+pub mod request;

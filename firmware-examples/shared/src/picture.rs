@@ -1,9 +1,30 @@
-//! Pixels as text, and their checksum.
+//! What pictures are made from; their pixels as text, and their checksum.
 
 use core::fmt;
 
-use pocketgan::Shape;
+use pocketgan::{Error, Generator, Shape};
 use sha2::{Digest, Sha256};
+
+/// A picture to make.
+#[derive(Clone, Copy)]
+pub struct Picture {
+    /// The seed.
+    pub seed: u64,
+    /// The class, of a model with classes.
+    pub class: Option<usize>,
+}
+
+impl Picture {
+    /// Has the generator make pictures of this one's class.
+    ///
+    /// # Errors
+    ///
+    /// The model has no such class.
+    pub fn choose_class(self, generator: &mut Generator<'_, '_>) -> Result<(), Error> {
+        self.class
+            .map_or(Ok(()), |class| generator.set_class(class))
+    }
+}
 
 /// Dark to light.
 const SHADES: &[u8; 10] = b" .:-=+*#%@";
