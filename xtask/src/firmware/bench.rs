@@ -39,6 +39,9 @@ pub struct Sample {
     pub class: Option<usize>,
     pub seed: u64,
     pub instructions: u64,
+    /// Of its upper and its lower half, of an image by two cores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halves: Option<[u64; 2]>,
     pub ram_bytes: u64,
     pub pixels_sha256: String,
 }
@@ -171,6 +174,15 @@ fn measure(toolchain: &Toolchain, machine: &Machine, model: &Example) -> Result<
 /// As [`run`].
 pub fn samples(toolchain: &Toolchain, machine: &Machine, model: &Example) -> Result<Vec<Sample>> {
     let printed = machine.run(toolchain, &features(model), &[])?;
+    parse(machine, model, &printed)
+}
+
+/// What a machine's firmware in bench mode printed.
+///
+/// # Errors
+///
+/// It is not one line of figures for each seed.
+pub fn parse(machine: &Machine, model: &Example, printed: &str) -> Result<Vec<Sample>> {
     let (core, name) = (machine.core.name(), model.feature);
     let mut samples = Vec::new();
     for line in printed.lines().filter(|line| line.starts_with('{')) {

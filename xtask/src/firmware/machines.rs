@@ -64,6 +64,19 @@ pub const MPS3_M55: Machine = Machine {
         &["-M", "mps3-an547"],
     )
 };
+/// Two cores, of which QEMU gives the first neither the DSP extension nor an FPU unless it is told to.
+pub const MPS2_TWO_M33: Machine = mps2(
+    Core::CortexM33,
+    "thumbv8m.main-none-eabihf",
+    &[
+        "-M",
+        "mps2-an521",
+        "-global",
+        "sse-200.CPU0_DSP=on",
+        "-global",
+        "sse-200.CPU0_FPU=on",
+    ],
+);
 /// RISC-V.
 pub const RISCV_VIRT: Machine = Machine {
     core: Core::Riscv32imc,

@@ -6,6 +6,7 @@ mod cases;
 mod cost;
 mod cycles;
 mod footprint;
+mod halves;
 mod machines;
 mod perceptron;
 mod pictures;

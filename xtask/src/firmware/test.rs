@@ -12,7 +12,8 @@ use super::bench::{self, SEEDS, Sample};
 use super::cases::{self, Read};
 use super::machines::{self, MACHINES, MICROBIT, MODELS, MPS2_M4, MPS3_M55, Machine, RISCV_VIRT};
 use super::{
-    Example, NANO, every_operator, folders, footprint, perceptron, pictures, requests, size, wasm,
+    Example, NANO, every_operator, folders, footprint, halves, perceptron, pictures, requests,
+    size, wasm,
 };
 use crate::bare_metal::Toolchain;
 use crate::{host, process, workspace};
@@ -57,6 +58,11 @@ pub fn run(toolchain: &Toolchain) -> Result<()> {
             sizes.images(&core, model.feature, &there);
         }
     }
+    for (model, limit) in &halves::MODELS {
+        let there = halves::samples(toolchain, model, *limit)?;
+        compare("two Cortex-M33", model, &there)?;
+    }
+    halves::check_threads(toolchain)?;
     sizes.outcome()
 }
 
