@@ -5,24 +5,24 @@
 #![no_main]
 
 mod board;
-mod halves;
 
 use board::Board;
 use embedded_graphics::pixelcolor::Rgb565;
 use embedded_graphics::prelude::*;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::digital::{InputPin, OutputPin};
-use halves::{Halves, Picture};
+use firmware_shared::halves::Memory;
+use firmware_shared::model::MODEL;
+use firmware_shared::picture::Picture;
 use mipidsi::Builder;
 use mipidsi::interface::SpiInterface;
 use mipidsi::models::ST7789;
 use mipidsi::options::ColorInversion;
 use panic_halt as _;
+use pocketgan::Error;
 use pocketgan::display::{Rows, rgb565};
-use pocketgan::{Error, Model, include_model};
 use rp235x_hal::entry;
 
-const MODEL: Model = include_model!("../../../models/fashion-small/model.pgan");
 /// Points of the display, across and down: 240 by 240 or 240 by 320.
 const DISPLAY: (u16, u16) = (240, 240);
 /// Points of the display for a pixel, across and down: as many as fit.
@@ -45,8 +45,9 @@ enum Failure {
 
 #[entry]
 fn main() -> ! {
+    static mut MEMORY: Memory = Memory::empty();
     if let Some(mut board) = Board::take()
-        && run(&mut board).is_err()
+        && run(&mut board, MEMORY).is_err()
     {
         let Ok(()) = board.light.set_high();
     }
@@ -55,7 +56,7 @@ fn main() -> ! {
     }
 }
 
-fn run(board: &mut Board) -> Result<(), Failure> {
+fn run(board: &mut Board, memory: &'static mut Memory) -> Result<(), Failure> {
     // So many bytes are sent at once.
     let mut batch = [0; 512];
     let (bus, data_or_command) = (&mut board.display, &mut board.data_or_command);
@@ -68,7 +69,10 @@ fn run(board: &mut Board) -> Result<(), Failure> {
         .map_err(|_| Failure::Display)?;
     display.clear(Rgb565::BLACK).map_err(|_| Failure::Display)?;
     let second_core = board.second_core.take().ok_or(Failure::SecondCore)?;
-    let mut halves = Halves::start(second_core)?;
+    let (mut halves, mut lower_half) = memory.split()?;
+    second_core
+        .start(move || lower_half.run())
+        .ok_or(Failure::SecondCore)?;
     for seed in 1.. {
         let class = (seed as usize - 1).checked_rem(MODEL.classes());
         let mut rows = centred(&mut display);
