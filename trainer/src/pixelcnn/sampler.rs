@@ -412,7 +412,7 @@ mod tests {
             counts[bits] += 1;
         }
         let all: Vec<u8> = (0..64)
-            .map(|at| (at / 4 >> (3 - at % 4) & 1) as u8)
+            .map(|at| ((at / 4) >> (3 - at % 4) & 1) as u8)
             .collect();
         let nats = nats(&model, levels, &all, &[]).unwrap();
         let expected = nats.iter().map(|nats| (-nats).exp() * DRAWS as f64);
