@@ -22,6 +22,7 @@ pub mod ops;
 pub mod optim;
 pub mod parameters;
 pub mod pixelcnn;
+pub mod projection;
 pub mod report;
 pub mod rng;
 pub mod samples;

@@ -82,6 +82,11 @@ impl Classifier {
         })
     }
 
+    /// Its parts up to the features, one after the other.
+    pub fn into_body(self) -> Vec<Model<Cpu>> {
+        self.body
+    }
+
     /// The shape of the images it looks at.
     pub fn image(&self) -> Shape {
         self.body[0].network().input

@@ -24,10 +24,13 @@ mod data_flags;
 mod eval;
 mod export;
 mod fit;
+mod inpaint;
 mod inspect;
 mod interpolate;
+mod latent_search;
 mod output;
 mod pixels;
+mod project;
 mod recipes;
 mod sample;
 mod translate;
@@ -54,6 +57,8 @@ enum Command {
     Sample(sample::SampleArgs),
     Interpolate(interpolate::InterpolateArgs),
     Translate(translate::TranslateArgs),
+    Project(project::ProjectArgs),
+    Inpaint(inpaint::InpaintArgs),
     Anomaly(anomaly::AnomalyArgs),
     Eval(eval::EvalArgs),
     Inspect(inspect::InspectArgs),
@@ -118,6 +123,8 @@ pub fn main() -> ExitCode {
         Command::Sample(args) => sample::run(args),
         Command::Interpolate(args) => interpolate::run(args),
         Command::Translate(args) => translate::run(args),
+        Command::Project(args) => project::run(args),
+        Command::Inpaint(args) => inpaint::run(args),
         Command::Anomaly(args) => anomaly::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Inspect(args) => inspect::run(args),

@@ -90,6 +90,15 @@ impl PixelModel {
         self.sampler.draw(seed, count, classes)
     }
 
+    /// The pixels of a picture whose known levels are kept, `(1, H, W)`.
+    pub fn complete(&self, seed: u64, class: Option<u32>, known: &[Option<u8>]) -> Vec<u8> {
+        let levels = self.sampler.sample(seed, class, known);
+        levels
+            .iter()
+            .map(|&level| self.levels.pixel(level))
+            .collect()
+    }
+
     /// The float ONNX file of the same network.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use crate::files::sha256;
 use crate::report::sheet;
 use crate::spec::Shape;
 use pocketgan::latent;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Draw images from an exported model into one picture.
@@ -38,6 +38,9 @@ pub struct SampleArgs {
     /// images and less variety. No score is taken so.
     #[arg(long, default_value_t = 1.0)]
     psi: f64,
+    /// Draw the images of these latents, as `trainer project` writes them, in place of seeds.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "count", "psi"])]
+    latents: Option<PathBuf>,
     /// Images in a row; by default 8, or one of each class if each is drawn in turn (2 to 16 classes).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     columns: Option<u32>,
@@ -72,11 +75,51 @@ struct Sampled {
 
 #[derive(Serialize)]
 struct Sample {
-    seed: u64,
+    /// `null` where latents were given.
+    seed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     class: Option<u32>,
     /// Of the pixels in the device's order: row, column, channel.
     pixels_sha256: String,
+}
+
+/// Latents as a device takes them, in a file.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Latents {
+    /// Components from -127 to 127; a latent's number is a 32nd of each.
+    latents: Vec<Vec<i8>>,
+    /// The class of each; none of a model without classes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    classes: Vec<u32>,
+}
+
+impl Latents {
+    /// Adds one.
+    pub fn push(&mut self, latent: Vec<i8>, class: Option<u32>) {
+        self.latents.push(latent);
+        self.classes.extend(class);
+    }
+
+    /// Reads those of a model.
+    fn read(path: &Path, model: &Path, engine: &dyn Engine) -> Result<Self, Failure> {
+        let refused = |reason: &dyn std::fmt::Display| {
+            Failure::Input(format!("{}: {reason}", path.display()))
+        };
+        let bytes = engines::read(path)?;
+        let own: Self = serde_json::from_slice(&bytes).map_err(|error| refused(&error))?;
+        let size = engine.latent_size();
+        if own.latents.is_empty() {
+            return Err(refused(&"there are no latents in it"));
+        }
+        if let Some(other) = own.latents.iter().find(|latent| latent.len() != size) {
+            let model = model.display();
+            let (found, wanted) = (other.len(), size);
+            let reason = format!("it has latents of {found} numbers, and {model} takes {wanted}");
+            return Err(refused(&reason));
+        }
+        Ok(own)
+    }
 }
 
 /// The engine on a file, on a folder's exported model, or on the newest checkpoint of a run that has not been
@@ -172,9 +215,23 @@ pub fn run(args: SampleArgs) -> Result<(), Failure> {
         return pixel_by_pixel(&args, output, model);
     }
     let (path, mut engine) = open(&args.model, args.engine)?;
-    let plan = Plan::new(&args, &path, engine.classes())?;
-    let mut latents = engines::latents(args.seed, plan.count, engine.latent_size());
-    latent::truncate(&mut latents, plan.psi);
+    let mut plan = Plan::new(&args, &path, engine.classes())?;
+    let latents = match &args.latents {
+        Some(file) => {
+            let given = Latents::read(file, &path, engine.as_ref())?;
+            plan.count = given.latents.len();
+            plan.classes = match args.class {
+                Some(class) => only(class, &path, engine.classes(), plan.count)?,
+                None => given.classes,
+            };
+            given.latents.concat()
+        }
+        None => {
+            let mut latents = engines::latents(args.seed, plan.count, engine.latent_size());
+            latent::truncate(&mut latents, plan.psi);
+            latents
+        }
+    };
     let images = engine.images(&latents, &plan.classes)?;
     report(
         &args,
@@ -189,9 +246,9 @@ pub fn run(args: SampleArgs) -> Result<(), Failure> {
 /// Draws images of a model that draws pixel by pixel.
 fn pixel_by_pixel(args: &SampleArgs, output: Output, model: PixelModel) -> Result<(), Failure> {
     let plan = Plan::new(args, &model.path, model.classes())?;
-    if plan.psi != 256 {
+    if plan.psi != 256 || args.latents.is_some() {
         return Err(Failure::Input(format!(
-            "{} draws pixel by pixel and has no latents: leave out --psi",
+            "{} draws pixel by pixel and has no latents: leave out --psi and --latents",
             model.path.display()
         )));
     }
@@ -226,7 +283,10 @@ fn report(
         width: shape.width,
         images: images
             .map(|(i, pixels)| Sample {
-                seed: args.seed.wrapping_add(i as u64),
+                seed: args
+                    .latents
+                    .is_none()
+                    .then(|| args.seed.wrapping_add(i as u64)),
                 class: plan.classes.get(i).copied(),
                 pixels_sha256: sha256(&engines::channels_last(shape, pixels)),
             })

@@ -27,13 +27,14 @@ impl Folded {
                 numbers.insert(format!("{index}.weight"), &layer.weight);
                 numbers.insert(format!("{index}.bias"), &layer.bias);
             }
-            if !layer.columns.is_empty() {
-                let classes = self.classes;
-                numbers.insert(format!("{tensor}.shift"), &layer.columns);
-                tensor = network.push(Layer::ClassShift { classes }, &[tensor]);
-            }
             if layer.operator == Operator::Linear && !layer.output.is_flat() {
                 tensor = network.push(Layer::Reshape(layer.output), &[tensor]);
+            }
+            // A vector that is shifted lies in its own order, and could not be read as a picture.
+            if !layer.columns.is_empty() {
+                let classes = self.classes;
+                numbers.insert(format!("{}.shift", network.layers.len()), &layer.columns);
+                tensor = network.push(Layer::ClassShift { classes }, &[tensor]);
             }
             if let Some(activation) = activation(layer.activation) {
                 tensor = network.push(activation, &[tensor]);
@@ -111,7 +112,8 @@ fn activation(activation: Activation) -> Option<Layer> {
 mod tests {
     use crate::export::fold::fold;
     use crate::gan::{GeneratorKind, Recipe, Size};
-    use crate::nn::Initialization;
+    use crate::nn::{Initialization, Model};
+    use crate::ops::Cpu;
     use crate::rng::{Rng, Stream};
     use crate::spec::Shape;
     use clap::ValueEnum;
@@ -137,6 +139,7 @@ mod tests {
                     let drawn = Initialization::Dcgan.parameters(&network, &mut rng);
                     let folded = fold(&network, &drawn.unwrap()).unwrap();
                     let (unfolded, parameters) = folded.unfold().unwrap();
+                    Model::new(Cpu::default(), &unfolded, &parameters).unwrap();
                     let again = fold(&unfolded, &parameters).unwrap();
                     let (again_unfolded, _) = again.unfold().unwrap();
                     assert_eq!(again_unfolded, unfolded);

@@ -6,7 +6,7 @@ use crate::classifier::{self, Classifier, DecodeError, Frozen, Judged};
 use crate::data::{Dataset, Images, Published, spread};
 use crate::gaussian::{Gaussian, Moments};
 use crate::nn::{Model, ModelError};
-use crate::ops::Device;
+use crate::ops::{Cpu, Device};
 use crate::samples;
 use serde::{Deserialize, Serialize};
 
@@ -113,6 +113,11 @@ impl FidCls {
             tally.add(&samples::draw(generator, seed, count, classes)?)?;
         }
         Ok(tally.score())
+    }
+
+    /// The classifier's parts up to its features, one after the other.
+    pub fn into_body(self) -> Vec<Model<Cpu>> {
+        self.eye.into_body()
     }
 
     /// How many features it judges by.

@@ -77,6 +77,8 @@ pub enum Mode {
     Train(Wants),
     /// Batch norm by the running statistics.
     Evaluate,
+    /// As [`Mode::Evaluate`]; the tape owes the gradient with respect to the input.
+    Through,
 }
 
 /// Gradients through the ones that add up the products of a projection.
@@ -356,6 +358,11 @@ impl<D: Device<f32>> Model<D> {
         Ok(body)
     }
 
+    /// Numbers of a sample of the output.
+    pub fn output_len(&self) -> usize {
+        self.output.len()
+    }
+
     /// Puts a batch of `n` samples, each in C, H, W order, on the device.
     ///
     /// # Errors
@@ -402,8 +409,8 @@ impl<D: Device<f32>> Model<D> {
         self.check_classes(x, classes)?;
         let mut wants = match mode {
             Mode::Train(wants) => wants,
-            Mode::Evaluate => Wants {
-                input: false,
+            Mode::Evaluate | Mode::Through => Wants {
+                input: mode == Mode::Through,
                 weights: false,
             },
         };
@@ -424,7 +431,7 @@ impl<D: Device<f32>> Model<D> {
                     &inputs,
                     classes,
                     wants,
-                    mode == Mode::Evaluate,
+                    matches!(mode, Mode::Evaluate | Mode::Through),
                 )
                 .map_err(device_error)?;
             statistics.extend(batch.map(|batch| (at, batch)));
