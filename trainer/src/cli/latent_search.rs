@@ -17,8 +17,8 @@ pub(super) struct SearchFlags {
     /// Latents to start from; of a model with classes, so many of each.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     starts: u16,
-    /// Steps down the gradient from each.
-    #[arg(long, value_name = "N", default_value_t = 150, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Steps down the gradient; only the best starts go all the way.
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     steps: u32,
     /// Weight of the distance of the features of the data set's classifier beside that of pixels; without effect where
     /// the trainer carries no classifier.

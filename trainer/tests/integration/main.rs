@@ -6,6 +6,7 @@ mod common;
 mod eval;
 mod flags;
 mod initial;
+mod latents;
 mod limits;
 #[cfg(target_os = "linux")]
 mod output;
