@@ -11,8 +11,8 @@ use tract_onnx::pb::StringStringEntryProto;
 const LEVELS: &str = "pocketgan.levels";
 const VALUES: &str = "pocketgan.values";
 
-/// The float model of a network of masked convolutions: `picture`, float `[N, 1, H, W]` of levels as `2 level / (levels -
-/// 1) - 1`, to `logits`, float `[N, levels, H, W]`; with classes `class`, int64 `[N]`, too.
+/// The float model of a network of masked convolutions: `picture`, float `[N, 1, H, W]` of levels from -1 to 1 at equal
+/// steps, to `logits`, float `[N, levels, H, W]`; with classes `class`, int64 `[N]`, too.
 ///
 /// # Errors
 /// Numbers that are not the network's; a layer that such a network does not have.
