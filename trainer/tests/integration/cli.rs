@@ -264,7 +264,11 @@ fn what_a_model_takes_on_a_core_is_predicted() {
     let kept = std::fs::read(root.join("firmware-examples/size.json")).unwrap();
     let kept: serde_json::Value = serde_json::from_slice(&kept).unwrap();
     let rows = kept["rows"].as_object().unwrap();
-    assert_eq!(rows.len(), 36);
+    // Nothing is predicted for the Cortex-M55.
+    let rows = rows
+        .iter()
+        .filter(|(name, _)| !name.starts_with("cortex-m55"));
+    assert_eq!(rows.clone().count(), 36);
     for (name, row) in rows {
         let (core, model) = name.split_once(' ').unwrap();
         let (size, file) = match model.strip_suffix("-int4") {
@@ -988,6 +992,7 @@ fn recipes_are_what_fit_does_by_default() {
             "adversarial_weight",
             "cycle_weight",
             "identity_weight",
+            "levels",
             "batch",
             "lr",
         ] {
@@ -1000,7 +1005,7 @@ fn recipes_are_what_fit_does_by_default() {
         }
         let networks: &[&str] = match recipe {
             "vae" => &["decoder", "encoder"],
-            "autoencoder" => &["generator"],
+            "autoencoder" | "pixelcnn" => &["generator"],
             "cyclegan" => &["generator", "back", "discriminator", "back-discriminator"],
             _ => &["generator", "discriminator"],
         };
