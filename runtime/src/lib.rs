@@ -70,8 +70,8 @@
 //!   (`docs/device.md` has the price). Without it they are refused, and no code for them is linked.
 //! - `embedded-graphics`: module `display`, pictures on displays.
 //! - `dsp`: for Armv8-M Mainline cores that have the DSP extension, as most Cortex-M33 do. Other targets need no flag.
-//! - `mve`: for Armv8.1-M cores that have Helium's whole-number vectors, as most Cortex-M55 and M85 do, under the target
-//!   `thumbv8m.main-none-eabihf`. The firmware has to switch the vector registers on, as `cortex-m-rt` does. It goes
+//! - `mve`: for Armv8.1-M cores that have Helium's whole-number vectors, as most Cortex-M55 and M85 do, under the
+//!   target `thumbv8m.main-none-eabihf`. The firmware has to switch the vector registers on, as `cortex-m-rt` does. It goes
 //!   before `dsp`.
 //! - `micromath`: f32 models' tanh and sigmoid through `micromath`, smaller and faster, off by up to
 //!   1.1e-3.

@@ -619,7 +619,8 @@ mod tests {
         assert_eq!((figures.get("c"), figures.get("d")), (None, None));
     }
 
-    /// All of one value against halves: from the middle, 1/4 and 3/4, they are `ln(4/3)` and `ln 2 / 2 - ln(3/2) / 2` away.
+    /// All of one value against halves: from the middle, 1/4 and 3/4, they are `ln(4/3)` and `ln 2 / 2 - ln(3/2) / 2`
+    /// away.
     #[test]
     fn attributes_are_counted() {
         let attribute = |name: &str| Attribute {

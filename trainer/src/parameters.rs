@@ -12,6 +12,22 @@ pub struct HostTensor {
     pub data: Vec<f32>,
 }
 
+impl HostTensor {
+    /// Of little-endian f32.
+    pub fn of_bytes(shape: &[usize], bytes: &[u8]) -> Self {
+        let (numbers, _) = bytes.as_chunks::<4>();
+        Self {
+            shape: shape.to_vec(),
+            data: numbers.iter().map(|&b| f32::from_le_bytes(b)).collect(),
+        }
+    }
+
+    /// The numbers as little-endian f32.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.data.iter().flat_map(|v| v.to_le_bytes()).collect()
+    }
+}
+
 /// Every number of a network, batch-norm statistics included.
 ///
 /// | layer | names | shape |

@@ -1,9 +1,9 @@
 //! The latent whose image comes closest to a picture.
 //!
-//! From several starts, latents go down the gradient of the distance of pixels and features, by the float network (Zhu et
-//! al. 2016, "Generative Visual Manipulation on the Natural Image Manifold", section 3.1). The best are rounded to the
-//! device's own latents, and these are moved a component at a time, as long as the device's image comes closer. So the
-//! distance that is told is that of the very image which a device draws.
+//! From several starts, latents go down the gradient of the distance of pixels and features, by the float network (Zhu
+//! et al. 2016, "Generative Visual Manipulation on the Natural Image Manifold", section 3.1). The best are rounded to
+//! the device's own latents, and these are moved a component at a time, as long as the device's image comes closer. So
+//! the distance that is told is that of the very image which a device draws.
 
 use crate::engines::{Engine, EngineError, RuntimeEngine};
 use crate::export::blob;
@@ -338,8 +338,8 @@ impl Search {
         Ok((losses, gradient))
     }
 
-    /// Moves a latent on the device's grid as long as the device's image comes closer: all components at once, to where the
-    /// image is nearest if it changes evenly (Levenberg 1944), and one at a time.
+    /// Moves a latent on the device's grid as long as the device's image comes closer: all components at once, to where
+    /// the image is nearest if it changes evenly (Levenberg 1944), and one at a time.
     fn refine(
         &mut self,
         latent: Vec<i8>,
@@ -395,8 +395,8 @@ impl Search {
         Ok(best)
     }
 
-    /// A closer image, if one lies on the way that the slopes of all components say. A device's image is rounded, so that
-    /// a latent next to the right one is hardly closer than others: the way is gone on where it is no closer.
+    /// A closer image, if one lies on the way that the slopes of all components say. A device's image is rounded, so
+    /// that a latent next to the right one is hardly closer than others: the way is gone on where it is no closer.
     fn leap(&mut self, from: &Found, target: Target<'_>) -> Result<Option<Found>, ProjectionError> {
         const STEPS: usize = 8;
         /// Beside the products of the slopes.

@@ -21,8 +21,9 @@ pub fn classes_in_turn(network: &Network, count: usize) -> Vec<u32> {
     engines::classes_in_turn(network.classes().unwrap_or(0), count)
 }
 
-/// The pixels of the images of the seeds `seed`, `seed + 1`, …, `(count, C, H, W)`, by a generator that reads latents or
-/// draws pixel by pixel; `classes` are as [`Model::evaluate`] takes them. The bits do not depend on the number of threads.
+/// The pixels of the images of the seeds `seed`, `seed + 1`, …, `(count, C, H, W)`, by a generator that reads latents
+/// or draws pixel by pixel; `classes` are as [`Model::evaluate`] takes them. The bits do not depend on the number of
+/// threads.
 ///
 /// # Errors
 /// The device's.

@@ -68,9 +68,10 @@ pub enum Layer {
         padding: usize,
         bias: bool,
     },
-    /// Cross-correlation with a square kernel of an odd side, stride 1 and zero padding that keeps the picture's size, over
-    /// the pixels before each pixel in raster order alone: those above it and those to its left (van den Oord et al. 2016,
-    /// section 3.2). With `center` the pixel itself too: mask B; without it, mask A. Nothing that runs on a device has it.
+    /// Cross-correlation with a square kernel of an odd side, stride 1 and zero padding that keeps the picture's size,
+    /// over the pixels before each pixel in raster order alone: those above it and those to its left (van den Oord et
+    /// al. 2016, section 3.2). With `center` the pixel itself too: mask B; without it, mask A. Nothing that runs on a
+    /// device has it.
     MaskedConv2d {
         channels: usize,
         kernel: usize,

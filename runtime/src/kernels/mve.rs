@@ -2,9 +2,9 @@
 //!
 //! VMLADAVA multiplies sixteen bytes by sixteen others and adds all products to one register. The bytes of an output's
 //! inputs lie in words of four channels, some of them side by side: a vector of their addresses is made once for each
-//! phase of a row, and a gathering load reads four words by it. A block of four channels and two neighbouring columns has
-//! eight accumulators, all that there are: 21 instructions for 128 products. Weights are signed, and so must the inputs
-//! be: unsigned ones lose 128, which the accumulators start with, times the sum of the weights.
+//! phase of a row, and a gathering load reads four words by it. A block of four channels and two neighbouring columns
+//! has eight accumulators, all that there are: 21 instructions for 128 products. Weights are signed, and so must the
+//! inputs be: unsigned ones lose 128, which the accumulators start with, times the sum of the weights.
 #![allow(unsafe_code)]
 
 use core::arch::asm;
@@ -23,8 +23,8 @@ macro_rules! cpu {
     };
 }
 
-/// Words that an output's inputs are read from in one pass, at most: 64 channels under a window of 3x3. A multiple of the
-/// taps that [`read_taps`] takes.
+/// Words that an output's inputs are read from in one pass, at most: 64 channels under a window of 3x3. A multiple of
+/// the taps that [`read_taps`] takes.
 const WORDS: usize = 144;
 /// Neighbouring outputs of one channel that are computed together.
 const EIGHT: usize = 8;
@@ -647,9 +647,9 @@ macro_rules! sums {
         /// Does a job.
         ///
         /// # Safety
-        /// The pointers must be aligned to words, but for `out`. The table must have `vectors` vectors, and one more if there
-        /// is a `rest`, of addresses that are in bounds with `column` and `step` added; the weights must reach as far.
-        /// `multipliers`, if they are there, and `out` must reach for each channel.
+        /// The pointers must be aligned to words, but for `out`. The table must have `vectors` vectors, and one more if
+        /// there is a `rest`, of addresses that are in bounds with `column` and `step` added; the weights must reach as
+        /// far. `multipliers`, if they are there, and `out` must reach for each channel.
         unsafe fn $name(job: &mut Job) {
             // SAFETY: reads only what the caller vouches for, writes outputs or sums, and restores r6, r7 and sp.
             unsafe {
@@ -825,8 +825,8 @@ unsafe fn sums_of_eight(job: &mut Job) {
     }
 }
 
-/// The quanta of four outputs of channels from `first` on, each `step` from the one before, whose accumulators these are;
-/// those beyond the last channel are anything.
+/// The quanta of four outputs of channels from `first` on, each `step` from the one before, whose accumulators these
+/// are; those beyond the last channel are anything.
 #[inline(never)]
 fn finished(layer: &Layer<'_>, first: usize, step: usize, acc: &[i32; 4]) -> [u8; 4] {
     let multipliers = [0, 1, 2, 3].map(|i| layer.multiplier(first + i * step, false));

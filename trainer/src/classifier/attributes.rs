@@ -47,8 +47,8 @@ pub enum TableError {
 }
 
 impl Table {
-    /// Reads a CSV file with a line of names first: the picture's path below the folder of the data set comes first, the
-    /// attributes follow. Those of a single value are left out.
+    /// Reads a CSV file with a line of names first: the picture's path below the folder of the data set comes first,
+    /// the attributes follow. Those of a single value are left out.
     ///
     /// # Errors
     /// A file that is no such table.

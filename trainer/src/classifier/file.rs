@@ -111,8 +111,7 @@ pub fn encode(
         ),
     ];
     for (name, tensor) in &parameters.tensors {
-        let bytes = tensor.data.iter().flat_map(|v| v.to_le_bytes()).collect();
-        entries.push((name, Dtype::F32, tensor.shape.clone(), bytes));
+        entries.push((name, Dtype::F32, tensor.shape.clone(), tensor.to_bytes()));
     }
     let views = entries
         .iter()
@@ -138,11 +137,7 @@ pub fn decode(bytes: &[u8]) -> Result<Frozen, DecodeError> {
             let numbers: Vec<f64> = numbers.iter().map(|&b| f64::from_le_bytes(b)).collect();
             doubles.insert(name, numbers);
         } else {
-            let (numbers, _) = data.as_chunks::<4>();
-            let tensor = HostTensor {
-                shape: view.shape().to_vec(),
-                data: numbers.iter().map(|&b| f32::from_le_bytes(b)).collect(),
-            };
+            let tensor = HostTensor::of_bytes(view.shape(), data);
             parameters.tensors.insert(name, tensor);
         }
     }

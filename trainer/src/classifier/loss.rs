@@ -4,9 +4,9 @@ use crate::nn::loss::{Logits, Loss};
 use dfdx::prelude::{Axis, PutTape, ReshapeTo, SplitTape, SumTo, Tape, TryAdd, TryDiv, TryMul};
 use dfdx::tensor_ops::Device;
 
-/// Softmax cross-entropy, the mean over a batch and the sum over groups of logits: `-ln softmax(x)[label]`. `logits` are
-/// those of each image in turn, and of an image each group's: `(N * S,)`, where the `sizes` of the groups add up to `S`.
-/// `labels` are `(N, A)`, each below the size of its group.
+/// Softmax cross-entropy, the mean over a batch and the sum over groups of logits: `-ln softmax(x)[label]`. `logits`
+/// are those of each image in turn, and of an image each group's: `(N * S,)`, where the `sizes` of the groups add up to
+/// `S`. `labels` are `(N, A)`, each below the size of its group.
 ///
 /// # Errors
 /// The device's.

@@ -39,7 +39,8 @@ pub struct ClassifierArgs {
     /// The folder to write in; a classifier.safetensors that is there already is left alone.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Learn the attributes that this CSV file lists: a line a picture, first its path below the folder of the data set.
+    /// Learn the attributes that this CSV file lists: a line a picture, first its path below the folder of the data
+    /// set.
     #[arg(long, value_name = "FILE")]
     attributes: Option<PathBuf>,
     /// Passes over the training images.

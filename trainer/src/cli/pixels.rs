@@ -18,8 +18,8 @@ pub(super) struct PixelModel {
 }
 
 impl PixelModel {
-    /// Of a file, a folder that holds it, or the newest checkpoint of a run that has not been exported yet. `None` where
-    /// there is another kind of model, or nothing.
+    /// Of a file, a folder that holds it, or the newest checkpoint of a run that has not been exported yet. `None`
+    /// where there is another kind of model, or nothing.
     ///
     /// # Errors
     /// A file or a checkpoint that cannot be used.

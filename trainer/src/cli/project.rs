@@ -13,9 +13,9 @@ use std::path::PathBuf;
 
 /// Find the latent whose image comes closest to a picture.
 ///
-/// Latents go down the gradient from several starts; the best are moved on the grid of the device's own latents, as long
-/// as the image of model.pgan comes closer. So the firmware draws the very picture that is shown, and its distance is the
-/// one that is told. The latents are written for `trainer sample --latents`.
+/// Latents go down the gradient from several starts; the best are moved on the grid of the device's own latents, as
+/// long as the image of model.pgan comes closer. So the firmware draws the very picture that is shown, and its distance
+/// is the one that is told. The latents are written for `trainer sample --latents`.
 #[derive(Debug, clap::Args)]
 pub struct ProjectArgs {
     /// The folder of a run or a model that makes images of latents.

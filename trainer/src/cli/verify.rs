@@ -32,8 +32,8 @@ use std::path::PathBuf;
 /// the same way. The trainer's own arithmetic, tract and ONNX Runtime may differ by 1e-5 at most. All are given
 /// pictures drawn from the seed; of large ones fewer than --count says. back.onnx beside it is compared too.
 ///
-/// Of a model that draws pixel by pixel the folder must hold model.onnx and model.safetensors. The probabilities of each
-/// pixel's levels may differ by 1e-5 at most.
+/// Of a model that draws pixel by pixel the folder must hold model.onnx and model.safetensors. The probabilities of
+/// each pixel's levels may differ by 1e-5 at most.
 ///
 /// Exits with 1 if anything is further apart. Where ONNX Runtime is missing, a warning says so and tract runs the QDQ
 /// model in its place, with the same bounds; that does not change the exit code.

@@ -1,6 +1,6 @@
 //! Generative adversarial networks (Goodfellow et al. 2014), and beside them variational autoencoders (Kingma & Welling
-//! 2014), distillation and the translation of pictures (Isola et al. 2017, Zhu et al. 2017), and networks that draw pixel by pixel (van den Oord et al. 2016): networks, losses, the
-//! training step and the loop around it.
+//! 2014), distillation and the translation of pictures (Isola et al. 2017, Zhu et al. 2017), and networks that draw
+//! pixel by pixel (van den Oord et al. 2016): networks, losses, the training step and the loop around it.
 
 mod adversarial;
 mod autoregressive;

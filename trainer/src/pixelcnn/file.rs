@@ -52,12 +52,9 @@ pub fn encode(network: &Network, parameters: &Parameters) -> Result<Vec<u8>, Enc
         format: FORMAT,
         network: network.clone(),
     };
-    let bytes = |tensor: &HostTensor| -> Vec<u8> {
-        tensor.data.iter().flat_map(|v| v.to_le_bytes()).collect()
-    };
     let tensors = parameters.tensors.iter();
     let tensors: Vec<_> = tensors
-        .map(|(name, tensor)| (name, &tensor.shape, bytes(tensor)))
+        .map(|(name, tensor)| (name, &tensor.shape, tensor.to_bytes()))
         .collect();
     let views = tensors.iter().map(|(name, shape, bytes)| {
         let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes)?;
@@ -86,11 +83,7 @@ pub fn decode(bytes: &[u8]) -> Result<(Network, Parameters), DecodeError> {
     let state: State = serde_json::from_value(value).map_err(|_| DecodeError::Foreign)?;
     let mut parameters = Parameters::default();
     for (name, view) in SafeTensors::deserialize(bytes)?.tensors() {
-        let (numbers, _) = view.data().as_chunks::<4>();
-        let tensor = HostTensor {
-            shape: view.shape().to_vec(),
-            data: numbers.iter().map(|&b| f32::from_le_bytes(b)).collect(),
-        };
+        let tensor = HostTensor::of_bytes(view.shape(), view.data());
         parameters.tensors.insert(name, tensor);
     }
     parameters

@@ -65,7 +65,7 @@ impl Levels {
         pixels.iter().map(level).collect()
     }
 
-    /// The levels of pictures to be judged by: those of [`Levels::of_pixels`], always the same draws.
+    /// The levels of pictures to score by: those of [`Levels::of_pixels`], always the same draws.
     pub fn of_test_pixels(self, pixels: &[u8]) -> Vec<u8> {
         self.of_pixels(pixels, &mut Rng::new(1, Stream::Pixels))
     }

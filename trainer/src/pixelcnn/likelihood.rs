@@ -6,8 +6,9 @@ use crate::nn::{Model, ModelError};
 use crate::ops::{Device, Sums};
 use dfdx::prelude::{Axis, ReshapeTo, Tape, TryMul};
 
-/// `-ln p(x)` in nats, the mean over pictures: the cross-entropy of each pixel's level, summed over the pixels. `logits`
-/// are those of each pixel of each of `n` pictures in turn, `(n * pixels * levels,)`; `levels` are `(n, pixels)`.
+/// `-ln p(x)` in nats, the mean over pictures: the cross-entropy of each pixel's level, summed over the pixels.
+/// `logits` are those of each pixel of each of `n` pictures in turn, `(n * pixels * levels,)`; `levels` are
+/// `(n, pixels)`.
 ///
 /// # Errors
 /// The device's.
@@ -32,8 +33,8 @@ pub fn negative_log_likelihood<D: dfdx::tensor_ops::Device<f32>, T: Tape<f32, D>
     sum(terms, order)?.try_mul(-1.0 / n as f32)
 }
 
-/// `-ln p(x)` of each picture in nats, `levels` being `(N, H, W)` and `classes` as [`Model::evaluate`] takes them. Divided
-/// by the pixels and ln 2 it is in bits a dimension.
+/// `-ln p(x)` of each picture in nats, `levels` being `(N, H, W)` and `classes` as [`Model::evaluate`] takes them.
+/// Divided by the pixels and ln 2 it is in bits a dimension.
 ///
 /// # Errors
 /// The device's.

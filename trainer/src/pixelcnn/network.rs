@@ -15,9 +15,9 @@ pub struct Width {
     pub blocks: usize,
 }
 
-/// Grey pictures, in [-1, 1], to the logits of each pixel's levels, `(levels, H, W)`: a masked convolution of 7x7 (mask A),
-/// residual blocks (their figure 5, left: 1x1 to half of the channels, masked 3x3, 1x1 back, each after a ReLU), and two
-/// 1x1 convolutions, each after a ReLU.
+/// Grey pictures, in [-1, 1], to the logits of each pixel's levels, `(levels, H, W)`: a masked convolution of 7x7 (mask
+/// A), residual blocks (their figure 5, left: 1x1 to half of the channels, masked 3x3, 1x1 back, each after a ReLU),
+/// and two 1x1 convolutions, each after a ReLU.
 pub fn network(width: Width, levels: Levels, image: Shape) -> Network {
     let Width { channels, blocks } = width;
     let masked = |channels, kernel, center| Layer::MaskedConv2d {
@@ -45,7 +45,8 @@ pub fn network(width: Width, levels: Levels, image: Shape) -> Network {
     network
 }
 
-/// Tells a network the class of a picture, one of `classes`: it adds to what the masked convolution of each block gives.
+/// Tells a network the class of a picture, one of `classes`: it adds to what the masked convolution of each block
+/// gives.
 pub fn tell(network: &mut Network, classes: usize) {
     let is_of_block = |layer: &Layer| matches!(layer, Layer::MaskedConv2d { kernel: BLOCK, .. });
     let blocks = (0..network.layers.len()).filter(|&at| is_of_block(&network.layers[at]));

@@ -1,7 +1,7 @@
 //! Pictures, pixel by pixel.
 //!
-//! A pixel's logits take one column of each layer, from what earlier pixels left: all pixels together come to one forward
-//! pass.
+//! A pixel's logits take one column of each layer, from what earlier pixels left: all pixels together come to one
+//! forward pass.
 
 use super::Levels;
 use super::likelihood::log_sum_exp;
@@ -88,8 +88,8 @@ impl Sampler {
         Self::new(network, parameters, levels)
     }
 
-    /// The pixels, 0 to 255, of the pictures of the seeds `seed`, `seed + 1`, …, `(count, H, W)`, each of its own class if
-    /// the network is told one. The bits do not depend on the number of threads.
+    /// The pixels, 0 to 255, of the pictures of the seeds `seed`, `seed + 1`, …, `(count, H, W)`, each of its own class
+    /// if the network is told one. The bits do not depend on the number of threads.
     pub fn draw(&self, seed: u64, count: usize, classes: &[u32]) -> Vec<u8> {
         let pictures = (0..count).into_par_iter().flat_map_iter(|picture| {
             let class = classes.get(picture).copied();
@@ -147,8 +147,8 @@ impl Sampler {
         })
     }
 
-    /// Draws the levels of the picture of a seed, `(H, W)`, of a class if the network is told one. Pixels that are `known`
-    /// keep their levels: what is drawn after them is drawn given them. `known` has each pixel, or none.
+    /// Draws the levels of the picture of a seed, `(H, W)`, of a class if the network is told one. Pixels that are
+    /// `known` keep their levels: what is drawn after them is drawn given them. `known` has each pixel, or none.
     pub fn sample(&self, seed: u64, class: Option<u32>, known: &[Option<u8>]) -> Vec<u8> {
         let mut rng = Rng::new(seed, Stream::Pixels);
         self.run(class, |pixel, logits| {

@@ -15,8 +15,8 @@ const BOUND: f64 = 1e-5;
 /// Pictures that are drawn column by column too.
 const DRAWN: usize = 16;
 
-/// Compares the probabilities of the levels of each pixel over `count` pictures drawn from `seed`: by the trainer's full
-/// pass, by its sampler, pixel by pixel, and by the engines.
+/// Compares the probabilities of the levels of each pixel over `count` pictures drawn from `seed`: by the trainer's
+/// full pass, by its sampler, pixel by pixel, and by the engines.
 ///
 /// # Errors
 /// A file that is of another network; whatever keeps an engine from running.

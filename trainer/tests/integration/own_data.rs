@@ -117,7 +117,8 @@ fn what_cannot_be_learned_from_is_a_sentence_and_leaves_nothing() {
     assert!(!place.path("mine").exists());
 }
 
-/// Pictures whose upper half is dark or bright, and whose lower half is dark, grey or bright, with a table that says so.
+/// Pictures whose upper half is dark or bright, and whose lower half is dark, grey or bright, with a table that says
+/// so.
 fn halves(folder: &Path) {
     let mut table = "picture,upper,lower\n".to_owned();
     for (split, count) in [("train", 132), ("test", 24)] {

@@ -148,8 +148,8 @@ pub(in crate::cli) struct Options {
     /// at to the end [default: as many as have the last size begin after two fifths of the epochs].
     #[arg(long, value_name = "COUNT", help_heading = PROGRESSIVE)]
     pub phase_images: Option<u64>,
-    /// Grey levels that pixels are rounded to: 2, 4, 16 or 256. Of two each pixel is drawn afresh in each pass, white with
-    /// its grey as the probability [default: the recipe's].
+    /// Grey levels that pixels are rounded to: 2, 4, 16 or 256. Of two each pixel is drawn afresh in each pass, white
+    /// with its grey as the probability [default: the recipe's].
     #[arg(long, value_name = "COUNT", help_heading = AUTOREGRESSIVE)]
     pub levels: Option<u16>,
     /// How an image is compared with what the decoder makes [default: the recipe's].
